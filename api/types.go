@@ -1,0 +1,198 @@
+// Package api holds the types that go over the recorder's socket. openapi.yaml
+// describes the same; a test keeps them together.
+//
+// Server and client are packages of their own below this one.
+package api
+
+import "time"
+
+// State says where a recording is in its life.
+type State string
+
+// The states of a recording.
+const (
+	StateLive    State = "live"    // its container has tasks, or its cgroup still exists
+	StateEnded   State = "ended"   // its container is gone; the ring is still in memory
+	StateSpooled State = "spooled" // a dump on disk
+)
+
+// Recording is one container's flight recording, without the calls.
+type Recording struct {
+	ID     string `json:"id"` // hexadecimal, unique on the node
+	State  State  `json:"state"`
+	Frozen bool   `json:"frozen,omitempty"`
+
+	Node      string     `json:"node,omitempty"`
+	Container Container  `json:"container"`
+	Pod       *Pod       `json:"pod,omitempty"`
+	Started   time.Time  `json:"started"`         // when the first task was seen
+	Ended     *time.Time `json:"ended,omitempty"` // when the last task ended
+	Exit      *Exit      `json:"exit,omitempty"`  // how the container's init ended
+	Tasks     Tasks      `json:"tasks"`
+	Coverage  Coverage   `json:"coverage"`
+	Ring      Ring       `json:"ring"`
+}
+
+// Container is what is known of a container, from its cgroup and from its runtime.
+type Container struct {
+	ID        string            `json:"id,omitempty"`        // as the runtime has it
+	Name      string            `json:"name,omitempty"`      // Kubernetes' container name, or the runtime's
+	Runtime   string            `json:"runtime,omitempty"`   // containerd, docker, cri-o, podman; empty: a plain cgroup
+	Namespace string            `json:"namespace,omitempty"` // containerd's namespace
+	Image     string            `json:"image,omitempty"`
+	Labels    map[string]string `json:"labels,omitempty"`
+	Cgroup    string            `json:"cgroup"`            // path in the tracked hierarchy
+	Command   []string          `json:"command,omitempty"` // argv of the entrypoint, if it was seen
+}
+
+// Pod is the Kubernetes pod of a container.
+type Pod struct {
+	Namespace string            `json:"namespace,omitempty"`
+	Name      string            `json:"name,omitempty"`
+	UID       string            `json:"uid,omitempty"`
+	Labels    map[string]string `json:"labels,omitempty"`
+}
+
+// Exit says how a container's first process ended.
+type Exit struct {
+	Code       int       `json:"code"`             // 0 if a signal ended it
+	Signal     string    `json:"signal,omitempty"` // "SIGSEGV"
+	CoreDumped bool      `json:"coreDumped,omitempty"`
+	OOMKilled  bool      `json:"oomKilled,omitempty"`
+	At         time.Time `json:"at"`
+	// Source says whose word this is: "kernel" (seen to end), else "containerd".
+	Source string `json:"source"`
+}
+
+// Tasks counts a recording's threads.
+type Tasks struct {
+	Live  uint64 `json:"live"`
+	Ever  uint64 `json:"ever"`
+	Execs uint64 `json:"execs"`
+	// Unmarked could not be recorded, for want of kernel memory, when they appeared.
+	Unmarked uint64 `json:"unmarked,omitempty"`
+}
+
+// Coverage says what a recording has and what it lacks. Counts are of records:
+// calls, and the few others (exec, exit, signals).
+type Coverage struct {
+	From        *time.Time `json:"from,omitempty"`        // time of the oldest record kept
+	To          *time.Time `json:"to,omitempty"`          // time of the newest
+	Written     uint64     `json:"written"`               // ever
+	Kept        uint64     `json:"kept"`                  // of these, still there
+	Overwritten uint64     `json:"overwritten"`           // of these, overwritten by newer ones
+	Unfinished  uint64     `json:"unfinished,omitempty"`  // were just being written
+	Guarded     uint64     `json:"guarded"`               // kept in the guard lane: rare and telling ones, also from before From
+	GuardSkips  uint64     `json:"guardSkips,omitempty"`  // not copied there: too many of their kind
+	Cut         uint64     `json:"cut"`                   // ever written with something cut at a limit
+	Fault       uint64     `json:"fault"`                 // ever written with memory that could not be read
+	Muted       uint64     `json:"muted,omitempty"`       // not recorded because muted
+	FrozenCalls uint64     `json:"frozenCalls,omitempty"` // not recorded because frozen
+	Late        uint64     `json:"late,omitempty"`        // writers that were held up for a whole turn of the ring
+}
+
+// Ring is the memory of a recording, in bytes.
+type Ring struct {
+	Slot   uint32 `json:"slot"`
+	Size   uint64 `json:"size"`   // of the main lane
+	Memory uint64 `json:"memory"` // all that it holds
+}
+
+// RecordingList answers GET /v1/recordings.
+type RecordingList struct {
+	Node       string      `json:"node,omitempty"`
+	Recordings []Recording `json:"recordings"`
+}
+
+// Status answers GET /v1/status: what the recorder costs and what it lost.
+type Status struct {
+	Version       string        `json:"version"`
+	Node          string        `json:"node"`
+	Kernel        string        `json:"kernel"`
+	Arch          string        `json:"arch"` // of system calls, as record.Arch has it
+	Started       time.Time     `json:"started"`
+	Adopted       bool          `json:"adopted"` // recording went on from an earlier daemon
+	Cgroups       CgroupStatus  `json:"cgroups"`
+	Rings         RingStatus    `json:"rings"`
+	Calls         CallStatus    `json:"calls"`
+	Lost          LostStatus    `json:"lost"`
+	Runtimes      []RuntimeInfo `json:"runtimes"`
+	RecordingRate float64       `json:"recordsPerSecond"` // over the last few seconds
+}
+
+// CgroupStatus says which cgroups are looked at.
+type CgroupStatus struct {
+	Hierarchy string   `json:"hierarchy"` // "v2", or the v1 controllers
+	Mount     string   `json:"mount"`
+	Watched   []string `json:"watched,omitempty"` // roots given with --watch or found
+}
+
+// RingStatus counts rings and their memory.
+type RingStatus struct {
+	Live   int    `json:"live"`
+	Ended  int    `json:"ended"`
+	Spare  int    `json:"spare"`
+	Size   uint64 `json:"size"`   // bytes of one ring's main lane
+	Bytes  uint64 `json:"bytes"`  // of all rings
+	Budget uint64 `json:"budget"` // bytes allowed
+}
+
+// CallStatus counts records over all recordings since the programs were loaded.
+type CallStatus struct {
+	Written     uint64 `json:"written"`
+	Overwritten uint64 `json:"overwritten"`
+	Cut         uint64 `json:"cut"`
+	Fault       uint64 `json:"fault"`
+	Muted       uint64 `json:"muted"`
+}
+
+// LostStatus counts what was not recorded, since the programs were loaded.
+type LostStatus struct {
+	NoRing     uint64            `json:"noRing"`     // containers seen while no ring was free
+	NoStorage  uint64            `json:"noStorage"`  // tasks that could not be marked at once
+	ClaimFull  uint64            `json:"claimFull"`  // containers that the map of cgroups had no room for
+	Stale      uint64            `json:"stale"`      // calls of tasks whose ring was given away
+	FoundLate  uint64            `json:"foundLate"`  // tasks that only a pass over all tasks found
+	EventsLost uint64            `json:"eventsLost"` // hints to the daemon; nothing is missing for that
+	Missed     map[string]uint64 `json:"missed"`     // runs that the kernel skipped as recursion, by program
+	Evicted    uint64            `json:"evicted"`    // ended recordings dropped for the memory budget
+}
+
+// RuntimeInfo says how a container runtime's socket is doing.
+type RuntimeInfo struct {
+	Name       string `json:"name"`
+	Address    string `json:"address"`
+	Connected  bool   `json:"connected"`
+	Version    string `json:"version,omitempty"`
+	Containers int    `json:"containers"`
+	Error      string `json:"error,omitempty"`
+}
+
+// ErrorBody is the body of every answer that is not a success.
+type ErrorBody struct {
+	Error Error `json:"error"`
+}
+
+// Error is what went wrong, as the socket tells it.
+type Error struct {
+	Code    string   `json:"code"` // one of the Code constants
+	Message string   `json:"message"`
+	Matches []string `json:"matches,omitempty"` // CodeAmbiguous: ids that fit
+	Status  int      `json:"-"`                 // HTTP status
+}
+
+// Codes of Error.
+const (
+	CodeNotFound       = "not_found"         // 404
+	CodeAmbiguous      = "ambiguous"         // 409
+	CodeBadRequest     = "bad_request"       // 400
+	CodeConflict       = "conflict"          // 409: the recording's state forbids it
+	CodeNotReady       = "not_ready"         // 503
+	CodeTooMany        = "too_many_requests" // 429
+	CodeForbidden      = "forbidden"         // 403
+	CodeNotImplemented = "not_implemented"   // 501
+	CodeInternal       = "internal"          // 500
+)
+
+// Error returns the message.
+func (e *Error) Error() string { return e.Message }

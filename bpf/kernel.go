@@ -1,0 +1,463 @@
+// Package bpf is the kernel's side of the recorder: it loads the programs,
+// attaches and pins them, makes rings and maps them into memory.
+//
+// What the programs do, and the layout of everything shared with them, stands in
+// recorder.bpf.c and recorder.h.
+package bpf
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
+
+	"github.com/recorderd/recorderd/recorder/layout"
+)
+
+// Errors that say why this kernel or process cannot record. They are wrapped
+// with what was found.
+var (
+	ErrUnsupported = errors.New("this kernel cannot record system calls")
+	ErrRights      = errors.New("not allowed to load BPF programs")
+	ErrInUse       = errors.New("pin directory is in use")
+)
+
+// Config says how the programs are loaded. All of it is constant while they run;
+// another Config replaces them.
+type Config struct {
+	// PinDir is a directory on a BPF file system (bpffs), made if it is missing. Programs,
+	// maps and rings are pinned there and live on without the process.
+	PinDir string
+	// MainSize, GuardSize and TasksSize are the sizes of a ring's lanes in bytes,
+	// powers of two.
+	MainSize, GuardSize, TasksSize uint64
+	// Hierarchy is the id of the tracked cgroup hierarchy (0: v2, else the number in
+	// /proc/self/cgroup), Subsys the index of one of its controllers for v1.
+	Hierarchy int
+	Subsys    uint32
+	// Plans are the capture plans by number, the 32-bit ABI's from
+	// layout.PlanCalls on; SubPlans depend on a command as well.
+	Plans    []layout.Plan
+	SubPlans map[layout.SubplanKey]layout.Plan
+}
+
+// RingBytes returns the size of one ring in memory, in bytes, all lanes and the
+// header included.
+func (c *Config) RingBytes() int {
+	return layout.RingHeader + int(c.MainSize+c.GuardSize+c.TasksSize) + int(layout.Lanes)*layout.RingTail
+}
+
+func (c *Config) check() error {
+	for _, size := range []uint64{c.MainSize, c.GuardSize, c.TasksSize} {
+		if size < 4<<10 || size > layout.RingMax || size&(size-1) != 0 {
+			return fmt.Errorf("ring size %d: want a power of two up to %d MiB", size, layout.RingMax>>20)
+		}
+	}
+	if len(c.Plans) != 2*layout.PlanCalls {
+		return fmt.Errorf("%d capture plans: want %d", len(c.Plans), 2*layout.PlanCalls)
+	}
+	return nil
+}
+
+// id names everything that the pinned programs were loaded with. Pins of another
+// id are not adopted.
+func (c *Config) id() string {
+	h := sha256.New()
+	binary.Write(h, binary.LittleEndian, []uint64{layout.RecorderLayout, c.MainSize, c.GuardSize, c.TasksSize, uint64(c.Hierarchy), uint64(c.Subsys)})
+	h.Write(_RecorderBytes)
+	binary.Write(h, binary.LittleEndian, c.enterBits())
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// enterBits marks the calls for which sys_enter has more to do than to note the time.
+func (c *Config) enterBits() []uint64 {
+	bits := make([]uint64, 2*layout.PlanCalls/64)
+	for i, p := range c.Plans {
+		if layout.PlanFlag(p.Flags)&(layout.PlanEnter|layout.PlanEntry) != 0 {
+			bits[i/64] |= 1 << (i % 64)
+		}
+	}
+	return bits
+}
+
+// Kernel is the loaded recorder. Its methods may be called from several goroutines.
+type Kernel struct {
+	cfg     Config
+	lock    *os.File
+	maps    map[string]*ebpf.Map
+	links   []link.Link
+	progs   map[string]*ebpf.Program
+	adopted bool
+
+	iterMu sync.Mutex
+}
+
+// programs are attached in this order: the hot ones when the marks can be right.
+var programs = []string{
+	"on_mkdir", "on_rmdir", "on_task_exit", "on_exec", "on_signal", "on_rename",
+	"on_sys_exit", "on_sys_enter", "on_fork", "on_attach",
+}
+
+// Load checks what the kernel can do, then adopts what is pinned in cfg.PinDir or,
+// if nothing fitting is there, takes that away and loads anew. Only one process
+// at a time can hold a pin directory (ErrInUse).
+func Load(cfg Config) (*Kernel, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	if err := Supported(); err != nil {
+		return nil, err
+	}
+	lock, err := lockPins(cfg.PinDir)
+	if err != nil {
+		return nil, err
+	}
+	k := &Kernel{cfg: cfg, lock: lock, maps: map[string]*ebpf.Map{}, progs: map[string]*ebpf.Program{}}
+	if k.adopt() {
+		k.adopted = true
+		return k, nil
+	}
+	if err := k.load(); err != nil {
+		k.removePins()
+		k.Close()
+		return nil, err
+	}
+	return k, nil
+}
+
+// Supported says in one line why this kernel or process cannot record, or nil.
+func Supported() error {
+	var uts unix.Utsname
+	if err := unix.Uname(&uts); err != nil {
+		return fmt.Errorf("ask for the kernel's version: %w", err)
+	}
+	release := unix.ByteSliceToString(uts.Release[:])
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("%w: run as root, or with CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN (uid is %d)", ErrRights, os.Geteuid())
+	}
+	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
+		return fmt.Errorf("%w: Linux %s has no /sys/kernel/btf/vmlinux: a kernel with CONFIG_DEBUG_INFO_BTF=y is needed", ErrUnsupported, release)
+	}
+	spec, err := btf.LoadKernelSpec()
+	if err != nil {
+		return fmt.Errorf("%w: read the type information of Linux %s: %w", ErrUnsupported, release, err)
+	}
+	for _, tp := range []string{"sys_enter", "sys_exit", "cgroup_attach_task", "cgroup_mkdir", "sched_process_fork", "sched_process_exec", "sched_process_exit", "signal_deliver"} {
+		var t *btf.Typedef
+		if err := spec.TypeByName("btf_trace_"+tp, &t); err != nil {
+			return fmt.Errorf("%w: Linux %s has no tracepoint %s (CONFIG_HAVE_SYSCALL_TRACEPOINTS, CONFIG_CGROUPS)", ErrUnsupported, release, tp)
+		}
+	}
+	var task *btf.Struct
+	if err := spec.TypeByName("task_struct", &task); err != nil {
+		return fmt.Errorf("%w: Linux %s: %w", ErrUnsupported, release, err)
+	}
+	for _, m := range task.Members {
+		if m.Name == "bpf_storage" {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: Linux %s has no BPF task storage: 5.15 or later is needed", ErrUnsupported, release)
+}
+
+// lockPins makes the directory and takes its lock, which ends with the process.
+func lockPins(dir string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return nil, fmt.Errorf("make pin directory: %w", err)
+	}
+	if err := mountBPF(filepath.Dir(dir)); err != nil {
+		return nil, err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("make pin directory: %w", err)
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return nil, fmt.Errorf("pin directory %s: %w", dir, err)
+	}
+	if st.Type != unix.BPF_FS_MAGIC {
+		return nil, fmt.Errorf("pin directory %s is not on a BPF file system: mount one (mount -t bpf bpf /sys/fs/bpf), or choose one with --pin-dir", dir)
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("pin directory: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("%w: another recorderd runs with --pin-dir %s", ErrInUse, dir)
+	}
+	return f, nil
+}
+
+// mountBPF mounts a BPF file system on /sys/fs/bpf if that is where pins are
+// wanted and none is there, as systemd does at boot.
+func mountBPF(dir string) error {
+	const at = "/sys/fs/bpf"
+	if dir != at && !bytes.HasPrefix([]byte(dir), []byte(at+"/")) {
+		return nil
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(at, &st); err != nil || st.Type == unix.BPF_FS_MAGIC {
+		return nil //nolint:nilerr // what is wrong shows where the directory is made
+	}
+	if err := unix.Mount("bpf", at, "bpf", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0700"); err != nil {
+		return fmt.Errorf("mount a BPF file system on %s: %w", at, err)
+	}
+	return nil
+}
+
+// pinned maps, in the names of recorder.bpf.c.
+var pinnedMaps = []string{
+	"tasks", "rings", "spare", "claims", "roots", "root_paths", "plans", "subplans", "events", "stats", "iter_slot", "grace",
+}
+
+func (k *Kernel) pin(parts ...string) string {
+	return filepath.Join(append([]string{k.cfg.PinDir}, parts...)...)
+}
+
+// adopt opens what an earlier process left, if all of it is there and of this
+// very configuration.
+func (k *Kernel) adopt() bool {
+	if _, err := os.Stat(k.pin("id-" + k.cfg.id())); err != nil {
+		return false
+	}
+	ok := true
+	for _, name := range pinnedMaps {
+		m, err := ebpf.LoadPinnedMap(k.pin(name), nil)
+		if err != nil {
+			ok = false
+			break
+		}
+		k.maps[name] = m
+	}
+	for _, name := range programs {
+		if !ok {
+			break
+		}
+		l, err := link.LoadPinnedLink(k.pin("link-"+name), nil)
+		if err != nil {
+			ok = false
+			break
+		}
+		k.links = append(k.links, l)
+	}
+	for _, name := range append([]string{"all_tasks"}, programs...) {
+		if !ok {
+			break
+		}
+		p, err := ebpf.LoadPinnedProgram(k.pin("prog-"+name), nil)
+		if err != nil {
+			ok = false
+			break
+		}
+		k.progs[name] = p
+	}
+	if !ok {
+		k.closeObjects()
+	}
+	return ok
+}
+
+// load takes away what is pinned and loads the programs. The marker that lets the
+// next process adopt them is pinned last.
+func (k *Kernel) load() error {
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return fmt.Errorf("raise RLIMIT_MEMLOCK: %w", err)
+	}
+	if err := k.removePins(); err != nil {
+		return err
+	}
+	spec, err := loadRecorder()
+	if err != nil {
+		return fmt.Errorf("read the compiled programs: %w", err)
+	}
+	delete(spec.Programs, "empty_enter")
+	delete(spec.Programs, "empty_exit")
+	spec.Maps["rings"].InnerMap.ValueSize = uint32(k.cfg.RingBytes())
+	for name, v := range map[string]any{
+		"main_size": k.cfg.MainSize, "guard_size": k.cfg.GuardSize, "tasks_size": k.cfg.TasksSize,
+		"hierarchy": int32(k.cfg.Hierarchy), "subsys": k.cfg.Subsys, "enter_bits": k.cfg.enterBits(),
+	} {
+		if err := spec.Variables[name].Set(v); err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	coll, err := ebpf.NewCollection(spec)
+	if err != nil {
+		var ve *ebpf.VerifierError
+		if errors.As(err, &ve) {
+			return fmt.Errorf("%w: the verifier refuses: %+v", ErrUnsupported, ve)
+		}
+		if errors.Is(err, unix.EPERM) {
+			return fmt.Errorf("%w: %w", ErrRights, err)
+		}
+		return fmt.Errorf("load programs: %w", err)
+	}
+	for name, m := range coll.Maps {
+		k.maps[name] = m
+	}
+	for name, p := range coll.Programs {
+		k.progs[name] = p
+	}
+	if err := k.setPlans(); err != nil {
+		return err
+	}
+	for _, name := range pinnedMaps {
+		if err := k.maps[name].Pin(k.pin(name)); err != nil {
+			return fmt.Errorf("pin map %s: %w", name, err)
+		}
+	}
+	if err := os.Mkdir(k.pin("ring"), 0o700); err != nil {
+		return fmt.Errorf("make pin directory: %w", err)
+	}
+	for name, p := range k.progs {
+		if err := p.Pin(k.pin("prog-" + name)); err != nil {
+			return fmt.Errorf("pin program %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Attach makes the programs run. After Load adopted them they do already.
+func (k *Kernel) Attach() error {
+	if k.adopted {
+		return nil
+	}
+	for _, name := range programs {
+		l, err := link.AttachTracing(link.TracingOptions{Program: k.progs[name]})
+		if err != nil {
+			return fmt.Errorf("attach %s: %w", name, err)
+		}
+		k.links = append(k.links, l)
+		if err := l.Pin(k.pin("link-" + name)); err != nil {
+			return fmt.Errorf("pin link %s: %w", name, err)
+		}
+	}
+	// An empty directory, since bpffs takes no files: its name is the message.
+	if err := os.Mkdir(k.pin("id-"+k.cfg.id()), 0o700); err != nil {
+		return fmt.Errorf("mark pin directory: %w", err)
+	}
+	return nil
+}
+
+// Adopted reports whether Load found running programs and took them over.
+func (k *Kernel) Adopted() bool { return k.adopted }
+
+// setPlans writes the capture plans. PLAN_DATA is derived here: it spares the
+// slow way for reads and writes whose contents nobody asked for.
+func (k *Kernel) setPlans() error {
+	keys := make([]uint32, len(k.cfg.Plans))
+	for i := range keys {
+		keys[i] = uint32(i)
+	}
+	plans := make([]layout.Plan, len(keys))
+	for i, p := range k.cfg.Plans {
+		if onlyData(p) {
+			p.Flags |= uint8(layout.PlanData)
+		}
+		plans[i] = p
+	}
+	for i := range keys {
+		if err := k.maps["plans"].Put(keys[i], plans[i]); err != nil {
+			return fmt.Errorf("set plan of call %d: %w", i, err)
+		}
+	}
+	for key, p := range k.cfg.SubPlans {
+		if err := k.maps["subplans"].Put(key, p); err != nil {
+			return fmt.Errorf("set plan of call %d, command %#x: %w", key.Nr, key.Cmd, err)
+		}
+	}
+	return nil
+}
+
+func onlyData(p layout.Plan) bool {
+	if p.Nops == 0 || layout.PlanFlag(p.Flags)&(layout.PlanSub|layout.PlanIoctl|layout.PlanEntry) != 0 {
+		return false
+	}
+	for _, op := range p.Op[:p.Nops] {
+		if layout.OpKind(op.Kind) != layout.OpData {
+			return false
+		}
+	}
+	return true
+}
+
+// Close lets go of everything. What is pinned goes on recording.
+func (k *Kernel) Close() error {
+	k.closeObjects()
+	return k.lock.Close()
+}
+
+func (k *Kernel) closeObjects() {
+	for _, l := range k.links {
+		l.Close()
+	}
+	for _, p := range k.progs {
+		p.Close()
+	}
+	for _, m := range k.maps {
+		m.Close()
+	}
+	k.links, k.progs, k.maps = nil, map[string]*ebpf.Program{}, map[string]*ebpf.Map{}
+}
+
+// Uninstall detaches the programs and takes the pin directory away.
+func (k *Kernel) Uninstall() error {
+	err := k.removePins()
+	k.closeObjects()
+	return errors.Join(err, os.Remove(k.cfg.PinDir), k.lock.Close())
+}
+
+// removePins empties the pin directory. Links go first, so that no program meets
+// half of its maps; only names that this package pins are touched.
+func (k *Kernel) removePins() error {
+	var paths []string
+	err := filepath.WalkDir(k.cfg.PinDir, func(path string, _ fs.DirEntry, err error) error {
+		if err == nil && path != k.cfg.PinDir {
+			paths = append(paths, path)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("read pin directory: %w", err)
+	}
+	rank := func(p string) int {
+		switch name := filepath.Base(p); {
+		case len(name) > 3 && name[:3] == "id-":
+			return 0 // from here on nobody adopts the rest
+		case len(name) > 5 && name[:5] == "link-":
+			return 1
+		case name == "ring":
+			return 3
+		}
+		return 2
+	}
+	sort.SliceStable(paths, func(i, j int) bool { return rank(paths[i]) < rank(paths[j]) })
+	for _, p := range paths {
+		if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("clear pin directory: %w", err)
+		}
+	}
+	return nil
+}
+
+// cookie returns a number that nobody in a container can guess.
+func cookie() uint64 {
+	var b [8]byte
+	rand.Read(b[:]) // never fails, see crypto/rand
+	return binary.LittleEndian.Uint64(b[:])
+}

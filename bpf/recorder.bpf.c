@@ -1,0 +1,1589 @@
+//go:build ignore
+
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * Records the system calls of containers, each container's into a ring of its own.
+ *
+ * Who is traced stands on the task: an entry in `tasks` names the ring's slot.
+ * Everybody else pays one load at each end of a call. docs/architecture.md tells
+ * the whole; recorder.h has the layouts.
+ */
+#include "kernel.h"
+#include "recorder.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+enum { MAX_SLOTS = 4096, MAX_CLAIMS = 16384, MAX_ROOTS = 256, MAX_SUBPLANS = 2048, SCRATCH = 16384 };
+
+/* Set by user space before loading; constants to the verifier. */
+const volatile u64 main_size = RING_MIN, guard_size = RING_MIN, tasks_size = RING_MIN; /* bytes, powers of two */
+const volatile int hierarchy;      /* id of the tracked cgroup hierarchy, 0 is v2 */
+const volatile u32 subsys;         /* cgroup v1: index of a controller in that hierarchy */
+const volatile u64 enter_bits[2 * PLAN_CALLS / 64]; /* calls for which sys_enter does more than note the time */
+
+/* Key: none. The mark of a traced task. Written by the membership programs and by
+ * the task itself, freed with the task by the kernel. No memory: STAT_NO_STORAGE. */
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct task_state);
+} tasks SEC(".maps");
+
+/* Key: slot. The rings, put in and taken out by user space. The real value size
+ * of the inner map is set at load from the sizes above. */
+struct inner_ring {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, u32);
+	__uint(value_size, RING_HEADER + 3 * (RING_MIN + RING_TAIL));
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, MAX_SLOTS);
+	__type(key, u32);
+	__array(values, struct inner_ring);
+} rings SEC(".maps");
+
+/* Read by no program. When user space puts a map into it, the kernel waits until
+ * all programs that run have ended; see Grace in ring.go. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__array(values, struct {
+		__uint(type, BPF_MAP_TYPE_ARRAY);
+		__uint(max_entries, 1);
+		__type(key, u32);
+		__type(value, u32);
+	});
+} grace SEC(".maps");
+
+/* Slots whose ring waits for a container. User space pushes, the program that
+ * sees a new container pops. Empty: STAT_NO_RING and EVENT_NORING. */
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, MAX_SLOTS);
+	__type(value, u32);
+} spare SEC(".maps");
+
+/* Key: id of a container's cgroup. Written here at the first task below it,
+ * deleted by user space when the recording goes. Full: STAT_CLAIM_FULL. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_CLAIMS);
+	__type(key, u64);
+	__type(value, struct claim);
+} claims SEC(".maps");
+
+/* Key: id of a cgroup that user space watches: each cgroup below it that gets a
+ * task is a container. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_ROOTS);
+	__type(key, u64);
+	__type(value, u32);
+} roots SEC(".maps");
+
+/* Key: path of a cgroup to watch as soon as it is made. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_ROOTS);
+	__uint(key_size, 256);
+	__type(value, u32);
+} root_paths SEC(".maps");
+
+/* Key: number of a call, plus PLAN_CALLS if it is a compat one. Read-only here. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * PLAN_CALLS);
+	__type(key, u32);
+	__type(value, struct plan);
+} plans SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_SUBPLANS);
+	__type(key, struct subplan_key);
+	__type(value, struct plan);
+} subplans SEC(".maps");
+
+/* Key: 0. The slot whose tasks the next read of the iterator reports, plus 1; 0: all. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u32);
+} iter_slot SEC(".maps");
+
+/* Hints to user space; full: STAT_EVENTS_LOST, and nothing else is lost. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 256 << 10);
+} events SEC(".maps");
+
+/* Key: enum stat_id. Summed by user space. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, STATS);
+	__type(key, u32);
+	__type(value, u64);
+} stats SEC(".maps");
+
+/* Where records with items are put together. One per program that makes such,
+ * because a program may be preempted by another's on the same CPU, but not by
+ * its own (the kernel counts that as a recursion miss). */
+enum scratch_user { BY_ENTER, BY_EXIT, BY_EXEC, BY_SIGNAL, BY_TASK, BY_NAME, BY_SCAN, SCRATCHES };
+
+struct scratch {
+	u8 buf[SCRATCH];
+	u64 args[6];
+	s64 ret;
+	u32 off;
+	u32 flags; /* enum rec_flag */
+	u32 wide;  /* bytes of a pointer */
+	u32 limit; /* bytes of contents to keep, 0: none */
+	u32 at, room; /* of the contents of an iovec array: bytes done and wanted */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SCRATCHES);
+	__type(key, u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+static __always_inline void count(u32 id)
+{
+	u64 *n = bpf_map_lookup_elem(&stats, &id);
+
+	if (n)
+		*n += 1;
+}
+
+static __always_inline struct scratch *scratch_of(u32 user)
+{
+	return bpf_map_lookup_elem(&scratches, &user);
+}
+
+static __always_inline struct ring_head *ring_of(u32 slot)
+{
+	u32 zero = 0;
+	void *map = bpf_map_lookup_elem(&rings, &slot);
+
+	return map ? bpf_map_lookup_elem(map, &zero) : NULL;
+}
+
+static __noinline int tell(u32 type, u32 slot, u64 cgroup)
+{
+	struct event e = { .type = type, .slot = slot, .cgroup = cgroup, .time = bpf_ktime_get_ns() };
+
+	if (bpf_ringbuf_output(&events, &e, sizeof(e), 0))
+		count(STAT_EVENTS_LOST);
+	return 0;
+}
+
+/* ---- writing a record ------------------------------------------------------ */
+
+/*
+ * Stores v in as many bytes as it needs and returns the offset behind it. Without
+ * a branch: each would be paid by the branch predictor and by the verifier, which
+ * would follow 3^8 ways through a record.
+ */
+static __always_inline u32 put(u8 *base, u32 off, u64 v, u32 *sizes, u32 shift)
+{
+	u64 hi, cls;
+
+	opaque(v);
+	hi = (v + 0x80000000ull) >> 32;
+	cls = ((v | -v) >> 63) + ((hi | -hi) >> 63);
+	opaque(cls);
+	cls &= 3;
+	*(u64 *)(base + off) = v;
+	*sizes |= cls << shift;
+	return off + (cls << 2);
+}
+
+static __noinline int late(u32 slot, u32 id, u64 pos, u32 len)
+{
+	struct ring_head *r = ring_of(slot);
+	struct lane *l;
+	u64 n;
+
+	if (!r || id >= LANES)
+		return 0;
+	l = &r->lane[id];
+	n = __sync_fetch_and_add(&l->lates, 1) & (LATES - 1);
+	l->late[n].pos = pos;
+	l->late[n].len = len;
+	l->late[n].head = READ_ONCE(l->head) >> HEAD_SEQ_BITS;
+	return 0;
+}
+
+/* Bytes up to which a record is copied by words; behind it a helper is cheaper. */
+enum { BY_WORDS = 128 };
+
+/*
+ * Reserves len bytes of a lane and copies the record there, its stamp last.
+ * len: a multiple of 8, REC_HEAD to REC_MAX. src: at least BY_WORDS readable bytes.
+ */
+static __always_inline void commit(struct ring_head *r, u32 slot, u32 id, u64 base, u64 size,
+				   const u64 *src, u32 len, u32 type, u32 flags)
+{
+	struct lane *l = &r->lane[id];
+	u64 old, pos, now, stamp;
+	u64 *dst;
+
+	old = __sync_fetch_and_add(&l->head, ((u64)(len >> 3) << HEAD_SEQ_BITS) + 1);
+	pos = old >> HEAD_SEQ_BITS;
+	if (unlikely((old & ((1 << HEAD_SEQ_BITS) - 1)) == (1 << HEAD_SEQ_BITS) - 1))
+		__sync_fetch_and_add(&l->epochs, 1);
+	dst = (void *)r + base + ((pos << 3) & (size - 1));
+	if (likely(len <= BY_WORDS)) {
+#define WORD(i)                                  \
+	if (len <= (i) * 8)                      \
+		goto copied;                     \
+	dst[i] = src[i];
+		dst[1] = src[1];
+		dst[2] = src[2];
+		WORD(3) WORD(4) WORD(5) WORD(6) WORD(7) WORD(8) WORD(9)
+		WORD(10) WORD(11) WORD(12) WORD(13) WORD(14) WORD(15)
+#undef WORD
+	} else {
+		u32 n = len - 8;
+
+		if (n <= REC_MAX)
+			bpf_probe_read_kernel(dst + 1, n, src + 1);
+	}
+copied:
+	stamp = (pos << HEAD_SEQ_BITS | (u64)(len >> 3) << 14 | flags << 4 | type) ^ r->cookie;
+#if defined(__TARGET_ARCH_x86)
+	barrier(); /* x86 keeps stores in order */
+	WRITE_ONCE(dst[0], stamp);
+#else
+	__sync_lock_test_and_set(&dst[0], stamp); /* a full barrier */
+#endif
+	now = READ_ONCE(l->head) >> HEAD_SEQ_BITS;
+	if (unlikely(((now - pos) & ((1ull << HEAD_POS_BITS) - 1)) > size >> 3))
+		late(slot, id, pos, len);
+	if (flags & (RECF_CUT | RECF_FAULT)) {
+		if (flags & RECF_CUT)
+			__sync_fetch_and_add(&l->cut, 1);
+		if (flags & RECF_FAULT)
+			__sync_fetch_and_add(&l->fault, 1);
+	}
+}
+
+static __always_inline u64 guard_base(void)
+{
+	return RING_HEADER + main_size + RING_TAIL;
+}
+
+static __always_inline u64 tasks_base(void)
+{
+	return guard_base() + guard_size + RING_TAIL;
+}
+
+static __always_inline void to_main(struct ring_head *r, u32 slot, const u64 *src, u32 len, u32 type, u32 flags)
+{
+	commit(r, slot, LANE_MAIN, RING_HEADER, main_size, src, len, type, flags);
+}
+
+/* Room in the guard lane for a record of this class? */
+static __always_inline bool admit(struct ring_head *r, u32 class, u32 len)
+{
+	struct guard_class *c = &r->class[class & (GUARD_CLASSES - 1)];
+	u32 pos = r->lane[LANE_GUARD].head >> HEAD_SEQ_BITS;
+
+	if (pos - c->since > guard_size / 8) {
+		c->since = pos;
+		c->used = 0;
+	}
+	if (c->used + len > guard_size / 8) {
+		__sync_fetch_and_add(&r->guard_skips, 1);
+		return false;
+	}
+	c->used += len;
+	return true;
+}
+
+static __always_inline void to_guard(struct ring_head *r, u32 slot, const u64 *src, u32 len, u32 type, u32 flags)
+{
+	commit(r, slot, LANE_GUARD, guard_base(), guard_size, src, len, type, flags);
+}
+
+static __always_inline u32 class_of(u32 type, u32 nr, s64 ret)
+{
+	return (type * 7 + nr * 31 + (u32)-ret * 13) & (GUARD_CLASSES - 1);
+}
+
+/* An error that programs get all day long, as part of their ways. */
+static __always_inline bool everyday(s64 ret)
+{
+	s64 e = -ret;
+
+	return e == 11 /* EAGAIN */ || e == 4 /* EINTR */ || e == 110 /* ETIMEDOUT */ ||
+	       e == 115 /* EINPROGRESS */ || e >= 512 /* ERESTART... */;
+}
+
+/* ---- reading what arguments point to ---------------------------------------- */
+
+static __always_inline u32 tag(u32 arg, u32 kind)
+{
+	return (arg & 15) | kind << 8;
+}
+
+static __always_inline void item(struct scratch *s, u32 off, u32 tag, u32 len, u32 flags)
+{
+	if (off > REC_MAX)
+		return;
+	*(u32 *)(s->buf + off) = tag | flags | len << 16;
+	s->off = off + 4 + len;
+	if (flags & ITEM_CUT)
+		s->flags |= RECF_CUT;
+	if (flags & ITEM_FAULT)
+		s->flags |= RECF_FAULT;
+}
+
+/* A string. max: bytes, 1 to 4096. */
+__noinline int cap_str(u32 user, u64 ptr, u32 max, u32 tag)
+{
+	struct scratch *s = scratch_of(user);
+	u32 off, len, flags = 0;
+	long n;
+	u8 last = 0;
+
+	if (!s || !ptr)
+		return 0;
+	off = s->off;
+	if (off > REC_MAX - 16) {
+		s->flags |= RECF_CUT;
+		return 0;
+	}
+	if (max > REC_MAX - 8 - off)
+		max = REC_MAX - 8 - off;
+	if (max > 4096)
+		max = 4096;
+	n = bpf_probe_read_user_str(s->buf + off + 4, max, (void *)ptr);
+	if (n <= 0) {
+		item(s, off, tag, 0, ITEM_FAULT);
+		return 0;
+	}
+	/* n counts the NUL, which is put there also where the string goes on. */
+	if (n == max && (bpf_probe_read_user(&last, 1, (void *)ptr + max - 1) || last))
+		flags = ITEM_CUT;
+	len = (n - 1) & 0x1fff;
+	if (len > 4096)
+		return 0;
+	item(s, off, tag, len, flags);
+	return 0;
+}
+
+/* n bytes of memory, of which max are kept. */
+__noinline int cap_mem(u32 user, u64 ptr, u64 n, u32 max, u32 tag)
+{
+	struct scratch *s = scratch_of(user);
+	u32 off, len, flags = 0;
+
+	if (!s || !ptr)
+		return 0;
+	off = s->off;
+	if (off > REC_MAX - 16) {
+		s->flags |= RECF_CUT;
+		return 0;
+	}
+	if (max > REC_MAX - 8 - off)
+		max = REC_MAX - 8 - off;
+	if (max > 4096)
+		max = 4096;
+	if (n > max) {
+		n = max;
+		flags = ITEM_CUT;
+	}
+	len = n;
+	if (len > 4096)
+		return 0;
+	if (len && bpf_probe_read_user(s->buf + off + 4, len, (void *)ptr)) {
+		/* What is there up to the end of the page may be readable. */
+		u32 part = 4096 - (ptr & 4095);
+
+		flags = ITEM_FAULT;
+		if (part >= len || part > 4096 || bpf_probe_read_user(s->buf + off + 4, part, (void *)ptr))
+			part = 0;
+		len = part;
+	}
+	item(s, off, tag, len, flags);
+	return 0;
+}
+
+/*
+ * Adds len bytes of one iovec to the contents at s->off. A function of its own,
+ * as are the others here: the verifier then looks at it once, not once a turn of
+ * each loop around it. Returns not 0 when there is no more to add.
+ */
+__noinline int add_iov(u32 user, u64 ptr, u64 len)
+{
+	struct scratch *s = scratch_of(user);
+	u32 off, at, take;
+
+	if (!s)
+		return 1;
+	off = s->off;
+	at = s->at;
+	if (off > REC_MAX - 8 || at >= s->room || at > 4096)
+		return 1;
+	take = s->room - at;
+	if (take > 4096)
+		take = 4096;
+	if (len < take)
+		take = len;
+	if (take > 4096)
+		return 1;
+	if (take && bpf_probe_read_user(s->buf + off + 4 + at, take, (void *)ptr))
+		return 1;
+	s->at = at + take;
+	return 0;
+}
+
+/* An iovec array of n elements, and up to s->limit bytes of what they hold.
+ * bytes: how much of that is valid. */
+__noinline int cap_iov(u32 user, u64 ptr, u64 n, u64 bytes, u32 arg)
+{
+	struct scratch *s = scratch_of(user);
+	u32 off, at, room, i;
+
+	if (!s || !ptr)
+		return 0;
+	if (n > 64)
+		n = 64;
+	cap_mem(user, ptr, n * 2 * s->wide, 16 * 2 * s->wide, tag(arg, ITEM_IOV));
+	room = s->limit;
+	if (!room)
+		return 0;
+	if (room > bytes)
+		room = bytes;
+	off = s->off;
+	if (off > REC_MAX - 16)
+		return 0;
+	if (room > REC_MAX - 8 - off)
+		room = REC_MAX - 8 - off;
+	s->room = room;
+	s->at = 0;
+	for (i = 0; i < 16; i++) {
+		u64 v[2] = {};
+
+		if (i >= n)
+			break;
+		if (s->wide == 4) {
+			u32 w[2] = {};
+
+			if (bpf_probe_read_user(w, sizeof(w), (void *)ptr + i * 8))
+				break;
+			v[0] = w[0];
+			v[1] = w[1];
+		} else if (bpf_probe_read_user(v, sizeof(v), (void *)ptr + i * 16)) {
+			break;
+		}
+		if (add_iov(user, v[0], v[1]))
+			break;
+	}
+	at = s->at;
+	if (at > 8192)
+		return 0;
+	item(s, off, tag(arg, ITEM_IOVDATA), at, bytes > at ? ITEM_CUT : 0);
+	return 0;
+}
+
+/* A msghdr and its parts. bytes: how much of its contents is valid. */
+__noinline int cap_msg(u32 user, u64 ptr, u64 bytes, u32 arg)
+{
+	struct scratch *s = scratch_of(user);
+	u64 name, namelen, iov, iovlen, control, controllen;
+
+	if (!s || !ptr)
+		return 0;
+	if (s->wide == 4) {
+		u32 m[7] = {};
+
+		cap_mem(user, ptr, sizeof(m), sizeof(m), tag(arg, ITEM_MSG));
+		if (bpf_probe_read_user(m, sizeof(m), (void *)ptr))
+			return 0;
+		name = m[0], namelen = m[1], iov = m[2], iovlen = m[3], control = m[4], controllen = m[5];
+	} else {
+		u64 m[7] = {};
+
+		cap_mem(user, ptr, sizeof(m), sizeof(m), tag(arg, ITEM_MSG));
+		if (bpf_probe_read_user(m, sizeof(m), (void *)ptr))
+			return 0;
+		name = m[0], namelen = (u32)m[1], iov = m[2], iovlen = m[3], control = m[4], controllen = m[5];
+	}
+	if (name && namelen)
+		cap_mem(user, name, namelen, 128, tag(arg, ITEM_NAME));
+	cap_iov(user, iov, iovlen, bytes, arg);
+	if (control && controllen)
+		cap_mem(user, control, controllen, 256, tag(arg, ITEM_CONTROL));
+	return 0;
+}
+
+/* A vector of strings, ended by NULL. */
+__noinline int cap_strv(u32 user, u64 ptr, u32 max, u32 arg)
+{
+	struct scratch *s = scratch_of(user);
+	u32 i;
+
+	if (!s || !ptr)
+		return 0;
+	for (i = 0; i < 33; i++) {
+		u64 p = 0;
+		u32 n = s->wide == 4 ? 4 : 8;
+
+		if (bpf_probe_read_user(&p, n, (void *)ptr + i * n)) {
+			item(s, s->off, tag(arg, ITEM_STRV), 0, ITEM_FAULT);
+			break;
+		}
+		if (!p)
+			break;
+		if (i == 32) {
+			item(s, s->off, tag(arg, ITEM_STRV), 0, ITEM_CUT);
+			break;
+		}
+		cap_str(user, p, max, tag(arg, ITEM_STRV));
+	}
+	return 0;
+}
+
+/* How many pointers stand before the NULL of a vector; 4 bytes. */
+__noinline int cap_count(u32 user, u64 ptr, u32 arg)
+{
+	struct scratch *s = scratch_of(user);
+	u32 i, off;
+
+	if (!s || !ptr)
+		return 0;
+	off = s->off;
+	if (off > REC_MAX - 16)
+		return 0;
+	for (i = 0; i < 512; i++) {
+		u64 p = 0;
+		u32 n = s->wide == 4 ? 4 : 8;
+
+		if (bpf_probe_read_user(&p, n, (void *)ptr + i * n)) {
+			item(s, off, tag(arg, ITEM_COUNT), 0, ITEM_FAULT);
+			return 0;
+		}
+		if (!p)
+			break;
+	}
+	*(u32 *)(s->buf + off + 4) = i;
+	item(s, off, tag(arg, ITEM_COUNT), 4, i == 512 ? ITEM_CUT : 0);
+	return 0;
+}
+
+static __always_inline bool compat_task(struct task_struct *task)
+{
+#if defined(__TARGET_ARCH_x86)
+	return task->thread_info.status & 2; /* TS_COMPAT, set for the time of the call */
+#else
+	return task->thread_info.flags >> 22 & 1; /* TIF_32BIT */
+#endif
+}
+
+/*
+ * Follows the pointers of a call by its plan. phase: 0 at the call's end, 1 at
+ * its start for OP_ENTRY only, 2 at its start for all that can be read there.
+ */
+__noinline int capture(u32 user, u32 index, u32 phase)
+{
+	struct scratch *s = scratch_of(user);
+	struct plan *p = bpf_map_lookup_elem(&plans, &index);
+	u32 i;
+
+	if (!s || !p)
+		return 0;
+	if (p->flags & (PLAN_SUB | PLAN_IOCTL)) {
+		struct subplan_key key = { .nr = index, .cmd = s->args[p->sub < 6 ? p->sub : 0] };
+		struct plan *sub = bpf_map_lookup_elem(&subplans, &key);
+
+		if (sub) {
+			p = sub;
+		} else if (p->flags & PLAN_IOCTL) {
+			/* _IOC_DIR and _IOC_SIZE, include/uapi/asm-generic/ioctl.h */
+			u32 size = key.cmd >> 16 & 0x3fff, dir = key.cmd >> 30;
+
+			if (size && phase == 0 && (dir & 1 || (dir & 2 && s->ret >= 0)))
+				cap_mem(user, s->args[2], size, 256, tag(2, ITEM_MEM));
+			return 0;
+		}
+	}
+	for (i = 0; i < PLAN_OPS; i++) {
+		struct plan_op *op;
+		u64 ptr, n = 1, carg;
+		u32 flag = phase ? ITEM_ENTRY : 0;
+
+		if (i >= p->nops)
+			break;
+		op = &p->op[i];
+		if (phase == 0 && (op->when == OP_ENTRY || (op->when == OP_OK && s->ret < 0)))
+			continue;
+		if (phase == 1 && op->when != OP_ENTRY)
+			continue;
+		if (phase == 2 && op->when == OP_OK)
+			continue;
+		ptr = s->args[op->arg < 6 ? op->arg : 0];
+		carg = s->args[op->carg < 6 ? op->carg : 0];
+		switch (op->count) {
+		case COUNT_ARG:
+			n = (s32)carg > 0 ? (u32)carg : 0;
+			break;
+		case COUNT_ARG_LONG:
+			n = carg;
+			break;
+		case COUNT_RET:
+			n = s->ret > 0 ? s->ret : 0;
+			break;
+		case COUNT_PTR: {
+			u32 len = 0;
+
+			bpf_probe_read_user(&len, sizeof(len), (void *)carg);
+			n = len;
+			break;
+		}
+		case COUNT_BITS:
+			n = (s32)carg > 0 ? (((u32)carg + s->wide * 8 - 1) / (s->wide * 8)) * s->wide : 0;
+			break;
+		}
+		if (n > 1 << 20)
+			n = 1 << 20;
+		switch (op->kind) {
+		case OP_STR:
+			cap_str(user, ptr, op->max, tag(op->arg, ITEM_STR) | flag);
+			break;
+		case OP_MEM:
+			cap_mem(user, ptr, n * op->size, op->max, tag(op->arg, ITEM_MEM) | flag);
+			break;
+		case OP_LEN:
+			cap_mem(user, ptr, op->size, 8, tag(op->arg, ITEM_LEN) | flag);
+			break;
+		case OP_DATA:
+			if (s->limit)
+				cap_mem(user, ptr, n * op->size, s->limit, tag(op->arg, ITEM_DATA) | flag);
+			break;
+		case OP_STRV:
+			cap_strv(user, ptr, op->max, op->arg | flag);
+			break;
+		case OP_COUNT:
+			cap_count(user, ptr, op->arg);
+			break;
+		case OP_IOV:
+			cap_iov(user, ptr, n, s->ret > 0 ? s->ret : 0, op->arg);
+			break;
+		case OP_MSG:
+			cap_msg(user, ptr, s->ret > 0 ? s->ret : 0, op->arg);
+			break;
+		case OP_MMSG: {
+			u32 size = s->wide == 4 ? 32 : 64;
+
+			cap_mem(user, ptr, n * size, 8 * size, tag(op->arg, ITEM_MMSG));
+			if (n)
+				cap_msg(user, ptr, 0, op->arg);
+			break;
+		}
+		}
+	}
+	return 0;
+}
+
+static __always_inline void read_args(u64 *args, struct pt_regs *regs, bool compat)
+{
+#if defined(__TARGET_ARCH_x86)
+	if (unlikely(compat)) {
+		args[0] = (u32)regs->bx;
+		args[1] = (u32)regs->cx;
+		args[2] = (u32)regs->dx;
+		args[3] = (u32)regs->si;
+		args[4] = (u32)regs->di;
+		args[5] = (u32)regs->bp;
+		return;
+	}
+	args[0] = regs->di;
+	args[1] = regs->si;
+	args[2] = regs->dx;
+	args[3] = regs->r10;
+	args[4] = regs->r8;
+	args[5] = regs->r9;
+#else
+	struct pt_regs___arm64 *r = (void *)regs;
+
+	args[0] = r->orig_x0;
+	args[1] = r->regs[1];
+	args[2] = r->regs[2];
+	args[3] = r->regs[3];
+	args[4] = r->regs[4];
+	args[5] = r->regs[5];
+	if (compat) {
+		args[0] = (u32)args[0];
+		args[1] = (u32)args[1];
+		args[2] = (u32)args[2];
+		args[3] = (u32)args[3];
+		args[4] = (u32)args[4];
+		args[5] = (u32)args[5];
+	}
+#endif
+}
+
+static __always_inline s64 read_nr(struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+	return regs->orig_ax;
+#else
+	return ((struct pt_regs___arm64 *)regs)->syscallno;
+#endif
+}
+
+/* Duration, result and arguments behind the head; returns the offset after them. */
+static __always_inline u32 put_values(u8 *buf, u64 dur, s64 ret, const u64 *args, u32 nargs, u32 *sizes)
+{
+	u32 off = REC_HEAD;
+
+	off = put(buf, off, dur, sizes, 0);
+	off = put(buf, off, ret, sizes, 2);
+	if (nargs < 1)
+		return off;
+	off = put(buf, off, args[0], sizes, 4);
+	if (nargs < 2)
+		return off;
+	off = put(buf, off, args[1], sizes, 6);
+	if (nargs < 3)
+		return off;
+	off = put(buf, off, args[2], sizes, 8);
+	if (nargs < 4)
+		return off;
+	off = put(buf, off, args[3], sizes, 10);
+	if (nargs < 5)
+		return off;
+	off = put(buf, off, args[4], sizes, 12);
+	if (nargs < 6)
+		return off;
+	return put(buf, off, args[5], sizes, 14);
+}
+
+static __always_inline void put_head(u8 *buf, u64 time, u32 tid, u32 nr, u32 sizes)
+{
+	struct rec *r = (void *)buf;
+
+	r->time = time;
+	r->tid = tid;
+	r->nr = nr;
+	r->sizes = sizes;
+}
+
+/* Ends the items and returns the record's length. */
+static __always_inline u32 close_items(struct scratch *s)
+{
+	u32 off = s->off;
+
+	if (off > REC_MAX)
+		off = REC_MAX;
+	*(u64 *)(s->buf + off) = 0;
+	return (off + 7) & ~7u;
+}
+
+/* Puts the record in the scratch into the main lane and, if asked, the guard lane. */
+static __always_inline void commit_scratch(struct ring_head *r, u32 slot, struct scratch *s, u32 type, u32 class, bool guard)
+{
+	u32 len = close_items(s);
+	u32 flags;
+
+	if (len < REC_HEAD || len > REC_MAX)
+		return;
+	guard = guard && admit(r, class, len);
+	flags = s->flags | (guard ? RECF_GUARD : 0);
+	to_main(r, slot, (u64 *)s->buf, len, type, flags);
+	if (guard)
+		to_guard(r, slot, (u64 *)s->buf, len, type, flags);
+}
+
+static __always_inline bool writable(struct ring_head *r, struct task_state *ts)
+{
+	if (unlikely(r->gen != ts->gen)) {
+		count(STAT_STALE);
+		return false;
+	}
+	if (unlikely(r->flags & RING_FROZEN)) {
+		__sync_fetch_and_add(&r->frozen, 1);
+		return false;
+	}
+	return true;
+}
+
+static __always_inline u32 content_limit(struct ring_head *r, u64 fd)
+{
+	u32 limit = (u32)fd == 1 || (u32)fd == 2 ? r->stdio : r->data;
+
+	return limit > 4096 ? 4096 : limit;
+}
+
+/* ---- system calls ------------------------------------------------------------ */
+
+static __noinline int enter_slow(struct task_state *ts, struct pt_regs *regs, u32 index, u32 tid)
+{
+	struct scratch *s = scratch_of(BY_ENTER);
+	struct plan *p = bpf_map_lookup_elem(&plans, &index);
+	struct ring_head *r = ring_of(ts->slot);
+	u32 sizes = 0;
+
+	if (!s || !p || !r || !writable(r, ts))
+		return 0;
+	read_args(s->args, regs, index >= PLAN_CALLS);
+	s->ret = 0;
+	s->flags = index >= PLAN_CALLS ? RECF_COMPAT : 0;
+	s->wide = index >= PLAN_CALLS ? 4 : 8;
+	s->limit = 0;
+	if (p->flags & PLAN_ENTER) {
+		s->flags |= RECF_NODUR;
+		s->off = put_values(s->buf, 0, 0, s->args, p->nargs, &sizes);
+		put_head(s->buf, ts->enter, tid, index & (PLAN_CALLS - 1), sizes);
+		if (p->nops)
+			capture(BY_ENTER, index, 2);
+		commit_scratch(r, ts->slot, s, REC_ENTER, 0, false);
+	} else {
+		u32 n;
+
+		s->off = 0;
+		capture(BY_ENTER, index, 1);
+		n = s->off;
+		if (n > ENTRY_DATA)
+			n = 0; /* more than is kept: the decoder shows the pointer */
+		bpf_probe_read_kernel(ts->entry_data, n, s->buf);
+		ts->entry = n;
+	}
+	return 0;
+}
+
+SEC("tp_btf/sys_enter")
+int on_sys_enter(u64 *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *ts;
+	u64 id = ctx[1];
+	u32 index;
+
+	if (likely(!task->bpf_storage))
+		return 0;
+	ts = bpf_task_storage_get(&tasks, task, NULL, 0);
+	if (!ts)
+		return 0;
+	ts->enter = bpf_ktime_get_ns();
+	ts->nr = id;
+	index = id & (PLAN_CALLS - 1);
+	if (unlikely(id >= PLAN_CALLS))
+		return 0;
+	if (unlikely(compat_task(task)))
+		index += PLAN_CALLS;
+	if (unlikely(enter_bits[index >> 6] >> (index & 63) & 1))
+		enter_slow(ts, (struct pt_regs *)ctx[0], index, task->pid);
+	return 0;
+}
+
+static __noinline int exit_slow(struct task_state *ts, struct pt_regs *regs, struct plan *p, s64 ret, u64 now)
+{
+	struct scratch *s = scratch_of(BY_EXIT);
+	struct ring_head *r = ring_of(ts->slot);
+	struct task_struct *task = bpf_get_current_task_btf();
+	bool compat = compat_task(task);
+	u32 sizes = 0, index = ts->nr & (PLAN_CALLS - 1), tid = task->pid, n = ts->entry;
+	bool failed, words;
+	u64 dur;
+
+	if (!s || !r)
+		return 0;
+	read_args(s->args, regs, compat);
+	s->ret = ret;
+	s->flags = compat ? RECF_COMPAT : 0;
+	s->wide = compat ? 4 : 8;
+	if (ts->nr & 0x40000000)
+		s->flags |= RECF_X32;
+	s->limit = content_limit(r, s->args[0]);
+	dur = now - ts->enter;
+	if (!ts->enter) {
+		s->flags |= RECF_NODUR;
+		dur = 0;
+	}
+	s->off = put_values(s->buf, dur, ret, s->args, p->nargs, &sizes);
+	put_head(s->buf, now, tid, index, sizes);
+	if (n) {
+		u32 off = s->off;
+
+		if (off <= 128 && n <= ENTRY_DATA && !bpf_probe_read_kernel(s->buf + off, n, ts->entry_data))
+			s->off = off + n;
+		ts->entry = 0;
+	}
+	capture(BY_EXIT, index | (compat ? PLAN_CALLS : 0), 0);
+	failed = (u64)ret > -4096ull && !everyday(ret);
+	words = p->flags & PLAN_WRITE && s->args[0] - 1 < 2 && ret > 0;
+	commit_scratch(r, ts->slot, s, REC_CALL, class_of(REC_CALL, index, failed ? ret : 0), failed || words);
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int on_sys_exit(u64 *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs *regs = (struct pt_regs *)ctx[0];
+	struct task_state *ts;
+	struct ring_head *r;
+	struct plan *p;
+	s64 ret = ctx[1];
+	u64 now, enter, args[6];
+	u32 nr, index, flags = 0, sizes = 0, off, len, nargs;
+	bool compat, failed;
+
+	if (likely(!task->bpf_storage))
+		return 0;
+	ts = bpf_task_storage_get(&tasks, task, NULL, 0);
+	if (!ts)
+		return 0;
+	now = bpf_ktime_get_ns();
+	enter = ts->enter;
+	if (unlikely(!enter)) {
+		/* marked or born inside this call */
+		ts->nr = read_nr(regs);
+		flags |= RECF_NODUR;
+	}
+	r = ring_of(ts->slot);
+	if (unlikely(!r || !writable(r, ts)))
+		goto out;
+	nr = ts->nr;
+	compat = compat_task(task);
+	index = nr;
+	if (unlikely(nr >= PLAN_CALLS)) {
+		if (nr >> 30 == 1 && (nr & 0x3fffffff) < PLAN_CALLS) {
+			index = nr & (PLAN_CALLS - 1);
+			flags |= RECF_X32;
+		} else {
+			/* Not a call: 6 arguments, nothing followed. */
+			nr = nr > 0xffff ? 0xffff : nr;
+			p = NULL;
+			nargs = 6;
+			goto plain;
+		}
+	}
+	index = (index & (PLAN_CALLS - 1)) | (compat ? PLAN_CALLS : 0);
+	p = bpf_map_lookup_elem(&plans, &index);
+	if (!p)
+		goto out;
+	if (unlikely(p->flags & PLAN_MUTE)) {
+		__sync_fetch_and_add(&r->muted, 1);
+		goto out;
+	}
+	nr = index & (PLAN_CALLS - 1);
+	nargs = p->nargs;
+plain:
+	ts->calls++;
+	read_args(args, regs, compat);
+	if (p && (p->nops || p->flags & (PLAN_IOCTL | PLAN_SUB))) {
+		if (!(p->flags & PLAN_DATA) || content_limit(r, args[0])) {
+			exit_slow(ts, regs, p, ret, now);
+			goto out;
+		}
+	}
+	if (compat)
+		flags |= RECF_COMPAT;
+	off = put_values((u8 *)ts->build, flags & RECF_NODUR ? 0 : now - enter, ret, args, nargs, &sizes);
+	put_head((u8 *)ts->build, now, task->pid, nr, sizes);
+	len = (off + 7) & ~7u;
+	failed = (u64)ret > -4096ull && !everyday(ret);
+	if (unlikely(failed) && admit(r, class_of(REC_CALL, nr, ret), len)) {
+		flags |= RECF_GUARD;
+		to_guard(r, ts->slot, ts->build, len, REC_CALL, flags);
+	}
+	to_main(r, ts->slot, ts->build, len, REC_CALL, flags);
+out:
+	ts->enter = 0;
+	return 0;
+}
+
+/* ---- who belongs to which container ------------------------------------------- */
+
+/*
+ * Is this the name of a container's cgroup? It holds its id, 64 hexadecimal
+ * digits, at the end or before ".scope"; conmon's cgroup, which holds it too, is
+ * none. The same rule is in recorder/identity.
+ */
+__noinline int container_name(u32 user)
+{
+	struct scratch *s = scratch_of(user);
+	volatile u32 *digits, *at;
+	u32 i, end;
+
+	if (!s)
+		return 0;
+	/* Kept in memory, where the verifier does not look for what they are. */
+	digits = &s->off;
+	at = &s->wide;
+	*digits = 0; /* in a row so far */
+	*at = 0;     /* where 64 of them ended */
+	for (i = 0; i < PATH_PART; i++) {
+		u32 c = s->buf[i];
+
+		if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')) {
+			*digits += 1;
+		} else {
+			if (*digits == 64)
+				*at = i;
+			*digits = 0;
+			if (!c)
+				break;
+		}
+	}
+	end = *at;
+	if (end < 64 || end > PATH_PART - 2)
+		return 0;
+	if (s->buf[end] != 0 && !(s->buf[end] == '.' && s->buf[end + 1] == 's'))
+		return 0;
+	if (end >= 64 + 7) {
+		u32 p = end - 64 - 7;
+
+		if (s->buf[p] == 'c' && s->buf[p + 1] == 'o' && s->buf[p + 2] == 'n' && s->buf[p + 3] == 'm' &&
+		    s->buf[p + 4] == 'o' && s->buf[p + 5] == 'n')
+			return 0;
+	}
+	return 1;
+}
+
+static __always_inline struct cgroup *parent_of(struct cgroup *c)
+{
+	struct cgroup_subsys_state *up = c->self.parent;
+
+	return up ? up->cgroup : NULL;
+}
+
+static __always_inline struct cgroup *cgroup_of(struct task_struct *task)
+{
+	struct css_set *set = task->cgroups;
+
+	if (hierarchy) {
+		/* an index that is a constant only to the verifier */
+		struct cgroup_subsys_state **css = (void *)set + core_field_offset(set->subsys) + subsys * sizeof(*css);
+
+		return (*css)->cgroup;
+	}
+	return set->dfl_cgrp;
+}
+
+/* Takes a spare ring for a container's cgroup. Returns false if there is none. */
+static __noinline bool claim_ring(struct cgroup *c, struct claim *out)
+{
+	struct kernfs_node *kn = c->kn;
+	u64 id = kn->id, now = bpf_ktime_get_ns();
+	struct ring_head *r;
+	struct claim new = {}, *old;
+	u32 slot, i;
+
+	if (bpf_map_pop_elem(&spare, &slot)) {
+		count(STAT_NO_RING);
+		tell(EVENT_NORING, 0, id);
+		return false;
+	}
+	r = ring_of(slot);
+	if (!r)
+		return false;
+	new.slot = slot;
+	new.gen = r->gen;
+	r->cgroup = id;
+	r->claimed = now;
+	for (i = 0; i < PATH_PARTS; i++) {
+		struct cgroup *up;
+
+		bpf_probe_read_kernel_str(r->path[i], PATH_PART, c->kn->name);
+		up = parent_of(c);
+		if (!up)
+			break;
+		c = up;
+	}
+	if (bpf_map_update_elem(&claims, &id, &new, BPF_NOEXIST)) {
+		/* another CPU was first, or the map is full */
+		r->cgroup = 0;
+		bpf_map_push_elem(&spare, &slot, 0);
+		old = bpf_map_lookup_elem(&claims, &id);
+		if (!old) {
+			count(STAT_CLAIM_FULL);
+			return false;
+		}
+		*out = *old;
+		return true;
+	}
+	count(STAT_CLAIMS);
+	tell(EVENT_CLAIM, slot, id);
+	*out = new;
+	return true;
+}
+
+/*
+ * The ring of a cgroup: of the nearest claimed one at or above it; else of the
+ * nearest whose name is a container's, or of itself below a watched root, which
+ * are claimed now. Returns false if it belongs to no container.
+ */
+static __noinline bool find_ring(u32 user, struct cgroup *c, struct claim *out)
+{
+	struct scratch *s = scratch_of(user);
+	struct cgroup *self = c;
+	u32 i;
+
+	if (!s || !c)
+		return false;
+	for (i = 0; i < 24; i++) {
+		struct kernfs_node *kn = c->kn;
+		u64 id = kn->id;
+		struct claim *known = bpf_map_lookup_elem(&claims, &id);
+
+		if (known) {
+			*out = *known;
+			return true;
+		}
+		if (bpf_map_lookup_elem(&roots, &id))
+			return c != self && claim_ring(self, out);
+		if (bpf_probe_read_kernel_str(s->buf, PATH_PART, kn->name) > 64 && container_name(user))
+			return claim_ring(c, out);
+		c = parent_of(c);
+		if (!c)
+			return false;
+	}
+	return false;
+}
+
+static __always_inline struct task_state *mark(struct task_struct *task, struct claim *to, struct task_struct *named)
+{
+	struct task_state *ts = bpf_task_storage_get(&tasks, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	struct ring_head *r = ring_of(to->slot);
+
+	if (!r)
+		return ts;
+	if (!ts) {
+		count(STAT_NO_STORAGE);
+		__sync_fetch_and_add(&r->unmarked, 1);
+		tell(EVENT_SCAN, to->slot, r->cgroup);
+		return NULL;
+	}
+	ts->slot = to->slot;
+	ts->gen = to->gen;
+	bpf_probe_read_kernel(ts->first_comm, COMM_LEN, named->comm);
+	__sync_fetch_and_add(&r->tasks_ever, 1);
+	__sync_fetch_and_add(&r->tasks_live, 1);
+	return ts;
+}
+
+static __always_inline void leave(struct task_state *ts)
+{
+	struct ring_head *r = ring_of(ts->slot);
+
+	if (r && r->gen == ts->gen && __sync_fetch_and_add(&r->tasks_live, -1) == 1) {
+		r->last_exit = bpf_ktime_get_ns();
+		tell(EVENT_ENDED, ts->slot, r->cgroup);
+	}
+	ts->gen = 0;
+}
+
+/* Brings a task's mark in line with the cgroup it is in. Returns whether it had to. */
+static __always_inline bool settle(u32 user, struct task_struct *task, struct cgroup *c)
+{
+	struct task_state *ts = bpf_task_storage_get(&tasks, task, NULL, 0);
+	struct claim to = {};
+	bool in = find_ring(user, c, &to);
+
+	if (ts && ts->gen) {
+		if (in && ts->slot == to.slot && ts->gen == to.gen)
+			return false;
+		leave(ts);
+		if (!in)
+			count(STAT_MOVED_OUT);
+	}
+	if (in)
+		return mark(task, &to, task);
+	if (ts)
+		bpf_task_storage_delete(&tasks, task);
+	return false;
+}
+
+SEC("tp_btf/cgroup_attach_task")
+int on_attach(u64 *ctx)
+{
+	struct cgroup *dst = (void *)ctx[0];
+	struct task_struct *task = (void *)ctx[2];
+
+	if (dst->root->hierarchy_id != hierarchy)
+		return 0;
+	settle(BY_NAME, task, dst);
+	/* The event names only the leader of a process that moves as a whole. */
+	if (task->signal->nr_threads > 1)
+		tell(EVENT_SCAN, 0, 0);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int on_fork(u64 *ctx)
+{
+	struct task_struct *parent = (void *)ctx[0], *child = (void *)ctx[1];
+	struct task_state *ts;
+
+	if (unlikely(parent->cgroups != child->cgroups)) {
+		/* clone3 with CLONE_INTO_CGROUP raises no attach event */
+		settle(BY_SCAN, child, cgroup_of(child));
+		return 0;
+	}
+	if (likely(!parent->bpf_storage))
+		return 0;
+	ts = bpf_task_storage_get(&tasks, parent, NULL, 0);
+	if (ts && ts->gen) {
+		struct claim to = { .slot = ts->slot, .gen = ts->gen };
+
+		mark(child, &to, parent);
+	}
+	return 0;
+}
+
+/* The id of a pid in the namespace that lies `level` deep; 0: its own. */
+static __always_inline u32 pid_at(struct pid *pid, u32 level, u32 *ns)
+{
+	struct upid up = {};
+	u32 own = pid->level;
+
+	if (!level)
+		level = own;
+	if (level > own || level > 32)
+		return 0; /* not seen there */
+	bpf_probe_read_kernel(&up, sizeof(up), (void *)pid + core_field_offset(pid->numbers) + level * core_type_size(struct upid));
+	if (ns)
+		bpf_probe_read_kernel(ns, sizeof(*ns), (void *)up.ns + core_field_offset(up.ns->ns.inum));
+	return up.nr;
+}
+
+static __always_inline void describe(struct task_info *t, struct task_struct *task, struct task_state *ts, struct ring_head *r)
+{
+	u32 level = r->pid_level;
+
+	t->start = task->start_time;
+	t->calls = ts->calls;
+	t->tid = task->pid;
+	t->tgid = task->tgid;
+	t->ptid = task->real_parent->tgid;
+	t->ns_tid = pid_at(task->thread_pid, level, &t->pid_ns);
+	t->ns_tgid = pid_at(task->signal->pids[1], level, NULL);
+	t->ns_ptid = pid_at(task->real_parent->signal->pids[1], level ? level : task->thread_pid->level, NULL);
+	t->exit_code = task->exit_code;
+	bpf_probe_read_kernel(t->first_comm, COMM_LEN, ts->first_comm);
+	bpf_probe_read_kernel(t->comm, COMM_LEN, task->comm);
+}
+
+/* Remembers the container's init: the init of the outermost pid namespace whose
+ * init is among its tasks. Its pids are the container's. */
+static __always_inline void meet_init(struct ring_head *r, struct task_struct *task)
+{
+	u32 level = task->thread_pid->level;
+
+	if (!level || task->pid != task->tgid || pid_at(task->thread_pid, 0, NULL) != 1)
+		return;
+	if (r->pid_level && r->pid_level <= level)
+		return;
+	r->pid_level = level;
+	r->init_tid = task->tgid;
+	r->init_start = task->start_time;
+	r->init_gone = 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int on_exec(u64 *ctx)
+{
+	struct task_struct *task = (void *)ctx[0];
+	s32 old = ctx[1];
+	struct linux_binprm *bprm = (void *)ctx[2];
+	struct task_state *ts;
+	struct ring_head *r;
+	struct scratch *s;
+	struct mm_struct *mm;
+	u64 args[6] = {}, from, to;
+	u32 sizes = 0, off;
+	long n;
+
+	ts = task->bpf_storage ? bpf_task_storage_get(&tasks, task, NULL, 0) : NULL;
+	if (!ts) {
+		/* Did an event miss it? */
+		if (settle(BY_EXEC, task, cgroup_of(task)))
+			count(STAT_FOUND);
+		return 0;
+	}
+	r = ring_of(ts->slot);
+	s = scratch_of(BY_EXEC);
+	if (!r || !s || !writable(r, ts))
+		return 0;
+	__sync_fetch_and_add(&r->execs, 1);
+	meet_init(r, task);
+	s->flags = RECF_NODUR;
+	s->off = put_values(s->buf, 0, old, args, 0, &sizes);
+	put_head(s->buf, bpf_ktime_get_ns(), task->pid, 0, sizes);
+	off = s->off;
+	if (off > 128)
+		return 0;
+	n = bpf_probe_read_kernel_str(s->buf + off + 4, 4096, bprm->filename);
+	if (n > 0 && n <= 4096)
+		item(s, off, tag(0, ITEM_STR), n - 1, 0);
+	if (bprm->interp != bprm->filename) {
+		off = s->off;
+		if (off > REC_MAX - 1024)
+			return 0;
+		n = bpf_probe_read_kernel_str(s->buf + off + 4, 512, bprm->interp);
+		if (n > 0 && n <= 512)
+			item(s, off, tag(1, ITEM_STR), n - 1, 0);
+	}
+	mm = task->mm;
+	from = mm->arg_start;
+	to = mm->arg_end;
+	if (to > from)
+		cap_mem(BY_EXEC, from, to - from, 2048, tag(2, ITEM_ARGV));
+	commit_scratch(r, ts->slot, s, REC_EXEC, class_of(REC_EXEC, 0, 0), true);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int on_task_exit(u64 *ctx)
+{
+	struct task_struct *task = (void *)ctx[0];
+	struct task_state *ts;
+	struct ring_head *r;
+	struct scratch *s;
+	struct task_info *t;
+	u64 now, args[6] = {};
+	u32 sizes = 0, tid = task->pid, in;
+	bool last, oom, guard;
+
+	if (likely(!task->bpf_storage))
+		return 0;
+	ts = bpf_task_storage_get(&tasks, task, NULL, 0);
+	if (!ts || !ts->gen)
+		return 0;
+	r = ring_of(ts->slot);
+	s = scratch_of(BY_TASK);
+	if (!r || !s || r->gen != ts->gen)
+		return 0;
+	now = bpf_ktime_get_ns();
+	last = task->signal->live.counter == 0;
+	oom = task->signal->oom_mm != NULL;
+	in = ts->enter ? (ts->nr & 0xffff) + 1 : 0;
+	s->flags = compat_task(task) ? RECF_COMPAT | RECF_NODUR : RECF_NODUR;
+	if (last && oom) {
+		s->off = put_values(s->buf, 0, task->tgid, args, 0, &sizes);
+		put_head(s->buf, now, tid, 0, sizes);
+		if (!(r->flags & RING_FROZEN))
+			commit_scratch(r, ts->slot, s, REC_OOM, class_of(REC_OOM, 0, 0), true);
+		__sync_fetch_and_add(&r->oom_kills, 1);
+		sizes = 0;
+	}
+	args[0] = task->tgid;
+	args[1] = last;
+	args[2] = ts->enter;
+	args[3] = oom;
+	args[4] = task->signal->group_exit_code;
+	s->off = put_values(s->buf, 0, task->exit_code, args, 5, &sizes);
+	put_head(s->buf, now, tid, in, sizes);
+	/* Of threads that ended well there may be very many. */
+	guard = last || task->exit_code;
+	if (!(r->flags & RING_FROZEN))
+		commit_scratch(r, ts->slot, s, REC_EXIT, class_of(REC_EXIT, task->exit_code, 0), guard);
+
+	if (last && task->tgid == r->init_tid) {
+		r->init_exit = task->exit_code;
+		r->init_gone = oom ? 2 : 1;
+	}
+	sizes = 0;
+	s->flags = RECF_NODUR;
+	put_values(s->buf, 0, 0, args, 0, &sizes);
+	put_head(s->buf, now, tid, 0, sizes);
+	*(u32 *)(s->buf + REC_HEAD) = tag(0, ITEM_MEM) | (u32)sizeof(*t) << 16;
+	t = (void *)(s->buf + REC_HEAD + 4);
+	describe(t, task, ts, r);
+	t->end = now;
+	*(u64 *)(s->buf + REC_HEAD + 4 + sizeof(*t)) = 0;
+	commit(r, ts->slot, LANE_TASKS, tasks_base(), tasks_size, (u64 *)s->buf, (REC_HEAD + 4 + sizeof(*t) + 7) & ~7u, REC_TASK, s->flags);
+	leave(ts);
+	return 0;
+}
+
+SEC("tp_btf/signal_deliver")
+int on_signal(u64 *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *ts;
+	struct ring_head *r;
+	struct scratch *s;
+	/* struct k_sigaction begins with struct sigaction: handler, then flags
+	 * (x86-64 and arm64; include/linux/signal_types.h) */
+	u64 act[2] = {}, args[6] = {};
+	s32 info[12] = {};
+	u32 sizes = 0, off, sig = ctx[0];
+	bool guard;
+
+	if (likely(!task->bpf_storage))
+		return 0;
+	ts = bpf_task_storage_get(&tasks, task, NULL, 0);
+	if (!ts)
+		return 0;
+	r = ring_of(ts->slot);
+	s = scratch_of(BY_SIGNAL);
+	if (!r || !s || !writable(r, ts))
+		return 0;
+	/* info may be a small number instead of a pointer (SEND_SIG_NOINFO) */
+	bpf_probe_read_kernel(info, sizeof(info), (void *)ctx[1]);
+	bpf_probe_read_kernel(act, sizeof(act), (void *)ctx[2]);
+	args[0] = (s64)info[1];
+	args[1] = act[0];
+	args[2] = act[1];
+	s->flags = compat_task(task) ? RECF_COMPAT | RECF_NODUR : RECF_NODUR;
+	s->off = put_values(s->buf, 0, info[2], args, 3, &sizes);
+	put_head(s->buf, bpf_ktime_get_ns(), task->pid, sig, sizes);
+	off = s->off;
+	if (off > 128)
+		return 0;
+	__builtin_memcpy(s->buf + off + 4, info, sizeof(info));
+	item(s, off, tag(0, ITEM_MEM), sizeof(info), 0);
+	guard = act[0] != 1;
+	commit_scratch(r, ts->slot, s, REC_SIGNAL, class_of(REC_SIGNAL, sig, 0), guard);
+	return 0;
+}
+
+SEC("tp_btf/task_rename")
+int on_rename(u64 *ctx)
+{
+	struct task_struct *task = (void *)ctx[0];
+	struct task_state *ts;
+	struct ring_head *r;
+	u64 args[6] = {};
+	u32 sizes = 0, len;
+	u8 *b;
+
+	if (likely(!task->bpf_storage))
+		return 0;
+	ts = bpf_task_storage_get(&tasks, task, NULL, 0);
+	if (!ts)
+		return 0;
+	r = ring_of(ts->slot);
+	if (!r || !writable(r, ts) || task != bpf_get_current_task_btf())
+		return 0;
+	/* In an execve the exec record tells it. */
+	b = (u8 *)ts->build;
+	put_values(b, 0, 0, args, 0, &sizes);
+	put_head(b, bpf_ktime_get_ns(), task->pid, 0, sizes);
+	*(u32 *)(b + REC_HEAD) = tag(0, ITEM_STR) | COMM_LEN << 16;
+	bpf_probe_read_kernel(b + REC_HEAD + 4, COMM_LEN, (void *)ctx[1]);
+	*(u32 *)(b + REC_HEAD + 4 + COMM_LEN) = 0;
+	len = REC_HEAD + 4 + COMM_LEN + 4;
+	to_main(r, ts->slot, ts->build, len, REC_RENAME, RECF_NODUR);
+	if (admit(r, class_of(REC_RENAME, 0, 0), len))
+		to_guard(r, ts->slot, ts->build, len, REC_RENAME, RECF_NODUR);
+	return 0;
+}
+
+/* ---- cgroups that come and go -------------------------------------------------- */
+
+SEC("tp_btf/cgroup_mkdir")
+int on_mkdir(u64 *ctx)
+{
+	struct cgroup *c = (void *)ctx[0];
+	struct scratch *s = scratch_of(BY_NAME);
+	u32 one = 1;
+	u64 id;
+
+	if (!s || c->root->hierarchy_id != hierarchy)
+		return 0;
+	__builtin_memset(s->buf, 0, 256);
+	if (bpf_probe_read_kernel_str(s->buf, 256, (void *)ctx[1]) <= 0)
+		return 0;
+	if (!bpf_map_lookup_elem(&root_paths, s->buf))
+		return 0;
+	id = c->kn->id;
+	bpf_map_update_elem(&roots, &id, &one, BPF_ANY);
+	return 0;
+}
+
+SEC("tp_btf/cgroup_rmdir")
+int on_rmdir(u64 *ctx)
+{
+	struct cgroup *c = (void *)ctx[0];
+	struct claim *known;
+	u64 id;
+
+	if (c->root->hierarchy_id != hierarchy)
+		return 0;
+	id = c->kn->id;
+	known = bpf_map_lookup_elem(&claims, &id);
+	if (known)
+		tell(EVENT_RMDIR, known->slot, id);
+	return 0;
+}
+
+/* ---- all tasks --------------------------------------------------------------------- */
+
+/*
+ * Looks at every task of the node: marks those that the events missed, and reports
+ * the traced ones, with the calls they are in.
+ */
+SEC("iter/task")
+int all_tasks(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct task_state *ts;
+	struct task_dump *d;
+	struct ring_head *r;
+	struct scratch *s;
+	struct pt_regs *regs;
+	u32 zero = 0, *only;
+	s64 nr;
+
+	if (!task || task->flags & 0x00200000 /* PF_KTHREAD */ || task->exit_state)
+		return 0;
+	if (settle(BY_SCAN, task, cgroup_of(task)))
+		count(STAT_FOUND);
+	ts = bpf_task_storage_get(&tasks, task, NULL, 0);
+	if (!ts || !ts->gen)
+		return 0;
+	r = ring_of(ts->slot);
+	s = scratch_of(BY_SCAN);
+	if (!r || !s || r->gen != ts->gen)
+		return 0;
+	meet_init(r, task);
+	only = bpf_map_lookup_elem(&iter_slot, &zero);
+	if (only && *only && ts->slot + 1 != *only)
+		return 0;
+	d = (void *)s->buf;
+	__builtin_memset(d, 0, sizeof(*d));
+	d->slot = ts->slot;
+	d->gen = ts->gen;
+	describe(&d->info, task, ts, r);
+	regs = (void *)bpf_task_pt_regs(task);
+	d->enter = READ_ONCE(ts->enter);
+	nr = read_nr(regs);
+	/* Behind an exception or an interrupt this number is negative. */
+	if (d->enter || (!task->on_cpu && nr >= 0)) {
+		bool compat = compat_task(task);
+
+		d->in_call = 1;
+		d->nr = d->enter ? ts->nr : nr;
+		d->flags = (compat ? RECF_COMPAT : 0) | (d->enter ? 0 : RECF_NODUR);
+		read_args(d->args, regs, compat);
+	}
+	bpf_seq_write(ctx->meta->seq, d, sizeof(*d));
+	return 0;
+}
+
+/* The floor that every tracer of all calls pays; attached only by benchmarks. */
+SEC("tp_btf/sys_enter")
+int empty_enter(u64 *ctx)
+{
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int empty_exit(u64 *ctx)
+{
+	return 0;
+}

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * What the BPF program and user space share: the layout of a ring, of the
+ * records in it and of the maps' keys and values. Go's twins are generated from
+ * here by bpf2go (see gen.go); nothing is mirrored by hand.
+ */
+#ifndef RECORDER_H
+#define RECORDER_H
+
+/* The version of everything in this file. Another version's pinned maps are
+ * read out and replaced, never written to. */
+enum layout_consts { RECORDER_LAYOUT = 1 };
+
+/*
+ * A ring is the single value of a BPF array map of its own:
+ *
+ *   0            RING_HEADER              +main                 +guard   +tasks
+ *   +------------+------------------------+--------+------------+--------+---
+ *   | ring_head  | main: every call       | tail   | guard: ... | tail   | tasks ... tail
+ *   +------------+------------------------+--------+------------+--------+---
+ *
+ * A lane (main, guard, tasks) is overwritten in a circle; its size is a power
+ * of two. A record starts at any multiple of 8 below the size and may run into
+ * the tail behind it, so that none ever wraps.
+ *
+ *   main   every record
+ *   guard  the rare and the telling: exec, exit, signals, failed calls, last
+ *          words. No kind of record may fill more than a part of it.
+ *   tasks  who the ended tasks were: names, ids, times
+ */
+enum ring_consts {
+	RING_HEADER = 4096,
+	RING_TAIL   = 8192,
+	RING_MIN    = 64 << 10,
+	RING_MAX    = 64 << 20,
+};
+
+enum lane_id { LANE_MAIN, LANE_GUARD, LANE_TASKS, LANES };
+
+/*
+ * One atomic add reserves space and counts the record:
+ *
+ *   head:  63                       24 23               0
+ *          +--------------------------+-----------------+
+ *          | position / 8, mod 2^40   | records mod 2^24|
+ *          +--------------------------+-----------------+
+ *
+ * Position and count always belong together, so a reader knows exactly how many
+ * records were overwritten. When the count wraps it carries into the position
+ * and leaves a hole of 8 bytes, which the reader steps over; `epochs` counts that.
+ */
+enum head_consts {
+	HEAD_SEQ_BITS = 24,
+	HEAD_POS_BITS = 40,
+	LATES         = 4,
+};
+
+struct lane {
+	__u64 head;   /* see above; added to by writers */
+	__u64 epochs; /* times the record count wrapped */
+	__u64 cut;    /* records with something cut at a limit */
+	__u64 fault;  /* records with memory that could not be read (EFAULT) */
+	/*
+	 * A writer that was held up between its reservation and its last store
+	 * for a whole turn of the ring has scribbled over newer records. It sees
+	 * that itself, and says where. Readers do not believe what overlaps.
+	 */
+	__u64 lates;  /* how many there were */
+	struct late {
+		__u64 pos;  /* position / 8 of the late record */
+		__u64 len;  /* its length in bytes */
+		__u64 head; /* position / 8 of the head when it was noticed */
+	} late[LATES];
+	__u64 pad[7];
+};
+
+enum head_limit_consts {
+	GUARD_CLASSES = 64,
+	PATH_PARTS    = 10,
+	PATH_PART     = 128,
+	COMM_LEN      = 16,
+};
+
+/* No signature (kind, call, errno) may fill more than an eighth of the guard
+ * lane while it turns once. */
+struct guard_class {
+	__u32 since; /* position / 8, low 32 bits, at which the count began */
+	__u32 used;  /* bytes since then */
+};
+
+enum ring_flag {
+	RING_FROZEN = 1, /* nothing is written (recorderctl freeze) */
+};
+
+/* At offset 0 of a ring. User space writes cookie, gen, flags, stdio and data;
+ * the program writes the rest. */
+struct ring_head {
+	/* read with every call */
+	__u64 cookie; /* random; each stamp is XORed with it */
+	__u32 gen;    /* of this use of the slot: a task of an earlier use writes nothing */
+	__u32 flags;  /* enum ring_flag */
+	__u32 stdio;  /* bytes kept of what goes through descriptors 1 and 2 */
+	__u32 data;   /* bytes kept of other reads and writes */
+	__u64 pad0[5];
+	struct lane lane[LANES];
+	/* counters, in calls */
+	__u64 muted;       /* not recorded because muted */
+	__u64 frozen;      /* not recorded because frozen */
+	__u64 guard_skips; /* not copied to the guard lane: their class was full */
+	__u64 tasks_ever;  /* tasks that wrote or could have written here */
+	__u64 tasks_live;  /* of these, tasks that have not ended or left */
+	__u64 execs;
+	__u64 unmarked;    /* tasks that could not be marked, for want of memory */
+	/* the container */
+	__u64 cgroup;       /* id of its cgroup (inode number of the directory) */
+	__u64 claimed;      /* ns, CLOCK_MONOTONIC */
+	__u64 last_exit;    /* ns, CLOCK_MONOTONIC: when tasks_live became 0 */
+	__u64 init_start;   /* ns: start time of the container's init, if known */
+	__u32 pid_level;    /* depth of the container's pid namespace, 0: not known */
+	__u32 init_tid;     /* host thread id of the container's init, 0: not known */
+	__u32 init_exit;    /* its exit code as wait(2) has it */
+	__u32 init_gone;    /* 1: it has ended, 2: ended as an OOM victim */
+	__u32 oom_kills;    /* OOM victims among the container's processes */
+	__u32 pad1[15];
+	struct guard_class class[GUARD_CLASSES];
+	/* the path of the cgroup, leaf first, each part cut at PATH_PART - 1 bytes */
+	char path[PATH_PARTS][PATH_PART];
+};
+
+/*
+ * A record.
+ *
+ *   0       8       16    20   22     24
+ *   +-------+-------+-----+----+------+---------------------------+-------------+
+ *   | stamp | time  | tid | nr | sizes| duration, result, args... | items...    |
+ *   +-------+-------+-----+----+------+---------------------------+-------------+
+ *
+ * stamp  (position / 8 << 24 | length / 8 << 14 | flags << 4 | type) ^ cookie, written
+ *        last. A stamp that does not name its own position is no record's.
+ * time   ns, CLOCK_MONOTONIC, at the end of the call (REC_ENTER: at its start)
+ * tid    thread id in the host's pid namespace
+ * sizes  two bits each for duration, result and the six arguments, lowest first:
+ *        0: the value is 0 and takes no bytes, 1: 4 bytes, to be sign-extended,
+ *        2: 8 bytes
+ * items  what the arguments point to, see struct item
+ */
+enum rec_consts {
+	REC_MAX  = 8184, /* bytes, a multiple of 8, below 2^10 * 8 */
+	REC_HEAD = 24,
+};
+
+struct rec {
+	__u64 stamp;
+	__u64 time;
+	__u32 tid;
+	__u16 nr;
+	__u16 sizes;
+};
+
+enum rec_type {
+	REC_CALL = 1, /* a call that returned */
+	REC_ENTER,    /* a call that began and may never return: exit, execve */
+	/*
+	 * exec: result: thread id before it (differs from tid if a thread that did
+	 * not lead called), items: file (arg 0), interpreter (arg 1), argv (arg 2)
+	 */
+	REC_EXEC,
+	/*
+	 * the end of a thread: nr: the call it was in plus 1, or 0; result: exit
+	 * code as wait(2) has it; args: tgid, 1 if it was the group's last, start
+	 * of that call (ns), 1 if an OOM victim, the call's flags
+	 */
+	REC_EXIT,
+	/*
+	 * a signal was delivered: nr: its number; result: si_code; args: errno,
+	 * handler (0: default, 1: ignored), its flags; items: siginfo (arg 0)
+	 */
+	REC_SIGNAL,
+	/* comm changed other than by exec: items: the new one (arg 0) */
+	REC_RENAME,
+	/* the OOM killer chose this process: result: tgid */
+	REC_OOM,
+	/* LANE_TASKS only: items: struct task_info (arg 0) */
+	REC_TASK,
+};
+
+enum rec_flag {
+	RECF_COMPAT = 1 << 0,  /* a 32-bit call: i386 on x86-64, arm on arm64 */
+	RECF_X32    = 1 << 1,  /* an x32 call; nr is without its bit 30 */
+	RECF_CUT    = 1 << 2,  /* an item was cut at a limit */
+	RECF_FAULT  = 1 << 3,  /* an item could not be read */
+	RECF_NODUR  = 1 << 4,  /* the start was not seen: the duration is unknown */
+	RECF_GUARD  = 1 << 5,  /* also in the guard lane */
+};
+
+/*
+ * What an argument points to, or a part of it. Items follow the arguments
+ * without padding, up to the record's end; a record's last up to 7 bytes are 0,
+ * and an item header of 0 ends the items.
+ */
+struct item {
+	__u8  arg;  /* argument 0..5 in the low 4 bits, enum item_flag above */
+	__u8  kind; /* enum item_kind */
+	__u16 len;  /* bytes that follow */
+};
+
+enum item_flag {
+	ITEM_CUT   = 1 << 4, /* there was more */
+	ITEM_FAULT = 1 << 5, /* unreadable from here on; len may be 0 */
+	ITEM_ENTRY = 1 << 6, /* read when the call began */
+};
+
+enum item_kind {
+	ITEM_STR = 1,  /* a string without its NUL */
+	ITEM_MEM,      /* a struct or an array of them */
+	ITEM_DATA,     /* contents of a read or write */
+	ITEM_STRV,     /* one string of a vector; more of this kind follow */
+	ITEM_IOV,      /* an array of iovec */
+	ITEM_IOVDATA,  /* contents of the iovecs, joined */
+	ITEM_MSG,      /* a msghdr; its name, iovec array and control follow */
+	ITEM_NAME,     /* the socket address of a msghdr */
+	ITEM_CONTROL,  /* its control messages */
+	ITEM_MMSG,     /* an array of mmsghdr; the parts of the first follow */
+	ITEM_ARGV,     /* strings with their NULs, as in /proc/PID/cmdline */
+	ITEM_LEN,      /* the 4 or 8 bytes of a length that an argument points to */
+	ITEM_COUNT,    /* how many pointers a vector holds (4 bytes) */
+};
+
+/*
+ * Capture plans: what to read for a call. User space derives them from the one
+ * table of system calls.
+ */
+enum plan_consts {
+	PLAN_OPS   = 6,
+	PLAN_CALLS = 512,
+};
+
+enum plan_flag {
+	PLAN_ENTER = 1 << 0, /* write a REC_ENTER: the call may not return */
+	PLAN_ENTRY = 1 << 1, /* some ops read at sys_enter: the kernel overwrites the input */
+	PLAN_MUTE  = 1 << 2, /* not recorded */
+	PLAN_SUB   = 1 << 3, /* the ops depend on the value of argument `sub` */
+	PLAN_IOCTL = 1 << 4, /* without a sub-plan, size and direction are in argument 1 */
+	PLAN_WRITE = 1 << 5, /* writes to a file descriptor (last words) */
+	PLAN_DATA  = 1 << 6, /* nothing but contents is read: no ops if the policy has none */
+};
+
+enum op_kind {
+	OP_STR = 1, /* a string of at most `max` bytes */
+	OP_MEM,     /* size * count bytes */
+	OP_DATA,    /* size * count bytes of contents, if the policy has it */
+	OP_STRV,    /* a vector of strings, NULL at its end */
+	OP_IOV,     /* an array of iovec, and contents if the policy has it */
+	OP_MSG,     /* a msghdr */
+	OP_MMSG,    /* an array of mmsghdr */
+	OP_COUNT,   /* how many pointers stand in a vector, NULL at its end */
+	OP_LEN,     /* a length that the argument points to: `size` bytes */
+};
+
+enum op_when {
+	OP_ALWAYS,
+	OP_OK,    /* only if the call succeeded (result >= 0) */
+	OP_ENTRY, /* at sys_enter; PLAN_ENTRY is set then */
+};
+
+enum op_times {
+	COUNT_ONE,
+	COUNT_ARG,    /* the value of argument `carg`, int */
+	COUNT_RET,    /* the result */
+	COUNT_PTR,    /* the __u32 that argument `carg` points to */
+	COUNT_BITS,   /* argument `carg` counts bits: rounded up to longs, in bytes */
+	COUNT_ARG_LONG, /* the value of argument `carg`, size_t */
+};
+
+struct plan_op {
+	__u8  arg;
+	__u8  kind;  /* enum op_kind */
+	__u8  when;  /* enum op_when */
+	__u8  count; /* enum op_times */
+	__u8  carg;
+	__u8  pad;
+	__u16 size;  /* bytes of an element */
+	__u16 max;   /* bytes at most */
+};
+
+struct plan {
+	__u8 nargs;
+	__u8 nops;
+	__u8 flags; /* enum plan_flag */
+	__u8 sub;   /* argument that chooses a sub-plan */
+	struct plan_op op[PLAN_OPS];
+};
+
+/* Key of the sub-plans: what `ioctl`, `fcntl`, `prctl` … read depends on a command. */
+struct subplan_key {
+	__u32 nr;  /* plus PLAN_CALLS if a compat call */
+	__u32 cmd;
+};
+
+/* Value of the tasks' storage: a traced task. */
+enum entry_consts { ENTRY_DATA = 256 };
+struct task_state {
+	__u32 slot;
+	__u32 gen;
+	__u64 enter; /* ns; 0: in no call that was seen to begin */
+	__u32 nr;    /* of that call */
+	__u32 entry; /* bytes in entry_data */
+	__u64 calls;
+	__u64 build[12]; /* where the task's next short record is put together */
+	char  first_comm[COMM_LEN];
+	__u8  entry_data[2 * ENTRY_DATA]; /* items read at sys_enter; the first half is used */
+};
+
+/* Who a task is or was. */
+struct task_info {
+	__u64 start; /* ns, CLOCK_MONOTONIC: when it began, or was first seen */
+	__u64 end;   /* ns; 0: alive */
+	__u64 calls; /* recorded */
+	__u32 tid, tgid, ptid;         /* host's; ptid is the parent's tgid */
+	__u32 ns_tid, ns_tgid, ns_ptid; /* as the container sees them */
+	__u32 pid_ns;  /* inode number of its pid namespace */
+	__s32 exit_code;
+	char  first_comm[COMM_LEN]; /* when it began */
+	char  comm[COMM_LEN];       /* now, or at its end */
+};
+
+/* What the task iterator reports of each traced task. */
+struct task_dump {
+	__u32 slot;
+	__u32 gen;
+	struct task_info info;
+	/* the call it is in */
+	__u64 enter;   /* ns; 0: it began before the task was marked */
+	__u32 in_call; /* 0: none */
+	__u32 nr;
+	__u32 flags;   /* enum rec_flag */
+	__u32 pad;
+	__u64 args[6];
+};
+
+/* Value of the map of claimed cgroups. */
+struct claim {
+	__u32 slot;
+	__u32 gen;
+};
+
+/* Events to user space. Losing one loses nothing: all of it is in the maps too. */
+enum event_type {
+	EVENT_CLAIM = 1, /* a ring was claimed */
+	EVENT_NORING,    /* there was none for this cgroup */
+	EVENT_ENDED,     /* the last task of a ring ended or left */
+	EVENT_SCAN,      /* a process with threads moved: look at the tasks again */
+	EVENT_RMDIR,     /* a claimed cgroup was removed */
+};
+
+struct event {
+	__u32 type;
+	__u32 slot;
+	__u64 cgroup;
+	__u64 time;
+};
+
+/* Counters of the node, one per CPU. */
+enum stat_id {
+	STAT_CLAIMS,
+	STAT_NO_RING,      /* claims for which no ring was free */
+	STAT_NO_STORAGE,   /* tasks that could not be marked */
+	STAT_CLAIM_FULL,   /* claims that the map of cgroups had no room for */
+	STAT_STALE,        /* calls of tasks whose ring was given to another container */
+	STAT_FOUND,        /* tasks that a pass of the iterator marked */
+	STAT_EVENTS_LOST,
+	STAT_MOVED_OUT,    /* tasks that left their container */
+	STATS,
+};
+
+#endif

@@ -1,0 +1,279 @@
+package bpf
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+
+	"github.com/recorderd/recorderd/recorder/layout"
+)
+
+// Ring is a container's ring, mapped into memory. The kernel writes to it at any
+// time; package record reads it.
+type Ring struct {
+	Slot uint32
+	Gen  uint32
+	m    *ebpf.Map
+	mem  []byte
+}
+
+// Head is the ring's first page. Counters in it change under the reader: load
+// them atomically.
+func (r *Ring) Head() *layout.RingHead {
+	return (*layout.RingHead)(unsafe.Pointer(unsafe.SliceData(r.mem)))
+}
+
+// Bytes is the whole ring. It is valid until Close.
+func (r *Ring) Bytes() []byte { return r.mem }
+
+// Close unmaps the ring. If it is pinned or in its slot it lives on in the kernel.
+func (r *Ring) Close() error {
+	err := errors.Join(unix.Munmap(r.mem), r.m.Close())
+	r.mem, r.m = nil, nil
+	return err
+}
+
+// Slots returns how many rings there can be at a time.
+func (k *Kernel) Slots() uint32 { return k.maps["rings"].MaxEntries() }
+
+// NewRing makes an empty ring in a free slot and hands it to the kernel as a
+// spare: the next container that appears takes it. gen must never have been used
+// with this slot. stdio and data are the bytes to keep of contents, see layout.RingHead.
+func (k *Kernel) NewRing(slot, gen, stdio, data uint32) (*Ring, error) {
+	size := k.cfg.RingBytes()
+	m, err := ebpf.NewMap(&ebpf.MapSpec{
+		Name: "recorder_ring", Type: ebpf.Array, KeySize: 4, ValueSize: uint32(size), MaxEntries: 1, Flags: unix.BPF_F_MMAPABLE,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make ring %d of %d bytes: %w", slot, size, err)
+	}
+	r, err := mapRing(slot, gen, m, size)
+	if err != nil {
+		m.Close()
+		return nil, err
+	}
+	h := r.Head()
+	h.Cookie, h.Gen, h.Stdio, h.Data = cookie(), gen, stdio, data
+	if err := m.Pin(k.ringPin(slot, gen)); err != nil {
+		r.Close()
+		return nil, fmt.Errorf("pin ring %d: %w", slot, err)
+	}
+	if err := k.maps["rings"].Put(slot, m); err != nil {
+		os.Remove(k.ringPin(slot, gen))
+		r.Close()
+		return nil, fmt.Errorf("put ring %d into its slot: %w", slot, err)
+	}
+	if err := k.maps["spare"].Put(nil, slot); err != nil {
+		k.DropRing(r)
+		return nil, fmt.Errorf("offer ring %d: %w", slot, err)
+	}
+	return r, nil
+}
+
+func mapRing(slot, gen uint32, m *ebpf.Map, size int) (*Ring, error) {
+	mem, err := unix.Mmap(m.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map ring %d into memory: %w", slot, err)
+	}
+	return &Ring{Slot: slot, Gen: gen, m: m, mem: mem}, nil
+}
+
+func (k *Kernel) ringPin(slot, gen uint32) string {
+	return k.pin("ring", fmt.Sprintf("%d-%d", slot, gen))
+}
+
+// PinnedRings opens the rings that an earlier process left in their slots, spare
+// ones too. A pin that is no ring is reported in the error; the others are returned.
+func (k *Kernel) PinnedRings() ([]*Ring, error) {
+	entries, err := os.ReadDir(k.pin("ring"))
+	if err != nil {
+		return nil, fmt.Errorf("read pinned rings: %w", err)
+	}
+	var rings []*Ring
+	var errs []error
+	for _, e := range entries {
+		var slot, gen uint32
+		if n, _ := fmt.Sscanf(e.Name(), "%d-%d", &slot, &gen); n != 2 || e.Name() != fmt.Sprintf("%d-%d", slot, gen) {
+			errs = append(errs, fmt.Errorf("pinned ring %q: not a ring's name", e.Name()))
+			continue
+		}
+		r, err := k.openRing(slot, gen)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		rings = append(rings, r)
+	}
+	return rings, errors.Join(errs...)
+}
+
+func (k *Kernel) openRing(slot, gen uint32) (*Ring, error) {
+	m, err := ebpf.LoadPinnedMap(k.ringPin(slot, gen), nil)
+	if err != nil {
+		return nil, fmt.Errorf("open ring %d: %w", slot, err)
+	}
+	if int(m.ValueSize()) != k.cfg.RingBytes() {
+		m.Close()
+		return nil, fmt.Errorf("open ring %d: it has %d bytes, want %d", slot, m.ValueSize(), k.cfg.RingBytes())
+	}
+	r, err := mapRing(slot, gen, m, k.cfg.RingBytes())
+	if err != nil {
+		m.Close()
+		return nil, err
+	}
+	if r.Head().Gen != gen {
+		r.Close()
+		return nil, fmt.Errorf("open ring %d: its generation is not %d", slot, gen)
+	}
+	return r, nil
+}
+
+// DropRing takes a ring out of its slot and lets its memory go. After it returns
+// no program writes to it any more.
+func (k *Kernel) DropRing(r *Ring) error {
+	var errs []error
+	if cg := r.Head().Cgroup; cg != 0 {
+		if err := k.maps["claims"].Delete(cg); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			errs = append(errs, fmt.Errorf("forget cgroup %d: %w", cg, err))
+		}
+	}
+	if err := k.maps["rings"].Delete(r.Slot); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		errs = append(errs, fmt.Errorf("empty slot %d: %w", r.Slot, err))
+	}
+	if err := os.Remove(k.ringPin(r.Slot, r.Gen)); err != nil {
+		errs = append(errs, fmt.Errorf("unpin ring %d: %w", r.Slot, err))
+	}
+	errs = append(errs, r.Close())
+	return errors.Join(errs...)
+}
+
+// Grace waits until every program that runs now has ended: whatever was being
+// written to a ring when it was called is there when it returns. Some ms.
+//
+// An update of an array of maps does that: the kernel waits for readers of the
+// old map (maybe_wait_bpf_programs in kernel/bpf/syscall.c, since 4.18 or so).
+func (k *Kernel) Grace() error {
+	if err := k.maps["grace"].Put(uint32(0), k.maps["iter_slot"]); err != nil {
+		return fmt.Errorf("wait for running programs: %w", err)
+	}
+	return nil
+}
+
+// Watch makes each cgroup below the one with this id a container when it gets a task.
+func (k *Kernel) Watch(id uint64) error {
+	if err := k.maps["roots"].Put(id, uint32(1)); err != nil {
+		return fmt.Errorf("watch cgroup %d: %w", id, err)
+	}
+	return nil
+}
+
+// WatchPath is Watch for a cgroup that does not exist yet. path is absolute in
+// the tracked hierarchy, at most 255 bytes.
+func (k *Kernel) WatchPath(path string) error {
+	if len(path) > 255 || !filepath.IsAbs(path) {
+		return fmt.Errorf("watch cgroup %q: want an absolute path of at most 255 bytes", path)
+	}
+	var key [256]byte
+	copy(key[:], path)
+	if err := k.maps["root_paths"].Put(key, uint32(1)); err != nil {
+		return fmt.Errorf("watch cgroup %s: %w", path, err)
+	}
+	return nil
+}
+
+// Unwatch ends Watch and WatchPath.
+func (k *Kernel) Unwatch(id uint64, path string) error {
+	var key [256]byte
+	copy(key[:], path)
+	var errs []error
+	for _, err := range []error{k.maps["roots"].Delete(id), k.maps["root_paths"].Delete(key)} {
+		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Tasks runs the task iterator: it marks tasks of containers that no event
+// showed, and returns the traced tasks of one slot, or of all if slot is negative.
+func (k *Kernel) Tasks(slot int) ([]layout.TaskDump, error) {
+	k.iterMu.Lock()
+	defer k.iterMu.Unlock()
+	if err := k.maps["iter_slot"].Put(uint32(0), uint32(slot+1)); err != nil {
+		return nil, fmt.Errorf("choose tasks: %w", err)
+	}
+	it, err := link.AttachIter(link.IterOptions{Program: k.progs["all_tasks"]})
+	if err != nil {
+		return nil, fmt.Errorf("list tasks: %w", err)
+	}
+	defer it.Close()
+	f, err := it.Open()
+	if err != nil {
+		return nil, fmt.Errorf("list tasks: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(f)
+	if err != nil {
+		return nil, fmt.Errorf("list tasks: %w", err)
+	}
+	tasks := make([]layout.TaskDump, len(b)/layout.SizeofTaskDump)
+	for i := range tasks {
+		if _, err := binary.Decode(b[i*layout.SizeofTaskDump:], binary.LittleEndian, &tasks[i]); err != nil {
+			return nil, fmt.Errorf("list tasks: %w", err)
+		}
+	}
+	return tasks, nil
+}
+
+// Claims returns the rings by the id of their container's cgroup.
+func (k *Kernel) Claims() (map[uint64]layout.Claim, error) {
+	claims := map[uint64]layout.Claim{}
+	var id uint64
+	var c layout.Claim
+	it := k.maps["claims"].Iterate()
+	for it.Next(&id, &c) {
+		claims[id] = c
+	}
+	if err := it.Err(); err != nil {
+		return nil, fmt.Errorf("list claims: %w", err)
+	}
+	return claims, nil
+}
+
+// Stat returns a counter of the node.
+func (k *Kernel) Stat(id layout.StatId) (uint64, error) {
+	var cpus []uint64
+	if err := k.maps["stats"].Lookup(uint32(id), &cpus); err != nil {
+		return 0, fmt.Errorf("read counter %d: %w", id, err)
+	}
+	var sum uint64
+	for _, n := range cpus {
+		sum += n
+	}
+	return sum, nil
+}
+
+// Missed returns how often a program was not run because it, or another, was
+// already running on that CPU, by program (recursion_misses of the kernel).
+func (k *Kernel) Missed() (map[string]uint64, error) {
+	missed := map[string]uint64{}
+	for name, p := range k.progs {
+		st, err := p.Stats()
+		if err != nil {
+			return nil, fmt.Errorf("ask for %s: %w", name, err)
+		}
+		missed[name] = st.RecursionMisses
+	}
+	return missed, nil
+}
+
+// Events returns the map of hints; see layout.Event.
+func (k *Kernel) Events() *ebpf.Map { return k.maps["events"] }
