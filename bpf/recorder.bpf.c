@@ -134,7 +134,7 @@ struct {
 /* Where records with items are put together. One per program that makes such,
  * because a program may be preempted by another's on the same CPU, but not by
  * its own (the kernel counts that as a recursion miss). */
-enum scratch_user { BY_ENTER, BY_EXIT, BY_EXEC, BY_SIGNAL, BY_TASK, BY_NAME, BY_SCAN, SCRATCHES };
+enum scratch_user { BY_ENTER, BY_EXIT, BY_EXEC, BY_SIGNAL, BY_TASK, BY_ATTACH, BY_FORK, BY_ITER, SCRATCHES };
 
 struct scratch {
 	u8 buf[SCRATCH];
@@ -193,11 +193,15 @@ static __noinline int tell(u32 type, u32 slot, u64 cgroup)
  */
 static __always_inline u32 put(u8 *base, u32 off, u64 v, u32 *sizes, u32 shift)
 {
-	u64 hi, cls;
+	u64 neg = -v, hi = v + 0x80000000ull, neg_hi, cls;
 
-	opaque(v);
-	hi = (v + 0x80000000ull) >> 32;
-	cls = ((v | -v) >> 63) + ((hi | -hi) >> 63);
+	/* x | -x has its top bit set unless x is 0; clang knows that too */
+	opaque(neg);
+	opaque(hi);
+	hi >>= 32;
+	neg_hi = -hi;
+	opaque(neg_hi);
+	cls = ((v | neg) >> 63) + ((hi | neg_hi) >> 63);
 	opaque(cls);
 	cls &= 3;
 	*(u64 *)(base + off) = v;
@@ -741,8 +745,7 @@ static __always_inline s64 read_nr(struct pt_regs *regs)
 #endif
 }
 
-/* Duration, result and arguments behind the head; returns the offset after them. */
-static __always_inline u32 put_values(u8 *buf, u64 dur, s64 ret, const u64 *args, u32 nargs, u32 *sizes)
+static __always_inline u32 put_all(u8 *buf, u64 dur, s64 ret, const u64 *args, u32 nargs, u32 *sizes)
 {
 	u32 off = REC_HEAD;
 
@@ -768,6 +771,19 @@ static __always_inline u32 put_values(u8 *buf, u64 dur, s64 ret, const u64 *args
 	return put(buf, off, args[5], sizes, 14);
 }
 
+enum { VALUES_MAX = REC_HEAD + 8 * 8 };
+
+/* Duration, result and arguments behind the head; returns the offset after them. */
+static __always_inline u32 put_values(u8 *buf, u64 dur, s64 ret, const u64 *args, u32 nargs, u32 *sizes)
+{
+	u32 off = put_all(buf, dur, ret, args, nargs, sizes);
+
+	/* Whichever way it came here: the verifier shall go on from one state only. */
+	opaque(off);
+	opaque(*sizes);
+	return off > VALUES_MAX ? VALUES_MAX : off;
+}
+
 static __always_inline void put_head(u8 *buf, u64 time, u32 tid, u32 nr, u32 sizes)
 {
 	struct rec *r = (void *)buf;
@@ -776,6 +792,24 @@ static __always_inline void put_head(u8 *buf, u64 time, u32 tid, u32 nr, u32 siz
 	r->tid = tid;
 	r->nr = nr;
 	r->sizes = sizes;
+}
+
+/* Begins a record in a scratch: its head, and what s->args holds as its values. */
+__noinline int begin(u32 user, u64 time, u64 dur, s64 ret, u64 tid_nr_nargs)
+{
+	struct scratch *s = scratch_of(user);
+	u32 sizes = 0;
+
+	if (!s)
+		return 0;
+	s->off = put_values(s->buf, dur, ret, s->args, tid_nr_nargs & 7, &sizes);
+	put_head(s->buf, time, tid_nr_nargs >> 32, tid_nr_nargs >> 8 & 0xffff, sizes);
+	return 0;
+}
+
+static __always_inline u64 who_what(u32 tid, u32 nr, u32 nargs)
+{
+	return (u64)tid << 32 | (nr & 0xffff) << 8 | nargs;
 }
 
 /* Ends the items and returns the record's length. */
@@ -789,19 +823,31 @@ static __always_inline u32 close_items(struct scratch *s)
 	return (off + 7) & ~7u;
 }
 
-/* Puts the record in the scratch into the main lane and, if asked, the guard lane. */
-static __always_inline void commit_scratch(struct ring_head *r, u32 slot, struct scratch *s, u32 type, u32 class, bool guard)
-{
-	u32 len = close_items(s);
-	u32 flags;
+enum { NO_GUARD = 0x100 }; /* in place of a class */
 
+/*
+ * Puts the record in a scratch into the main lane and, unless class is NO_GUARD,
+ * into the guard lane, if that has room for its class.
+ */
+__noinline int commit_from(u32 user, u32 slot, u32 type, u32 class)
+{
+	struct scratch *s = scratch_of(user);
+	struct ring_head *r = ring_of(slot);
+	u32 len, flags;
+	bool guard;
+
+	if (!s || !r)
+		return 0;
+	len = close_items(s);
 	if (len < REC_HEAD || len > REC_MAX)
-		return;
-	guard = guard && admit(r, class, len);
-	flags = s->flags | (guard ? RECF_GUARD : 0);
+		return 0;
+	guard = class != NO_GUARD && admit(r, class, len);
+	flags = (s->flags & 0x3ff) | (guard ? RECF_GUARD : 0);
+	opaque(flags);
 	to_main(r, slot, (u64 *)s->buf, len, type, flags);
 	if (guard)
 		to_guard(r, slot, (u64 *)s->buf, len, type, flags);
+	return 0;
 }
 
 static __always_inline bool writable(struct ring_head *r, struct task_state *ts)
@@ -831,7 +877,6 @@ static __noinline int enter_slow(struct task_state *ts, struct pt_regs *regs, u3
 	struct scratch *s = scratch_of(BY_ENTER);
 	struct plan *p = bpf_map_lookup_elem(&plans, &index);
 	struct ring_head *r = ring_of(ts->slot);
-	u32 sizes = 0;
 
 	if (!s || !p || !r || !writable(r, ts))
 		return 0;
@@ -842,11 +887,10 @@ static __noinline int enter_slow(struct task_state *ts, struct pt_regs *regs, u3
 	s->limit = 0;
 	if (p->flags & PLAN_ENTER) {
 		s->flags |= RECF_NODUR;
-		s->off = put_values(s->buf, 0, 0, s->args, p->nargs, &sizes);
-		put_head(s->buf, ts->enter, tid, index & (PLAN_CALLS - 1), sizes);
+		begin(BY_ENTER, ts->enter, 0, 0, who_what(tid, index & (PLAN_CALLS - 1), p->nargs));
 		if (p->nops)
 			capture(BY_ENTER, index, 2);
-		commit_scratch(r, ts->slot, s, REC_ENTER, 0, false);
+		commit_from(BY_ENTER, ts->slot, REC_ENTER, NO_GUARD);
 	} else {
 		u32 n;
 
@@ -892,7 +936,7 @@ static __noinline int exit_slow(struct task_state *ts, struct pt_regs *regs, str
 	struct ring_head *r = ring_of(ts->slot);
 	struct task_struct *task = bpf_get_current_task_btf();
 	bool compat = compat_task(task);
-	u32 sizes = 0, index = ts->nr & (PLAN_CALLS - 1), tid = task->pid, n = ts->entry;
+	u32 index = ts->nr & (PLAN_CALLS - 1), tid = task->pid, n = ts->entry;
 	bool failed, words;
 	u64 dur;
 
@@ -910,8 +954,7 @@ static __noinline int exit_slow(struct task_state *ts, struct pt_regs *regs, str
 		s->flags |= RECF_NODUR;
 		dur = 0;
 	}
-	s->off = put_values(s->buf, dur, ret, s->args, p->nargs, &sizes);
-	put_head(s->buf, now, tid, index, sizes);
+	begin(BY_EXIT, now, dur, ret, who_what(tid, index, p->nargs));
 	if (n) {
 		u32 off = s->off;
 
@@ -922,7 +965,7 @@ static __noinline int exit_slow(struct task_state *ts, struct pt_regs *regs, str
 	capture(BY_EXIT, index | (compat ? PLAN_CALLS : 0), 0);
 	failed = (u64)ret > -4096ull && !everyday(ret);
 	words = p->flags & PLAN_WRITE && s->args[0] - 1 < 2 && ret > 0;
-	commit_scratch(r, ts->slot, s, REC_CALL, class_of(REC_CALL, index, failed ? ret : 0), failed || words);
+	commit_from(BY_EXIT, ts->slot, REC_CALL, failed || words ? class_of(REC_CALL, index, failed ? ret : 0) : NO_GUARD);
 	return 0;
 }
 
@@ -981,6 +1024,9 @@ int on_sys_exit(u64 *ctx)
 	nargs = p->nargs;
 plain:
 	ts->calls++;
+	opaque(flags);
+	opaque(nr);
+	opaque(nargs);
 	read_args(args, regs, compat);
 	if (p && (p->nops || p->flags & (PLAN_IOCTL | PLAN_SUB))) {
 		if (!(p->flags & PLAN_DATA) || content_limit(r, args[0])) {
@@ -1038,9 +1084,11 @@ __noinline int container_name(u32 user)
 		}
 	}
 	end = *at;
-	if (end < 64 || end > PATH_PART - 2)
+	if (end < 64 || end > PATH_PART - 1)
 		return 0;
-	if (s->buf[end] != 0 && !(s->buf[end] == '.' && s->buf[end + 1] == 's'))
+	if (s->buf[end] != 0 &&
+	    !(s->buf[end] == '.' && s->buf[end + 1] == 's' && s->buf[end + 2] == 'c' && s->buf[end + 3] == 'o' &&
+	      s->buf[end + 4] == 'p' && s->buf[end + 5] == 'e' && s->buf[end + 6] == 0))
 		return 0;
 	if (end >= 64 + 7) {
 		u32 p = end - 64 - 7;
@@ -1073,7 +1121,7 @@ static __always_inline struct cgroup *cgroup_of(struct task_struct *task)
 }
 
 /* Takes a spare ring for a container's cgroup. Returns false if there is none. */
-static __noinline bool claim_ring(struct cgroup *c, struct claim *out)
+static __noinline bool claim_ring(u32 user, struct cgroup *c, struct claim *out)
 {
 	struct kernfs_node *kn = c->kn;
 	u64 id = kn->id, now = bpf_ktime_get_ns();
@@ -1093,6 +1141,7 @@ static __noinline bool claim_ring(struct cgroup *c, struct claim *out)
 	new.gen = r->gen;
 	r->cgroup = id;
 	r->claimed = now;
+	r->began_late = user == BY_ITER;
 	for (i = 0; i < PATH_PARTS; i++) {
 		struct cgroup *up;
 
@@ -1143,9 +1192,9 @@ static __noinline bool find_ring(u32 user, struct cgroup *c, struct claim *out)
 			return true;
 		}
 		if (bpf_map_lookup_elem(&roots, &id))
-			return c != self && claim_ring(self, out);
+			return c != self && claim_ring(user, self, out);
 		if (bpf_probe_read_kernel_str(s->buf, PATH_PART, kn->name) > 64 && container_name(user))
-			return claim_ring(c, out);
+			return claim_ring(user, c, out);
 		c = parent_of(c);
 		if (!c)
 			return false;
@@ -1214,7 +1263,7 @@ int on_attach(u64 *ctx)
 
 	if (dst->root->hierarchy_id != hierarchy)
 		return 0;
-	settle(BY_NAME, task, dst);
+	settle(BY_ATTACH, task, dst);
 	/* The event names only the leader of a process that moves as a whole. */
 	if (task->signal->nr_threads > 1)
 		tell(EVENT_SCAN, 0, 0);
@@ -1229,7 +1278,7 @@ int on_fork(u64 *ctx)
 
 	if (unlikely(parent->cgroups != child->cgroups)) {
 		/* clone3 with CLONE_INTO_CGROUP raises no attach event */
-		settle(BY_SCAN, child, cgroup_of(child));
+		settle(BY_FORK, child, cgroup_of(child));
 		return 0;
 	}
 	if (likely(!parent->bpf_storage))
@@ -1276,6 +1325,23 @@ static __always_inline void describe(struct task_info *t, struct task_struct *ta
 	bpf_probe_read_kernel(t->comm, COMM_LEN, task->comm);
 }
 
+/* Keeps the command line of the container's first process where no ring turns. */
+static __always_inline void keep_args(struct ring_head *r, struct task_struct *task)
+{
+	struct mm_struct *mm = task->mm;
+	u64 from, len;
+
+	if (!mm || task != bpf_get_current_task_btf())
+		return;
+	from = mm->arg_start;
+	len = mm->arg_end - from;
+	if (len > ARGS_MAX)
+		len = ARGS_MAX;
+	r->args_len = 0;
+	if (len && !bpf_probe_read_user(r->args, len, (void *)from))
+		r->args_len = len;
+}
+
 /* Remembers the container's init: the init of the outermost pid namespace whose
  * init is among its tasks. Its pids are the container's. */
 static __always_inline void meet_init(struct ring_head *r, struct task_struct *task)
@@ -1284,12 +1350,17 @@ static __always_inline void meet_init(struct ring_head *r, struct task_struct *t
 
 	if (!level || task->pid != task->tgid || pid_at(task->thread_pid, 0, NULL) != 1)
 		return;
-	if (r->pid_level && r->pid_level <= level)
+	if (r->pid_level && (r->pid_level < level || r->init_tid == task->tgid)) {
+		/* runc's init and the entrypoint are one process, which execs */
+		if (r->init_tid == task->tgid)
+			keep_args(r, task);
 		return;
+	}
 	r->pid_level = level;
 	r->init_tid = task->tgid;
 	r->init_start = task->start_time;
 	r->init_gone = 0;
+	keep_args(r, task);
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -1302,8 +1373,8 @@ int on_exec(u64 *ctx)
 	struct ring_head *r;
 	struct scratch *s;
 	struct mm_struct *mm;
-	u64 args[6] = {}, from, to;
-	u32 sizes = 0, off;
+	u64 from, to;
+	u32 off;
 	long n;
 
 	ts = task->bpf_storage ? bpf_task_storage_get(&tasks, task, NULL, 0) : NULL;
@@ -1319,9 +1390,14 @@ int on_exec(u64 *ctx)
 		return 0;
 	__sync_fetch_and_add(&r->execs, 1);
 	meet_init(r, task);
+	if (!r->init_tid && !r->began_late) {
+		/* Not in a pid namespace of its own: the first to exec is the entrypoint. */
+		r->init_tid = task->tgid;
+		r->init_start = task->start_time;
+		keep_args(r, task);
+	}
 	s->flags = RECF_NODUR;
-	s->off = put_values(s->buf, 0, old, args, 0, &sizes);
-	put_head(s->buf, bpf_ktime_get_ns(), task->pid, 0, sizes);
+	begin(BY_EXEC, bpf_ktime_get_ns(), 0, old, who_what(task->pid, 0, 0));
 	off = s->off;
 	if (off > 128)
 		return 0;
@@ -1341,7 +1417,7 @@ int on_exec(u64 *ctx)
 	to = mm->arg_end;
 	if (to > from)
 		cap_mem(BY_EXEC, from, to - from, 2048, tag(2, ITEM_ARGV));
-	commit_scratch(r, ts->slot, s, REC_EXEC, class_of(REC_EXEC, 0, 0), true);
+	commit_from(BY_EXEC, ts->slot, REC_EXEC, class_of(REC_EXEC, 0, 0));
 	return 0;
 }
 
@@ -1353,8 +1429,8 @@ int on_task_exit(u64 *ctx)
 	struct ring_head *r;
 	struct scratch *s;
 	struct task_info *t;
-	u64 now, args[6] = {};
-	u32 sizes = 0, tid = task->pid, in;
+	u64 now;
+	u32 tid = task->pid, in;
 	bool last, oom, guard;
 
 	if (likely(!task->bpf_storage))
@@ -1372,33 +1448,29 @@ int on_task_exit(u64 *ctx)
 	in = ts->enter ? (ts->nr & 0xffff) + 1 : 0;
 	s->flags = compat_task(task) ? RECF_COMPAT | RECF_NODUR : RECF_NODUR;
 	if (last && oom) {
-		s->off = put_values(s->buf, 0, task->tgid, args, 0, &sizes);
-		put_head(s->buf, now, tid, 0, sizes);
+		begin(BY_TASK, now, 0, task->tgid, who_what(tid, 0, 0));
 		if (!(r->flags & RING_FROZEN))
-			commit_scratch(r, ts->slot, s, REC_OOM, class_of(REC_OOM, 0, 0), true);
+			commit_from(BY_TASK, ts->slot, REC_OOM, class_of(REC_OOM, 0, 0));
 		__sync_fetch_and_add(&r->oom_kills, 1);
-		sizes = 0;
 	}
-	args[0] = task->tgid;
-	args[1] = last;
-	args[2] = ts->enter;
-	args[3] = oom;
-	args[4] = task->signal->group_exit_code;
-	s->off = put_values(s->buf, 0, task->exit_code, args, 5, &sizes);
-	put_head(s->buf, now, tid, in, sizes);
+	s->args[0] = task->tgid;
+	s->args[1] = last;
+	s->args[2] = ts->enter;
+	s->args[3] = oom;
+	s->args[4] = task->signal->group_exit_code;
+	begin(BY_TASK, now, 0, task->exit_code, who_what(tid, in, 5));
 	/* Of threads that ended well there may be very many. */
 	guard = last || task->exit_code;
 	if (!(r->flags & RING_FROZEN))
-		commit_scratch(r, ts->slot, s, REC_EXIT, class_of(REC_EXIT, task->exit_code, 0), guard);
+		commit_from(BY_TASK, ts->slot, REC_EXIT, guard ? class_of(REC_EXIT, task->exit_code, 0) : NO_GUARD);
 
 	if (last && task->tgid == r->init_tid) {
 		r->init_exit = task->exit_code;
+		r->init_end = now;
 		r->init_gone = oom ? 2 : 1;
 	}
-	sizes = 0;
 	s->flags = RECF_NODUR;
-	put_values(s->buf, 0, 0, args, 0, &sizes);
-	put_head(s->buf, now, tid, 0, sizes);
+	begin(BY_TASK, now, 0, 0, who_what(tid, 0, 0));
 	*(u32 *)(s->buf + REC_HEAD) = tag(0, ITEM_MEM) | (u32)sizeof(*t) << 16;
 	t = (void *)(s->buf + REC_HEAD + 4);
 	describe(t, task, ts, r);
@@ -1418,9 +1490,9 @@ int on_signal(u64 *ctx)
 	struct scratch *s;
 	/* struct k_sigaction begins with struct sigaction: handler, then flags
 	 * (x86-64 and arm64; include/linux/signal_types.h) */
-	u64 act[2] = {}, args[6] = {};
+	u64 act[2] = {};
 	s32 info[12] = {};
-	u32 sizes = 0, off, sig = ctx[0];
+	u32 off, sig = ctx[0];
 	bool guard;
 
 	if (likely(!task->bpf_storage))
@@ -1435,19 +1507,18 @@ int on_signal(u64 *ctx)
 	/* info may be a small number instead of a pointer (SEND_SIG_NOINFO) */
 	bpf_probe_read_kernel(info, sizeof(info), (void *)ctx[1]);
 	bpf_probe_read_kernel(act, sizeof(act), (void *)ctx[2]);
-	args[0] = (s64)info[1];
-	args[1] = act[0];
-	args[2] = act[1];
+	s->args[0] = (s64)info[1];
+	s->args[1] = act[0];
+	s->args[2] = act[1];
 	s->flags = compat_task(task) ? RECF_COMPAT | RECF_NODUR : RECF_NODUR;
-	s->off = put_values(s->buf, 0, info[2], args, 3, &sizes);
-	put_head(s->buf, bpf_ktime_get_ns(), task->pid, sig, sizes);
+	begin(BY_SIGNAL, bpf_ktime_get_ns(), 0, (s64)info[2], who_what(task->pid, sig, 3));
 	off = s->off;
 	if (off > 128)
 		return 0;
 	__builtin_memcpy(s->buf + off + 4, info, sizeof(info));
 	item(s, off, tag(0, ITEM_MEM), sizeof(info), 0);
 	guard = act[0] != 1;
-	commit_scratch(r, ts->slot, s, REC_SIGNAL, class_of(REC_SIGNAL, sig, 0), guard);
+	commit_from(BY_SIGNAL, ts->slot, REC_SIGNAL, guard ? class_of(REC_SIGNAL, sig, 0) : NO_GUARD);
 	return 0;
 }
 
@@ -1489,7 +1560,7 @@ SEC("tp_btf/cgroup_mkdir")
 int on_mkdir(u64 *ctx)
 {
 	struct cgroup *c = (void *)ctx[0];
-	struct scratch *s = scratch_of(BY_NAME);
+	struct scratch *s = scratch_of(BY_ATTACH);
 	u32 one = 1;
 	u64 id;
 
@@ -1541,13 +1612,13 @@ int all_tasks(struct bpf_iter__task *ctx)
 
 	if (!task || task->flags & 0x00200000 /* PF_KTHREAD */ || task->exit_state)
 		return 0;
-	if (settle(BY_SCAN, task, cgroup_of(task)))
+	if (settle(BY_ITER, task, cgroup_of(task)))
 		count(STAT_FOUND);
 	ts = bpf_task_storage_get(&tasks, task, NULL, 0);
 	if (!ts || !ts->gen)
 		return 0;
 	r = ring_of(ts->slot);
-	s = scratch_of(BY_SCAN);
+	s = scratch_of(BY_ITER);
 	if (!r || !s || r->gen != ts->gen)
 		return 0;
 	meet_init(r, task);

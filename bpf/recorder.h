@@ -77,8 +77,9 @@ struct lane {
 enum head_limit_consts {
 	GUARD_CLASSES = 64,
 	PATH_PARTS    = 10,
-	PATH_PART     = 128,
+	PATH_PART     = 160,
 	COMM_LEN      = 16,
+	ARGS_MAX      = 1024,
 };
 
 /* No signature (kind, call, errno) may fill more than an eighth of the guard
@@ -117,14 +118,19 @@ struct ring_head {
 	__u64 last_exit;    /* ns, CLOCK_MONOTONIC: when tasks_live became 0 */
 	__u64 init_start;   /* ns: start time of the container's init, if known */
 	__u32 pid_level;    /* depth of the container's pid namespace, 0: not known */
-	__u32 init_tid;     /* host thread id of the container's init, 0: not known */
+	__u32 init_tid;     /* host thread id of the container's first process, 0: not known */
 	__u32 init_exit;    /* its exit code as wait(2) has it */
 	__u32 init_gone;    /* 1: it has ended, 2: ended as an OOM victim */
 	__u32 oom_kills;    /* OOM victims among the container's processes */
-	__u32 pad1[15];
+	__u32 began_late;   /* 1: the first tasks were there before they were seen */
+	__u64 init_end;     /* ns: when init ended */
+	__u32 args_len;     /* bytes in args */
+	__u32 pad1[11];
 	struct guard_class class[GUARD_CLASSES];
 	/* the path of the cgroup, leaf first, each part cut at PATH_PART - 1 bytes */
 	char path[PATH_PARTS][PATH_PART];
+	/* the command line of the container's first process, as in /proc/PID/cmdline */
+	char args[ARGS_MAX];
 };
 
 /*
@@ -372,5 +378,12 @@ enum stat_id {
 	STAT_MOVED_OUT,    /* tasks that left their container */
 	STATS,
 };
+
+_Static_assert(sizeof(struct ring_head) <= RING_HEADER, "a ring's header is one page");
+_Static_assert(sizeof(struct rec) == REC_HEAD, "a record's head");
+_Static_assert(sizeof(struct lane) % 64 == 0, "a lane's counters have cache lines of their own");
+_Static_assert(__builtin_offsetof(struct ring_head, lane) % 64 == 0, "and begin at one");
+_Static_assert(sizeof(struct item) == 4, "an item's head");
+_Static_assert(REC_MAX % 8 == 0 && REC_MAX < 1 << 13 && (int)REC_MAX <= (int)RING_TAIL, "length / 8 has 10 bits");
 
 #endif

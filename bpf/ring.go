@@ -11,6 +11,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
 	"github.com/recorderd/recorderd/recorder/layout"
@@ -275,5 +276,57 @@ func (k *Kernel) Missed() (map[string]uint64, error) {
 	return missed, nil
 }
 
-// Events returns the map of hints; see layout.Event.
-func (k *Kernel) Events() *ebpf.Map { return k.maps["events"] }
+// Spares returns the slots that wait for a container. They stay there, in another
+// order.
+func (k *Kernel) Spares() (map[uint32]bool, error) {
+	q := k.maps["spare"]
+	waiting := map[uint32]bool{}
+	for range q.MaxEntries() {
+		var slot uint32
+		if err := q.LookupAndDelete(nil, &slot); err != nil {
+			if errors.Is(err, ebpf.ErrKeyNotExist) {
+				return waiting, nil
+			}
+			return nil, fmt.Errorf("list spare rings: %w", err)
+		}
+		seen := waiting[slot]
+		waiting[slot] = true
+		if err := q.Put(nil, slot); err != nil {
+			return nil, fmt.Errorf("list spare rings: %w", err)
+		}
+		if seen {
+			return waiting, nil // once around
+		}
+	}
+	return waiting, nil
+}
+
+// Events reads the kernel's hints.
+type Events struct {
+	r *ringbuf.Reader
+}
+
+// ReadEvents starts reading the kernel's hints. One process reads them.
+func (k *Kernel) ReadEvents() (*Events, error) {
+	r, err := ringbuf.NewReader(k.maps["events"])
+	if err != nil {
+		return nil, fmt.Errorf("read events: %w", err)
+	}
+	return &Events{r}, nil
+}
+
+// Read waits for the next hint. After Close the error is os.ErrClosed.
+func (e *Events) Read() (layout.Event, error) {
+	var ev layout.Event
+	rec, err := e.r.Read()
+	if err != nil {
+		return ev, err // os.ErrClosed, or wrapped by ringbuf
+	}
+	if _, err := binary.Decode(rec.RawSample, binary.LittleEndian, &ev); err != nil {
+		return ev, fmt.Errorf("read event: %w", err)
+	}
+	return ev, nil
+}
+
+// Close ends Read.
+func (e *Events) Close() error { return e.r.Close() }

@@ -34,8 +34,9 @@ const (
 const (
 	GuardClasses = 64
 	PathParts    = 10
-	PathPart     = 128
+	PathPart     = 160
 	CommLen      = 16
+	ArgsMax      = 1024
 )
 
 // RingFlag is enum ring_flag of bpf/recorder.h.
@@ -290,7 +291,7 @@ type Rec struct {
 // SizeofRec is the size of Rec in bytes.
 const SizeofRec = 24
 
-// RingHead is struct ring_head of bpf/recorder.h, 2600 bytes.
+// RingHead is struct ring_head of bpf/recorder.h, 3944 bytes.
 type RingHead struct {
 	Cookie     uint64
 	Gen        uint32
@@ -315,13 +316,17 @@ type RingHead struct {
 	InitExit   uint32
 	InitGone   uint32
 	OomKills   uint32
-	_          [15]uint32
+	BeganLate  uint32
+	InitEnd    uint64
+	ArgsLen    uint32
+	_          [11]uint32
 	Class      [64]GuardClass
-	Path       [10][128]byte
+	Path       [10][160]byte
+	Args       [1024]byte
 }
 
 // SizeofRingHead is the size of RingHead in bytes.
-const SizeofRingHead = 2600
+const SizeofRingHead = 3944
 
 // SubplanKey is struct subplan_key of bpf/recorder.h, 8 bytes.
 type SubplanKey struct {

@@ -1,0 +1,227 @@
+package recorder
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
+
+	"github.com/recorderd/recorderd/recorder/identity"
+)
+
+// Hierarchy is the one cgroup hierarchy by which containers are told apart.
+type Hierarchy struct {
+	ID     int    // as in /proc/self/cgroup; 0: v2
+	Name   string // "v2", or the v1 controllers, comma separated
+	Mount  string // where it is mounted
+	Subsys uint32 // v1: the kernel's index of one of its controllers
+}
+
+// V2 reports whether it is the unified hierarchy.
+func (h *Hierarchy) V2() bool { return h.ID == 0 }
+
+// hierarchies reads which cgroup hierarchies are mounted below root, from
+// mountinfo and cgroup (the files of that name in /proc/self).
+func hierarchies(mountinfo, cgroup []byte) []Hierarchy {
+	ids := map[string]int{} // controllers -> id
+	for line := range strings.Lines(string(cgroup)) {
+		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(parts) != 3 {
+			continue
+		}
+		if id, err := strconv.Atoi(parts[0]); err == nil {
+			ids[parts[1]] = id
+		}
+	}
+	var found []Hierarchy
+	seen := map[int]bool{}
+	scanner := bufio.NewScanner(bytes.NewReader(mountinfo))
+	for scanner.Scan() {
+		// 36 35 98:0 /root /mount options - type source superoptions (proc(5))
+		left, right, ok := strings.Cut(scanner.Text(), " - ")
+		fields, tail := strings.Fields(left), strings.Fields(right)
+		if !ok || len(fields) < 5 || len(tail) < 3 || fields[3] != "/" {
+			continue
+		}
+		h := Hierarchy{Mount: unescape(fields[4])}
+		switch tail[0] {
+		case "cgroup2":
+			h.Name = "v2"
+		case "cgroup":
+			opts := map[string]bool{}
+			for _, o := range strings.Split(tail[2], ",") {
+				opts[o] = true
+			}
+			for names, id := range ids {
+				if names != "" && !strings.HasPrefix(names, "name=") && opts[strings.Split(names, ",")[0]] {
+					h.Name, h.ID = names, id
+				}
+			}
+			if h.Name == "" {
+				continue
+			}
+		default:
+			continue
+		}
+		if !seen[h.ID] {
+			seen[h.ID] = true
+			found = append(found, h)
+		}
+	}
+	return found
+}
+
+// unescape undoes mountinfo's octal escapes.
+func unescape(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+3 < len(s) {
+			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
+				b.WriteByte(byte(n))
+				i += 3
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// FindHierarchy chooses the hierarchy to track. want is "auto", "v2" or a v1
+// controller's name.
+//
+// auto takes v2 where it is mounted, also on hybrid nodes, since runc puts
+// containers there too; but a v1 hierarchy if containers have cgroups in that one only.
+func FindHierarchy(want string) (*Hierarchy, error) {
+	mountinfo, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil, fmt.Errorf("find cgroups: %w", err)
+	}
+	cgroup, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return nil, fmt.Errorf("find cgroups: %w", err)
+	}
+	found := hierarchies(mountinfo, cgroup)
+	var chosen *Hierarchy
+	var names []string
+	for i := range found {
+		h := &found[i]
+		names = append(names, h.Name)
+		switch {
+		case want == "auto" && h.V2():
+			chosen = h
+		case want != "auto" && (h.Name == want || slices.Contains(strings.Split(h.Name, ","), want)):
+			chosen = h
+		}
+	}
+	if want == "auto" && (chosen == nil || !holdsContainers(chosen)) {
+		if h := bestV1(found); h != nil && (chosen == nil || holdsContainers(h)) {
+			chosen = h
+		}
+	}
+	if chosen == nil {
+		return nil, fmt.Errorf("find cgroups: no hierarchy %q is mounted; there are: %s", want, strings.Join(names, " "))
+	}
+	if !chosen.V2() {
+		if chosen.Subsys, err = subsysIndex(strings.Split(chosen.Name, ",")[0]); err != nil {
+			return nil, fmt.Errorf("find cgroups: %w", err)
+		}
+	}
+	return chosen, nil
+}
+
+// bestV1 is the v1 hierarchy that runtimes are surest to put containers into.
+func bestV1(found []Hierarchy) *Hierarchy {
+	for _, controller := range []string{"memory", "pids", "cpu", "freezer", "devices"} {
+		for i := range found {
+			if h := &found[i]; !h.V2() && slices.Contains(strings.Split(h.Name, ","), controller) {
+				return h
+			}
+		}
+	}
+	return nil
+}
+
+// subsysIndex is the running kernel's index of a v1 controller, which depends on
+// its configuration (enum cgroup_subsys_id).
+func subsysIndex(controller string) (uint32, error) {
+	// The names in /proc and in the enumeration differ for these.
+	kernel := map[string]string{"blkio": "io"}
+	if k, ok := kernel[controller]; ok {
+		controller = k
+	}
+	spec, err := btf.LoadKernelSpec()
+	if err != nil {
+		return 0, fmt.Errorf("read the kernel's types: %w", err)
+	}
+	var e *btf.Enum
+	if err := spec.TypeByName("cgroup_subsys_id", &e); err != nil {
+		return 0, err
+	}
+	for _, v := range e.Values {
+		if v.Name == controller+"_cgrp_id" {
+			return uint32(v.Value), nil
+		}
+	}
+	return 0, fmt.Errorf("the kernel has no cgroup controller %s", controller)
+}
+
+// holdsContainers reports whether a container has a cgroup in h now.
+func holdsContainers(h *Hierarchy) bool { return len(h.containers(1)) > 0 }
+
+// containers lists up to max cgroups whose names are containers', as paths.
+func (h *Hierarchy) containers(max int) []string {
+	var found []string
+	depth := strings.Count(h.Mount, "/")
+	filepath.WalkDir(h.Mount, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return nil //nolint:nilerr // a cgroup that went away meanwhile
+		case !d.IsDir():
+			return nil
+		case strings.Count(path, "/")-depth > 16:
+			return fs.SkipDir
+		}
+		if identity.IsContainerName(d.Name()) {
+			found = append(found, strings.TrimPrefix(path, h.Mount))
+			if len(found) >= max {
+				return fs.SkipAll
+			}
+		}
+		return nil
+	})
+	return found
+}
+
+// id returns the id of a cgroup given by its path in the hierarchy: the inode
+// number of its directory, which on 64-bit kernels is the whole kernfs id.
+func (h *Hierarchy) id(path string) (uint64, error) {
+	fi, err := os.Stat(filepath.Join(h.Mount, path))
+	if err != nil {
+		return 0, err
+	}
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok || !fi.IsDir() {
+		return 0, &fs.PathError{Op: "stat", Path: path, Err: unix.ENOTDIR}
+	}
+	return st.Ino, nil
+}
+
+// exists reports whether the cgroup at path is still there and is the same one.
+func (h *Hierarchy) exists(path string, id uint64) bool {
+	now, err := h.id(path)
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	return now == id
+}

@@ -1,0 +1,128 @@
+package recorder
+
+import (
+	"encoding/binary"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/recorderd/recorderd/recorder/layout"
+	"github.com/recorderd/recorderd/recorder/record"
+	"github.com/recorderd/recorderd/recorder/syscalls"
+)
+
+// progress makes a record of the call that a task is in. What its arguments point
+// to is read from the task's memory now, as far as the call reads and does not write it.
+func (r *Recorder) progress(t *layout.TaskDump) *record.Record {
+	flags := layout.RecFlag(t.Flags)
+	rec := &record.Record{Type: layout.RecEnter, Flags: flags | layout.RecfNodur, Time: t.Enter, Tid: t.Info.Tid, Nr: uint16(t.Nr), Args: t.Args}
+	if t.Enter != 0 {
+		rec.Flags &^= layout.RecfNodur
+	}
+	abi := r.native.ABI(flags)
+	plan := syscalls.Plan(abi, t.Nr)
+	for i := int(plan.Nargs); i < len(rec.Args); i++ {
+		rec.Args[i] = 0
+	}
+	if layout.PlanFlag(plan.Flags)&layout.PlanSub != 0 && plan.Sub < 6 {
+		key := layout.SubplanKey{Nr: t.Nr, Cmd: uint32(t.Args[plan.Sub])}
+		if sub, ok := syscalls.SubPlans(abi)[key]; ok {
+			plan = sub
+		}
+	}
+	for _, op := range plan.Op[:min(int(plan.Nops), len(plan.Op))] {
+		if layout.OpWhen(op.When) == layout.OpOk || op.Arg > 5 {
+			continue
+		}
+		if it, ok := readItem(int(t.Info.Tid), &op, &t.Args); ok {
+			rec.Items = append(rec.Items, it)
+		}
+	}
+	return rec
+}
+
+// readItem follows one pointer of a task that is in a call.
+func readItem(tid int, op *layout.PlanOp, args *[6]uint64) (record.Item, bool) {
+	ptr := args[op.Arg]
+	if ptr == 0 {
+		return record.Item{}, false
+	}
+	it := record.Item{Arg: op.Arg}
+	var n uint64
+	switch layout.OpKind(op.Kind) {
+	case layout.OpStr:
+		it.Kind, n = layout.ItemStr, uint64(op.Max)
+	case layout.OpMem:
+		count := uint64(1)
+		switch layout.OpTimes(op.Count) {
+		case layout.CountArg:
+			count = uint64(max(int32(args[op.Carg%6]), 0))
+		case layout.CountArgLong:
+			count = args[op.Carg%6]
+		case layout.CountRet, layout.CountPtr, layout.CountBits:
+			return it, false // known only at the call's end
+		}
+		it.Kind, n = layout.ItemMem, min(count, 1<<16)*uint64(op.Size)
+		if n > uint64(op.Max) {
+			n, it.Flags = uint64(op.Max), layout.ItemCut
+		}
+	default:
+		return it, false
+	}
+	if n == 0 || n > layout.RecMax/2 {
+		n = min(n, layout.RecMax/2)
+	}
+	b := make([]byte, n)
+	got := readMemory(tid, ptr, b)
+	b = b[:got]
+	if it.Kind == layout.ItemStr {
+		end := cstring(b)
+		if end < 0 {
+			it.Flags |= layout.ItemCut
+			end = len(b)
+		}
+		b = b[:end]
+	} else if uint64(got) < n {
+		it.Flags |= layout.ItemFault
+	}
+	if got == 0 {
+		it.Flags |= layout.ItemFault
+	}
+	it.Data = b
+	return it, true
+}
+
+// readMemory reads a task's memory page by page, so that what lies before an
+// unmapped page is read. It returns the bytes read.
+func readMemory(tid int, addr uint64, b []byte) int {
+	done := 0
+	for done < len(b) {
+		at := addr + uint64(done)
+		step := min(len(b)-done, int(4096-at%4096))
+		local := []unix.Iovec{{Base: &b[done]}}
+		local[0].SetLen(step)
+		n, err := unix.ProcessVMReadv(tid, local, []unix.RemoteIovec{{Base: uintptr(at), Len: step}}, 0)
+		if err != nil || n <= 0 {
+			break
+		}
+		done += n
+	}
+	return done
+}
+
+func cstring(b []byte) int {
+	for i, c := range b {
+		if c == 0 {
+			return i
+		}
+	}
+	return -1
+}
+
+// decodeTask reads a struct task_info.
+func decodeTask(b []byte, info *layout.TaskInfo) bool {
+	if len(b) != layout.SizeofTaskInfo {
+		return false
+	}
+	_, err := binary.Decode(b, binary.LittleEndian, info)
+	return err == nil
+}

@@ -1,0 +1,835 @@
+// Package recorder is the daemon's core: which containers there are, whose ring is
+// whose, what state each recording is in and how long it is kept.
+//
+// The kernel decides alone: it gives a new container a spare ring and writes to it
+// whether or not this process runs. What the core knows it reads back from the
+// rings' headers and the map of claims; events only make it look sooner.
+package recorder
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"sort"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/bpf"
+	"github.com/recorderd/recorderd/recorder/containerd"
+	"github.com/recorderd/recorderd/recorder/dump"
+	"github.com/recorderd/recorderd/recorder/identity"
+	"github.com/recorderd/recorderd/recorder/layout"
+	"github.com/recorderd/recorderd/recorder/record"
+	"github.com/recorderd/recorderd/recorder/syscalls"
+)
+
+// Config configures a Recorder. Sizes are in bytes.
+type Config struct {
+	PinDir       string
+	Node         string   // name of the node, for dumps and lists
+	Version      string   // of recorderd
+	Hierarchy    string   // cgroup hierarchy to track: auto, v2 or a v1 controller
+	Watch        []string // cgroups below which each one with a task is a container
+	RingSize     uint64   // of a ring's main lane, a power of two
+	MemoryBudget uint64   // of all rings together
+	CaptureStdio uint32   // bytes kept of what goes through descriptors 1 and 2
+	CaptureData  uint32   // bytes kept of other reads and writes
+	Containerd   containerd.Config
+	Clean        bool // take programs and recordings off the node at the end
+	Log          *slog.Logger
+}
+
+const (
+	// spareRings wait for new containers. The daemon makes one in a millisecond;
+	// so many may appear before it gets to run.
+	spareRings = 16
+	// settleTime is how long a container without tasks stays live while its
+	// cgroup exists: it may be between two processes.
+	settleTime = 5 * time.Second
+	// lookEvery is the time between two looks at everything.
+	lookEvery = 2 * time.Second
+)
+
+// Recorder holds the recordings of a node. Its methods may be called from several
+// goroutines.
+type Recorder struct {
+	cfg       Config
+	log       *slog.Logger
+	kernel    *bpf.Kernel
+	hierarchy *Hierarchy
+	runtimes  *containerd.Source
+	native    record.Arch
+	release   string
+	started   time.Time
+
+	mu      sync.Mutex
+	spares  map[uint32]*bpf.Ring  // by slot
+	recs    map[string]*recording // by id
+	bySlot  map[uint32]*recording
+	watched map[string]uint64 // path -> cgroup id, 0: does not exist yet
+	nextGen uint32
+	evicted uint64
+	starved bool // the budget holds no ring for the next container
+
+	ready atomic.Bool
+	rate  rate
+	kick  chan struct{} // look now
+}
+
+// recording is a ring that a container took. Fields above mu never change.
+type recording struct {
+	id      string
+	slot    uint32
+	cgroup  uint64
+	path    string
+	claimed uint64 // ns, CLOCK_MONOTONIC
+	who     identity.Container
+
+	// ringMu keeps the ring mapped: held for reading while the ring is read.
+	ringMu sync.RWMutex
+	ring   *bpf.Ring // nil: dropped
+	view   *record.Ring
+
+	// Guarded by Recorder.mu.
+	info    containerd.Info
+	known   bool // info is containerd's
+	ended   bool
+	endedAt time.Time
+}
+
+// New loads the programs or takes over those that run, and finds the recordings
+// that are there. Nothing else happens before Run.
+func New(cfg Config) (*Recorder, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	r := &Recorder{
+		cfg: cfg, log: cfg.Log, started: time.Now(), native: nativeArch(),
+		spares: map[uint32]*bpf.Ring{}, recs: map[string]*recording{}, bySlot: map[uint32]*recording{},
+		watched: map[string]uint64{}, kick: make(chan struct{}, 1),
+	}
+	var err error
+	if r.hierarchy, err = FindHierarchy(cfg.Hierarchy); err != nil {
+		return nil, err
+	}
+	for _, path := range cfg.Watch {
+		if !strings.HasPrefix(path, "/") || len(path) > 255 {
+			return nil, fmt.Errorf("watch %q: want the path of a cgroup below %s, beginning with /", path, r.hierarchy.Mount)
+		}
+	}
+	var uts unix.Utsname
+	if err := unix.Uname(&uts); err == nil {
+		r.release = unix.ByteSliceToString(uts.Release[:])
+	}
+	kcfg := r.kernelConfig()
+	if want := 2 * uint64(kcfg.RingBytes()); cfg.MemoryBudget < want {
+		return nil, fmt.Errorf("memory budget of %d bytes: want at least %d, room for two rings", cfg.MemoryBudget, want)
+	}
+	if r.kernel, err = bpf.Load(kcfg); err != nil {
+		return nil, err
+	}
+	cfg.Containerd.Log = r.log
+	r.runtimes = containerd.New(cfg.Containerd)
+	if err := r.begin(); err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func nativeArch() record.Arch {
+	if runtime.GOARCH == "arm64" {
+		return record.ArchARM64
+	}
+	return record.ArchX86_64
+}
+
+func (r *Recorder) kernelConfig() bpf.Config {
+	cfg := bpf.Config{
+		PinDir: r.cfg.PinDir, Hierarchy: r.hierarchy.ID, Subsys: r.hierarchy.Subsys,
+		MainSize: r.cfg.RingSize, GuardSize: max(r.cfg.RingSize/8, 32<<10), TasksSize: max(r.cfg.RingSize/16, 16<<10),
+		Plans: make([]layout.Plan, 2*layout.PlanCalls), SubPlans: map[layout.SubplanKey]layout.Plan{},
+	}
+	for i, arch := range []record.Arch{r.native, r.native.ABI(layout.RecfCompat)} {
+		for nr := range uint32(layout.PlanCalls) {
+			cfg.Plans[i*layout.PlanCalls+int(nr)] = syscalls.Plan(arch, nr)
+		}
+		for key, p := range syscalls.SubPlans(arch) {
+			key.Nr += uint32(i * layout.PlanCalls)
+			cfg.SubPlans[key] = p
+		}
+	}
+	return cfg
+}
+
+func (r *Recorder) lanes() [layout.Lanes]uint64 {
+	c := r.kernelConfig()
+	return [layout.Lanes]uint64{c.MainSize, c.GuardSize, c.TasksSize}
+}
+
+// begin takes over what an earlier daemon left, makes spare rings for the
+// containers that are there and those to come, and attaches the programs.
+func (r *Recorder) begin() error {
+	if r.kernel.Adopted() {
+		if err := r.takeOver(); err != nil {
+			r.log.Warn("some recordings of the last daemon were not taken over", "error", err)
+		}
+	}
+	for _, path := range r.cfg.Watch {
+		if err := r.watch(path); err != nil {
+			return err
+		}
+	}
+	there := len(r.hierarchy.containers(4096))
+	if err := r.refill(there + spareRings); err != nil {
+		return err
+	}
+	if err := r.kernel.Attach(); err != nil {
+		return err
+	}
+	r.log.Info("recording", "kernel", r.release, "cgroups", r.hierarchy.Name, "mount", r.hierarchy.Mount,
+		"containers", there, "adopted", r.kernel.Adopted(), "ring", r.cfg.RingSize, "budget", r.cfg.MemoryBudget)
+	return nil
+}
+
+// takeOver finds the rings that an earlier daemon made.
+func (r *Recorder) takeOver() error {
+	rings, errs := r.kernel.PinnedRings()
+	waiting, err := r.kernel.Spares()
+	errs = errors.Join(errs, err)
+	for _, ring := range rings {
+		r.nextGen = max(r.nextGen, ring.Gen+1)
+		switch {
+		case atomic.LoadUint64(&ring.Head().Cgroup) != 0:
+			r.adopt(ring)
+		case waiting[ring.Slot]:
+			r.spares[ring.Slot] = ring
+		default:
+			// Made by a daemon that died before it could offer it.
+			errs = errors.Join(errs, r.kernel.DropRing(ring))
+		}
+	}
+	return errs
+}
+
+// watch makes each cgroup below path that gets a task a container.
+func (r *Recorder) watch(path string) error {
+	path = strings.TrimRight(path, "/")
+	if path == "" {
+		return errors.New("watch /: every cgroup of the node would be a container; name one below it")
+	}
+	if _, ok := r.watched[path]; ok {
+		return nil
+	}
+	if err := r.kernel.WatchPath(path); err != nil {
+		return err
+	}
+	id, err := r.hierarchy.id(path)
+	if err == nil {
+		if err := r.kernel.Watch(id); err != nil {
+			return err
+		}
+	}
+	r.watched[path] = id
+	return nil
+}
+
+// Ready returns nil when every container that is there is being recorded.
+func (r *Recorder) Ready() error {
+	if !r.ready.Load() {
+		return &api.Error{Code: api.CodeNotReady, Status: 503, Message: "recorderd is starting: not every container is recorded yet"}
+	}
+	return nil
+}
+
+// Run keeps the recordings until the context ends. ready is called once, when all
+// that runs is being recorded.
+func (r *Recorder) Run(ctx context.Context, ready func()) error {
+	defer r.close()
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+
+	hints, err := r.kernel.ReadEvents()
+	if err != nil {
+		return err
+	}
+	wg.Go(func() { r.runtimes.Run(ctx) })
+	wg.Go(func() { r.listen(hints) })
+	wg.Go(func() { <-ctx.Done(); hints.Close() })
+
+	// Existing tasks are marked by the iterator, which the first look runs.
+	r.look(ctx, true)
+	r.ready.Store(true)
+	if ready != nil {
+		ready()
+	}
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			r.look(ctx, true)
+		case <-r.kick:
+			r.look(ctx, false)
+		}
+	}
+}
+
+// listen turns the kernel's hints into looks.
+func (r *Recorder) listen(hints *bpf.Events) {
+	for {
+		e, err := hints.Read()
+		if err != nil {
+			if !errors.Is(err, os.ErrClosed) {
+				r.log.Error("read the kernel's hints", "error", err)
+			}
+			return
+		}
+		switch layout.EventType(e.Type) {
+		case layout.EventScan:
+			if _, err := r.kernel.Tasks(-1); err != nil {
+				r.log.Warn("look at all tasks", "error", err)
+			}
+		case layout.EventNoring:
+			r.log.Warn("no ring was free for a container", "cgroup", e.Cgroup)
+		}
+		select {
+		case r.kick <- struct{}{}:
+		default: // one is coming
+		}
+	}
+}
+
+// look brings everything in line with the kernel. all adds what is not urgent.
+func (r *Recorder) look(ctx context.Context, all bool) {
+	fresh := r.collect()
+	if err := r.refill(spareRings); err != nil {
+		r.log.Error("make spare rings", "error", err)
+	}
+	if all {
+		r.watchNamespaces()
+		if _, err := r.kernel.Tasks(-1); err != nil {
+			r.log.Warn("look at all tasks", "error", err)
+		}
+		fresh = append(fresh, r.collect()...)
+		r.rate.sample(r.writtenAll())
+	}
+	if len(fresh) > 0 {
+		go r.runtimes.Refresh(ctx) //nolint:errcheck // Status tells
+	}
+	r.settle(all)
+}
+
+// collect finds the spares that containers have taken.
+func (r *Recorder) collect() []*recording {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var fresh []*recording
+	var claims map[uint64]layout.Claim
+	for slot, ring := range r.spares {
+		cg := atomic.LoadUint64(&ring.Head().Cgroup)
+		if cg == 0 {
+			continue
+		}
+		if claims == nil {
+			var err error
+			if claims, err = r.kernel.Claims(); err != nil {
+				r.log.Error("read claims", "error", err)
+				return fresh
+			}
+		}
+		if claims[cg].Slot != slot || claims[cg].Gen != ring.Gen {
+			continue // another CPU was first: the ring goes back
+		}
+		delete(r.spares, slot)
+		fresh = append(fresh, r.adoptLocked(ring))
+	}
+	return fresh
+}
+
+func (r *Recorder) adopt(ring *bpf.Ring) *recording {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.adoptLocked(ring)
+}
+
+func (r *Recorder) adoptLocked(ring *bpf.Ring) *recording {
+	h := ring.Head()
+	rec := &recording{slot: ring.Slot, cgroup: h.Cgroup, path: cgroupPath(h), claimed: h.Claimed, ring: ring}
+	view, err := record.NewRing(ring.Bytes(), r.lanes())
+	if err != nil { // the kernel package made it: cannot be
+		r.log.Error("look at ring", "slot", ring.Slot, "error", err)
+	}
+	rec.view = view
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %d %d", h.Cookie, h.Cgroup, h.Claimed))
+	rec.id = hex.EncodeToString(sum[:6])
+	rec.who = r.identify(rec.path)
+	r.recs[rec.id] = rec
+	r.bySlot[rec.slot] = rec
+	r.log.Info("container", "id", rec.id, "cgroup", rec.path, "slot", rec.slot)
+	return rec
+}
+
+// identify says which container a cgroup is, by its path alone.
+func (r *Recorder) identify(path string) identity.Container {
+	if c, ok := identity.Parse(path); ok {
+		return c
+	}
+	for root := range r.watched {
+		if c, ok := identity.ParseBelow(root, path); ok {
+			return c
+		}
+	}
+	return identity.Container{Path: path}
+}
+
+// cgroupPath puts together the path that the kernel noted, leaf first.
+func cgroupPath(h *layout.RingHead) string {
+	var parts []string
+	for i := range h.Path {
+		part := unix.ByteSliceToString(h.Path[i][:])
+		if part == "" || part == "/" {
+			break
+		}
+		parts = append([]string{part}, parts...)
+	}
+	return "/" + strings.Join(parts, "/")
+}
+
+// watchNamespaces watches the cgroups below which containerd's namespaces have
+// their containers: those of ctr have no names that tell.
+func (r *Recorder) watchNamespaces() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, ns := range r.runtimes.Namespaces() {
+		if err := r.watch("/" + ns); err != nil {
+			r.log.Warn("watch the cgroups of a containerd namespace", "namespace", ns, "error", err)
+		}
+	}
+}
+
+// refill makes spare rings until there are want, as far as the budget goes. Ended
+// recordings give way, oldest first.
+func (r *Recorder) refill(want int) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	size := r.ringBytes()
+	most := int(r.cfg.MemoryBudget / size)
+	want = min(want, max(most-len(r.recs), most/8, 1))
+	for len(r.spares) < want {
+		if (len(r.spares)+len(r.recs)+1)*int(size) > int(r.cfg.MemoryBudget) && !r.evictLocked() {
+			if !r.starved && len(r.spares) == 0 {
+				r.log.Warn("no memory for another container's ring", "budget", r.cfg.MemoryBudget, "live", len(r.recs))
+			}
+			r.starved = len(r.spares) == 0
+			return nil
+		}
+		slot, ok := r.freeSlot()
+		if !ok {
+			return nil
+		}
+		r.nextGen++
+		ring, err := r.kernel.NewRing(slot, r.nextGen, r.cfg.CaptureStdio, r.cfg.CaptureData)
+		if err != nil {
+			return err
+		}
+		r.spares[slot] = ring
+		r.starved = false
+	}
+	return nil
+}
+
+func (r *Recorder) ringBytes() uint64 {
+	c := r.kernelConfigSizes()
+	return uint64(c.RingBytes())
+}
+
+func (r *Recorder) kernelConfigSizes() *bpf.Config {
+	l := r.cfg.RingSize
+	return &bpf.Config{MainSize: l, GuardSize: max(l/8, 32<<10), TasksSize: max(l/16, 16<<10)}
+}
+
+func (r *Recorder) freeSlot() (uint32, bool) {
+	for slot := range r.kernel.Slots() {
+		if _, ok := r.spares[slot]; !ok && r.bySlot[slot] == nil {
+			return slot, true
+		}
+	}
+	return 0, false
+}
+
+// evictLocked drops the recording that ended first. It returns false if none has ended.
+func (r *Recorder) evictLocked() bool {
+	var oldest *recording
+	for _, rec := range r.recs {
+		if rec.ended && (oldest == nil || rec.endedAt.Before(oldest.endedAt)) {
+			oldest = rec
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	r.evicted++
+	r.log.Info("dropped for the memory budget", "id", oldest.id, "cgroup", oldest.path, "ended", oldest.endedAt)
+	r.dropLocked(oldest)
+	return true
+}
+
+func (r *Recorder) dropLocked(rec *recording) {
+	delete(r.recs, rec.id)
+	delete(r.bySlot, rec.slot)
+	rec.ringMu.Lock()
+	defer rec.ringMu.Unlock()
+	if rec.ring == nil {
+		return
+	}
+	if err := r.kernel.DropRing(rec.ring); err != nil {
+		r.log.Error("drop recording", "id", rec.id, "error", err)
+	}
+	rec.ring, rec.view = nil, nil
+}
+
+// settle works out which recordings have ended, and joins what containerd knows.
+func (r *Recorder) settle(all bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := monotonic()
+	for _, rec := range r.recs {
+		h := rec.ring.Head()
+		live := int64(atomic.LoadUint64(&h.TasksLive)) > 0
+		last := atomic.LoadUint64(&h.LastExit)
+		if live && rec.ended {
+			rec.ended = false // a container that was started again in its cgroup
+		}
+		if !live && !rec.ended && last != 0 {
+			old := now-min(last, now) > uint64(settleTime)
+			if old || !r.hierarchy.exists(rec.path, rec.cgroup) {
+				rec.ended, rec.endedAt = true, wallTime(last)
+				r.log.Info("ended", "id", rec.id, "cgroup", rec.path, "exit", h.InitExit)
+			}
+		}
+		if !rec.known || all {
+			r.name(rec)
+		}
+	}
+}
+
+// name joins what containerd knows of a recording's container.
+func (r *Recorder) name(rec *recording) {
+	info, ok := containerd.Info{}, false
+	if rec.who.ID != "" {
+		info, ok = r.runtimes.Lookup(rec.who.ID)
+	}
+	if !ok {
+		info, ok = r.runtimes.ByCgroup(rec.path)
+	}
+	if ok {
+		rec.info, rec.known = info, true
+	}
+}
+
+func (r *Recorder) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, ring := range r.spares {
+		ring.Close()
+	}
+	for _, rec := range r.recs {
+		rec.ringMu.Lock()
+		if rec.ring != nil {
+			rec.ring.Close()
+		}
+		rec.ring, rec.view = nil, nil
+		rec.ringMu.Unlock()
+	}
+	r.recs, r.bySlot, r.spares = map[string]*recording{}, map[uint32]*recording{}, map[uint32]*bpf.Ring{}
+	if r.cfg.Clean {
+		if err := r.kernel.Uninstall(); err != nil {
+			r.log.Error("take the programs off the node", "error", err)
+		}
+		return
+	}
+	if err := r.kernel.Close(); err != nil {
+		r.log.Error("close", "error", err)
+	}
+}
+
+// find returns a recording by its id.
+func (r *Recorder) find(id string) (*recording, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if rec := r.recs[id]; rec != nil {
+		return rec, nil
+	}
+	return nil, &api.Error{Code: api.CodeNotFound, Status: 404, Message: fmt.Sprintf("no recording %s: recorderctl list shows those there are", id)}
+}
+
+// List returns all recordings, oldest first.
+func (r *Recorder) List(context.Context) ([]api.Recording, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := make([]api.Recording, 0, len(r.recs))
+	for _, rec := range r.recs {
+		list = append(list, r.describeLocked(rec))
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].Started.Before(list[j].Started) })
+	return list, nil
+}
+
+// describeLocked is what List and the dumps' headers say of a recording.
+func (r *Recorder) describeLocked(rec *recording) api.Recording {
+	out := api.Recording{
+		ID: rec.id, State: api.StateLive, Node: r.cfg.Node, Started: wallTime(rec.claimed),
+		Container: api.Container{
+			ID: rec.who.ID, Name: rec.who.ID, Runtime: rec.who.Runtime, Cgroup: rec.path,
+		},
+	}
+	if rec.ended {
+		out.State = api.StateEnded
+		at := rec.endedAt
+		out.Ended = &at
+	}
+	if rec.who.PodUID != "" {
+		out.Pod = &api.Pod{UID: rec.who.PodUID}
+	}
+	if rec.known {
+		nameFrom(&out, &rec.info)
+	}
+	rec.ringMu.RLock()
+	defer rec.ringMu.RUnlock()
+	if rec.ring == nil {
+		return out
+	}
+	h := rec.ring.Head()
+	out.Frozen = atomic.LoadUint32(&h.Flags)&uint32(layout.RingFrozen) != 0
+	out.Container.Command = argv(h)
+	out.Tasks = api.Tasks{
+		Live: atomic.LoadUint64(&h.TasksLive), Ever: atomic.LoadUint64(&h.TasksEver),
+		Execs: atomic.LoadUint64(&h.Execs), Unmarked: atomic.LoadUint64(&h.Unmarked),
+	}
+	main := &h.Lane[layout.LaneMain]
+	out.Coverage = api.Coverage{
+		Written: rec.view.Written(layout.LaneMain), Guarded: rec.view.Written(layout.LaneGuard),
+		GuardSkips: atomic.LoadUint64(&h.GuardSkips), Cut: atomic.LoadUint64(&main.Cut), Fault: atomic.LoadUint64(&main.Fault),
+		Muted: atomic.LoadUint64(&h.Muted), FrozenCalls: atomic.LoadUint64(&h.Frozen), Late: atomic.LoadUint64(&main.Lates),
+	}
+	out.Ring = api.Ring{Slot: rec.slot, Size: r.cfg.RingSize, Memory: r.ringBytes()}
+	out.Exit = exitOf(h, &rec.info, rec.known)
+	return out
+}
+
+func nameFrom(out *api.Recording, info *containerd.Info) {
+	c := &out.Container
+	c.ID, c.Namespace, c.Image, c.Labels = info.ID, info.Namespace, info.Image, info.Labels
+	if c.Runtime == "" {
+		c.Runtime = "containerd"
+	}
+	switch {
+	case info.ContainerName != "":
+		c.Name = info.ContainerName
+	case info.Name != "":
+		c.Name = info.Name
+	default:
+		c.Name = info.ID
+	}
+	if info.PodName != "" {
+		out.Pod = &api.Pod{Namespace: info.PodNamespace, Name: info.PodName, UID: info.PodUID}
+	}
+}
+
+// exitOf says how the container's first process ended: by the kernel's word if it
+// was seen, else by containerd's.
+func exitOf(h *layout.RingHead, info *containerd.Info, known bool) *api.Exit {
+	if gone := atomic.LoadUint32(&h.InitGone); gone != 0 {
+		e := &api.Exit{Source: "kernel", OOMKilled: gone == 2, At: wallTime(h.InitEnd)}
+		status := unix.WaitStatus(h.InitExit)
+		e.Code = int(h.InitExit >> 8 & 0xff)
+		if sig := h.InitExit & 0x7f; sig != 0 {
+			e.Code = 0
+			e.Signal = unix.SignalName(unix.Signal(sig))
+			if e.Signal == "" {
+				e.Signal = fmt.Sprintf("SIG%d", sig)
+			}
+			e.CoreDumped = status.CoreDump()
+		}
+		return e
+	}
+	if known && info.ExitCode != nil {
+		return &api.Exit{Source: "containerd", Code: int(*info.ExitCode), At: info.Finished}
+	}
+	return nil
+}
+
+// argv is the command line that the kernel noted of the first process.
+func argv(h *layout.RingHead) []string {
+	n := min(int(atomic.LoadUint32(&h.ArgsLen)), len(h.Args))
+	s := strings.TrimSuffix(string(h.Args[:n]), "\x00")
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, "\x00")
+}
+
+// Freeze stops recording into a ring, so that nothing is overwritten.
+func (r *Recorder) Freeze(_ context.Context, id string) error { return r.setFrozen(id, true) }
+
+// Resume goes on recording after Freeze.
+func (r *Recorder) Resume(_ context.Context, id string) error { return r.setFrozen(id, false) }
+
+func (r *Recorder) setFrozen(id string, frozen bool) error {
+	rec, err := r.find(id)
+	if err != nil {
+		return err
+	}
+	rec.ringMu.RLock()
+	defer rec.ringMu.RUnlock()
+	if rec.ring == nil {
+		return errDropped(id)
+	}
+	flags := &rec.ring.Head().Flags
+	if frozen {
+		atomic.OrUint32(flags, uint32(layout.RingFrozen))
+	} else {
+		atomic.AndUint32(flags, ^uint32(layout.RingFrozen))
+	}
+	return nil
+}
+
+func errDropped(id string) error {
+	return &api.Error{Code: api.CodeNotFound, Status: 404, Message: fmt.Sprintf("recording %s was dropped meanwhile", id)}
+}
+
+// Delete forgets a recording. A live one is refused: its container's calls
+// would have nowhere to go.
+func (r *Recorder) Delete(_ context.Context, id string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rec := r.recs[id]
+	if rec == nil {
+		return &api.Error{Code: api.CodeNotFound, Status: 404, Message: fmt.Sprintf("no recording %s: recorderctl list shows those there are", id)}
+	}
+	if !rec.ended {
+		return &api.Error{Code: api.CodeConflict, Status: 409, Message: fmt.Sprintf("recording %s is live: only an ended one can be deleted (freeze stops it)", id)}
+	}
+	r.dropLocked(rec)
+	return nil
+}
+
+// writtenAll is how many records all present recordings have seen.
+func (r *Recorder) writtenAll() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var n uint64
+	for _, rec := range r.recs {
+		n += rec.view.Written(layout.LaneMain)
+	}
+	return n
+}
+
+// Status says what the recorder costs and what it lost.
+func (r *Recorder) Status(context.Context) (api.Status, error) {
+	s := api.Status{
+		Version: r.cfg.Version, Node: r.cfg.Node, Kernel: r.release, Arch: r.native.String(),
+		Started: r.started, Adopted: r.kernel.Adopted(), RecordingRate: r.rate.perSecond(),
+		Cgroups: api.CgroupStatus{Hierarchy: r.hierarchy.Name, Mount: r.hierarchy.Mount},
+	}
+	for _, c := range []struct {
+		id layout.StatId
+		to *uint64
+	}{
+		{layout.StatNoRing, &s.Lost.NoRing}, {layout.StatNoStorage, &s.Lost.NoStorage}, {layout.StatClaimFull, &s.Lost.ClaimFull},
+		{layout.StatStale, &s.Lost.Stale}, {layout.StatFound, &s.Lost.FoundLate}, {layout.StatEventsLost, &s.Lost.EventsLost},
+	} {
+		n, err := r.kernel.Stat(c.id)
+		if err != nil {
+			return api.Status{}, err
+		}
+		*c.to = n
+	}
+	missed, err := r.kernel.Missed()
+	if err != nil {
+		return api.Status{}, err
+	}
+	s.Lost.Missed = missed
+	for _, c := range r.runtimes.Status() {
+		s.Runtimes = append(s.Runtimes, api.RuntimeInfo{
+			Name: "containerd", Address: c.Address, Connected: c.Connected, Version: c.Version, Containers: c.Containers, Error: c.LastError,
+		})
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for path := range r.watched {
+		s.Cgroups.Watched = append(s.Cgroups.Watched, path)
+	}
+	sort.Strings(s.Cgroups.Watched)
+	s.Lost.Evicted = r.evicted
+	s.Rings = api.RingStatus{Spare: len(r.spares), Size: r.cfg.RingSize, Budget: r.cfg.MemoryBudget}
+	s.Rings.Bytes = uint64(len(r.spares)+len(r.recs)) * r.ringBytes()
+	for _, rec := range r.recs {
+		if rec.ended {
+			s.Rings.Ended++
+		} else {
+			s.Rings.Live++
+		}
+		h := rec.ring.Head()
+		main := &h.Lane[layout.LaneMain]
+		s.Calls.Written += rec.view.Written(layout.LaneMain)
+		s.Calls.Cut += atomic.LoadUint64(&main.Cut)
+		s.Calls.Fault += atomic.LoadUint64(&main.Fault)
+		s.Calls.Muted += atomic.LoadUint64(&h.Muted)
+	}
+	return s, nil
+}
+
+// clock is the same moment on CLOCK_MONOTONIC and CLOCK_REALTIME.
+func clock() dump.Clock { return dump.Clock{MonotonicNs: monotonic(), Realtime: time.Now()} }
+
+func monotonic() uint64 {
+	var ts unix.Timespec
+	unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // cannot fail for this clock
+	return uint64(ts.Nano())
+}
+
+// wallTime turns a moment on CLOCK_MONOTONIC into a time of day, by what the clocks
+// say now.
+func wallTime(ns uint64) time.Time {
+	return time.Now().Add(time.Duration(ns) - time.Duration(monotonic())).Round(0)
+}
+
+// rate is a count's speed between the last two samples.
+type rate struct {
+	mu   sync.Mutex
+	n    uint64
+	at   time.Time
+	last float64
+}
+
+func (r *rate) sample(n uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	if !r.at.IsZero() && n >= r.n {
+		r.last = float64(n-r.n) / now.Sub(r.at).Seconds()
+	}
+	r.n, r.at = n, now
+}
+
+func (r *rate) perSecond() float64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.last
+}
