@@ -42,9 +42,8 @@ type Config struct {
 	// PinDir is a directory on a BPF file system (bpffs), made if it is missing. Programs,
 	// maps and rings are pinned there and live on without the process.
 	PinDir string
-	// MainSize, GuardSize and TasksSize are the sizes of a ring's lanes in bytes,
-	// powers of two.
-	MainSize, GuardSize, TasksSize uint64
+	// Lanes are the sizes of a ring's lanes in bytes, powers of two.
+	Lanes [layout.Lanes]uint64
 	// Hierarchy is the id of the tracked cgroup hierarchy (0: v2, else the number in
 	// /proc/self/cgroup), Subsys the index of one of its controllers for v1.
 	Hierarchy int
@@ -58,11 +57,15 @@ type Config struct {
 // RingBytes returns the size of one ring in memory, in bytes, all lanes and the
 // header included.
 func (c *Config) RingBytes() int {
-	return layout.RingHeader + int(c.MainSize+c.GuardSize+c.TasksSize) + int(layout.Lanes)*layout.RingTail
+	n := layout.RingHeader
+	for _, size := range c.Lanes {
+		n += int(size) + layout.RingTail
+	}
+	return n
 }
 
 func (c *Config) check() error {
-	for _, size := range []uint64{c.MainSize, c.GuardSize, c.TasksSize} {
+	for _, size := range c.Lanes {
 		if size < 4<<10 || size > layout.RingMax || size&(size-1) != 0 {
 			return fmt.Errorf("ring size %d: want a power of two up to %d MiB", size, layout.RingMax>>20)
 		}
@@ -77,7 +80,7 @@ func (c *Config) check() error {
 // id are not adopted.
 func (c *Config) id() string {
 	h := sha256.New()
-	binary.Write(h, binary.LittleEndian, []uint64{layout.RecorderLayout, c.MainSize, c.GuardSize, c.TasksSize, uint64(c.Hierarchy), uint64(c.Subsys)})
+	binary.Write(h, binary.LittleEndian, append([]uint64{layout.RecorderLayout, uint64(c.Hierarchy), uint64(c.Subsys)}, c.Lanes[:]...))
 	h.Write(_RecorderBytes)
 	binary.Write(h, binary.LittleEndian, c.enterBits())
 	return hex.EncodeToString(h.Sum(nil)[:16])
@@ -289,7 +292,7 @@ func (k *Kernel) load() error {
 	delete(spec.Programs, "empty_exit")
 	spec.Maps["rings"].InnerMap.ValueSize = uint32(k.cfg.RingBytes())
 	for name, v := range map[string]any{
-		"main_size": k.cfg.MainSize, "guard_size": k.cfg.GuardSize, "tasks_size": k.cfg.TasksSize,
+		"main_size": k.cfg.Lanes[layout.LaneMain], "guard_size": k.cfg.Lanes[layout.LaneGuard], "tasks_size": k.cfg.Lanes[layout.LaneTasks],
 		"hierarchy": int32(k.cfg.Hierarchy), "subsys": k.cfg.Subsys, "enter_bits": k.cfg.enterBits(),
 	} {
 		if err := spec.Variables[name].Set(v); err != nil {

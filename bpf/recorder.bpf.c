@@ -1037,6 +1037,7 @@ plain:
 	if (compat)
 		flags |= RECF_COMPAT;
 	off = put_values((u8 *)ts->build, flags & RECF_NODUR ? 0 : now - enter, ret, args, nargs, &sizes);
+	*(u64 *)((u8 *)ts->build + off) = 0; /* what is padding shall not look like an item */
 	put_head((u8 *)ts->build, now, task->pid, nr, sizes);
 	len = (off + 7) & ~7u;
 	failed = (u64)ret > -4096ull && !everyday(ret);

@@ -3,6 +3,7 @@ package record
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -58,12 +59,14 @@ type Snapshot struct {
 	// Append writes them and Next takes them apart.
 	Records []byte
 	// Written counts all records ever written up to the moment, or since the
-	// Mark that the snapshot began at. Kept of them are in Records. Unfinished
-	// were reserved but not written yet. Overwritten is the rest.
+	// Mark that the snapshot began at. Kept of them are in Records. Unfinished is
+	// how many gaps there were: of records that were reserved but not written yet.
+	// Overwritten is the rest.
 	Written, Kept, Unfinished, Overwritten uint64
 	// Late counts writers, ever, that were held up for a whole turn of the ring
-	// and scribbled over newer records; what they hit is not in Records.
-	Late uint64
+	// and scribbled over newer records. Damaged of those were found, and are not in
+	// Records.
+	Late, Damaged uint64
 	// End is where the next snapshot can go on.
 	End Mark
 }
@@ -111,9 +114,10 @@ func (r *Ring) Snapshot(id layout.LaneId, from Mark, grace func() error, buf []b
 		return Snapshot{}, err
 	}
 	recs.dropBefore((second>>layout.HeadSeqBits-units)&posMask, end)
+	before := len(recs.at)
 	late := r.dropLate(id, &recs, end)
 
-	s := Snapshot{Records: recs.bytes(), Kept: uint64(len(recs.at)), Unfinished: recs.holes, Late: late}
+	s := Snapshot{Records: recs.bytes(), Kept: uint64(len(recs.at)), Unfinished: uint64(len(recs.holes)), Late: late, Damaged: uint64(before - len(recs.at))}
 	s.Written = written
 	s.End = Mark{pos: end, seq: written, set: true}
 	if from.set {
@@ -136,7 +140,7 @@ type found struct {
 	buf   []byte
 	at    []place
 	from  int // bytes of buf that are dropped
-	holes uint64
+	holes []uint64 // positions at which a record should have begun
 }
 
 type place struct {
@@ -156,7 +160,7 @@ func (r *Ring) walk(id layout.LaneId, start, end uint64, buf []byte) found {
 	waited := false
 	deadline := time.Time{}
 	synced := start == 0 && left <= r.size[id]/8 // a ring that never wrapped begins with a record
-	hole := uint64(0)
+	hole, holeAt := uint64(0), uint64(0)
 	for left > 0 {
 		pos := (end - left) & posMask
 		off := base + pos*8&mask
@@ -171,16 +175,17 @@ func (r *Ring) walk(id layout.LaneId, start, end uint64, buf []byte) found {
 				if !waited {
 					waited, deadline = true, time.Now().Add(patience)
 				}
-				if spin(word, cookie, pos, deadline) {
+				if r.spin(id, word, cookie, pos, deadline) {
 					continue
 				}
+				holeAt = pos
 			}
 			hole++
 			left--
 			continue
 		}
 		if synced && hole >= layout.RecHead/8 {
-			f.holes++
+			f.holes = append(f.holes, holeAt)
 		}
 		synced, hole = true, 0
 		at := len(f.buf)
@@ -190,16 +195,21 @@ func (r *Ring) walk(id layout.LaneId, start, end uint64, buf []byte) found {
 		left -= uint64(n / 8)
 	}
 	if synced && hole >= layout.RecHead/8 {
-		f.holes++
+		f.holes = append(f.holes, holeAt)
 	}
 	return f
 }
 
-// spin waits for the stamp of the record at pos, and says whether it came.
-func spin(word *uint64, cookie, pos uint64, deadline time.Time) bool {
+// spin waits for the stamp of the record at pos, and says whether it came. It does
+// not wait for one that has been overwritten meanwhile.
+func (r *Ring) spin(id layout.LaneId, word *uint64, cookie, pos uint64, deadline time.Time) bool {
+	head, units := &r.Head().Lane[id].Head, r.size[id]/8
 	for i := 0; ; i++ {
 		if (atomic.LoadUint64(word)^cookie)>>layout.HeadSeqBits == pos {
 			return true
+		}
+		if (atomic.LoadUint64(head)>>layout.HeadSeqBits-pos)&posMask > units {
+			return false
 		}
 		if i < 200 {
 			continue
@@ -219,6 +229,7 @@ func (f *found) dropBefore(limit, end uint64) {
 		// More than a whole turn was written: limit lies behind end.
 		ahead = 0
 	}
+	f.holes = slices.DeleteFunc(f.holes, func(pos uint64) bool { return (end-pos)&posMask > ahead })
 	n := 0
 	for n < len(f.at) && (end-f.at[n].pos)&posMask > ahead {
 		n++
