@@ -464,3 +464,17 @@ func cookie() uint64 {
 	rand.Read(b[:]) // never fails, see crypto/rand
 	return binary.LittleEndian.Uint64(b[:])
 }
+
+// Uninstall takes everything away that is pinned in dir: programs stop, rings go.
+// It is for what a process has left that died; ErrInUse if one is running.
+func Uninstall(dir string) error {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	lock, err := lockPins(dir)
+	if err != nil {
+		return err
+	}
+	k := &Kernel{cfg: Config{PinDir: dir}, lock: lock}
+	return k.Uninstall()
+}

@@ -46,11 +46,9 @@ func sweep(t testing.TB) {
 		if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err == nil {
 			continue
 		}
-		k := &Kernel{cfg: Config{PinDir: dir}}
-		if err := k.removePins(); err != nil {
-			t.Logf("sweep %s: %v", dir, err)
+		if err := Uninstall(dir); err != nil {
+			t.Logf("sweep: %v", err)
 		}
-		os.Remove(dir)
 	}
 }
 

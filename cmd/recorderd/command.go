@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+
+	"github.com/recorderd/recorderd/api/server"
+	"github.com/recorderd/recorderd/internal/size"
+	"github.com/recorderd/recorderd/internal/version"
+	"github.com/recorderd/recorderd/recorder"
+	"github.com/recorderd/recorderd/recorder/containerd"
+)
+
+// usageError is a mistake in the command line.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+var errSocketInUse = errors.New("socket is in use")
+
+// options are the flags.
+type options struct {
+	config    recorder.Config
+	socket    string
+	group     string
+	readyFile string
+	ringSize  size.Bytes
+	budget    size.Bytes
+	stdio     size.Bytes
+	data      size.Bytes
+	logLevel  string
+	unsafe    bool
+}
+
+func command() *cobra.Command {
+	o := options{ringSize: 1 << 20, budget: 256 << 20, stdio: 512}
+	cmd := &cobra.Command{
+		Use:   "recorderd",
+		Short: "Record the system calls of every container on this node",
+		Long: `recorderd writes the system calls of every container into an overwritable ring of
+the container's own, and serves them on a Unix socket: recorderctl list, recorderctl
+dump. It needs root, and a kernel from 5.15 on with type information (BTF).
+
+Containers of Kubernetes, containerd, Docker, CRI-O and Podman are found by
+themselves. The programs and rings are pinned below --pin-dir and go on recording
+when recorderd ends; the next recorderd takes them over. --clean takes them away.
+
+Exit status: 0 ended by a signal, 1 error, 2 usage, 3 this kernel or process cannot
+record, 4 another recorderd has the pin directory or the socket.`,
+		Args:          cobra.NoArgs,
+		Version:       version.String(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
+	}
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	node, _ := os.Hostname()
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&o.socket, "socket", "/run/recorderd/recorderd.sock", "Unix socket to serve on")
+	f.StringVar(&o.group, "socket-group", "", "group that may use the socket besides root")
+	f.StringVar(&o.config.PinDir, "pin-dir", "/sys/fs/bpf/recorderd", "directory on a BPF file system for programs and rings")
+	f.StringVar(&o.config.StateDir, "state-dir", "/var/lib/recorderd", "directory for what is kept on disk")
+	f.Var(&o.ringSize, "ring-size", "memory for the calls of one container, a power of two from 64KiB to 64MiB")
+	f.Var(&o.budget, "memory-budget", "memory for all rings together; the oldest ended recording goes first")
+	f.StringArrayVar(&o.config.Watch, "watch", nil, "path of a cgroup in the tracked hierarchy; each cgroup below it that gets a task is a container")
+	f.StringVar(&o.config.Hierarchy, "cgroup-hierarchy", "auto", "cgroup hierarchy by which containers are told apart: auto, v2, or a v1 controller")
+	f.Var(&o.stdio, "capture-stdio", "bytes kept of each write to or read from descriptors 1 and 2")
+	f.Var(&o.data, "capture-data", "bytes kept of each other read and write; 0 keeps none, at most 4KiB")
+	f.StringArrayVar(&o.config.Containerd.Addresses, "containerd", nil, "socket of containerd (default: "+strings.Join(containerd.DefaultAddresses, ", ")+")")
+	f.StringVar(&o.config.Node, "node", node, "name of this node in lists and dumps")
+	f.StringVar(&o.readyFile, "ready-file", "", "file to make when every container is being recorded")
+	f.BoolVar(&o.config.Clean, "clean", false, "take the programs and all recordings away at the end")
+	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+	return cmd
+}
+
+func (o *options) check() error {
+	n := uint64(o.ringSize)
+	if n < 64<<10 || n > 64<<20 || n&(n-1) != 0 {
+		return fmt.Errorf("--ring-size %s: want a power of two from 64KiB to 64MiB", o.ringSize)
+	}
+	for name, v := range map[string]size.Bytes{"--capture-stdio": o.stdio, "--capture-data": o.data} {
+		if v > 4096 {
+			return fmt.Errorf("%s %s: want at most 4KiB", name, v)
+		}
+	}
+	return nil
+}
+
+// run records until the context ends.
+func (o *options) run(ctx context.Context) error {
+	if err := o.check(); err != nil {
+		return usageError{err}
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
+		return usageError{fmt.Errorf("--log-level %s: want debug, info, warn or error", o.logLevel)}
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	cfg := o.config
+	cfg.RingSize, cfg.MemoryBudget = uint64(o.ringSize), uint64(o.budget)
+	cfg.CaptureStdio, cfg.CaptureData = uint32(o.stdio), uint32(o.data)
+	cfg.Version, cfg.Log = version.String(), log
+
+	rec, err := recorder.New(cfg)
+	if err != nil {
+		return err
+	}
+	ln, err := server.Listen(o.socket, o.group)
+	if err != nil {
+		rec.Close()
+		return err
+	}
+	srv := server.HTTP(server.New(rec, server.Options{Version: cfg.Version, Log: log}), log)
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ln) }()
+
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case err := <-served:
+			if !errors.Is(err, http.ErrServerClosed) {
+				cancel(fmt.Errorf("serve on %s: %w", o.socket, err))
+			}
+		case <-ctx.Done():
+		}
+	}()
+	err = rec.Run(ctx, func() { o.tellReady(log) })
+	daemon.SdNotify(false, daemon.SdNotifyStopping) //nolint:errcheck // without systemd there is nobody to tell
+	if o.readyFile != "" {
+		os.Remove(o.readyFile)
+	}
+	stop, done := context.WithTimeout(context.Background(), 2*time.Second)
+	defer done()
+	if srv.Shutdown(stop) != nil {
+		srv.Close() // dumps that are being followed
+	}
+	rec.Close()
+	if cause := context.Cause(ctx); err == nil && cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return err
+}
+
+func (o *options) tellReady(log *slog.Logger) {
+	log.Info("ready", "socket", o.socket)
+	if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
+		log.Warn("tell systemd", "error", err)
+	}
+	if o.readyFile != "" {
+		if err := os.WriteFile(o.readyFile, []byte("ready\n"), 0o644); err != nil {
+			log.Error("write ready file", "error", err)
+		}
+	}
+}

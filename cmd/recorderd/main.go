@@ -1,0 +1,45 @@
+// Command recorderd records the system calls of every container on its node.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/recorderd/recorderd/bpf"
+)
+
+// Exit statuses, as the help states them.
+const (
+	exitError       = 1
+	exitUsage       = 2
+	exitUnsupported = 3 // this kernel or process cannot record
+	exitInUse       = 4 // another recorderd has the pin directory or the socket
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	err := command().ExecuteContext(ctx)
+	if err == nil {
+		return
+	}
+	fmt.Fprintf(os.Stderr, "recorderd: %v\n", err)
+	os.Exit(status(err))
+}
+
+func status(err error) int {
+	var usage usageError
+	switch {
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.Is(err, bpf.ErrUnsupported), errors.Is(err, bpf.ErrRights):
+		return exitUnsupported
+	case errors.Is(err, bpf.ErrInUse), errors.Is(err, errSocketInUse):
+		return exitInUse
+	}
+	return exitError
+}
