@@ -79,6 +79,7 @@ type Coverage struct {
 	From        *time.Time `json:"from,omitempty"`        // time of the oldest record kept
 	To          *time.Time `json:"to,omitempty"`          // time of the newest
 	Written     uint64     `json:"written"`               // ever
+	Bytes       uint64     `json:"bytes"`                 // that they took in the ring, ever, modulo 2^43
 	Kept        uint64     `json:"kept"`                  // of these, still there
 	Overwritten uint64     `json:"overwritten"`           // of these, overwritten by newer ones
 	Unfinished  uint64     `json:"unfinished,omitempty"`  // were just being written

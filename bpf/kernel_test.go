@@ -177,7 +177,7 @@ func records(t testing.TB, k *Kernel, view *record.Ring, lane layout.LaneId) []r
 		out = append(out, rec)
 	}
 	if uint64(len(out)) != s.Kept || s.Written != s.Kept+s.Overwritten+s.Unfinished {
-		t.Fatalf("the counts disagree: %d records, %+v", len(out), s)
+		t.Fatalf("the counts disagree: %d records; written %d, kept %d, overwritten %d, unfinished %d", len(out), s.Written, s.Kept, s.Overwritten, s.Unfinished)
 	}
 	return out
 }
@@ -315,7 +315,7 @@ func torn(t *testing.T, bin string, size uint64, calls int, forge string) {
 			last[thread] = num
 		}
 		if n != s.Kept || s.Written != s.Kept+s.Overwritten+s.Unfinished {
-			t.Fatalf("the counts disagree: %d records, %+v", n, s)
+			t.Fatalf("the counts disagree: %d records; written %d, kept %d, overwritten %d, unfinished %d", n, s.Written, s.Kept, s.Overwritten, s.Unfinished)
 		}
 	}
 	for {

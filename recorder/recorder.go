@@ -36,6 +36,7 @@ import (
 // Config configures a Recorder. Sizes are in bytes.
 type Config struct {
 	PinDir       string
+	StateDir     string   // what is kept on disk
 	Node         string   // name of the node, for dumps and lists
 	Version      string   // of recorderd
 	Hierarchy    string   // cgroup hierarchy to track: auto, v2 or a v1 controller
@@ -71,6 +72,7 @@ type Recorder struct {
 	native    record.Arch
 	release   string
 	started   time.Time
+	ringBytes uint64 // memory of one ring
 
 	mu      sync.Mutex
 	spares  map[uint32]*bpf.Ring  // by slot
@@ -80,6 +82,7 @@ type Recorder struct {
 	nextGen uint32
 	evicted uint64
 	starved bool // the budget holds no ring for the next container
+	closed  bool
 
 	ready atomic.Bool
 	rate  rate
@@ -132,7 +135,8 @@ func New(cfg Config) (*Recorder, error) {
 		r.release = unix.ByteSliceToString(uts.Release[:])
 	}
 	kcfg := r.kernelConfig()
-	if want := 2 * uint64(kcfg.RingBytes()); cfg.MemoryBudget < want {
+	r.ringBytes = uint64(kcfg.RingBytes())
+	if want := 2 * r.ringBytes; cfg.MemoryBudget < want {
 		return nil, fmt.Errorf("memory budget of %d bytes: want at least %d, room for two rings", cfg.MemoryBudget, want)
 	}
 	if r.kernel, err = bpf.Load(kcfg); err != nil {
@@ -141,7 +145,7 @@ func New(cfg Config) (*Recorder, error) {
 	cfg.Containerd.Log = r.log
 	r.runtimes = containerd.New(cfg.Containerd)
 	if err := r.begin(); err != nil {
-		r.close()
+		r.Close()
 		return nil, err
 	}
 	return r, nil
@@ -154,10 +158,14 @@ func nativeArch() record.Arch {
 	return record.ArchX86_64
 }
 
+// lanes are the sizes of a ring's lanes, in bytes.
+func (c *Config) lanes() [layout.Lanes]uint64 {
+	return [layout.Lanes]uint64{c.RingSize, max(c.RingSize/8, 32<<10), max(c.RingSize/16, 16<<10)}
+}
+
 func (r *Recorder) kernelConfig() bpf.Config {
 	cfg := bpf.Config{
-		PinDir: r.cfg.PinDir, Hierarchy: r.hierarchy.ID, Subsys: r.hierarchy.Subsys,
-		MainSize: r.cfg.RingSize, GuardSize: max(r.cfg.RingSize/8, 32<<10), TasksSize: max(r.cfg.RingSize/16, 16<<10),
+		PinDir: r.cfg.PinDir, Hierarchy: r.hierarchy.ID, Subsys: r.hierarchy.Subsys, Lanes: r.cfg.lanes(),
 		Plans: make([]layout.Plan, 2*layout.PlanCalls), SubPlans: map[layout.SubplanKey]layout.Plan{},
 	}
 	for i, arch := range []record.Arch{r.native, r.native.ABI(layout.RecfCompat)} {
@@ -170,11 +178,6 @@ func (r *Recorder) kernelConfig() bpf.Config {
 		}
 	}
 	return cfg
-}
-
-func (r *Recorder) lanes() [layout.Lanes]uint64 {
-	c := r.kernelConfig()
-	return [layout.Lanes]uint64{c.MainSize, c.GuardSize, c.TasksSize}
 }
 
 // begin takes over what an earlier daemon left, makes spare rings for the
@@ -255,7 +258,6 @@ func (r *Recorder) Ready() error {
 // Run keeps the recordings until the context ends. ready is called once, when all
 // that runs is being recorded.
 func (r *Recorder) Run(ctx context.Context, ready func()) error {
-	defer r.close()
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -370,7 +372,7 @@ func (r *Recorder) adopt(ring *bpf.Ring) *recording {
 func (r *Recorder) adoptLocked(ring *bpf.Ring) *recording {
 	h := ring.Head()
 	rec := &recording{slot: ring.Slot, cgroup: h.Cgroup, path: cgroupPath(h), claimed: h.Claimed, ring: ring}
-	view, err := record.NewRing(ring.Bytes(), r.lanes())
+	view, err := record.NewRing(ring.Bytes(), r.cfg.lanes())
 	if err != nil { // the kernel package made it: cannot be
 		r.log.Error("look at ring", "slot", ring.Slot, "error", err)
 	}
@@ -427,7 +429,7 @@ func (r *Recorder) watchNamespaces() {
 func (r *Recorder) refill(want int) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	size := r.ringBytes()
+	size := r.ringBytes
 	most := int(r.cfg.MemoryBudget / size)
 	want = min(want, max(most-len(r.recs), most/8, 1))
 	for len(r.spares) < want {
@@ -451,16 +453,6 @@ func (r *Recorder) refill(want int) error {
 		r.starved = false
 	}
 	return nil
-}
-
-func (r *Recorder) ringBytes() uint64 {
-	c := r.kernelConfigSizes()
-	return uint64(c.RingBytes())
-}
-
-func (r *Recorder) kernelConfigSizes() *bpf.Config {
-	l := r.cfg.RingSize
-	return &bpf.Config{MainSize: l, GuardSize: max(l/8, 32<<10), TasksSize: max(l/16, 16<<10)}
 }
 
 func (r *Recorder) freeSlot() (uint32, bool) {
@@ -542,9 +534,15 @@ func (r *Recorder) name(rec *recording) {
 	}
 }
 
-func (r *Recorder) close() {
+// Close lets go of the kernel's objects after Run has ended. What is recorded
+// stays, and recording goes on, unless Config.Clean takes all of it away.
+func (r *Recorder) Close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.closed {
+		return
+	}
+	r.closed = true
 	for _, ring := range r.spares {
 		ring.Close()
 	}
@@ -623,11 +621,11 @@ func (r *Recorder) describeLocked(rec *recording) api.Recording {
 	}
 	main := &h.Lane[layout.LaneMain]
 	out.Coverage = api.Coverage{
-		Written: rec.view.Written(layout.LaneMain), Guarded: rec.view.Written(layout.LaneGuard),
+		Written: rec.view.Written(layout.LaneMain), Bytes: rec.view.Bytes(layout.LaneMain), Guarded: rec.view.Written(layout.LaneGuard),
 		GuardSkips: atomic.LoadUint64(&h.GuardSkips), Cut: atomic.LoadUint64(&main.Cut), Fault: atomic.LoadUint64(&main.Fault),
 		Muted: atomic.LoadUint64(&h.Muted), FrozenCalls: atomic.LoadUint64(&h.Frozen), Late: atomic.LoadUint64(&main.Lates),
 	}
-	out.Ring = api.Ring{Slot: rec.slot, Size: r.cfg.RingSize, Memory: r.ringBytes()}
+	out.Ring = api.Ring{Slot: rec.slot, Size: r.cfg.RingSize, Memory: r.ringBytes}
 	out.Exit = exitOf(h, &rec.info, rec.known)
 	return out
 }
@@ -778,7 +776,7 @@ func (r *Recorder) Status(context.Context) (api.Status, error) {
 	sort.Strings(s.Cgroups.Watched)
 	s.Lost.Evicted = r.evicted
 	s.Rings = api.RingStatus{Spare: len(r.spares), Size: r.cfg.RingSize, Budget: r.cfg.MemoryBudget}
-	s.Rings.Bytes = uint64(len(r.spares)+len(r.recs)) * r.ringBytes()
+	s.Rings.Bytes = uint64(len(r.spares)+len(r.recs)) * r.ringBytes
 	for _, rec := range r.recs {
 		if rec.ended {
 			s.Rings.Ended++

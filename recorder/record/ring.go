@@ -139,7 +139,7 @@ func (r *Ring) oldest(lane *layout.Lane, end, units uint64) uint64 {
 type found struct {
 	buf   []byte
 	at    []place
-	from  int // bytes of buf that are dropped
+	from  int      // bytes of buf that are dropped
 	holes []uint64 // positions at which a record should have begun
 }
 
@@ -325,4 +325,9 @@ func (r *Ring) Written(id layout.LaneId) uint64 {
 			return epochs<<layout.HeadSeqBits + head&seqMask
 		}
 	}
+}
+
+// Bytes returns how many bytes the records of a lane took, modulo 2^43 (8 TiB).
+func (r *Ring) Bytes(id layout.LaneId) uint64 {
+	return atomic.LoadUint64(&r.Head().Lane[id].Head) >> layout.HeadSeqBits * 8
 }

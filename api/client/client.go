@@ -1,0 +1,219 @@
+// Package client talks to recorderd over any connection to its API: the Unix
+// socket on this machine, or one that is carried through a cluster.
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/api/target"
+	"github.com/recorderd/recorderd/recorder/replay"
+)
+
+// DefaultSocket is where recorderd listens if it is not told otherwise.
+const DefaultSocket = "/run/recorderd/recorderd.sock"
+
+// Dialer connects to the API. If nobody answers, its error should be an
+// *UnreachableError.
+type Dialer func(ctx context.Context) (net.Conn, error)
+
+// Options are what New can be told. The zero Options work.
+type Options struct {
+	// Version is the caller's. If the daemon's is another, Warn is told, once.
+	Version string
+	Warn    func(message string)
+	// Timeout is for every request but dumps; default 30s.
+	Timeout time.Duration
+}
+
+// Client is a connection to one recorderd. It is safe for concurrent use.
+type Client struct {
+	http http.Client
+	opts Options
+	warn sync.Once
+}
+
+// New returns a client that connects when it is first used.
+func New(dial Dialer, o Options) *Client {
+	if o.Timeout <= 0 {
+		o.Timeout = 30 * time.Second
+	}
+	return &Client{opts: o, http: http.Client{
+		Transport: &http.Transport{
+			DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
+			DisableCompression: true,
+			MaxIdleConns:       2,
+			IdleConnTimeout:    time.Minute,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// Close closes connections that are not in use.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// List returns the recordings that fit the filter.
+func (c *Client) List(ctx context.Context, f target.Filter) (api.RecordingList, error) {
+	var list api.RecordingList
+	err := c.call(ctx, http.MethodGet, "/v1/recordings", f.Values(), &list)
+	return list, err
+}
+
+// Get returns the recording that name means; see target.Resolve.
+func (c *Client) Get(ctx context.Context, name string, sel target.Selector) (api.Recording, error) {
+	var rec api.Recording
+	path, err := recordingPath(name, "")
+	if err != nil {
+		return rec, err
+	}
+	err = c.call(ctx, http.MethodGet, path, sel.Values(), &rec)
+	return rec, err
+}
+
+// Dump returns a stream of what a recording holds, in the format of q, until all
+// is read, ctx is done or it is closed. A stream that breaks off ends with
+// io.ErrUnexpectedEOF.
+func (c *Client) Dump(ctx context.Context, name string, sel target.Selector, q replay.Query) (io.ReadCloser, error) {
+	path, err := recordingPath(name, "/dump")
+	if err != nil {
+		return nil, err
+	}
+	v := q.Values()
+	for key, values := range sel.Values() {
+		v[key] = values
+	}
+	resp, err := c.do(ctx, http.MethodGet, path, v)
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
+}
+
+// Freeze stops recording.
+func (c *Client) Freeze(ctx context.Context, name string, sel target.Selector) error {
+	return c.act(ctx, http.MethodPost, name, "/freeze", sel)
+}
+
+// Resume goes on with recording.
+func (c *Client) Resume(ctx context.Context, name string, sel target.Selector) error {
+	return c.act(ctx, http.MethodPost, name, "/resume", sel)
+}
+
+// Save puts a dump into the spool.
+func (c *Client) Save(ctx context.Context, name string, sel target.Selector) error {
+	return c.act(ctx, http.MethodPost, name, "/save", sel)
+}
+
+// Delete forgets a recording that has ended.
+func (c *Client) Delete(ctx context.Context, name string, sel target.Selector) error {
+	return c.act(ctx, http.MethodDelete, name, "", sel)
+}
+
+// Status returns what the recorder costs and what it lost.
+func (c *Client) Status(ctx context.Context) (api.Status, error) {
+	var st api.Status
+	err := c.call(ctx, http.MethodGet, "/v1/status", nil, &st)
+	return st, err
+}
+
+// Ready returns nil if the daemon records.
+func (c *Client) Ready(ctx context.Context) error {
+	return c.call(ctx, http.MethodGet, "/readyz", nil, nil)
+}
+
+func recordingPath(name, action string) (string, error) {
+	if name == "" {
+		return "", api.Errorf(api.CodeBadRequest, "the target is empty: give the id of a recording, or the name of a container or pod")
+	}
+	return "/v1/recordings/" + url.PathEscape(name) + action, nil
+}
+
+func (c *Client) act(ctx context.Context, method, name, action string, sel target.Selector) error {
+	path, err := recordingPath(name, action)
+	if err != nil {
+		return err
+	}
+	return c.call(ctx, method, path, sel.Values(), nil)
+}
+
+// call does a request and decodes its answer into out, if there is one.
+func (c *Client) call(ctx context.Context, method, path string, v url.Values, out any) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.opts.Timeout, fmt.Errorf("recorderd has not answered for %s", c.opts.Timeout))
+	defer cancel()
+	resp, err := c.do(ctx, method, path, v)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if out == nil {
+		return nil
+	}
+	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
+		return c.broken(ctx, fmt.Errorf("read the answer of recorderd: %w", err))
+	}
+	return nil
+}
+
+// do returns the answer to a request if it is a success.
+func (c *Client) do(ctx context.Context, method, path string, v url.Values) (*http.Response, error) {
+	u := "http://recorderd" + path
+	if len(v) > 0 {
+		u += "?" + v.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, u, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.broken(ctx, err)
+	}
+	c.compare(resp.Header.Get(api.VersionHeader))
+	if resp.StatusCode/100 == 2 {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	return nil, errorOf(resp)
+}
+
+// broken turns the error of a request without an answer into what a user can use.
+func (c *Client) broken(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var un *UnreachableError
+	if errors.As(err, &un) {
+		return un
+	}
+	var ue *url.Error
+	if errors.As(err, &ue) { // it repeats a URL that nobody has asked for
+		err = ue.Err
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("recorderd closed the connection: its log says why (journalctl -u recorderd)")
+	}
+	return err
+}
+
+// errorOf reads the error in an answer.
+func errorOf(resp *http.Response) error {
+	var body api.ErrorBody
+	err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&body)
+	if err != nil || body.Error.Message == "" {
+		return &api.Error{
+			Code: api.CodeInternal, Status: resp.StatusCode,
+			Message: fmt.Sprintf("the answer is %s, and not one of recorderd: is something else listening there?", resp.Status),
+		}
+	}
+	body.Error.Status = resp.StatusCode
+	return &body.Error
+}

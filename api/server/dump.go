@@ -1,0 +1,167 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/api/target"
+	"github.com/recorderd/recorderd/recorder/dump"
+	"github.com/recorderd/recorderd/recorder/replay"
+)
+
+// chunk is how much is written to a client under one deadline.
+const chunk = 64 << 10
+
+var dumpParams = []string{
+	replay.ParamFormat, replay.ParamSince, replay.ParamUntil, replay.ParamLast, replay.ParamPid, replay.ParamTid,
+	replay.ParamFailed, replay.ParamExpr, replay.ParamFollow, replay.ParamHostPids,
+}
+
+// dump streams a recording, raw as the backend writes it, or decoded.
+func (s *server) dump(w http.ResponseWriter, r *http.Request) error {
+	v, err := query(r)
+	if err != nil {
+		return err
+	}
+	sel, bad := target.ParseSelector(v)
+	if bad != nil {
+		return bad
+	}
+	if bad := target.Only(v, dumpParams...); bad != nil {
+		return bad
+	}
+	q, err := replay.ParseQuery(v)
+	if err != nil {
+		return api.Errorf(api.CodeBadRequest, "%v", err)
+	}
+	if q.Format == "" {
+		q.Format = replay.FormatText
+	}
+	rec, err := s.find(r, sel)
+	if err != nil {
+		return err
+	}
+	format := string(q.Format)
+	select {
+	case s.dumps <- struct{}{}:
+		defer func() { <-s.dumps }()
+	default:
+		s.metrics.dumps.WithLabelValues(format, "refused").Inc()
+		return api.Errorf(api.CodeTooMany, "%d dumps are under way, which is as many as can be: wait for one to end", s.MaxDumps)
+	}
+	s.metrics.running.Inc()
+	defer s.metrics.running.Dec()
+
+	out := &stream{w: w, rc: http.NewResponseController(w), timeout: s.WriteTimeout, contentType: contentType(q.Format)}
+	start := time.Now()
+	err = s.stream(r.Context(), rec.ID, q, out)
+	if err == nil {
+		err = out.Flush()
+	}
+	result := "ok"
+	if err != nil {
+		result = "error"
+	}
+	s.metrics.dumps.WithLabelValues(format, result).Inc()
+	attrs := append(recordingAttrs(rec), peerAttr(r.Context()), slog.String("format", format),
+		slog.Int64("bytes", out.written), slog.Duration("took", time.Since(start)))
+	if err != nil {
+		attrs = append(attrs, slog.Any("err", err))
+	}
+	s.Log.LogAttrs(context.WithoutCancel(r.Context()), slog.LevelInfo, "dump", attrs...)
+	return err
+}
+
+func contentType(f replay.Format) string {
+	switch f {
+	case replay.FormatRaw:
+		return "application/vnd.recorderd.dump"
+	case replay.FormatJSON:
+		return "application/x-ndjson"
+	}
+	return "text/plain; charset=utf-8"
+}
+
+// stream writes a dump to out and returns when the backend has.
+func (s *server) stream(ctx context.Context, id string, q replay.Query, out *stream) error {
+	if q.Format == replay.FormatRaw && !q.Filtered() {
+		out.flush = q.Follow
+		return safely(func() error { return s.backend.Dump(ctx, id, q, out) })
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	pr, pw := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		err := safely(func() error { return s.backend.Dump(ctx, id, q, pw) })
+		pw.CloseWithError(err) // nil: EOF
+		done <- err
+	}()
+	err := safely(func() error { return decode(out, pr, q) })
+	pr.CloseWithError(err) // nil: io.ErrClosedPipe
+	cancel()
+	if derr := <-done; derr != nil && !errors.Is(derr, context.Canceled) && !errors.Is(derr, io.ErrClosedPipe) && !errors.Is(derr, err) {
+		return derr // it comes first: what replay says follows from it
+	}
+	return err
+}
+
+// decode turns a raw dump into what q asks for, with times of day in UTC.
+func decode(out *stream, r io.Reader, q replay.Query) error {
+	d, err := dump.NewReader(r)
+	if err != nil {
+		return err
+	}
+	_, err = replay.Run(out, d, replay.Options{Query: q, Flush: out.Flush})
+	return err
+}
+
+// stream is the body of a dump. It begins the answer with the first byte, so that
+// until then an error can still be answered, and gives up on a client that does
+// not read.
+type stream struct {
+	w           http.ResponseWriter
+	rc          *http.ResponseController
+	timeout     time.Duration
+	contentType string
+	flush       bool // after each write
+	begun       bool
+	written     int64
+}
+
+// Write implements io.Writer.
+func (o *stream) Write(b []byte) (n int, err error) {
+	for len(b) > 0 {
+		o.begin()
+		m, err := o.w.Write(b[:min(len(b), chunk)])
+		n += m
+		o.written += int64(m)
+		if err != nil {
+			return n, err
+		}
+		b = b[m:]
+	}
+	if o.flush {
+		return n, o.Flush()
+	}
+	return n, nil
+}
+
+// Flush sends what is buffered, and the head of the answer if nothing is yet.
+func (o *stream) Flush() error {
+	o.begin()
+	return o.rc.Flush()
+}
+
+func (o *stream) begin() {
+	_ = o.rc.SetWriteDeadline(time.Now().Add(o.timeout))
+	if !o.begun {
+		o.begun = true
+		o.w.Header().Set("Content-Type", o.contentType)
+	}
+}

@@ -1,0 +1,308 @@
+// Package server is the recorder's HTTP API: routes, checks and errors over a
+// Backend that does the work. api/openapi.yaml describes what it serves.
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/api/target"
+	"github.com/recorderd/recorderd/recorder/replay"
+)
+
+// Backend is the recorder behind the API. Its methods are called from several
+// goroutines at a time. An *api.Error among what an error wraps is told to the
+// client; any other error is logged, and told as internal.
+type Backend interface {
+	// List returns all recordings, oldest first.
+	List(ctx context.Context) ([]api.Recording, error)
+	// Dump writes a recording as a raw dump (package dump). What does not fit q may
+	// be left out, but need not be. With q.Follow it goes on until ctx is done or the
+	// container ends, in writes that each end with a whole frame. It returns when
+	// a write fails.
+	Dump(ctx context.Context, id string, q replay.Query, w io.Writer) error
+	// Freeze stops recording a container; it goes on unrecorded.
+	Freeze(ctx context.Context, id string) error
+	// Resume goes on with recording.
+	Resume(ctx context.Context, id string) error
+	// Delete forgets a recording that has ended.
+	Delete(ctx context.Context, id string) error
+	// Status says what the recorder costs and what it lost.
+	Status(ctx context.Context) (api.Status, error)
+	// Ready returns nil if containers are being recorded, else why not.
+	Ready() error
+}
+
+// Options are what New can be told. The zero Options work.
+type Options struct {
+	Version      string        // of the daemon, in each answer's Recorder-Version
+	Log          *slog.Logger  // default: slog.Default()
+	MaxDumps     int           // at a time; default 8
+	WriteTimeout time.Duration // for each piece of an answer; default 30s
+}
+
+// Defaults of Options.
+const (
+	DefaultMaxDumps     = 8
+	DefaultWriteTimeout = 30 * time.Second
+)
+
+// VersionHeader is the header of each answer that says the daemon's version.
+const VersionHeader = api.VersionHeader
+
+// server holds what the handlers share.
+type server struct {
+	Options
+	backend Backend
+	metrics *metrics
+	router  *mux.Router
+	dumps   chan struct{} // one element for each dump under way
+}
+
+// handler answers a request or returns an error, which then is the answer.
+type handler func(w http.ResponseWriter, r *http.Request) error
+
+// New returns the handler of the whole API. Serve it with HTTP, which sets limits
+// and finds out who asks.
+func New(b Backend, o Options) http.Handler {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.MaxDumps <= 0 {
+		o.MaxDumps = DefaultMaxDumps
+	}
+	if o.WriteTimeout <= 0 {
+		o.WriteTimeout = DefaultWriteTimeout
+	}
+	s := &server{Options: o, backend: b, metrics: newMetrics(b), dumps: make(chan struct{}, o.MaxDumps)}
+	s.router = mux.NewRouter().UseEncodedPath().SkipClean(true)
+	for _, rt := range s.routes() {
+		s.router.Handle(rt.path, s.handle(rt.handler)).Methods(rt.method)
+	}
+	s.router.NotFoundHandler = s.handle(func(w http.ResponseWriter, r *http.Request) error {
+		return api.Errorf(api.CodeNotFound, "there is nothing at %s: /openapi.yaml has what there is", clip(r.URL.Path))
+	})
+	s.router.MethodNotAllowedHandler = s.handle(s.methodNotAllowed)
+	return s.guard(s.router)
+}
+
+type route struct {
+	method, path string
+	handler      handler
+}
+
+// routes are all there are; openapi.yaml has the same, and a test compares them.
+func (s *server) routes() []route {
+	const one = "/v1/recordings/{id}"
+	return []route{
+		{http.MethodGet, "/v1/recordings", s.list},
+		{http.MethodGet, one, s.get},
+		{http.MethodDelete, one, s.change("delete", s.backend.Delete)},
+		{http.MethodGet, one + "/dump", s.dump},
+		{http.MethodPost, one + "/freeze", s.change("freeze", s.backend.Freeze)},
+		{http.MethodPost, one + "/resume", s.change("resume", s.backend.Resume)},
+		{http.MethodPost, one + "/save", s.change("save", s.save)},
+		{http.MethodGet, "/v1/status", s.status},
+		{http.MethodGet, "/healthz", s.healthz},
+		{http.MethodGet, "/readyz", s.readyz},
+		{http.MethodGet, "/metrics", s.metrics.serve},
+		{http.MethodGet, "/openapi.yaml", s.openapi},
+	}
+}
+
+// HTTP returns a server for h with the limits that a daemon needs which anything
+// may connect to. Nothing here limits an answer as a whole: dumps are followed for
+// hours; New limits their pieces.
+func HTTP(h http.Handler, log *slog.Logger) *http.Server {
+	if log == nil {
+		log = slog.Default()
+	}
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ConnContext:       ConnContext,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+}
+
+func (s *server) list(w http.ResponseWriter, r *http.Request) error {
+	v, err := query(r)
+	if err != nil {
+		return err
+	}
+	filter, bad := target.ParseFilter(v)
+	if bad != nil {
+		return bad
+	}
+	recs, err := s.backend.List(r.Context())
+	if err != nil {
+		return err
+	}
+	out := api.RecordingList{}
+	if len(recs) > 0 {
+		out.Node = recs[0].Node
+	}
+	if out.Recordings, bad = filter.Select(recs); bad != nil {
+		return bad
+	}
+	return writeJSON(w, http.StatusOK, out)
+}
+
+func (s *server) get(w http.ResponseWriter, r *http.Request) error {
+	rec, err := s.only(r)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, rec)
+}
+
+// change is what does something to one recording and answers nothing.
+func (s *server) change(what string, do func(ctx context.Context, id string) error) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		rec, err := s.only(r)
+		if err != nil {
+			return err
+		}
+		if err := do(r.Context(), rec.ID); err != nil {
+			return err
+		}
+		s.Log.LogAttrs(r.Context(), slog.LevelInfo, what, append(recordingAttrs(rec), peerAttr(r.Context()))...)
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+}
+
+// save will put a dump into the spool, once there is one.
+func (s *server) save(context.Context, string) error {
+	return api.Errorf(api.CodeNotImplemented, "this recorderd has no spool yet: recorderctl dump -o raw TARGET >FILE saves a recording")
+}
+
+func (s *server) status(w http.ResponseWriter, r *http.Request) error {
+	if err := noQuery(r); err != nil {
+		return err
+	}
+	st, err := s.backend.Status(r.Context())
+	if err != nil {
+		return err
+	}
+	if st.Runtimes == nil {
+		st.Runtimes = []api.RuntimeInfo{}
+	}
+	if st.Lost.Missed == nil {
+		st.Lost.Missed = map[string]uint64{}
+	}
+	return writeJSON(w, http.StatusOK, st)
+}
+
+func (s *server) healthz(w http.ResponseWriter, r *http.Request) error {
+	if err := noQuery(r); err != nil {
+		return err
+	}
+	return writeText(w, "ok\n")
+}
+
+func (s *server) readyz(w http.ResponseWriter, r *http.Request) error {
+	if err := noQuery(r); err != nil {
+		return err
+	}
+	if err := s.backend.Ready(); err != nil {
+		var e *api.Error
+		if errors.As(err, &e) {
+			return e
+		}
+		return api.Errorf(api.CodeNotReady, "%v", err)
+	}
+	return writeText(w, "ok\n")
+}
+
+func (s *server) openapi(w http.ResponseWriter, r *http.Request) error {
+	if err := noQuery(r); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/yaml")
+	_, err := w.Write(api.OpenAPI)
+	return err
+}
+
+// only returns the recording that a request without further parameters is about.
+func (s *server) only(r *http.Request) (api.Recording, error) {
+	v, err := query(r)
+	if err != nil {
+		return api.Recording{}, err
+	}
+	sel, bad := target.ParseSelector(v)
+	if bad != nil {
+		return api.Recording{}, bad
+	}
+	if bad := target.Only(v); bad != nil {
+		return api.Recording{}, bad
+	}
+	return s.find(r, sel)
+}
+
+// query returns the parameters of a request.
+func query(r *http.Request) (url.Values, error) {
+	v, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, api.Errorf(api.CodeBadRequest, "query %s: %v", clip(r.URL.RawQuery), err)
+	}
+	return v, nil
+}
+
+func noQuery(r *http.Request) error {
+	v, err := query(r)
+	if err != nil {
+		return err
+	}
+	if bad := target.Only(v); bad != nil {
+		return bad
+	}
+	return nil
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(b)+1))
+	w.WriteHeader(status)
+	_, err = w.Write(append(b, '\n'))
+	return err
+}
+
+func writeText(w http.ResponseWriter, text string) error {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, err := io.WriteString(w, text)
+	return err
+}
+
+// clip quotes what a client sent, and cuts it to what an error's line bears.
+func clip(s string) string {
+	const most = 100
+	if len(s) > most {
+		s = s[:most] + "…"
+	}
+	return strconv.Quote(s)
+}
+
+func recordingAttrs(r api.Recording) []slog.Attr {
+	attrs := []slog.Attr{slog.String("recording", r.ID), slog.String("container", r.Container.Name)}
+	if r.Pod != nil {
+		attrs = append(attrs, slog.String("pod", r.Pod.Namespace+"/"+r.Pod.Name))
+	}
+	return attrs
+}

@@ -1,0 +1,279 @@
+// Package target picks recordings out of a list: the one that a TARGET on the
+// command line means, and those that fit a filter.
+package target
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/recorderd/recorderd/api"
+)
+
+// minPrefix is how much of a container's id must be given, so that a short word
+// which happens to be hexadecimal is not taken for one.
+const minPrefix = 4
+
+// podPrefix before a target says that it is a pod's name, as kubectl has it.
+const podPrefix = "pod/"
+
+// Selector narrows down what a target may mean.
+type Selector struct {
+	Namespace string // of the pod
+	Container string // the container's name
+	Previous  bool   // the instance of the container before the one that is meant
+}
+
+// Resolve returns the recording that target means, among those that fit q. The
+// first of these rules that finds any decides:
+//
+//  1. the id of a recording or of a container; a cgroup's path, if it begins with /
+//  2. the name of a container or of a pod; only of a pod after "pod/".
+//     A container that has both names comes before others
+//  3. the beginning of a recording's id, or at least 4 characters of a container's
+//
+// Several recordings are fine if they are of one and the same container, started
+// again and again: then the live one is meant, else the newest. In all other cases
+// several are an error of api.CodeAmbiguous.
+//
+// With q.Previous it is the newest recording of the same container that ended
+// before the one that is meant, or, where none is live, the newest that ended.
+func Resolve(recs []api.Recording, target string, q Selector) (api.Recording, *api.Error) {
+	if target == "" || target == podPrefix {
+		return api.Recording{}, api.Errorf(api.CodeBadRequest, "the target is empty: give the id of a recording, or the name of a container or pod")
+	}
+	var fit []*api.Recording
+	for i := range recs {
+		if q.fits(&recs[i]) {
+			fit = append(fit, &recs[i])
+		}
+	}
+	found, exact := find(fit, target)
+	if len(found) == 0 {
+		return api.Recording{}, notFound(recs, target, q)
+	}
+	if !sameContainer(found) {
+		return api.Recording{}, ambiguous(found, target, q)
+	}
+	rec := current(found)
+	if rec == nil {
+		return api.Recording{}, ambiguous(found, target, q)
+	}
+	if q.Previous {
+		prev := previous(fit, rec, exact)
+		if prev == nil {
+			return api.Recording{}, api.Errorf(api.CodeNotFound, "no earlier recording of %s is kept", describe(rec))
+		}
+		rec = prev
+	}
+	return *rec, nil
+}
+
+// find applies the rules of Resolve. exact says that target is one recording's id.
+func find(recs []*api.Recording, target string) (found []*api.Recording, exact bool) {
+	match := func(f func(r *api.Recording) bool) []*api.Recording {
+		var out []*api.Recording
+		for _, r := range recs {
+			if f(r) {
+				out = append(out, r)
+			}
+		}
+		return out
+	}
+	if pod, ok := strings.CutPrefix(target, podPrefix); ok {
+		return match(func(r *api.Recording) bool { return podName(r) == pod }), false
+	}
+	if strings.HasPrefix(target, "/") {
+		path := "/" + strings.Trim(target, "/")
+		return match(func(r *api.Recording) bool { return r.Container.Cgroup == path }), false
+	}
+	if found = match(func(r *api.Recording) bool { return r.ID == target }); len(found) > 0 {
+		return found, true
+	}
+	if found = match(func(r *api.Recording) bool { return r.Container.ID == target }); len(found) > 0 {
+		return found, false
+	}
+	if found = match(func(r *api.Recording) bool { return r.Container.Name == target && podName(r) == target }); len(found) > 0 {
+		return found, false
+	}
+	if found = match(func(r *api.Recording) bool { return r.Container.Name == target || podName(r) == target }); len(found) > 0 {
+		return found, false
+	}
+	found = match(func(r *api.Recording) bool { return strings.HasPrefix(r.ID, target) })
+	exact = len(found) == 1
+	if len(target) >= minPrefix {
+		for _, r := range recs {
+			if strings.HasPrefix(r.Container.ID, target) && !slices.Contains(found, r) {
+				found, exact = append(found, r), false
+			}
+		}
+	}
+	return found, exact
+}
+
+// fits reports whether the recording is in the namespace and of the container asked for.
+func (q Selector) fits(r *api.Recording) bool {
+	if q.Namespace != "" && (r.Pod == nil || r.Pod.Namespace != q.Namespace) {
+		return false
+	}
+	return q.Container == "" || r.Container.Name == q.Container
+}
+
+// identity is what stays when a container is started again. A plain cgroup is
+// known by its path alone; one without a name by its id.
+type identity struct{ runtime, space, namespace, pod, name, id, cgroup string }
+
+func identify(r *api.Recording) identity {
+	c := &r.Container
+	id := identity{runtime: c.Runtime, space: c.Namespace, name: c.Name}
+	if r.Pod != nil {
+		id.namespace, id.pod = r.Pod.Namespace, r.Pod.Name
+	}
+	switch {
+	case c.ID == "":
+		id.cgroup = c.Cgroup
+	case c.Name == "":
+		id.id = c.ID
+	}
+	return id
+}
+
+func sameContainer(recs []*api.Recording) bool {
+	for _, r := range recs[1:] {
+		if identify(r) != identify(recs[0]) {
+			return false
+		}
+	}
+	return true
+}
+
+// current returns the live recording of one container, else the newest; nil if
+// several are live.
+func current(recs []*api.Recording) *api.Recording {
+	var live []*api.Recording
+	for _, r := range recs {
+		if r.State == api.StateLive {
+			live = append(live, r)
+		}
+	}
+	switch len(live) {
+	case 0:
+		return slices.MaxFunc(recs, byStart)
+	case 1:
+		return live[0]
+	}
+	return nil
+}
+
+// previous returns the newest ended recording of rec's container. An ended rec
+// counts as one itself, unless it was asked for by its id.
+func previous(recs []*api.Recording, rec *api.Recording, exact bool) *api.Recording {
+	var prev *api.Recording
+	for _, r := range recs {
+		if r.State == api.StateLive || identify(r) != identify(rec) {
+			continue
+		}
+		if exact && (r.ID == rec.ID || !r.Started.Before(rec.Started)) {
+			continue
+		}
+		if prev == nil || byStart(r, prev) > 0 {
+			prev = r
+		}
+	}
+	return prev
+}
+
+func byStart(a, b *api.Recording) int {
+	return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.ID, b.ID))
+}
+
+func ambiguous(found []*api.Recording, target string, q Selector) *api.Error {
+	slices.SortFunc(found, func(a, b *api.Recording) int { return byStart(b, a) })
+	const shown = 8
+	var ids, lines []string
+	for i, r := range found {
+		ids = append(ids, r.ID)
+		if i < shown {
+			lines = append(lines, r.ID+" ("+describe(r)+")")
+		}
+	}
+	if len(found) > shown {
+		lines = append(lines, "…")
+	}
+	hint := "give an id"
+	switch {
+	case q.Container == "" && samePod(found):
+		hint = "name the container, or give an id"
+	case q.Namespace == "" && namespaces(found) > 1:
+		hint = "name the namespace, or give an id"
+	}
+	e := api.Errorf(api.CodeAmbiguous, "%s means %d recordings, %s: %s", quote(target), len(found), hint, strings.Join(lines, ", "))
+	e.Matches = ids
+	return e
+}
+
+func samePod(recs []*api.Recording) bool {
+	for _, r := range recs {
+		if r.Pod == nil || recs[0].Pod == nil || r.Pod.Name != recs[0].Pod.Name || r.Pod.Namespace != recs[0].Pod.Namespace {
+			return false
+		}
+	}
+	return true
+}
+
+func namespaces(recs []*api.Recording) int {
+	seen := map[string]bool{}
+	for _, r := range recs {
+		if r.Pod != nil {
+			seen[r.Pod.Namespace] = true
+		}
+	}
+	return len(seen)
+}
+
+// notFound says which part of what was asked for has no match.
+func notFound(recs []api.Recording, target string, q Selector) *api.Error {
+	all := make([]*api.Recording, len(recs))
+	for i := range recs {
+		all[i] = &recs[i]
+	}
+	where := ""
+	if q.Container != "" {
+		where += ", container " + quote(q.Container)
+	}
+	if q.Namespace != "" {
+		where += ", namespace " + quote(q.Namespace)
+	}
+	if found, _ := find(all, target); where != "" && len(found) > 0 {
+		var have []string
+		for _, r := range found {
+			if d := describe(r); !slices.Contains(have, d) && len(have) < 8 {
+				have = append(have, d)
+			}
+		}
+		return api.Errorf(api.CodeNotFound, "%s has no recording%s, but there is %s", quote(target), where, strings.Join(have, ", "))
+	}
+	return api.Errorf(api.CodeNotFound, "there is no recording of %s%s: recorderctl list shows what there is", quote(target), where)
+}
+
+// describe names a recording's container in an error.
+func describe(r *api.Recording) string {
+	name := r.Container.Name
+	if name == "" {
+		name = r.Container.ID
+	}
+	if name == "" {
+		name = r.Container.Cgroup
+	}
+	if r.Pod != nil && r.Pod.Name != "" {
+		name = r.Pod.Namespace + "/" + r.Pod.Name + "/" + name
+	}
+	return name + ", " + string(r.State)
+}
+
+func podName(r *api.Recording) string {
+	if r.Pod == nil {
+		return ""
+	}
+	return r.Pod.Name
+}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"math"
+
+	"github.com/spf13/cobra"
+
+	"github.com/recorderd/recorderd/api/client"
+	"github.com/recorderd/recorderd/api/target"
+)
+
+// action is a command that does something to each TARGET and prints nothing.
+func (a *app) action(cmd *cobra.Command, do func(c *client.Client, ctx context.Context, name string, sel target.Selector) error) *cobra.Command {
+	var sel target.Selector
+	selectorFlags(cmd, &sel)
+	cmd.Use += " TARGET..."
+	cmd.Args = targets(math.MaxInt)
+	cmd.ValidArgsFunction = a.completeTargets(math.MaxInt)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c := a.client()
+		defer c.Close()
+		var errs []error
+		for _, name := range args {
+			err := do(c, cmd.Context(), name, sel)
+			if err != nil {
+				errs = append(errs, err)
+			}
+			var un *client.UnreachableError
+			if errors.As(err, &un) {
+				break // once is enough
+			}
+		}
+		return errors.Join(errs...)
+	}
+	return cmd
+}

@@ -1,0 +1,16 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/recorderd/recorderd/api/client"
+)
+
+func (a *app) freeze() *cobra.Command {
+	return a.action(&cobra.Command{
+		Use:   "freeze",
+		Short: "Stop recording containers, so that nothing more is overwritten",
+		Long: `Stop recording. The containers go on; what they do is counted, and not recorded,
+until recorderctl resume.`,
+	}, (*client.Client).Freeze)
+}

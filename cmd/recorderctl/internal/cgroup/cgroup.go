@@ -1,0 +1,178 @@
+// Package cgroup starts a command in a cgroup of its own, so that what it does is
+// recorded from its first system call on.
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Group is a cgroup that was made for one command.
+type Group struct {
+	dir string
+	v2  bool
+}
+
+// ErrInUse says that a cgroup has processes already.
+var ErrInUse = errors.New("it has processes already")
+
+// Make makes the cgroup path below mount, and those above it that are missing. An
+// empty one that an earlier command left behind is taken over.
+func Make(mount, path string) (*Group, error) {
+	if !strings.HasPrefix(path, "/") || path != filepath.Clean(path) || path == "/" {
+		return nil, fmt.Errorf("make cgroup %q: not the clean path of a cgroup", path)
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(mount, &st); err != nil {
+		return nil, fmt.Errorf("make cgroup %s: %s, where recorderd has cgroups: %w", path, mount, err)
+	}
+	if st.Type != unix.CGROUP2_SUPER_MAGIC && st.Type != unix.CGROUP_SUPER_MAGIC {
+		return nil, fmt.Errorf("make cgroup %s: %s is no cgroup file system, but recorderd has it there: run this in recorderd's mount namespace", path, mount)
+	}
+	g := &Group{dir: filepath.Join(mount, path), v2: st.Type == unix.CGROUP2_SUPER_MAGIC}
+	at := mount
+	for part := range strings.SplitSeq(path[1:], "/") {
+		at = filepath.Join(at, part)
+		err := os.Mkdir(at, 0o755)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("make cgroup: %w", err)
+		}
+		if err := inheritCpuset(at); err != nil {
+			return nil, fmt.Errorf("make cgroup %s: %w", path, err)
+		}
+	}
+	if used, err := g.populated(); err != nil {
+		return nil, fmt.Errorf("make cgroup %s: %w", path, err)
+	} else if used {
+		return nil, fmt.Errorf("make cgroup %s: %w", path, ErrInUse)
+	}
+	return g, nil
+}
+
+// inheritCpuset fills in what a new cgroup of the v1 controller cpuset lacks; no
+// task can enter it before.
+func inheritCpuset(dir string) error {
+	for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
+		own, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil || strings.TrimSpace(string(own)) != "" {
+			continue // no such controller, or nothing to do
+		}
+		above, err := os.ReadFile(filepath.Join(filepath.Dir(dir), name))
+		if err != nil || strings.TrimSpace(string(above)) == "" {
+			continue // cgroup v2: empty is inherited
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), above, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *Group) populated() (bool, error) {
+	b, err := os.ReadFile(filepath.Join(g.dir, "cgroup.procs"))
+	return len(b) > 0, err
+}
+
+// Start starts the program path with the arguments args, args[0] among them, in
+// the cgroup, with this process's standard input, output and error.
+func (g *Group) Start(path string, args []string) (*exec.Cmd, error) {
+	if g.v2 {
+		cmd, err := g.clone(path, args)
+		if !errors.Is(err, syscall.ENOSYS) { // seccomp filters know no clone3
+			return cmd, err
+		}
+	}
+	return g.enter(path, args)
+}
+
+// clone has the kernel put the child into the cgroup before it does anything.
+func (g *Group) clone(path string, args []string) (*exec.Cmd, error) {
+	dir, err := os.Open(g.dir)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	cmd := command(path, args)
+	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())}
+	return cmd, cmd.Start()
+}
+
+// enterName is the name under which this program runs itself to enter a cgroup.
+const enterName = "recorderctl: entering a cgroup"
+
+// enter runs this program once more: it moves itself into the cgroup and becomes
+// the command. See init.
+func (g *Group) enter(path string, args []string) (*exec.Cmd, error) {
+	procs, err := os.OpenFile(filepath.Join(g.dir, "cgroup.procs"), os.O_WRONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer procs.Close()
+	cmd := command("/proc/self/exe", append([]string{enterName, path}, args...))
+	cmd.ExtraFiles = []*os.File{procs}
+	return cmd, cmd.Start()
+}
+
+func command(path string, args []string) *exec.Cmd {
+	return &exec.Cmd{Path: path, Args: args, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+}
+
+// init is the other half of enter. It comes before main so that the thread that
+// executes the command is the process's first: the event of a process that moves
+// into a cgroup names that one only.
+func init() {
+	if len(os.Args) < 3 || os.Args[0] != enterName {
+		return
+	}
+	runtime.LockOSThread()
+	procs := os.NewFile(3, "cgroup.procs")
+	if _, err := procs.WriteString("0"); err != nil {
+		fmt.Fprintf(os.Stderr, "recorderctl: enter the cgroup of the command: %v\n", err)
+		os.Exit(1)
+	}
+	procs.Close()
+	err := syscall.Exec(os.Args[1], os.Args[2:], os.Environ())
+	fmt.Fprintf(os.Stderr, "recorderctl: run %s: %v\n", os.Args[1], err)
+	os.Exit(ExitStatus(err))
+}
+
+// ExitStatus returns the status that shells have for a command that could not be
+// started: 127 if there is none, else 126.
+func ExitStatus(err error) int {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, exec.ErrNotFound) {
+		return 127
+	}
+	return 126
+}
+
+// Remove removes the cgroup. If processes are left in it, it stays, and the error
+// wraps ErrInUse.
+func (g *Group) Remove() error {
+	// A process that has just ended may still count.
+	var err error
+	for deadline := time.Now().Add(time.Second); ; time.Sleep(10 * time.Millisecond) {
+		err = os.Remove(g.dir)
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if used, perr := g.populated(); perr == nil && used {
+			return fmt.Errorf("remove cgroup %s: %w", g.dir, ErrInUse)
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("remove cgroup: %w", err)
+		}
+	}
+}

@@ -1,0 +1,194 @@
+// Package render shows what the API answers, as tables for people and as JSON and
+// YAML for programs.
+package render
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/recorderd/recorderd/api"
+)
+
+// JSON writes v with indentation.
+func JSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// YAML writes v with the names that it has in JSON.
+func YAML(w io.Writer, v any) error {
+	b, err := yaml.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(b)
+	return err
+}
+
+// Names writes the ids of recordings, one a line.
+func Names(w io.Writer, recs []api.Recording) error {
+	var b bytes.Buffer
+	for i := range recs {
+		fmt.Fprintln(&b, Clean(recs[i].ID))
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// Recordings writes a table, with more columns if wide. now is what ages count from.
+func Recordings(w io.Writer, recs []api.Recording, wide bool, now time.Time) error {
+	head := []string{"ID", "STATE", "POD/NAME", "CONTAINER", "IMAGE", "AGE", "CALLS", "EXIT"}
+	if wide {
+		head = append(head, "KEPT", "OVERWRITTEN", "CUT", "FAULT", "RING", "NODE", "CGROUP")
+	}
+	rows := [][]string{head}
+	for i := range recs {
+		r := &recs[i]
+		name, container := names(r)
+		row := []string{r.ID, state(r), name, container, r.Container.Image, age(r.Started, now), count(r.Coverage.Written), exit(r, now)}
+		if wide {
+			c := &r.Coverage
+			row = append(row, count(c.Kept), count(c.Overwritten), count(c.Cut), count(c.Fault), Bytes(r.Ring.Memory), r.Node, r.Container.Cgroup)
+		}
+		rows = append(rows, row)
+	}
+	return table(w, rows)
+}
+
+// table aligns columns. An empty cell becomes "-", so that columns can be counted.
+func table(w io.Writer, rows [][]string) error {
+	var b bytes.Buffer
+	tw := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
+	for _, row := range rows {
+		for i, cell := range row {
+			if cell == "" {
+				cell = "-"
+			}
+			if i > 0 {
+				fmt.Fprint(tw, "\t")
+			}
+			fmt.Fprint(tw, Clean(cell))
+		}
+		fmt.Fprintln(tw)
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// names are the two columns that say whose recording it is.
+func names(r *api.Recording) (name, container string) {
+	c := &r.Container
+	switch {
+	case r.Pod != nil && r.Pod.Name != "":
+		return r.Pod.Namespace + "/" + r.Pod.Name, c.Name
+	case c.Name != "":
+		name = c.Name
+	default:
+		name = c.Cgroup
+	}
+	return name, short(c.ID)
+}
+
+// short cuts a container's id as its runtime's own tools do.
+func short(id string) string {
+	if len(id) == 64 && strings.Trim(id, "0123456789abcdef") == "" {
+		return id[:12]
+	}
+	return id
+}
+
+func state(r *api.Recording) string {
+	if r.Frozen {
+		return string(r.State) + ",frozen"
+	}
+	return string(r.State)
+}
+
+func exit(r *api.Recording, now time.Time) string {
+	if r.Exit == nil {
+		if r.Ended != nil {
+			return "? (" + age(*r.Ended, now) + " ago)"
+		}
+		return ""
+	}
+	how := strconv.Itoa(r.Exit.Code)
+	if r.Exit.Signal != "" {
+		how = r.Exit.Signal
+	}
+	if r.Exit.OOMKilled {
+		how = "OOM " + how
+	}
+	if r.Exit.CoreDumped {
+		how += " core"
+	}
+	if r.Exit.At.IsZero() {
+		return how
+	}
+	return how + " (" + age(r.Exit.At, now) + " ago)"
+}
+
+// age says how long ago something was, with the two units that matter.
+func age(t, now time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	d := max(now.Sub(t), 0)
+	switch {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < 10*time.Minute:
+		return fmt.Sprintf("%dm%ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 10*time.Hour:
+		return fmt.Sprintf("%dh%dm", int(d.Hours()), int(d.Minutes())%60)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	}
+	return fmt.Sprintf("%dd", int(d.Hours())/24)
+}
+
+func count(n uint64) string { return strconv.FormatUint(n, 10) }
+
+// Bytes writes a size in the largest binary unit that it fills.
+func Bytes(n uint64) string {
+	const units = "KMGTPE"
+	if n < 1024 {
+		return strconv.FormatUint(n, 10) + "B"
+	}
+	v, unit := float64(n)/1024, 0
+	for v >= 1024 && unit < len(units)-1 {
+		v, unit = v/1024, unit+1
+	}
+	digits := 1
+	if v == float64(uint64(v)) {
+		digits = 0
+	}
+	return strconv.FormatFloat(v, 'f', digits, 64) + units[unit:unit+1] + "iB"
+}
+
+// Clean makes what a container or an image has chosen fit for a terminal: control
+// characters and bytes that are no text become escapes.
+func Clean(s string) string {
+	if strings.IndexFunc(s, unprintable) < 0 {
+		return s
+	}
+	q := strconv.Quote(s)
+	return strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)
+}
+
+func unprintable(r rune) bool { return r == unicode.ReplacementChar || !unicode.IsPrint(r) }

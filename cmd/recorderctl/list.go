@@ -1,0 +1,81 @@
+package main
+
+import (
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/api/target"
+	"github.com/recorderd/recorderd/cmd/recorderctl/internal/render"
+)
+
+func (a *app) list() *cobra.Command {
+	var filter target.Filter
+	var states []string
+	var all bool
+	cmd := &cobra.Command{
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List recordings",
+		Long: `List the recordings of containers that live and of those that have ended.
+
+CALLS counts all that were ever recorded; -o wide says how many of them are still
+there. -o name prints ids, for use as TARGET.`,
+		Args: none,
+	}
+	f := cmd.Flags()
+	f.StringVarP(&filter.Namespace, "namespace", "n", "", "only of pods in this namespace")
+	f.BoolVarP(&all, "all-namespaces", "A", false, "of all namespaces, and of no pod (the default)")
+	f.StringVarP(&filter.Labels, "selector", "l", "", "only those whose labels fit, such as app=web,tier!=db")
+	f.StringVar(&filter.Pod, "pod", "", "only of the pod of this name")
+	f.StringVarP(&filter.Container, "container", "c", "", "only of the container of this name")
+	f.StringSliceVar(&states, "state", nil, "only in these states: live, ended, spooled")
+	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions([]string{"live", "ended", "spooled"}, cobra.ShellCompDirectiveNoFileComp))
+	format := outputFlag(cmd, "table", "wide", "json", "yaml", "name")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if all && filter.Namespace != "" {
+			return usagef("list: -n %s and -A exclude each other", filter.Namespace)
+		}
+		for _, s := range states {
+			state, err := target.ParseState(s)
+			if err != nil {
+				return err
+			}
+			filter.States = append(filter.States, state)
+		}
+		c := a.client()
+		defer c.Close()
+		list, err := c.List(cmd.Context(), filter)
+		if err != nil {
+			return err
+		}
+		if len(list.Recordings) == 0 && (format.value == "table" || format.value == "wide") {
+			a.say("%s", noneText(filter))
+			return nil
+		}
+		w, done := output(cmd)
+		return done(printList(w, format.value, list))
+	}
+	return cmd
+}
+
+func noneText(f target.Filter) string {
+	if f.Values().Encode() == "" {
+		return "there are no recordings yet"
+	}
+	return "no recording fits"
+}
+
+func printList(w io.Writer, format string, list api.RecordingList) error {
+	switch format {
+	case "json":
+		return render.JSON(w, list)
+	case "yaml":
+		return render.YAML(w, list)
+	case "name":
+		return render.Names(w, list.Recordings)
+	}
+	return render.Recordings(w, list.Recordings, format == "wide", time.Now())
+}

@@ -1,0 +1,136 @@
+// Command recorderctl shows what containers did: it lists the flight recordings of
+// a recorderd and dumps what is in them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/api/client"
+	"github.com/recorderd/recorderd/cmd/recorderctl/internal/render"
+)
+
+// Exit statuses. The help of the root command documents them.
+const (
+	statusOK          = 0
+	statusError       = 1
+	statusUsage       = 2
+	statusNotFound    = 3
+	statusUnreachable = 4
+)
+
+func main() {
+	// No signal is caught: there is nothing to tidy up, and a closed pipe or ^C is no
+	// error. Only the command run has more to do.
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is the whole program, and returns its exit status.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a := &app{stderr: stderr}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil || errors.Is(err, syscall.EPIPE) { // whoever read has read enough
+		return statusOK
+	}
+	var status exitStatus
+	if errors.As(err, &status) {
+		return int(status)
+	}
+	for _, e := range each(err) {
+		a.complain(e)
+	}
+	return statusOf(err)
+}
+
+// usageError is a command line that makes no sense.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// Unwrap returns the error without its kind.
+func (e usageError) Unwrap() error { return e.error }
+
+// exitStatus ends the program without a word: everything has been said.
+type exitStatus int
+
+// Error names the status.
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+// each returns the errors that errors.Join has put together.
+func each(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	return []error{err}
+}
+
+// statusOf returns the exit status of an error; of several, that of the first.
+func statusOf(err error) int {
+	err = each(err)[0]
+	var usage usageError
+	var un *client.UnreachableError
+	var e *api.Error
+	switch {
+	case errors.As(err, &usage):
+		return statusUsage
+	case errors.As(err, &un):
+		return statusUnreachable
+	case !errors.As(err, &e):
+		return statusError
+	}
+	switch e.Code {
+	case api.CodeBadRequest:
+		return statusUsage
+	case api.CodeNotFound, api.CodeAmbiguous:
+		return statusNotFound
+	}
+	return statusError
+}
+
+// complain writes an error as one line, whatever is in it.
+func (a *app) complain(err error) {
+	a.say("%v", err)
+}
+
+// say writes a message for people.
+func (a *app) say(format string, args ...any) {
+	lines := strings.Split(strings.TrimSpace(fmt.Sprintf(format, args...)), "\n")
+	for i := range lines {
+		lines[i] = render.Clean(strings.TrimSpace(lines[i]))
+	}
+	fmt.Fprintln(a.stderr, "recorderctl:", strings.Join(lines, "; "))
+}
+
+// none wants no arguments.
+func none(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("%s: %q is too much: %s takes flags only", cmd.Name(), args[0], cmd.CommandPath())
+	}
+	return nil
+}
+
+// targets wants at least one TARGET, and at most so many.
+func targets(most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) == 0:
+			return usagef("%s: no TARGET is given: recorderctl list shows what there is", cmd.Name())
+		case len(args) > most:
+			return usagef("%s: %d targets are given: one is possible", cmd.Name(), len(args))
+		}
+		return nil
+	}
+}

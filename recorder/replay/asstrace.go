@@ -1,0 +1,215 @@
+package replay
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/recorderd/recorderd/recorder/dump"
+)
+
+// straceSink writes what strace -f -ttt -T -o FILE would have written: in the order
+// in which calls began, cut in two where something else happened in between. So
+// it holds what comes until mark says that it is complete.
+type straceSink struct {
+	*lines
+	format  formatter
+	clock   wallClock
+	host    bool
+	special special
+	taken   uint64 // ns
+
+	arena  arena
+	events []held
+	bytes  int              // of their records
+	ending map[*Task]uint32 // exit and exit_group without the end of their thread: where in events
+	ev     Event
+}
+
+// maxStrace is how much is held at most, in bytes of records: the largest ring and more.
+const maxStrace = 96 << 20
+
+// straceLimit is how many bytes of strings strace shows.
+const straceLimit = 32
+
+func newStrace(out *lines, h *dump.Header, o *Options) *straceSink {
+	s := &straceSink{
+		lines: out, format: newFormatter(h), clock: newWallClock(h, o.Location), host: o.HostPids,
+		taken: h.Clock.Monotonic(h.Taken), special: specialCalls(h.Arch), ending: make(map[*Task]uint32),
+	}
+	s.format.opt.StringLimit, s.format.opt.Align = straceLimit, 40
+	return s
+}
+
+func (s *straceSink) event(ev *Event) error {
+	switch ev.Kind {
+	case KindRename, KindOOM:
+		return nil
+	case KindCall:
+		// A new thread comes out of a call that it never made.
+		if ev.Rec.Ret == 0 && ev.NoDur() && ev.State == Finished && s.special.fork.has(s.format.abi(ev), ev.Rec.Nr) {
+			return nil
+		}
+		if ev.State == NoReturn {
+			s.ending[ev.Task] = uint32(len(s.events))
+		}
+	case KindExit:
+		if i, ok := s.ending[ev.Task]; ok {
+			s.events[i].time = max(s.events[i].time, ev.Time)
+			delete(s.ending, ev.Task)
+		}
+	}
+	h := ev.hold(&s.arena)
+	if ev.State == Blocked && ev.NoDur() {
+		h.start = s.taken // nobody knows
+	}
+	s.events = append(s.events, h)
+	s.bytes += len(h.raw)
+	if s.bytes >= maxStrace {
+		return s.release()
+	}
+	return nil
+}
+
+func (s *straceSink) mark(live bool) error {
+	if live {
+		if err := s.release(); err != nil {
+			return err
+		}
+	}
+	return s.lines.mark(live)
+}
+
+func (s *straceSink) end(*Stats, error) error {
+	if err := s.release(); err != nil {
+		return err
+	}
+	return s.write()
+}
+
+// release writes what is held.
+//
+// Each call is two points in time, everything else is one. Both rows of points
+// are sorted, and merged; a call whose points are next to each other is one line.
+func (s *straceSink) release() error {
+	starts := make([]uint32, len(s.events))
+	ends := make([]uint32, 0, len(s.events))
+	for i := range s.events {
+		starts[i] = uint32(i)
+		if s.events[i].ends() {
+			ends = append(ends, uint32(i))
+		}
+	}
+	sortBy(starts, func(i uint32) uint64 { return s.events[i].start })
+	sortBy(ends, func(i uint32) uint64 { return s.events[i].time })
+	for len(starts)+len(ends) > 0 {
+		if len(starts) == 0 || len(ends) > 0 && s.events[ends[0]].endsBefore(&s.events[starts[0]]) {
+			if err := s.line(ends[0], s.second); err != nil {
+				return err
+			}
+			ends = ends[1:]
+			continue
+		}
+		i := starts[0]
+		starts = starts[1:]
+		h := &s.events[i]
+		h.begun = true
+		write := s.first
+		switch {
+		case h.kind == KindSignal || h.kind == KindExit:
+			write = s.whole
+		case len(ends) > 0 && ends[0] == i && (len(starts) == 0 || h.time <= s.events[starts[0]].start):
+			write = s.whole // its own end is the next point
+			ends = ends[1:]
+		}
+		if err := s.line(i, write); err != nil {
+			return err
+		}
+	}
+	s.events, s.bytes, s.arena = nil, 0, arena{}
+	clear(s.ending)
+	return nil
+}
+
+// ends reports whether h is a call with an end.
+func (h *held) ends() bool {
+	return h.kind <= KindExec && h.state != Blocked && h.state != Unfinished
+}
+
+// endsBefore reports whether the end of h, if h has begun, is due before other begins.
+func (h *held) endsBefore(other *held) bool { return h.begun && h.time <= other.start }
+
+func sortBy(index []uint32, time func(uint32) uint64) {
+	slices.SortStableFunc(index, func(a, b uint32) int { return cmp.Compare(time(a), time(b)) })
+}
+
+func (s *straceSink) line(i uint32, write func(*Event)) error {
+	s.events[i].restore(&s.ev)
+	write(&s.ev)
+	return s.done()
+}
+
+// whole writes a call that nothing interrupted, or what is no call.
+func (s *straceSink) whole(ev *Event) {
+	if ev.Was != 0 {
+		s.first(ev)
+		s.second(ev)
+		return
+	}
+	column := s.leader(ev, ev.Start)
+	switch ev.Kind {
+	case KindSignal:
+		s.buf = s.format.signal(s.buf, ev)
+	case KindExit:
+		s.buf = s.format.exit(s.buf, ev)
+	default:
+		s.buf = s.format.call(s.buf, ev, column)
+		s.duration(ev)
+	}
+	s.buf = append(s.buf, '\n')
+}
+
+// first writes the beginning of a call.
+func (s *straceSink) first(ev *Event) {
+	s.leader(ev, ev.Start)
+	s.buf = s.format.entry(s.buf, ev)
+	s.buf = append(s.buf, unfinished...)
+	s.buf = append(s.buf, '\n')
+}
+
+// second writes the end of a call whose beginning has been written.
+func (s *straceSink) second(ev *Event) {
+	if ev.Was != 0 {
+		s.leader(ev, ev.Time)
+		s.buf = append(s.buf, "+++ superseded by execve in pid "...)
+		s.buf = appendUint(s.buf, uint64(ev.Was))
+		s.buf = append(s.buf, " +++\n"...)
+	}
+	column := s.leader(ev, ev.Time)
+	s.buf = s.format.resumed(s.buf, ev, column)
+	s.duration(ev)
+	s.buf = append(s.buf, '\n')
+}
+
+func (s *straceSink) duration(ev *Event) {
+	if ev.State == Finished && !ev.NoDur() {
+		s.buf = append(s.buf, " <"...)
+		s.buf = append(appendSeconds(s.buf, ev.Rec.Dur), '>')
+	}
+}
+
+// leader begins a line and returns how many columns it took.
+func (s *straceSink) leader(ev *Event, mono uint64) int {
+	start := len(s.buf)
+	_, tid := ev.Task.IDs(s.host)
+	s.buf = appendUint(s.buf, uint64(tid))
+	for len(s.buf)-start < 5 {
+		s.buf = append(s.buf, ' ')
+	}
+	s.buf = append(s.buf, ' ')
+	sec, ns := s.clock.split(mono)
+	s.buf = appendInt(s.buf, sec)
+	s.buf = append(s.buf, '.')
+	s.buf = appendMicros(s.buf, ns)
+	s.buf = append(s.buf, ' ')
+	return len(s.buf) - start
+}

@@ -1,0 +1,183 @@
+package replay
+
+import (
+	"bytes"
+
+	"github.com/recorderd/recorderd/recorder/layout"
+	"github.com/recorderd/recorderd/recorder/record"
+)
+
+// Kind is what happened.
+type Kind uint8
+
+// The kinds of events.
+const (
+	KindCall   Kind = iota // a system call
+	KindExec               // an execve that succeeded: a system call, too
+	KindExit               // a thread ended
+	KindSignal             // a signal was delivered
+	KindOOM                // the OOM killer chose the process
+	KindRename             // a thread got another name, other than by execve
+)
+
+var kinds = [...]string{"call", "exec", "exit", "signal", "oom", "rename"}
+
+// String returns the kind's name in JSON.
+func (k Kind) String() string { return kinds[k] }
+
+// State is how far a system call came.
+type State uint8
+
+// The states of a call.
+const (
+	Finished   State = iota
+	NoReturn         // exit and exit_group
+	Killed           // its thread ended in it
+	Unfinished       // its end is missing
+	Blocked          // its thread was in it when the dump was taken
+)
+
+var states = [...]string{"finished", "noreturn", "killed", "unfinished", "blocked"}
+
+// String returns the state's name in JSON.
+func (s State) String() string { return states[s] }
+
+// Event is something that happened, put together from the records about it.
+type Event struct {
+	Kind  Kind
+	State State
+	// Rec is the record of a call as if there were one alone: arguments and items
+	// are those from its beginning where the end has none (execve, exit). Of other
+	// kinds it is their record. Valid until the callback returns, like Raw.
+	Rec record.Record
+	// Raw is the record as it stands in the dump, nil if it was put together.
+	Raw []byte
+
+	// Time is ns on CLOCK_MONOTONIC: when a call ended or what else happened. Of
+	// calls that are NoReturn, Unfinished or Blocked it is the start.
+	Time  uint64
+	Start uint64 // ns: when a call began; Time if that is not known
+	Task  *Task
+	Comm  Comm   // the thread's name, of KindExec that before it
+	Was   uint32 // KindExec: the thread's id before it, host; 0: the same
+	// Guard: only the guard lane still had it, it is older than all of the main lane.
+	Guard bool
+	// NoArgs: the arguments are lost, only the call's number is known.
+	NoArgs bool
+
+	program []byte // KindExec: the REC_EXEC
+}
+
+// Failed reports whether the event is a system call that returned an error.
+func (ev *Event) Failed() bool {
+	return ev.State == Finished && ev.Kind <= KindExec && ev.Rec.Ret < 0 && ev.Rec.Ret >= -4095
+}
+
+// NoDur reports whether the time that a call took is not known.
+func (ev *Event) NoDur() bool { return ev.Rec.Flags&layout.RecfNodur != 0 }
+
+// Program is what an execve started.
+type Program struct {
+	File        string   `json:"file"`
+	Interpreter string   `json:"interpreter,omitempty"` // of a script
+	Argv        []string `json:"argv,omitempty"`        // as the new program sees it
+	Cut         bool     `json:"cut,omitempty"`         // there was more
+}
+
+// Program returns what an event of KindExec started, and false if that is not known.
+func (ev *Event) Program() (Program, bool) {
+	if ev.Kind != KindExec || ev.program == nil {
+		return Program{}, false
+	}
+	var rec record.Record
+	if record.Parse(ev.program, &rec) != nil {
+		return Program{}, false
+	}
+	var p Program
+	for _, it := range rec.Items {
+		p.Cut = p.Cut || it.Cut() || it.Fault()
+		switch {
+		case it.Arg == 0 && it.Kind == layout.ItemStr:
+			p.File = string(it.Data)
+		case it.Arg == 1 && it.Kind == layout.ItemStr:
+			p.Interpreter = string(it.Data)
+		case it.Arg == 2 && it.Kind == layout.ItemArgv:
+			for _, arg := range splitArgv(it.Data) {
+				p.Argv = append(p.Argv, string(arg))
+			}
+		}
+	}
+	return p, true
+}
+
+// splitArgv splits strings that end with NULs; the last one's may be missing.
+func splitArgv(b []byte) [][]byte {
+	if len(b) == 0 {
+		return nil
+	}
+	return bytes.Split(bytes.TrimSuffix(b, []byte{0}), []byte{0})
+}
+
+// held is an event that stays valid, in few bytes.
+type held struct {
+	raw         []byte
+	program     *[]byte
+	time, start uint64
+	task        *Task
+	comm        Comm
+	was         uint32
+	kind        Kind
+	state       State
+	guard       bool
+	noArgs      bool
+	begun       bool // straceSink has written its beginning
+}
+
+// hold returns what restore makes ev of again.
+func (ev *Event) hold(a *arena) held {
+	h := held{
+		time: ev.Time, start: ev.Start, task: ev.Task, comm: ev.Comm, was: ev.Was,
+		kind: ev.Kind, state: ev.State, guard: ev.Guard, noArgs: ev.NoArgs,
+	}
+	if ev.Raw != nil {
+		h.raw = a.copy(ev.Raw)
+	} else {
+		a.scratch = record.Append(a.scratch[:0], &ev.Rec)
+		h.raw = a.copy(a.scratch)
+	}
+	if ev.program != nil {
+		p := a.copy(ev.program)
+		h.program = &p
+	}
+	return h
+}
+
+// restore makes *ev what it was before hold.
+func (h *held) restore(ev *Event) {
+	items := ev.Rec.Items
+	*ev = Event{
+		Kind: h.kind, State: h.state, Raw: h.raw, Time: h.time, Start: h.start, Task: h.task, Comm: h.comm,
+		Was: h.was, Guard: h.guard, NoArgs: h.noArgs,
+	}
+	ev.Rec.Items = items
+	_ = record.Parse(h.raw, &ev.Rec) // has been parsed before, or written by Append
+	if h.program != nil {
+		ev.program = *h.program
+	}
+}
+
+// arena copies short things without an allocation for each.
+type arena struct {
+	free    []byte
+	scratch []byte
+}
+
+func (a *arena) copy(b []byte) []byte {
+	if len(b) > len(a.free) {
+		a.free = make([]byte, max(64<<10, len(b)))
+	}
+	n := copy(a.free, b)
+	c := a.free[:n:n]
+	a.free = a.free[n:]
+	return c
+}

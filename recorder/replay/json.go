@@ -1,0 +1,247 @@
+package replay
+
+import (
+	"encoding/json"
+	"time"
+	"unicode/utf8"
+
+	"github.com/recorderd/recorderd/recorder/dump"
+	"github.com/recorderd/recorderd/recorder/layout"
+	"github.com/recorderd/recorderd/recorder/strace"
+	"github.com/recorderd/recorderd/recorder/syscalls"
+)
+
+// The types of lines that are no Kind.
+const (
+	LineHeader = "header" // the first line: "type" and the fields of dump.Header
+	LineEnd    = "end"    // the last line, see EndLine
+)
+
+// Line is one line of FormatJSON between the first and the last. Fields that say
+// nothing are left out.
+type Line struct {
+	Type string `json:"type"` // a Kind
+	// Time is when a call returned or when what else happened; the start of calls
+	// that did not return. MonotonicNs is the same on CLOCK_MONOTONIC.
+	Time        time.Time `json:"time"`
+	MonotonicNs uint64    `json:"monotonicNs"`
+
+	Pid        uint32 `json:"pid,omitempty"` // as the container sees them
+	Tid        uint32 `json:"tid,omitempty"`
+	HostPid    uint32 `json:"hostPid,omitempty"`
+	HostTid    uint32 `json:"hostTid"`
+	Unresolved bool   `json:"unresolved,omitempty"` // only HostTid is known of the thread
+	Comm       string `json:"comm,omitempty"`
+	Guard      bool   `json:"guard,omitempty"` // older than where every call is kept
+
+	// call, exec
+	Syscall    string     `json:"syscall,omitempty"`
+	Nr         *uint32    `json:"nr,omitempty"`
+	Arch       string     `json:"arch,omitempty"`
+	Args       []struct{} `json:"args,omitempty"`
+	ArgsLost   bool       `json:"argsLost,omitempty"` // not recorded, or overwritten
+	Ret        *int64     `json:"ret,omitempty"`      // -1 if there is an Error
+	Error      string     `json:"error,omitempty"`    // "ENOENT"
+	Errno      int        `json:"errno,omitempty"`
+	DurationNs *uint64    `json:"durationNs,omitempty"` // until now, of a call that is blocked
+	Unfinished bool       `json:"unfinished,omitempty"`
+	State      string     `json:"state,omitempty"` // a State, if not finished
+	Program    *Program   `json:"program,omitempty"`
+
+	Cut   bool `json:"cut,omitempty"`   // something was cut at a limit
+	Fault bool `json:"fault,omitempty"` // memory that could not be read
+
+	// exit
+	Code       *int `json:"code,omitempty"` // exit code; of a signal its si_code
+	CoreDumped bool `json:"coreDumped,omitempty"`
+	OOM        bool `json:"oom,omitempty"`  // the process was the OOM killer's victim
+	Last       bool `json:"last,omitempty"` // the process ended with this thread
+	// exit, signal
+	Signal string `json:"signal,omitempty"` // "SIGSEGV"; of an exit, what ended it
+
+	Name string `json:"name,omitempty"` // rename: the new one
+}
+
+// EndLine is the last line of FormatJSON.
+type EndLine struct {
+	Type    string            `json:"type"`
+	Events  uint64            `json:"events"`  // lines between the first and this one
+	Records map[string]uint64 `json:"records"` // read, by type of frame, as in dump.End
+	Doubles uint64            `json:"doubles,omitempty"`
+	Invalid uint64            `json:"invalid,omitempty"`
+	Error   string            `json:"error,omitempty"` // why the dump could not be read to its end
+}
+
+type jsonSink struct {
+	*lines
+	format formatter
+	clock  wallClock
+	taken  uint64
+}
+
+func newJSON(out *lines, h *dump.Header, o *Options) (*jsonSink, error) {
+	j := &jsonSink{lines: out, format: newFormatter(h), clock: newWallClock(h, time.UTC), taken: h.Clock.Monotonic(h.Taken)}
+	b, err := json.Marshal(struct {
+		Type string `json:"type"`
+		*dump.Header
+	}{LineHeader, h})
+	if err != nil {
+		return nil, err
+	}
+	j.buf = append(append(j.buf, b...), '\n')
+	return j, nil
+}
+
+func (j *jsonSink) end(s *Stats, err error) error {
+	line := EndLine{LineEnd, s.Events, s.Records, s.Doubles, s.Invalid, ""}
+	if err != nil {
+		line.Error = err.Error()
+	}
+	b, err := json.Marshal(line)
+	if err != nil {
+		return err
+	}
+	j.buf = append(append(j.buf, b...), '\n')
+	return j.write()
+}
+
+func (j *jsonSink) event(ev *Event) error {
+	b := append(j.buf, `{"type":"`...)
+	b = append(b, ev.Kind.String()...)
+	b = append(b, `","time":"`...)
+	b = j.clock.time(ev.Time).AppendFormat(b, time.RFC3339Nano)
+	b = append(b, `","monotonicNs":`...)
+	b = appendUint(b, ev.Time)
+	if ev.Task.InContainer() {
+		b = jsonUint(b, "pid", uint64(ev.Task.Info.NsTgid))
+		b = jsonUint(b, "tid", uint64(ev.Task.Info.NsTid))
+	}
+	if ev.Task.Known {
+		b = jsonUint(b, "hostPid", uint64(ev.Task.Info.Tgid))
+	}
+	b = jsonUint(b, "hostTid", uint64(ev.Task.Info.Tid))
+	b = jsonTrue(b, "unresolved", !ev.Task.Known)
+	if name := ev.Comm.Bytes(); len(name) > 0 {
+		b = jsonString(b, "comm", name)
+	}
+	b = jsonTrue(b, "guard", ev.Guard)
+	switch ev.Kind {
+	case KindCall, KindExec:
+		b = j.call(b, ev)
+	case KindExit:
+		b = j.exit(b, ev)
+	case KindSignal:
+		b = jsonString(b, "signal", strace.AppendSignalName(nil, int(ev.Rec.Nr)))
+		b = jsonInt(b, "code", ev.Rec.Ret)
+	case KindRename:
+		for _, it := range ev.Rec.Items {
+			if it.Arg == 0 && it.Kind == layout.ItemStr {
+				var c Comm
+				c.set(it.Data)
+				b = jsonString(b, "name", c.Bytes())
+				break
+			}
+		}
+	}
+	b = jsonTrue(b, "cut", ev.Rec.Flags&layout.RecfCut != 0)
+	b = jsonTrue(b, "fault", ev.Rec.Flags&layout.RecfFault != 0)
+	j.buf = append(b, "}\n"...)
+	return j.done()
+}
+
+func (j *jsonSink) call(b []byte, ev *Event) []byte {
+	rec, arch := &ev.Rec, j.format.abi(ev)
+	b = append(b, `,"syscall":"`...)
+	b = strace.AppendName(b, arch, uint32(rec.Nr))
+	b = append(b, '"')
+	b = jsonUint(b, "nr", uint64(rec.Nr))
+	b = append(b, `,"arch":"`...)
+	b = append(b, arch.String()...)
+	b = append(b, '"')
+	if ev.NoArgs {
+		b = jsonTrue(b, "argsLost", true)
+	} else {
+		b = j.args(b, ev)
+	}
+	switch {
+	case ev.State != Finished:
+		b = jsonTrue(b, "unfinished", ev.State != NoReturn)
+		b = jsonString(b, "state", []byte(ev.State.String()))
+		switch {
+		case ev.State == Blocked && !ev.NoDur() && j.taken >= ev.Start:
+			b = jsonUint(b, "durationNs", j.taken-ev.Start)
+		case ev.State == Killed && ev.Time > ev.Start:
+			b = jsonUint(b, "durationNs", ev.Time-ev.Start)
+		}
+	default:
+		if ev.Failed() {
+			b = append(b, `,"ret":-1`...)
+			if name, _ := syscalls.Errno(int(-rec.Ret)); name != "" {
+				b = jsonString(b, "error", []byte(name))
+			}
+			b = jsonInt(b, "errno", -rec.Ret)
+		} else {
+			b = jsonInt(b, "ret", rec.Ret)
+		}
+		if !ev.NoDur() {
+			b = jsonUint(b, "durationNs", rec.Dur)
+		}
+	}
+	if p, ok := ev.Program(); ok {
+		if text, err := json.Marshal(&p); err == nil {
+			b = append(append(b, `,"program":`...), text...)
+		}
+	}
+	return b
+}
+
+func (j *jsonSink) args(b []byte, ev *Event) []byte { return b }
+
+func (j *jsonSink) exit(b []byte, ev *Event) []byte {
+	if sig := int(ev.Rec.Ret & 0x7f); sig != 0 {
+		b = jsonString(b, "signal", strace.AppendSignalName(nil, sig))
+		b = jsonTrue(b, "coreDumped", ev.Rec.Ret&0x80 != 0)
+	} else {
+		b = jsonInt(b, "code", ev.Rec.Ret>>8&0xff)
+	}
+	b = jsonTrue(b, "last", ev.Rec.Args[1] != 0)
+	return jsonTrue(b, "oom", ev.Rec.Args[3] != 0)
+}
+
+func jsonKey(b []byte, key string) []byte {
+	b = append(b, ',', '"')
+	b = append(b, key...)
+	return append(b, '"', ':')
+}
+
+func jsonUint(b []byte, key string, v uint64) []byte { return appendUint(jsonKey(b, key), v) }
+func jsonInt(b []byte, key string, v int64) []byte   { return appendInt(jsonKey(b, key), v) }
+
+func jsonTrue(b []byte, key string, is bool) []byte {
+	if !is {
+		return b
+	}
+	return append(jsonKey(b, key), "true"...)
+}
+
+// jsonString appends a string that may hold anything; what is no UTF-8 becomes U+FFFD.
+func jsonString(b []byte, key string, s []byte) []byte {
+	const hex = "0123456789abcdef"
+	b = append(jsonKey(b, key), '"')
+	for len(s) > 0 {
+		r, n := utf8.DecodeRune(s)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			b = append(b, "\ufffd"...)
+		case r == '"' || r == '\\':
+			b = append(b, '\\', byte(r))
+		case r < 0x20 || r == 0x7f:
+			b = append(b, `\u00`...)
+			b = append(b, hex[r>>4], hex[r&15])
+		default:
+			b = append(b, s[:n]...)
+		}
+		s = s[n:]
+	}
+	return append(b, '"')
+}

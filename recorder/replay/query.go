@@ -1,0 +1,270 @@
+package replay
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/recorderd/recorderd/recorder/dump"
+	"github.com/recorderd/recorderd/recorder/record"
+)
+
+// Format is how a dump is shown.
+type Format string
+
+// The formats.
+const (
+	FormatText   Format = "text"   // for people
+	FormatStrace Format = "strace" // what strace -f -ttt -T -o FILE would have written
+	FormatJSON   Format = "json"   // one object a line, see Line
+	FormatRaw    Format = "raw"    // a dump again
+)
+
+// Formats are the formats, the default first.
+var Formats = []Format{FormatText, FormatStrace, FormatJSON, FormatRaw}
+
+// The names of a Query's values, in URLs and as flags of commands.
+const (
+	ParamSince    = "since"
+	ParamUntil    = "until"
+	ParamLast     = "last"
+	ParamPid      = "pid"
+	ParamTid      = "tid"
+	ParamFailed   = "failed"
+	ParamExpr     = "e"
+	ParamFormat   = "format"
+	ParamFollow   = "follow"
+	ParamHostPids = "host-pids"
+)
+
+// Query is what to show of a dump, and how. The zero Query shows all of it as text.
+//
+// Expr and Failed choose among system calls. As with strace, signals and how
+// threads ended are shown nevertheless; with Failed only ends that were none in peace.
+type Query struct {
+	Since, Until Moment   // by the time at which a call returned
+	Last         int      // only so many of what fits; 0: all
+	Pids, Tids   []uint32 // any of them; as the container sees them, or the host with HostPids
+	Failed       bool     // only calls that failed
+	Exprs        []Expr   // what any of them has, without what any leaves out
+	HostPids     bool     // ids are the host's, in filters and in output
+	Format       Format   // "" is FormatText
+	Follow       bool     // go on with what comes
+}
+
+// ParseQuery reads a Query from URL parameters, of which it ignores those that
+// are not its own. Errors name the parameter.
+func ParseQuery(v url.Values) (Query, error) {
+	var q Query
+	p := parser{v: v}
+	p.one(ParamSince, func(s string) (err error) { q.Since, err = ParseMoment(s); return })
+	p.one(ParamUntil, func(s string) (err error) { q.Until, err = ParseMoment(s); return })
+	p.one(ParamLast, func(s string) error {
+		n, err := strconv.ParseUint(s, 10, 31)
+		q.Last = int(n)
+		return numError(s, err)
+	})
+	p.each(ParamPid, func(s string) error { return addID(&q.Pids, s) })
+	p.each(ParamTid, func(s string) error { return addID(&q.Tids, s) })
+	p.one(ParamFailed, boolean(&q.Failed))
+	p.one(ParamFollow, boolean(&q.Follow))
+	p.one(ParamHostPids, boolean(&q.HostPids))
+	p.each(ParamExpr, func(s string) error {
+		e, err := ParseExpr(s)
+		q.Exprs = append(q.Exprs, e)
+		return err
+	})
+	p.one(ParamFormat, func(s string) error {
+		q.Format = Format(s)
+		if s != "" && !slices.Contains(Formats, q.Format) {
+			return fmt.Errorf("%q is none of text, strace, json, raw", s)
+		}
+		return nil
+	})
+	if p.err == nil && q.Format == FormatRaw && q.Last > 0 {
+		p.err = fmt.Errorf("%s: not with format raw", ParamLast)
+	}
+	if p.err != nil {
+		return Query{}, p.err
+	}
+	return q, nil
+}
+
+// Values returns the parameters that ParseQuery reads as q.
+func (q Query) Values() url.Values {
+	v := make(url.Values)
+	set := func(name, value string, is bool) {
+		if is {
+			v.Add(name, value)
+		}
+	}
+	set(ParamSince, q.Since.String(), !q.Since.IsZero())
+	set(ParamUntil, q.Until.String(), !q.Until.IsZero())
+	set(ParamLast, strconv.Itoa(q.Last), q.Last > 0)
+	for _, id := range q.Pids {
+		set(ParamPid, strconv.FormatUint(uint64(id), 10), true)
+	}
+	for _, id := range q.Tids {
+		set(ParamTid, strconv.FormatUint(uint64(id), 10), true)
+	}
+	set(ParamFailed, "true", q.Failed)
+	for _, e := range q.Exprs {
+		set(ParamExpr, e.String(), true)
+	}
+	set(ParamFormat, string(q.Format), q.Format != "")
+	set(ParamFollow, "true", q.Follow)
+	set(ParamHostPids, "true", q.HostPids)
+	return v
+}
+
+// Absolute returns q with times of day and times without a zone as those of
+// someone in zone loc at the time now, so that q can be asked elsewhere.
+func (q Query) Absolute(now time.Time, loc *time.Location) Query {
+	q.Since, q.Until = q.Since.absolute(now, loc), q.Until.absolute(now, loc)
+	return q
+}
+
+// Filtered reports whether q leaves anything out.
+func (q Query) Filtered() bool { return q.filter() != "" }
+
+// filter describes what q leaves out, as a query string that people can read.
+func (q Query) filter() string {
+	q.Format, q.Follow = "", false
+	v := q.Values()
+	if len(v) == 1 && q.HostPids {
+		return "" // changes the output only
+	}
+	var b strings.Builder
+	for _, name := range []string{ParamSince, ParamUntil, ParamLast, ParamPid, ParamTid, ParamFailed, ParamExpr, ParamHostPids} {
+		for _, value := range v[name] {
+			if b.Len() > 0 {
+				b.WriteByte(' ')
+			}
+			b.WriteString(name)
+			if value != "true" {
+				b.WriteByte('=')
+				b.WriteString(value)
+			}
+		}
+	}
+	return b.String()
+}
+
+type parser struct {
+	v   url.Values
+	err error
+}
+
+func (p *parser) each(name string, set func(string) error) {
+	for _, s := range p.v[name] {
+		if err := set(s); err != nil && p.err == nil {
+			p.err = fmt.Errorf("%s: %w", name, err)
+		}
+	}
+}
+
+func (p *parser) one(name string, set func(string) error) {
+	if n := len(p.v[name]); n > 1 && p.err == nil {
+		p.err = fmt.Errorf("%s: given %d times", name, n)
+	}
+	p.each(name, set)
+}
+
+func boolean(b *bool) func(string) error {
+	return func(s string) error {
+		v, err := strconv.ParseBool(s)
+		if s == "" { // ?failed
+			v, err = true, nil
+		}
+		if err != nil {
+			return fmt.Errorf("%q is neither true nor false", s)
+		}
+		*b = v
+		return nil
+	}
+}
+
+func addID(ids *[]uint32, s string) error {
+	n, err := strconv.ParseUint(s, 10, 31)
+	if err == nil && n == 0 {
+		return fmt.Errorf("0 is no id")
+	}
+	*ids = append(*ids, uint32(n))
+	return numError(s, err)
+}
+
+func numError(s string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%q is no number from 0 to %d", s, 1<<31-1)
+	}
+	return nil
+}
+
+// filter is a Query applied to one dump.
+type filter struct {
+	since, until uint64 // ns, CLOCK_MONOTONIC
+	end          uint64
+	pids, tids   []uint32
+	host, failed bool
+	calls        *callSet
+	arch         record.Arch
+}
+
+func newFilter(q *Query, h *dump.Header, loc *time.Location) *filter {
+	f := &filter{
+		until: 1<<64 - 1,
+		end:   h.Clock.Monotonic(endOf(h)),
+		pids:  q.Pids, tids: q.Tids, host: q.HostPids,
+		failed: q.Failed,
+		calls:  compile(q.Exprs),
+		arch:   h.Arch,
+	}
+	if !q.Since.IsZero() {
+		f.since = h.Clock.Monotonic(q.Since.Time(endOf(h), loc))
+	}
+	if !q.Until.IsZero() {
+		f.until = h.Clock.Monotonic(q.Until.Time(endOf(h), loc))
+	}
+	return f
+}
+
+// wants reports whether an event is to be shown.
+func (f *filter) wants(ev *Event) bool {
+	if ev.State == Blocked {
+		// from its start until the end
+		if ev.Start > f.until || f.end < f.since {
+			return false
+		}
+	} else if ev.Time < f.since || ev.Time > f.until {
+		return false
+	}
+	if len(f.pids) > 0 && !f.is(f.pids, ev.Task, ev.Task.Info.Tgid, ev.Task.Info.NsTgid) {
+		return false
+	}
+	if len(f.tids) > 0 && !f.is(f.tids, ev.Task, ev.Task.Info.Tid, ev.Task.Info.NsTid) {
+		return false
+	}
+	switch ev.Kind {
+	case KindCall, KindExec:
+		if f.failed && !ev.Failed() {
+			return false
+		}
+		return f.calls == nil || f.calls.has(f.arch.ABI(ev.Rec.Flags), ev.Rec.Nr)
+	case KindExit:
+		return !f.failed || ev.Rec.Ret != 0
+	case KindRename:
+		return !f.failed
+	}
+	return true
+}
+
+func (f *filter) is(ids []uint32, t *Task, host, ns uint32) bool {
+	id := ns
+	if f.host {
+		id = host
+	}
+	return id != 0 && slices.Contains(ids, id)
+}

@@ -1,0 +1,353 @@
+package replay
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/recorder/dump"
+)
+
+// textSink writes lines for people. Their times are those at which calls returned,
+// so that they are in order; calls without an end have the time of their start.
+type textSink struct {
+	*lines
+	format formatter
+	clock  wallClock
+	end_   uint64 // when the dump was taken, ns
+	host   bool
+	colour bool
+	quiet  bool
+
+	guard   bool // the last line was only in the guard lane
+	blocked bool // the calls in progress have begun
+	shown   bool // there was a line
+	width   int  // of the widest [pid …] so far
+}
+
+func newText(out *lines, h *dump.Header, o *Options) *textSink {
+	t := &textSink{
+		lines: out, format: newFormatter(h), clock: newWallClock(h, o.Location),
+		end_: h.Clock.Monotonic(h.Taken), host: o.HostPids, colour: o.Colour, quiet: o.Quiet,
+	}
+	if !t.quiet {
+		t.header(h, o)
+	}
+	return t
+}
+
+// Colours, as ANSI escape sequences.
+const (
+	plain  = "\x1b[0m"
+	dim    = "\x1b[2m"
+	red    = "\x1b[31m"
+	yellow = "\x1b[33m"
+)
+
+func (t *textSink) paint(code string) {
+	if t.colour {
+		t.buf = append(t.buf, code...)
+	}
+}
+
+func (t *textSink) event(ev *Event) error {
+	if ev.Kind == KindRename {
+		return nil // prctl or write has shown it
+	}
+	t.gap(ev)
+	t.shown = true
+	before := len(t.buf)
+	t.paint(dim)
+	at := len(t.buf)
+	var newDay bool
+	if ev.State == Blocked && ev.NoDur() {
+		t.buf = append(t.buf, "--:--:--.------"...)
+	} else if t.buf, newDay = t.clock.appendClock(t.buf, ev.Time); newDay && !t.quiet {
+		t.buf = t.buf[:before]
+		t.comment("%s", t.clock.time(ev.Time).Format("2006-01-02 MST"))
+		t.paint(dim)
+		at = len(t.buf)
+		t.buf, _ = t.clock.appendClock(t.buf, ev.Time)
+	}
+	t.buf = append(t.buf, ' ')
+	t.who(ev, at)
+	t.paint(plain)
+	switch ev.Kind {
+	case KindCall, KindExec:
+		if ev.Failed() {
+			t.paint(red)
+		}
+		t.buf = t.format.call(t.buf, ev, len(t.buf))
+		t.duration(ev)
+	case KindSignal:
+		t.paint(yellow)
+		t.buf = t.format.signal(t.buf, ev)
+	case KindExit:
+		if ev.Rec.Ret != 0 {
+			t.paint(yellow)
+		}
+		t.buf = t.format.exit(t.buf, ev)
+	case KindOOM:
+		t.paint(red)
+		t.buf = append(t.buf, "!!! chosen by the OOM killer !!!"...)
+	}
+	t.paint(plain)
+	t.buf = append(t.buf, '\n')
+	return t.done()
+}
+
+func (t *textSink) duration(ev *Event) {
+	switch {
+	case ev.State == Blocked && !ev.NoDur() && t.end_ >= ev.Start:
+		t.buf = append(t.buf, " <blocked for "...)
+		t.buf = append(appendSeconds(t.buf, t.end_-ev.Start), '>')
+	case ev.State == Killed && ev.Time > ev.Start:
+		t.buf = append(t.buf, " <"...)
+		t.buf = append(appendSeconds(t.buf, ev.Time-ev.Start), '>')
+	case ev.State == Finished && !ev.NoDur():
+		t.buf = append(t.buf, " <"...)
+		t.buf = append(appendSeconds(t.buf, ev.Rec.Dur), '>')
+	}
+}
+
+// gap marks what a reader would not expect between two lines.
+func (t *textSink) gap(ev *Event) {
+	switch {
+	case ev.Guard && !t.shown:
+		t.comment("… older: only exec, exit, signals, failed calls and last words are kept …")
+	case t.guard && !ev.Guard:
+		t.comment("… from here on every call is kept …")
+	}
+	t.guard = ev.Guard
+	if ev.State == Blocked && !t.blocked {
+		t.blocked = true
+		t.comment("… in progress when the dump was taken …")
+	}
+}
+
+// who appends "[pid 7 nginx] ", at least as wide as the last ones. at: where the line begins.
+func (t *textSink) who(ev *Event, at int) {
+	pid, tid := ev.Task.IDs(t.host)
+	switch {
+	case !ev.Task.Known:
+		t.buf = append(t.buf, "[host tid "...)
+		t.buf = appendUint(t.buf, uint64(tid))
+	default:
+		if t.host || !ev.Task.InContainer() {
+			t.buf = append(t.buf, "[host pid "...)
+		} else {
+			t.buf = append(t.buf, "[pid "...)
+		}
+		t.buf = appendUint(t.buf, uint64(pid))
+		if tid != pid {
+			t.buf = append(t.buf, '/')
+			t.buf = appendUint(t.buf, uint64(tid))
+		}
+	}
+	if name := ev.Comm.Bytes(); len(name) > 0 {
+		t.buf = append(t.buf, ' ')
+		t.buf = appendSafe(t.buf, name)
+	}
+	t.buf = append(t.buf, ']')
+	if width := len(t.buf) - at; width > t.width {
+		t.width = width
+	}
+	for len(t.buf)-at <= t.width {
+		t.buf = append(t.buf, ' ')
+	}
+}
+
+// appendSafe appends a name that may hold anything, without what a terminal would obey.
+func appendSafe(b, name []byte) []byte {
+	for len(name) > 0 {
+		r, n := utf8.DecodeRune(name)
+		if r == utf8.RuneError && n == 1 || !unicode.IsPrint(r) {
+			b = append(b, '?')
+		} else {
+			b = append(b, name[:n]...)
+		}
+		name = name[n:]
+	}
+	return b
+}
+
+func safe(s string) string { return string(appendSafe(nil, []byte(s))) }
+
+func (t *textSink) comment(format string, args ...any) {
+	t.paint(dim)
+	t.buf = append(t.buf, "# "...)
+	t.buf = fmt.Appendf(t.buf, format, args...)
+	t.paint(plain)
+	t.buf = append(t.buf, '\n')
+}
+
+func (t *textSink) end(s *Stats, err error) error {
+	if !t.quiet {
+		if !t.shown && err == nil {
+			t.comment("nothing fits")
+		}
+		if s.Invalid > 0 {
+			t.comment("%s records made no sense", thousands(s.Invalid))
+		}
+		if err != nil {
+			t.comment("%s", safe(err.Error()))
+		}
+	}
+	return t.write()
+}
+
+// header writes who was recorded, how it ended and what there is of it.
+func (t *textSink) header(h *dump.Header, o *Options) {
+	r := &h.Recording
+	line := func(name, format string, args ...any) {
+		t.comment("%-10s %s", name, safe(fmt.Sprintf(format, args...)))
+	}
+	line("recording", "%s", title(r, h))
+	if c := r.Container; c.ID != "" {
+		line("container", "%s, image %s", strings.Join(nonEmpty(c.Runtime, c.ID), "://"), orElse(c.Image, "unknown"))
+	}
+	line("cgroup", "%s", orElse(r.Container.Cgroup, "unknown"))
+	if len(r.Container.Command) > 0 {
+		line("command", "%s", command(r.Container.Command))
+	}
+	day := func(at time.Time) string { return at.In(t.clock.loc).Format("2006-01-02 15:04:05.000 MST") }
+	line("started", "%s", day(r.Started))
+	if r.Ended != nil || r.Exit != nil {
+		line("ended", "%s", ending(r, day))
+	}
+	line("covers", "%s", coverage(&r.Coverage, t.clock.loc))
+	if s := missing(r); s != "" {
+		line("lacks", "%s", s)
+	}
+	line("taken", "%s by recorderd %s on %s (Linux %s, %s)", day(h.Taken), orElse(h.Version, "unknown"),
+		orElse(h.Node, orElse(r.Node, "unknown")), orElse(h.Kernel, "unknown"), h.Arch)
+	for _, f := range nonEmpty(h.Filter, o.filter()) {
+		line("filter", "%s", f)
+	}
+	t.comment("")
+	t.buf = t.buf[:len(t.buf)-2] // no blank behind the #
+	t.buf = append(t.buf, '\n')
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+func nonEmpty(s ...string) []string {
+	var kept []string
+	for _, v := range s {
+		if v != "" {
+			kept = append(kept, v)
+		}
+	}
+	return kept
+}
+
+func title(r *api.Recording, h *dump.Header) string {
+	var b strings.Builder
+	b.WriteString(orElse(r.ID, "unknown"))
+	if r.Container.Name != "" {
+		b.WriteString(": container " + r.Container.Name)
+	}
+	if p := r.Pod; p != nil {
+		b.WriteString(", pod " + strings.Join(nonEmpty(p.Namespace, p.Name), "/"))
+	}
+	if node := orElse(r.Node, h.Node); node != "" {
+		b.WriteString(", node " + node)
+	}
+	b.WriteString(" (" + string(r.State))
+	if r.Frozen {
+		b.WriteString(", frozen")
+	}
+	b.WriteString(")")
+	return b.String()
+}
+
+// command joins an argv as a shell would need it.
+func command(argv []string) string {
+	var b strings.Builder
+	for i, arg := range argv {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		if arg != "" && strings.IndexFunc(arg, func(r rune) bool {
+			return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-./:=,+@%^", r)
+		}) < 0 {
+			b.WriteString(arg)
+		} else {
+			b.WriteString(strconv.Quote(arg))
+		}
+	}
+	return b.String()
+}
+
+func ending(r *api.Recording, day func(time.Time) string) string {
+	var parts []string
+	at := r.Ended
+	if x := r.Exit; x != nil {
+		if at == nil {
+			at = &x.At
+		}
+		switch {
+		case x.Signal != "" && x.CoreDumped:
+			parts = append(parts, "killed by "+x.Signal+" (core dumped)")
+		case x.Signal != "":
+			parts = append(parts, "killed by "+x.Signal)
+		default:
+			parts = append(parts, "exit code "+strconv.Itoa(x.Code))
+		}
+		if x.OOMKilled {
+			parts = append(parts, "out of memory")
+		}
+	}
+	return strings.Join(append([]string{day(*at)}, parts...), ", ")
+}
+
+func coverage(c *api.Coverage, loc *time.Location) string {
+	if c.From == nil || c.To == nil {
+		return fmt.Sprintf("nothing: %s calls written", thousands(c.Written))
+	}
+	from, to := c.From.In(loc), c.To.In(loc)
+	end := to.Format("15:04:05.0")
+	if from.YearDay() != to.YearDay() || from.Year() != to.Year() {
+		end = to.Format("2006-01-02 15:04:05.0")
+	}
+	return fmt.Sprintf("%s to %s, %s of %s calls, %s overwritten", from.Format("2006-01-02 15:04:05.0"), end,
+		thousands(c.Kept), thousands(c.Written), thousands(c.Overwritten))
+}
+
+// missing says what else a recording lacks.
+func missing(r *api.Recording) string {
+	c := &r.Coverage
+	var parts []string
+	add := func(n uint64, what string) {
+		if n > 0 {
+			parts = append(parts, thousands(n)+" "+what)
+		}
+	}
+	add(c.Muted, "muted")
+	add(c.FrozenCalls, "while frozen")
+	add(c.Cut, "cut at a limit")
+	add(c.Fault, "with unreadable memory")
+	add(c.Unfinished, "being written")
+	add(c.Late, "torn")
+	add(c.GuardSkips, "of the rare ones, too many of a kind")
+	add(r.Tasks.Unmarked, "threads not recorded from their start")
+	return strings.Join(parts, ", ")
+}
+
+// thousands groups digits: 2,000,113.
+func thousands(n uint64) string {
+	s := strconv.FormatUint(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

@@ -1,0 +1,498 @@
+package strace
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net/netip"
+	"strconv"
+
+	"github.com/recorderd/recorderd/recorder/layout"
+	"github.com/recorderd/recorderd/recorder/record"
+	"github.com/recorderd/recorderd/recorder/syscalls"
+)
+
+// Sets that are used by name.
+var (
+	familySet   = syscalls.SetByName("sockfamily")
+	levelSet    = syscalls.SetByName("socklevel")
+	scmSet      = syscalls.SetByName("scm")
+	etherSet    = syscalls.SetByName("etherproto")
+	arphrdSet   = syscalls.SetByName("arphrd")
+	packetSet   = syscalls.SetByName("packettype")
+	msgFlagSet  = syscalls.SetByName("msgflags")
+	netlinkSet  = syscalls.SetByName("netlinkproto")
+	ipprotoSet  = syscalls.SetByName("ipproto")
+	sockoptSets = map[uint32]*syscalls.Set{
+		0: syscalls.SetByName("sockopt_ip"), 1: syscalls.SetByName("sockopt_socket"), 6: syscalls.SetByName("sockopt_tcp"),
+		17: syscalls.SetByName("sockopt_udp"), 41: syscalls.SetByName("sockopt_ipv6"), 58: syscalls.SetByName("sockopt_icmpv6"),
+		136: syscalls.SetByName("sockopt_udp"), 255: syscalls.SetByName("sockopt_raw"), 263: syscalls.SetByName("sockopt_packet"),
+		270: syscalls.SetByName("sockopt_netlink"), 282: syscalls.SetByName("sockopt_tls"), 287: syscalls.SetByName("sockopt_vsock"),
+	}
+)
+
+// Address families that are told apart.
+const (
+	afUnspec  = 0
+	afUnix    = 1
+	afInet    = 2
+	afInet6   = 10
+	afNetlink = 16
+	afPacket  = 17
+	afVsock   = 40
+)
+
+func sockaddrArg(p *printer, a *syscalls.Arg, it *record.Item) bool {
+	if len(it.Data) < 2 {
+		if len(it.Data) == 0 && a.Dir&syscalls.DirOut != 0 {
+			return false
+		}
+		p.dst = appendQuoted(p.dst, it.Data, 0, false)
+		return true
+	}
+	p.sockaddr(it.Data)
+	return true
+}
+
+// sockaddr shows a socket address of at least 2 bytes, or as much as there is of it.
+func (p *printer) sockaddr(d []byte) {
+	if len(d) < 2 {
+		p.dst = append(p.dst, "{...}"...)
+		return
+	}
+	family := binary.LittleEndian.Uint16(d)
+	p.dst = append(p.dst, "{sa_family="...)
+	p.set(familySet, uint64(family), true)
+	body := d[2:]
+	switch {
+	case family == afUnix:
+		p.unixPath(body)
+	case family == afInet && len(d) >= 8:
+		p.dst = append(p.dst, ", sin_port=htons("...)
+		p.dst = strconv.AppendUint(p.dst, uint64(binary.BigEndian.Uint16(body)), 10)
+		p.dst = append(p.dst, `), sin_addr=inet_addr("`...)
+		p.dst = netip.AddrFrom4([4]byte(body[2:6])).AppendTo(p.dst)
+		p.dst = append(p.dst, `")`...)
+	case family == afInet6 && len(d) >= 24:
+		p.dst = append(p.dst, ", sin6_port=htons("...)
+		p.dst = strconv.AppendUint(p.dst, uint64(binary.BigEndian.Uint16(body)), 10)
+		p.dst = append(p.dst, "), sin6_flowinfo=htonl("...)
+		p.dst = strconv.AppendUint(p.dst, uint64(binary.BigEndian.Uint32(body[2:])), 10)
+		p.dst = append(p.dst, `), inet_pton(AF_INET6, "`...)
+		p.dst = netip.AddrFrom16([16]byte(body[6:22])).AppendTo(p.dst)
+		p.dst = append(p.dst, `", &sin6_addr)`...)
+		if len(d) >= 28 {
+			p.dst = append(p.dst, ", sin6_scope_id="...)
+			p.dst = strconv.AppendUint(p.dst, load(body[22:], 4), 10)
+		}
+	case family == afNetlink && len(d) >= 12:
+		p.dst = append(p.dst, ", nl_pid="...)
+		p.dst = strconv.AppendInt(p.dst, int64(int32(load(body[2:], 4))), 10)
+		p.dst = append(p.dst, ", nl_groups="...)
+		const digits = "0123456789abcdef"
+		groups := load(body[6:], 4)
+		if groups != 0 {
+			p.dst = append(p.dst, "0x"...)
+		}
+		for i := 28; i >= 0; i -= 4 {
+			p.dst = append(p.dst, digits[groups>>i&15])
+		}
+	case family == afPacket && len(d) >= 12:
+		p.dst = append(p.dst, ", sll_protocol=htons("...)
+		p.set(etherSet, uint64(binary.BigEndian.Uint16(body)), true)
+		p.dst = append(p.dst, "), sll_ifindex="...)
+		p.dst = strconv.AppendInt(p.dst, int64(int32(load(body[2:], 4))), 10)
+		p.dst = append(p.dst, ", sll_hatype="...)
+		p.set(arphrdSet, load(body[6:], 2), true)
+		p.dst = append(p.dst, ", sll_pkttype="...)
+		p.set(packetSet, uint64(body[8]), true)
+		p.dst = append(p.dst, ", sll_halen="...)
+		n := int(body[9])
+		p.dst = strconv.AppendInt(p.dst, int64(n), 10)
+		if n = min(n, len(body)-10); n > 0 {
+			p.dst = append(p.dst, ", sll_addr=["...)
+			for i, c := range body[10 : 10+n] {
+				if i > 0 {
+					p.dst = append(p.dst, ", "...)
+				}
+				p.dst = appendHexByte(p.dst, c)
+			}
+			p.dst = append(p.dst, ']')
+		}
+	case family == afVsock && len(d) >= 16:
+		p.dst = append(p.dst, ", svm_cid="...)
+		switch cid := uint32(load(body[6:], 4)); cid {
+		case 0:
+			p.dst = append(p.dst, "VMADDR_CID_HYPERVISOR"...)
+		case 1:
+			p.dst = append(p.dst, "VMADDR_CID_LOCAL"...)
+		case 2:
+			p.dst = append(p.dst, "VMADDR_CID_HOST"...)
+		case 0xffffffff:
+			p.dst = append(p.dst, "VMADDR_CID_ANY"...)
+		default:
+			p.hex(uint64(cid))
+		}
+		p.dst = append(p.dst, ", svm_port="...)
+		p.hex(load(body[2:], 4))
+	default:
+		if len(body) > 0 {
+			p.dst = append(p.dst, ", sa_data="...)
+			p.dst = appendQuoted(p.dst, body, p.opt.StringLimit, false)
+		}
+	}
+	p.dst = append(p.dst, '}')
+}
+
+func appendHexByte(dst []byte, c byte) []byte {
+	const digits = "0123456789abcdef"
+	return append(dst, '0', 'x', digits[c>>4], digits[c&15])
+}
+
+// unixPath shows the path of a Unix socket: sun_path="/run/x", @"abstract".
+func (p *printer) unixPath(path []byte) {
+	if len(path) == 0 {
+		return
+	}
+	p.dst = append(p.dst, ", sun_path="...)
+	if path[0] == 0 && len(path) > 1 {
+		p.dst = append(p.dst, '@')
+		p.dst = appendQuoted(p.dst, path[1:], 0, false)
+		return
+	}
+	path, _, _ = bytes.Cut(path, []byte{0})
+	p.dst = appendQuoted(p.dst, path, 0, false)
+}
+
+func inaddr(p *printer, _ *syscalls.Type, v uint64) {
+	var a [4]byte
+	binary.LittleEndian.PutUint32(a[:], uint32(v))
+	p.dst = append(p.dst, `inet_addr("`...)
+	p.dst = netip.AddrFrom4(a).AppendTo(p.dst)
+	p.dst = append(p.dst, `")`...)
+}
+
+// hwaddr shows the hardware address of an interface.
+func (p *printer) hwaddr(d []byte) {
+	if len(d) < 8 {
+		p.dst = append(p.dst, "{...}"...)
+		return
+	}
+	p.dst = append(p.dst, "{sa_family="...)
+	p.set(arphrdSet, load(d, 2), true)
+	p.dst = append(p.dst, ", sa_data="...)
+	const digits = "0123456789abcdef"
+	for i, c := range d[2:8] {
+		if i > 0 {
+			p.dst = append(p.dst, ':')
+		}
+		p.dst = append(p.dst, digits[c>>4], digits[c&15])
+	}
+	p.dst = append(p.dst, '}')
+}
+
+// sockproto shows the third argument of socket(2), which depends on the first.
+func sockproto(p *printer, _ *syscalls.Type, v uint64) {
+	v &= 0xffffffff
+	switch uint32(p.rec.Args[0]) {
+	case afInet, afInet6:
+		p.set(ipprotoSet, v, true)
+	case afNetlink:
+		p.set(netlinkSet, v, true)
+	case afPacket:
+		if v == 0 {
+			p.dst = append(p.dst, '0')
+			return
+		}
+		p.dst = append(p.dst, "htons("...)
+		p.set(etherSet, v>>8&0xff|v<<8&0xff00, true)
+		p.dst = append(p.dst, ')')
+	default:
+		p.dst = strconv.AppendUint(p.dst, v, 10)
+	}
+}
+
+// sockopt shows the name of an option, which depends on the level before it.
+func sockopt(p *printer, _ *syscalls.Type, v uint64) {
+	v &= 0xffffffff
+	if s := sockoptSets[uint32(p.rec.Args[1])]; s != nil {
+		p.set(s, v, true)
+		return
+	}
+	p.hex(v)
+}
+
+// Options of SOL_SOCKET whose value is not a number.
+const (
+	solSocket      = 1
+	soLinger       = 13
+	soPeercred     = 17
+	soRcvtimeoOld  = 20
+	soSndtimeoOld  = 21
+	soBindtodevice = 25
+	soAttachFilter = 26
+	soPeername     = 28
+	soPeersec      = 31
+	soRcvtimeoNew  = 66
+	soSndtimeoNew  = 67
+	solTCP         = 6
+	tcpCongestion  = 13
+	tcpUlp         = 31
+	solIP          = 0
+	ipMulticastIf  = 32
+	ipAddMember    = 35
+	ipDropMember   = 36
+)
+
+func structType(name string) *syscalls.Type {
+	return &syscalls.Type{Name: name, Kind: syscalls.KindStruct, Struct: syscalls.StructByName(name)}
+}
+
+var (
+	lingerType    = structType("linger")
+	ucredType     = structType("ucred")
+	timevalType   = structType("timeval")
+	timeval64Type = structType("timeval64")
+	fprogType     = structType("sock_fprog")
+	mreqType      = structType("ip_mreq")
+)
+
+func sockoptval(p *printer, a *syscalls.Arg, it *record.Item) bool {
+	level, opt, d := uint32(p.rec.Args[1]), uint32(p.rec.Args[2]), it.Data
+	show := func(t *syscalls.Type) bool {
+		if l := t.Struct.On(p.arch); l != nil && len(d) >= int(l.Size) {
+			p.structure(t, d)
+			return true
+		}
+		p.dst = appendQuoted(p.dst, d, p.opt.StringLimit, it.Cut())
+		return true
+	}
+	text := func() bool {
+		s, _, _ := bytes.Cut(d, []byte{0})
+		p.dst = appendQuoted(p.dst, s, p.opt.StringLimit, it.Cut())
+		return true
+	}
+	switch level {
+	case solSocket:
+		switch opt {
+		case soLinger:
+			return show(lingerType)
+		case soPeercred:
+			return show(ucredType)
+		case soRcvtimeoOld, soSndtimeoOld:
+			return show(timevalType)
+		case soRcvtimeoNew, soSndtimeoNew:
+			return show(timeval64Type)
+		case soAttachFilter:
+			return show(fprogType)
+		case soBindtodevice, soPeersec:
+			return text()
+		case soPeername:
+			p.sockaddr(d)
+			return true
+		}
+	case solTCP:
+		switch opt {
+		case tcpCongestion, tcpUlp:
+			return text()
+		}
+	case solIP:
+		switch opt {
+		case ipAddMember, ipDropMember:
+			if len(d) == 8 {
+				return show(mreqType)
+			}
+		case ipMulticastIf:
+			if len(d) == 4 {
+				inaddr(p, nil, load(d, 4))
+				return true
+			}
+		}
+	}
+	if len(d) == 4 && !it.Cut() {
+		p.dst = append(p.dst, '[')
+		p.dst = strconv.AppendInt(p.dst, int64(int32(load(d, 4))), 10)
+		p.dst = append(p.dst, ']')
+		return true
+	}
+	p.dst = appendQuoted(p.dst, d, p.opt.StringLimit, it.Cut())
+	return true
+}
+
+// iovecs shows an array of iovec, with the contents that data holds of them.
+func (p *printer) iovecs(iov, data *record.Item) {
+	size := 2 * p.word
+	n := len(iov.Data) / size
+	var contents []byte
+	if data != nil {
+		contents = data.Data
+	}
+	p.dst = append(p.dst, '[')
+	for i := range n {
+		if i > 0 {
+			p.dst = append(p.dst, ", "...)
+		}
+		if p.opt.StringLimit > 0 && i >= p.opt.StringLimit {
+			p.dst = append(p.dst, "..."...)
+			break
+		}
+		base, length := load(iov.Data[i*size:], p.word), load(iov.Data[i*size+p.word:], p.word)
+		p.dst = append(p.dst, "{iov_base="...)
+		switch take := min(length, uint64(len(contents))); {
+		case data == nil && length > 0 || data != nil && take == 0 && length > 0 && data.Cut():
+			p.addr(base)
+		default:
+			p.dst = appendQuoted(p.dst, contents[:take], p.opt.StringLimit, take < length && data != nil && data.Cut() && take > 0)
+			contents = contents[take:]
+		}
+		p.dst = append(p.dst, ", iov_len="...)
+		p.dst = strconv.AppendUint(p.dst, length, 10)
+		p.dst = append(p.dst, '}')
+	}
+	if iov.Cut() || iov.Fault() {
+		p.dst = append(p.dst, ", ..."...)
+	}
+	p.dst = append(p.dst, ']')
+}
+
+// msghdr shows a struct msghdr and its parts.
+func (p *printer) msghdr(a *syscalls.Arg, entry bool) bool {
+	it := p.item(a.Reg, layout.ItemMsg, entry)
+	if it == nil || len(it.Data) < 7*p.word {
+		return false
+	}
+	p.msg(a, it.Data, entry)
+	return true
+}
+
+func (p *printer) msg(a *syscalls.Arg, d []byte, entry bool) {
+	w := p.word
+	name, nameLen := load(d, w), uint32(load(d[w:], 4))
+	iov, iovLen := load(d[2*w:], w), load(d[3*w:], w)
+	control, controlLen := load(d[4*w:], w), load(d[5*w:], w)
+	flags := load(d[6*w:], 4)
+	p.dst = append(p.dst, "{msg_name="...)
+	if n := p.item(a.Reg, layout.ItemName, entry); n != nil && len(n.Data) >= 2 && name != 0 {
+		p.sockaddr(n.Data)
+	} else {
+		p.addr(name)
+	}
+	p.dst = append(p.dst, ", msg_namelen="...)
+	p.dst = strconv.AppendUint(p.dst, uint64(nameLen), 10)
+	p.dst = append(p.dst, ", msg_iov="...)
+	if n := p.item(a.Reg, layout.ItemIov, entry); n != nil && iov != 0 {
+		p.iovecs(n, p.item(a.Reg, layout.ItemIovdata, entry))
+	} else {
+		p.addr(iov)
+	}
+	p.dst = append(p.dst, ", msg_iovlen="...)
+	p.dst = strconv.AppendUint(p.dst, iovLen, 10)
+	if controlLen > 0 {
+		p.dst = append(p.dst, ", msg_control="...)
+		if n := p.item(a.Reg, layout.ItemControl, entry); n != nil && len(n.Data) >= 2*w+4 {
+			p.controls(n)
+		} else {
+			p.addr(control)
+		}
+	}
+	p.dst = append(p.dst, ", msg_controllen="...)
+	p.dst = strconv.AppendUint(p.dst, controlLen, 10)
+	p.dst = append(p.dst, ", msg_flags="...)
+	p.set(msgFlagSet, flags, true)
+	p.dst = append(p.dst, '}')
+}
+
+const (
+	scmRights      = 1
+	scmCredentials = 2
+)
+
+// controls shows the control messages of a msghdr.
+func (p *printer) controls(it *record.Item) {
+	w := p.word
+	head := w + 8
+	p.dst = append(p.dst, '[')
+	d := it.Data
+	for first := true; len(d) >= head; first = false {
+		length, level, kind := load(d, w), uint32(load(d[w:], 4)), uint32(load(d[w+4:], 4))
+		if !first {
+			p.dst = append(p.dst, ", "...)
+		}
+		p.dst = append(p.dst, "{cmsg_len="...)
+		p.dst = strconv.AppendUint(p.dst, length, 10)
+		p.dst = append(p.dst, ", cmsg_level="...)
+		p.set(levelSet, uint64(level), true)
+		p.dst = append(p.dst, ", cmsg_type="...)
+		if level == solSocket {
+			p.set(scmSet, uint64(kind), true)
+		} else if s := sockoptSets[level]; s != nil {
+			p.set(s, uint64(kind), true)
+		} else {
+			p.hex(uint64(kind))
+		}
+		body := d[head:]
+		if length < uint64(head) {
+			body = nil
+		} else if n := length - uint64(head); n < uint64(len(body)) {
+			body = body[:n]
+		}
+		if len(body) > 0 {
+			p.dst = append(p.dst, ", cmsg_data="...)
+			switch {
+			case level == solSocket && kind == scmRights && len(body) >= 4:
+				p.dst = append(p.dst, '[')
+				for i := 0; i+4 <= len(body); i += 4 {
+					if i > 0 {
+						p.dst = append(p.dst, ", "...)
+					}
+					p.dst = strconv.AppendInt(p.dst, int64(int32(load(body[i:], 4))), 10)
+				}
+				p.dst = append(p.dst, ']')
+			case level == solSocket && kind == scmCredentials && len(body) >= 12:
+				p.structure(ucredType, body)
+			default:
+				p.dst = appendQuoted(p.dst, body, p.opt.StringLimit, false)
+			}
+		}
+		p.dst = append(p.dst, '}')
+		step := (length + uint64(w) - 1) &^ uint64(w-1)
+		if length < uint64(head) || step >= uint64(len(d)) || step < length {
+			d = nil
+			break
+		}
+		d = d[step:]
+	}
+	if it.Cut() || len(d) > 0 {
+		p.dst = append(p.dst, ", ..."...)
+	}
+	p.dst = append(p.dst, ']')
+}
+
+// mmsghdr shows an array of struct mmsghdr; only the parts of the first were captured.
+func (p *printer) mmsghdr(a *syscalls.Arg, entry bool) bool {
+	it := p.item(a.Reg, layout.ItemMmsg, entry)
+	size := 8 * p.word
+	if it == nil || len(it.Data) < size {
+		return false
+	}
+	p.dst = append(p.dst, '[')
+	for i := 0; (i+1)*size <= len(it.Data); i++ {
+		if i > 0 {
+			p.dst = append(p.dst, ", "...)
+		}
+		d := it.Data[i*size : (i+1)*size]
+		p.dst = append(p.dst, "{msg_hdr="...)
+		of := *a
+		if i > 0 {
+			of.Reg = 7 // no argument's: the parts are not those of this one
+		}
+		p.msg(&of, d, entry)
+		p.dst = append(p.dst, ", msg_len="...)
+		p.dst = strconv.AppendUint(p.dst, load(d[7*p.word:], 4), 10)
+		p.dst = append(p.dst, '}')
+	}
+	if it.Cut() || it.Fault() {
+		p.dst = append(p.dst, ", ..."...)
+	}
+	p.dst = append(p.dst, ']')
+	return true
+}

@@ -1,0 +1,408 @@
+package strace
+
+import (
+	"bytes"
+	"encoding/binary"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/recorderd/recorderd/recorder/layout"
+	"github.com/recorderd/recorderd/recorder/record"
+	"github.com/recorderd/recorderd/recorder/syscalls"
+)
+
+// The oracle: a program is run twice without address randomisation, once under
+// strace and once under a tracer here that captures by the plans, as the BPF
+// program does. The two must print the same lines.
+
+var oracleShow = flag.Bool("oracle.show", false, "print the lines of the oracle tests that differ")
+
+// tracer captures what a process does into records.
+type tracer struct {
+	pid   int
+	arch  record.Arch
+	plans map[layout.SubplanKey]layout.Plan
+	lines []string
+	opt   Options
+}
+
+// syscallInfo is struct ptrace_syscall_info.
+type syscallInfo struct {
+	op   uint8
+	_    [3]uint8
+	arch uint32
+	_    [2]uint64
+	data [8]uint64
+}
+
+func (t *tracer) read(addr uint64, n int) ([]byte, bool) {
+	b := make([]byte, n)
+	if n == 0 {
+		return b, true
+	}
+	got, err := unix.ProcessVMReadv(t.pid, []unix.Iovec{{Base: &b[0], Len: uint64(n)}}, []unix.RemoteIovec{{Base: uintptr(addr), Len: n}}, 0)
+	if err != nil || got < 0 {
+		return nil, false
+	}
+	return b[:got], got == n
+}
+
+func (t *tracer) mem(rec *record.Record, kind layout.ItemKind, arg uint8, addr uint64, n, limit uint64, entry bool) {
+	if addr == 0 {
+		return
+	}
+	it := record.Item{Arg: arg, Kind: kind}
+	if entry {
+		it.Flags |= layout.ItemEntry
+	}
+	if n > limit {
+		n, it.Flags = limit, it.Flags|layout.ItemCut
+	}
+	b, ok := t.read(addr, int(n))
+	if !ok {
+		it.Flags |= layout.ItemFault
+	}
+	it.Data = b
+	rec.Items = append(rec.Items, it)
+}
+
+func (t *tracer) str(rec *record.Record, kind layout.ItemKind, arg uint8, addr uint64, limit int, entry bool) {
+	if addr == 0 {
+		return
+	}
+	it := record.Item{Arg: arg, Kind: kind}
+	if entry {
+		it.Flags |= layout.ItemEntry
+	}
+	for len(it.Data) < limit-1 {
+		b, ok := t.read(addr+uint64(len(it.Data)), 1)
+		if !ok {
+			it.Flags |= layout.ItemFault
+			break
+		}
+		if b[0] == 0 {
+			rec.Items = append(rec.Items, it)
+			return
+		}
+		it.Data = append(it.Data, b[0])
+	}
+	if it.Flags&layout.ItemFault == 0 {
+		it.Flags |= layout.ItemCut
+	}
+	rec.Items = append(rec.Items, it)
+}
+
+const contents = 256
+
+func (t *tracer) iov(rec *record.Record, arg uint8, addr, n, valid uint64) {
+	w := syscalls.Word(t.arch)
+	n = min(n, 64)
+	t.mem(rec, layout.ItemIov, arg, addr, n*2*uint64(w), uint64(32*w), false)
+	b, _ := t.read(addr, int(n)*2*w)
+	var data []byte
+	room := min(valid, contents)
+	for i := 0; i < int(n) && (i+1)*2*w <= len(b); i++ {
+		base, l := load(b[2*w*i:], w), load(b[2*w*i+w:], w)
+		take := min(l, room-uint64(len(data)))
+		d, _ := t.read(base, int(take))
+		data = append(data, d...)
+	}
+	it := record.Item{Arg: arg, Kind: layout.ItemIovdata, Data: data}
+	if valid > uint64(len(data)) {
+		it.Flags |= layout.ItemCut
+	}
+	rec.Items = append(rec.Items, it)
+}
+
+func (t *tracer) msg(rec *record.Record, arg uint8, addr, valid uint64) {
+	w := syscalls.Word(t.arch)
+	t.mem(rec, layout.ItemMsg, arg, addr, uint64(7*w), uint64(7*w), false)
+	b, ok := t.read(addr, 7*w)
+	if !ok {
+		return
+	}
+	if name, n := load(b, w), load(b[w:], 4); name != 0 && n != 0 {
+		t.mem(rec, layout.ItemName, arg, name, n, 128, false)
+	}
+	t.iov(rec, arg, load(b[2*w:], w), load(b[3*w:], w), valid)
+	if c, n := load(b[4*w:], w), load(b[5*w:], w); c != 0 && n != 0 {
+		t.mem(rec, layout.ItemControl, arg, c, n, 256, false)
+	}
+}
+
+// capture does what the BPF program's capture does. phase: as there.
+func (t *tracer) capture(rec *record.Record, phase int) {
+	plan := syscalls.Plan(t.arch, uint32(rec.Nr))
+	if plan.Flags&uint8(layout.PlanSub|layout.PlanIoctl) != 0 {
+		nr := uint32(rec.Nr)
+		if t.arch == record.ArchI386 {
+			nr += layout.PlanCalls
+		}
+		cmd := uint32(rec.Args[plan.Sub])
+		if sub, ok := t.plans[layout.SubplanKey{Nr: nr, Cmd: cmd}]; ok {
+			plan = sub
+		} else if plan.Flags&uint8(layout.PlanIoctl) != 0 {
+			size, dir := cmd>>16&0x3fff, cmd>>30
+			if size > 0 && phase == 0 && (dir&1 != 0 || dir&2 != 0 && rec.Ret >= 0) {
+				t.mem(rec, layout.ItemMem, 2, rec.Args[2], uint64(size), 256, false)
+			}
+			return
+		}
+	}
+	for _, op := range plan.Op[:plan.Nops] {
+		when := layout.OpWhen(op.When)
+		if phase == 0 && (when == layout.OpEntry || when == layout.OpOk && rec.Ret < 0) ||
+			phase == 1 && when != layout.OpEntry || phase == 2 && when == layout.OpOk {
+			continue
+		}
+		addr, carg, n := rec.Args[op.Arg], rec.Args[op.Carg], uint64(1)
+		switch layout.OpTimes(op.Count) {
+		case layout.CountArg:
+			n = uint64(max(0, int32(carg)))
+		case layout.CountArgLong:
+			n = carg
+		case layout.CountRet:
+			n = uint64(max(0, rec.Ret))
+		case layout.CountPtr:
+			b, _ := t.read(carg, 4)
+			n = load(b, 4)
+		case layout.CountBits:
+			w := uint64(syscalls.Word(t.arch))
+			n = (uint64(max(0, int32(carg))) + w*8 - 1) / (w * 8) * w
+		}
+		n = min(n, 1<<20)
+		ret := uint64(max(0, rec.Ret))
+		switch layout.OpKind(op.Kind) {
+		case layout.OpStr:
+			t.str(rec, layout.ItemStr, op.Arg, addr, int(op.Max), phase > 0)
+		case layout.OpMem:
+			t.mem(rec, layout.ItemMem, op.Arg, addr, n*uint64(op.Size), uint64(op.Max), phase > 0)
+		case layout.OpLen:
+			t.mem(rec, layout.ItemLen, op.Arg, addr, uint64(op.Size), 8, phase > 0)
+		case layout.OpData:
+			t.mem(rec, layout.ItemData, op.Arg, addr, n*uint64(op.Size), contents, phase > 0)
+		case layout.OpStrv:
+			w := syscalls.Word(t.arch)
+			for i := range 33 {
+				b, ok := t.read(addr+uint64(i*w), w)
+				if !ok || load(b, w) == 0 {
+					break
+				}
+				t.str(rec, layout.ItemStrv, op.Arg, load(b, w), int(op.Max), phase > 0)
+			}
+		case layout.OpCount:
+			w := syscalls.Word(t.arch)
+			i := 0
+			for ; addr != 0; i++ {
+				if b, ok := t.read(addr+uint64(i*w), w); !ok || load(b, w) == 0 {
+					break
+				}
+			}
+			rec.Items = append(rec.Items, record.Item{Arg: op.Arg, Kind: layout.ItemCount, Data: binary.LittleEndian.AppendUint32(nil, uint32(i))})
+		case layout.OpIov:
+			t.iov(rec, op.Arg, addr, n, ret)
+		case layout.OpMsg:
+			t.msg(rec, op.Arg, addr, ret)
+		case layout.OpMmsg:
+			size := uint64(8 * syscalls.Word(t.arch))
+			t.mem(rec, layout.ItemMmsg, op.Arg, addr, n*size, 8*size, false)
+			if n > 0 {
+				t.msg(rec, op.Arg, addr, 0)
+			}
+		}
+	}
+}
+
+func (t *tracer) info(info *syscallInfo) bool {
+	const getSyscallInfo = 0x420e
+	_, _, e := unix.Syscall6(unix.SYS_PTRACE, getSyscallInfo, uintptr(t.pid), unsafe.Sizeof(*info), uintptr(unsafe.Pointer(info)), 0, 0)
+	return e == 0
+}
+
+// trace runs a command and returns its calls and signals, as text.
+func trace(opt Options, argv ...string) ([]string, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true}
+	cmd.Env = oracleEnv
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	t := &tracer{pid: cmd.Process.Pid, opt: opt}
+	var ws syscall.WaitStatus
+	if _, err := syscall.Wait4(t.pid, &ws, 0, nil); err != nil {
+		return nil, err
+	}
+	const opts = unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_EXITKILL
+	if err := syscall.PtraceSetOptions(t.pid, opts); err != nil {
+		return nil, err
+	}
+	var rec *record.Record
+	for sig := 0; ; {
+		if err := syscall.PtraceSyscall(t.pid, sig); err != nil {
+			return t.lines, err
+		}
+		if _, err := syscall.Wait4(t.pid, &ws, 0, nil); err != nil {
+			return t.lines, err
+		}
+		sig = 0
+		switch {
+		case ws.Exited() || ws.Signaled():
+			code := int64(ws)
+			t.lines = append(t.lines, string(AppendExit(nil, &record.Record{Type: layout.RecExit, Ret: code})))
+			return t.lines, nil
+		case ws.StopSignal() == syscall.SIGTRAP|0x80:
+			var si syscallInfo
+			if !t.info(&si) {
+				continue
+			}
+			switch si.op {
+			case 1: // entry
+				t.arch = record.ArchX86_64
+				if si.arch == 0x40000003 {
+					t.arch = record.ArchI386
+				}
+				t.plans = syscalls.SubPlans(t.arch)
+				rec = &record.Record{Type: layout.RecCall, Nr: uint16(si.data[0])}
+				copy(rec.Args[:], si.data[1:7])
+				t.capture(rec, 1)
+				if plan := syscalls.Plan(t.arch, uint32(rec.Nr)); plan.Flags&uint8(layout.PlanEnter) != 0 {
+					t.capture(rec, 2)
+					if c := syscalls.Lookup(t.arch, uint32(rec.Nr)); c.Name[:4] == "exit" {
+						rec.Type = layout.RecEnter
+						line := AppendEntry(nil, t.arch, rec, t.opt)
+						t.lines = append(t.lines, string(AppendNoReturn(line, 0, t.opt)))
+						rec.Type = layout.RecCall
+					}
+				}
+			case 2: // exit
+				if rec == nil {
+					continue
+				}
+				rec.Ret = int64(si.data[0])
+				if plan := syscalls.Plan(t.arch, uint32(rec.Nr)); plan.Flags&uint8(layout.PlanEnter) == 0 || rec.Ret < 0 {
+					t.capture(rec, 0)
+				} else {
+					rec.Type = layout.RecEnter // the memory is gone; what was read at its start is shown
+				}
+				t.lines = append(t.lines, string(AppendCall(nil, t.arch, rec, t.opt)))
+				rec = nil
+			}
+		case ws.StopSignal() == syscall.SIGTRAP:
+		default:
+			sig = int(ws.StopSignal())
+			var si [128]byte
+			unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_GETSIGINFO, uintptr(t.pid), 0, uintptr(unsafe.Pointer(&si)), 0, 0)
+			r := &record.Record{Type: layout.RecSignal, Nr: uint16(sig), Items: []record.Item{{Kind: layout.ItemMem, Data: si[:]}}}
+			t.lines = append(t.lines, string(AppendSignal(nil, t.arch, r, t.opt)))
+		}
+	}
+}
+
+var oracleEnv = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C", "TZ=UTC"}
+
+// straceLines runs a command under strace.
+func straceLines(tb testing.TB, argv ...string) []string {
+	tb.Helper()
+	out := tb.TempDir() + "/out"
+	cmd := exec.Command("strace", append([]string{"-o", out, "--"}, argv...)...)
+	cmd.Env = oracleEnv
+	cmd.Run()
+	b, err := os.ReadFile(out)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return strings.Split(strings.TrimSpace(string(b)), "\n")
+}
+
+// What differs between two runs, or by design.
+var different = []struct {
+	re *regexp.Regexp
+	by string
+}{
+	{regexp.MustCompile(`0x7ff[0-9a-f]{9}`), "STACK"},
+}
+
+func normal(line string) string {
+	for _, d := range different {
+		line = d.re.ReplaceAllString(line, d.by)
+	}
+	return line
+}
+
+func compareWithStrace(t *testing.T, argv ...string) (same, all int) {
+	t.Helper()
+	argv = append([]string{"setarch", "-R"}, argv...)
+	want := straceLines(t, argv...)
+	for i, a := range argv[:1] {
+		if p, err := exec.LookPath(a); err == nil {
+			argv[i] = p
+		}
+	}
+	got, err := trace(Options{StringLimit: 32, Align: 40}, argv...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(want) > 0 && strings.HasPrefix(want[0], "execve(") {
+		want = want[1:] // ours begins after the first exec
+	}
+	var diff bytes.Buffer
+	i, j := 0, 0
+	name := func(s string) string { n, _, _ := strings.Cut(s, "("); return n }
+	for i < len(got) && j < len(want) {
+		g, w := normal(got[i]), normal(want[j])
+		all++
+		if g == w {
+			same++
+		} else {
+			if name(g) != name(w) { // resynchronise
+				for k := 1; k < 8; k++ {
+					if j+k < len(want) && name(normal(want[j+k])) == name(g) {
+						j += k
+						break
+					}
+					if i+k < len(got) && name(normal(got[i+k])) == name(w) {
+						i += k
+						break
+					}
+				}
+				g, w = normal(got[i]), normal(want[j])
+				if g == w {
+					same++
+					i, j = i+1, j+1
+					continue
+				}
+			}
+			fmt.Fprintf(&diff, "  got  %s\n  want %s\n", got[i], want[j])
+		}
+		i, j = i+1, j+1
+	}
+	if *oracleShow {
+		t.Logf("%v: %d of %d lines\n%s", argv, same, all, diff.String())
+	}
+	return same, all
+}
+
+func TestAgainstStrace(t *testing.T) {
+	if _, err := exec.LookPath("strace"); err != nil {
+		t.Skip("no strace here")
+	}
+	for _, argv := range [][]string{
+		{"/bin/ls", "-l", "/etc"},
+		{"/bin/cat", "/etc/passwd", "/nonexistent"},
+	} {
+		same, all := compareWithStrace(t, argv...)
+		t.Logf("%v: %d of %d", argv, same, all)
+	}
+}

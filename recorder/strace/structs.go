@@ -1,0 +1,570 @@
+package strace
+
+import (
+	"bytes"
+	"strconv"
+	"time"
+
+	"github.com/recorderd/recorderd/recorder/record"
+	"github.com/recorderd/recorderd/recorder/syscalls"
+)
+
+// Structs whose text is not just their fields, found by name. data may be shorter
+// than the struct.
+var structures map[string]func(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte)
+
+// What is neither a number nor a struct, found by its type's name.
+var memories map[string]func(p *printer, a *syscalls.Arg, it *record.Item) bool
+
+// Numbers that are shown in a way of their own.
+var values map[string]func(p *printer, t *syscalls.Type, v uint64)
+
+// Results that are more than a number.
+var results map[string]func(p *printer, ret int64)
+
+// Calls whose arguments strace shows in an order of its own.
+var wholeCalls map[string]func(p *printer) int
+
+func init() {
+	structures = map[string]func(*printer, *syscalls.Type, *syscalls.Layout, []byte){
+		"stat": stat, "stat64": stat, "statx": statx, "epoll_data": epollData, "utimespec": utimespec, "utimespec64": utimespec,
+		"siginfo": siginfo, "sigaction": sigaction, "old_sigaction": sigaction, "flock": flock, "flock64": flock, "flock_ofd": flock,
+		"clone_args": cloneArgs, "io_uring_params": uringParams, "file_handle": fileHandle, "open_how": openHow,
+		"sigevent": sigevent, "pollfd": pollfd, "sched_attr": schedAttr, "utimbuf": utimbuf,
+	}
+	memories = map[string]func(*printer, *syscalls.Arg, *record.Item) bool{
+		"fdset": fdset, "cpuset": cpuset, "sockaddr": sockaddrArg, "sockoptval": sockoptval, "str16": str16, "bpfattr": opaque,
+		"sigset": sigsetArg, "old_sigset": sigsetArg, "cap_data": capData, "seccompaction": seccompAction,
+	}
+	values = map[string]func(*printer, *syscalls.Type, uint64){
+		"wstatus": wstatus, "clockid": clockid, "sigset": sigsetValue, "sigmask": sigsetValue, "old_sigset": oldSigset, "old_sigset_arg": oldSigset,
+		"rlim": rlim, "sighandler": sighandler, "sockopt": sockopt, "sockproto": sockproto, "futexop": futexop, "futexwakeop": futexWakeOp,
+		"capmask": capmask, "ioctlcmd": ioctlcmd, "offhl": offhl, "pgoff": pgoff, "fanmask64": fanmask, "ioprio": ioprio, "ipckey": hexEnum,
+		"keyringid": decimalEnum, "inaddr": inaddr, "termoflag": termOflag, "termcflag": termCflag, "cloneflags": cloneflags, "clone3flags": clone3flags,
+		"waitid": intValue, "ptracer": ptracer, "nodemask": ptrValue, "sigmaskarg": ptrValue, "parenttid": intValue, "fsmagic": fsmagic, "personality": personality,
+		"oct?": octalValue, "futexbitset": hexEnum,
+	}
+	results = map[string]func(*printer, int64){
+		"poll": pollResult, "select": selectResult, "sigwait": sigResult, "sig_ret": sigResult, "ioprio_ret": ioprioResult, "personality_ret": personalityResult,
+	}
+	wholeCalls = map[string]func(*printer) int{"clone": clone}
+}
+
+// structure shows a struct: {tv_sec=1, tv_nsec=0}. Where data ends before the
+// struct does, "..." stands for the rest.
+func (p *printer) structure(t *syscalls.Type, data []byte) {
+	l := t.Struct.On(p.arch)
+	if l == nil || p.depth > 4 {
+		p.dst = append(p.dst, "{...}"...)
+		return
+	}
+	p.depth++
+	if show := structures[t.Struct.Name]; show != nil {
+		show(p, t, l, data)
+	} else {
+		p.fields(t, l, data)
+	}
+	p.depth--
+}
+
+// fields shows all fields of a struct.
+func (p *printer) fields(t *syscalls.Type, l *syscalls.Layout, data []byte) {
+	left, right := byte('{'), byte('}')
+	if t.Struct.Noname {
+		left, right = '[', ']'
+	}
+	p.dst = append(p.dst, left)
+	shown := 0
+	hidden := false
+	for i := range l.Fields {
+		f := &l.Fields[i]
+		if f.Hidden && !p.opt.Verbose {
+			hidden = true
+			continue
+		}
+		if int(f.Off)+int(f.Size) > len(data) {
+			hidden = true
+			break
+		}
+		if shown++; shown > 1 {
+			p.dst = append(p.dst, ", "...)
+		}
+		if !t.Struct.Noname {
+			p.dst = append(p.dst, f.Name...)
+			p.dst = append(p.dst, '=')
+		}
+		p.field(f, data)
+	}
+	if hidden {
+		if shown > 0 {
+			p.dst = append(p.dst, ", "...)
+		}
+		p.dst = append(p.dst, "..."...)
+	}
+	p.dst = append(p.dst, right)
+}
+
+// fieldList shows the named fields of a struct, without braces, and reports
+// whether it showed any.
+func (p *printer) fieldList(l *syscalls.Layout, data []byte, more bool, names ...string) bool {
+	for _, name := range names {
+		f := field(l, name)
+		if f == nil || int(f.Off)+int(f.Size) > len(data) {
+			continue
+		}
+		if more {
+			p.dst = append(p.dst, ", "...)
+		}
+		p.dst = append(p.dst, name...)
+		p.dst = append(p.dst, '=')
+		p.field(f, data)
+		more = true
+	}
+	return more
+}
+
+// field returns a field by name, nil if there is none.
+func field(l *syscalls.Layout, name string) *syscalls.Field {
+	for i := range l.Fields {
+		if l.Fields[i].Name == name {
+			return &l.Fields[i]
+		}
+	}
+	return nil
+}
+
+// get returns the number in a field; 0 if data does not reach that far.
+func get(l *syscalls.Layout, data []byte, name string) uint64 {
+	f := field(l, name)
+	if f == nil || int(f.Off) > len(data) {
+		return 0
+	}
+	return load(data[f.Off:], int(f.Size))
+}
+
+// field shows the value of a field that lies in data, or its part that does.
+func (p *printer) field(f *syscalls.Field, data []byte) {
+	t := f.Type()
+	data = data[f.Off:]
+	whole := int(f.Size) * max(int(f.N), 1)
+	cut := len(data) < whole
+	if !cut {
+		data = data[:whole]
+	}
+	switch {
+	case f.Char:
+		text, _, ended := bytes.Cut(data, []byte{0})
+		p.dst = appendQuoted(p.dst, text, 0, cut && !ended)
+		return
+	case t.Name == "bytes":
+		p.byteArray(data)
+		return
+	case t.Name == "hwaddr":
+		p.hwaddr(data)
+		return
+	case t.Name == "sockaddr":
+		p.sockaddr(data)
+		return
+	case t.Name == "sigmask" && f.N > 0:
+		p.sigset(data)
+		return
+	case f.N == 0:
+		p.element(f, t, data)
+		return
+	}
+	p.dst = append(p.dst, '[')
+	n := len(data) / max(int(f.Size), 1)
+	for i := range n {
+		if i > 0 {
+			p.dst = append(p.dst, ", "...)
+		}
+		p.element(f, t, data[i*int(f.Size):])
+	}
+	p.dst = append(p.dst, ']')
+}
+
+func (p *printer) element(f *syscalls.Field, t *syscalls.Type, data []byte) {
+	if t.Kind == syscalls.KindStruct {
+		if len(data) > int(f.Size) {
+			data = data[:f.Size]
+		}
+		p.structure(t, data)
+		return
+	}
+	v := load(data, int(f.Size))
+	if t.Kind == syscalls.KindInt || t.Kind == syscalls.KindUint {
+		if f.Signed {
+			p.dst = strconv.AppendInt(p.dst, extend(v, int(f.Size)), 10)
+		} else {
+			p.dst = strconv.AppendUint(p.dst, v, 10)
+		}
+		return
+	}
+	if t.Kind == syscalls.KindMode {
+		p.dst = appendOctal(p.dst, v)
+		return
+	}
+	if t.Kind == syscalls.KindSig {
+		p.sig(int(int32(v)))
+		return
+	}
+	if t.Kind == syscalls.KindSet && f.Signed && t.Set.Pure && f.Size < 8 {
+		// negative values of an enumeration are kept as ints or as longs
+		if t.Set.On(p.arch).Enum(v) == "" && t.Set.On(p.arch).Enum(uint64(extend(v, int(f.Size)))) != "" {
+			v = uint64(extend(v, int(f.Size)))
+		}
+	}
+	p.value(t, v, true)
+}
+
+// extend sign-extends a number of 1, 2, 4 or 8 bytes.
+func extend(v uint64, size int) int64 {
+	switch size {
+	case 1:
+		return int64(int8(v))
+	case 2:
+		return int64(int16(v))
+	case 4:
+		return int64(int32(v))
+	}
+	return int64(v)
+}
+
+// byteArray shows bytes as strace shows opaque ones: "\x01\x02".
+func (p *printer) byteArray(data []byte) {
+	const digits = "0123456789abcdef"
+	p.dst = append(p.dst, '"')
+	limit := len(data)
+	if p.opt.StringLimit > 0 {
+		limit = min(limit, p.opt.StringLimit)
+	}
+	for _, c := range data[:limit] {
+		p.dst = append(p.dst, '\\', 'x', digits[c>>4], digits[c&15])
+	}
+	p.dst = append(p.dst, '"')
+	if limit < len(data) {
+		p.dst = append(p.dst, "..."...)
+	}
+}
+
+func stat(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+	p.dst = append(p.dst, '{')
+	more := false
+	if p.opt.Verbose {
+		more = p.fieldList(l, data, false, "st_dev", "st_ino")
+	}
+	more = p.fieldList(l, data, more, "st_mode")
+	if p.opt.Verbose {
+		more = p.fieldList(l, data, more, "st_nlink", "st_uid", "st_gid", "st_blksize", "st_blocks")
+	}
+	switch get(l, data, "st_mode") & 0170000 {
+	case 0020000, 0060000:
+		p.fieldList(l, data, more, "st_rdev")
+	default:
+		p.fieldList(l, data, more, "st_size")
+	}
+	if p.opt.Verbose {
+		for _, name := range []string{"st_atime", "st_mtime", "st_ctime"} {
+			p.fieldList(l, data, true, name)
+			p.timeComment(int64(get(l, data, name)), int64(get(l, data, name+"_nsec")), true)
+			p.fieldList(l, data, true, name+"_nsec")
+		}
+		p.dst = append(p.dst, '}')
+		return
+	}
+	p.dst = append(p.dst, ", ...}"...)
+}
+
+func statx(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+	if p.opt.Verbose {
+		p.fields(t, l, data)
+		return
+	}
+	p.dst = append(p.dst, '{')
+	p.fieldList(l, data, false, "stx_mask", "stx_attributes", "stx_mode", "stx_size")
+	p.dst = append(p.dst, ", ...}"...)
+}
+
+func epollData(p *printer, _ *syscalls.Type, _ *syscalls.Layout, data []byte) {
+	p.dst = append(p.dst, "{u32="...)
+	p.dst = strconv.AppendUint(p.dst, load(data, 4), 10)
+	p.dst = append(p.dst, ", u64="...)
+	v := load(data, 8)
+	if v > 0xffffffff {
+		p.hex(v)
+	} else {
+		p.dst = strconv.AppendUint(p.dst, v, 10)
+	}
+	p.dst = append(p.dst, '}')
+}
+
+func pollfd(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+	p.dst = append(p.dst, '{')
+	if int32(load(data, 4)) < 0 {
+		p.fieldList(l, data, false, "fd")
+	} else {
+		p.fieldList(l, data, false, "fd", "events")
+	}
+	p.dst = append(p.dst, '}')
+}
+
+// Values of tv_nsec that utimensat(2) knows.
+const (
+	utimeNow  = 0x3fffffff
+	utimeOmit = 0x3ffffffe
+)
+
+func utimespec(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+	switch get(l, data, "tv_nsec") {
+	case utimeNow:
+		p.dst = append(p.dst, "UTIME_NOW"...)
+		return
+	case utimeOmit:
+		p.dst = append(p.dst, "UTIME_OMIT"...)
+		return
+	}
+	p.fields(t, l, data)
+	sec, nsec := field(l, "tv_sec"), field(l, "tv_nsec")
+	if sec != nil && nsec != nil && len(data) >= int(nsec.Off+nsec.Size) {
+		p.timeComment(extend(load(data[sec.Off:], int(sec.Size)), int(sec.Size)), extend(load(data[nsec.Off:], int(nsec.Size)), int(nsec.Size)), false)
+	}
+}
+
+func utimbuf(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+	p.dst = append(p.dst, '{')
+	for i, name := range []string{"actime", "modtime"} {
+		if p.fieldList(l, data, i > 0, name) {
+			f := field(l, name)
+			p.timeComment(extend(get(l, data, name), int(f.Size)), 0, false)
+		}
+	}
+	p.dst = append(p.dst, '}')
+}
+
+// timeComment shows a time as a comment: /* 2009-02-13T23:31:30.000000015+0000 */.
+func (p *printer) timeComment(sec, nsec int64, always bool) {
+	if sec == 0 && nsec == 0 && !always || nsec < 0 || nsec > 999999999 || sec < -1<<40 || sec > 1<<40 {
+		return
+	}
+	at := time.Unix(sec, nsec).UTC()
+	p.dst = append(p.dst, " /* "...)
+	p.dst = at.AppendFormat(p.dst, "2006-01-02T15:04:05")
+	if nsec != 0 {
+		p.dst = at.AppendFormat(p.dst, ".000000000")
+	}
+	p.dst = append(p.dst, "+0000 */"...)
+}
+
+func flock(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+	p.dst = append(p.dst, '{')
+	p.fieldList(l, data, false, "l_type", "l_whence", "l_start", "l_len")
+	switch uint32(p.rec.Args[1]) { // F_GETLK, F_GETLK64, F_OFD_GETLK
+	case 5, 12, 36:
+		p.fieldList(l, data, true, "l_pid")
+	}
+	p.dst = append(p.dst, '}')
+}
+
+func openHow(p *printer, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
+	p.dst = append(p.dst, '{')
+	more := p.fieldList(l, data, false, "flags")
+	if flags := get(l, data, "flags"); flags&0100 != 0 || flags&020000000 != 0 || get(l, data, "mode") != 0 {
+		more = p.fieldList(l, data, more, "mode")
+	}
+	p.fieldList(l, data, more, "resolve")
+	p.dst = append(p.dst, '}')
+}
+
+func fileHandle(p *printer, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
+	p.dst = append(p.dst, '{')
+	p.fieldList(l, data, false, "handle_bytes", "handle_type")
+	if len(data) >= 8 {
+		h := data[8:]
+		if n := get(l, data, "handle_bytes"); n < uint64(len(h)) {
+			h = h[:n]
+		}
+		p.dst = append(p.dst, ", f_handle=0x"...)
+		const digits = "0123456789abcdef"
+		for _, c := range h {
+			p.dst = append(p.dst, digits[c>>4], digits[c&15])
+		}
+	}
+	p.dst = append(p.dst, '}')
+}
+
+func uringParams(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+	p.dst = append(p.dst, '{')
+	p.fieldList(l, data, false, "flags", "sq_thread_cpu", "sq_thread_idle")
+	if get(l, data, "flags")&(1<<5) != 0 {
+		p.fieldList(l, data, true, "wq_fd")
+	}
+	p.fieldList(l, data, true, "sq_entries", "cq_entries", "features", "sq_off", "cq_off")
+	p.dst = append(p.dst, '}')
+}
+
+func schedAttr(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+	p.dst = append(p.dst, '{')
+	more := p.fieldList(l, data, false, "size", "sched_policy", "sched_flags", "sched_nice", "sched_priority", "sched_runtime", "sched_deadline", "sched_period")
+	if get(l, data, "size") >= 56 {
+		p.fieldList(l, data, more, "sched_util_min", "sched_util_max")
+	}
+	p.dst = append(p.dst, '}')
+}
+
+// capData shows the two halves of a capability set as one.
+func capData(p *printer, a *syscalls.Arg, it *record.Item) bool {
+	d := it.Data
+	if len(d) < 24 {
+		return false
+	}
+	p.dst = append(p.dst, '{')
+	for i, name := range []string{"effective=", "permitted=", "inheritable="} {
+		if i > 0 {
+			p.dst = append(p.dst, ", "...)
+		}
+		p.dst = append(p.dst, name...)
+		p.capabilities(load(d[4*i:], 4) | load(d[12+4*i:], 4)<<32)
+	}
+	p.dst = append(p.dst, '}')
+	return true
+}
+
+func capmask(p *printer, _ *syscalls.Type, v uint64) { p.capabilities(v) }
+
+var capabilitySet = syscalls.SetByName("capability")
+
+func (p *printer) capabilities(v uint64) {
+	if v == 0 {
+		p.dst = append(p.dst, '0')
+		return
+	}
+	more := false
+	for i := range uint64(64) {
+		if v>>i&1 == 0 {
+			continue
+		}
+		name := capabilitySet.Enum(i)
+		if name == "" {
+			continue
+		}
+		if more {
+			p.dst = append(p.dst, '|')
+		}
+		p.dst = append(p.dst, "1<<"...)
+		p.dst = append(p.dst, name...)
+		v &^= 1 << i
+		more = true
+	}
+	if v != 0 {
+		if more {
+			p.dst = append(p.dst, '|')
+		}
+		p.hex(v)
+	}
+}
+
+// fdset shows the numbers in a select set: [3 5].
+func fdset(p *printer, a *syscalls.Arg, it *record.Item) bool {
+	n := int32(p.rec.Args[0])
+	p.bits(it.Data, max(int(n), 0))
+	return true
+}
+
+func cpuset(p *printer, a *syscalls.Arg, it *record.Item) bool {
+	p.bits(it.Data, len(it.Data)*8)
+	return true
+}
+
+func (p *printer) bits(data []byte, n int) {
+	p.dst = append(p.dst, '[')
+	more := false
+	for i := range min(n, len(data)*8) {
+		if data[i/8]>>(i%8)&1 != 0 {
+			if more {
+				p.dst = append(p.dst, ' ')
+			}
+			p.dst = strconv.AppendInt(p.dst, int64(i), 10)
+			more = true
+		}
+	}
+	p.dst = append(p.dst, ']')
+}
+
+func str16(p *printer, a *syscalls.Arg, it *record.Item) bool {
+	text, _, _ := bytes.Cut(it.Data, []byte{0})
+	p.dst = appendQuoted(p.dst, text, p.opt.StringLimit, false)
+	return true
+}
+
+// opaque is for what is captured but not decoded.
+func opaque(*printer, *syscalls.Arg, *record.Item) bool { return false }
+
+func seccompAction(p *printer, a *syscalls.Arg, it *record.Item) bool {
+	if len(it.Data) < 4 {
+		return false
+	}
+	p.dst = append(p.dst, '[')
+	p.set(a.Type.Set, load(it.Data, 4), true)
+	p.dst = append(p.dst, ']')
+	return true
+}
+
+func pollResult(p *printer, ret int64) {
+	p.dst = strconv.AppendInt(p.dst, ret, 10)
+	if ret == 0 {
+		p.dst = append(p.dst, " (Timeout)"...)
+		return
+	}
+	if len(p.call.Args) == 0 {
+		return
+	}
+	it := p.item(0, memKind, false)
+	events := pollEvents()
+	if it == nil {
+		return
+	}
+	p.dst = append(p.dst, " (["...)
+	more := false
+	for d := it.Data; len(d) >= 8; d = d[8:] {
+		revents := load(d[6:], 2)
+		if revents == 0 {
+			continue
+		}
+		if more {
+			p.dst = append(p.dst, ", "...)
+		}
+		more = true
+		p.dst = append(p.dst, "{fd="...)
+		p.dst = strconv.AppendInt(p.dst, int64(int32(load(d, 4))), 10)
+		p.dst = append(p.dst, ", revents="...)
+		p.set(events, revents, true)
+		p.dst = append(p.dst, '}')
+	}
+	p.dst = append(p.dst, "])"...)
+}
+
+func selectResult(p *printer, ret int64) {
+	p.dst = strconv.AppendInt(p.dst, ret, 10)
+	if ret == 0 {
+		p.dst = append(p.dst, " (Timeout)"...)
+		return
+	}
+	more := false
+	for i, name := range []string{"in ", "out ", "except "} {
+		it := p.item(uint8(i+1), memKind, false)
+		if it == nil || bytes.Count(it.Data, []byte{0}) == len(it.Data) {
+			continue
+		}
+		if more {
+			p.dst = append(p.dst, ", "...)
+		} else {
+			p.dst = append(p.dst, " ("...)
+		}
+		more = true
+		p.dst = append(p.dst, name...)
+		p.bits(it.Data, max(int(int32(p.rec.Args[0])), 0))
+	}
+	if more {
+		p.dst = append(p.dst, ')')
+	}
+}

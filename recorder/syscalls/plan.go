@@ -1,0 +1,192 @@
+package syscalls
+
+import (
+	"github.com/recorderd/recorderd/recorder/layout"
+	"github.com/recorderd/recorderd/recorder/record"
+)
+
+// Plan returns what the kernel is to capture for a call: no ops if its number is
+// unknown, and then six arguments. Commands of ioctl and the like are in SubPlans.
+func Plan(arch record.Arch, nr uint32) layout.Plan {
+	c := Lookup(arch, nr)
+	if c == nil {
+		return layout.Plan{Nargs: 6}
+	}
+	p := plan(arch, c)
+	if c.Sub >= 0 {
+		for _, v := range c.Subs {
+			// Variants that read nothing need no plan, unless the call itself reads.
+			if q := plan(arch, v.Call); q.Nops > 0 || p.Nops > 0 {
+				p.Flags |= uint8(layout.PlanSub)
+				p.Sub = c.Args[c.Sub].Reg
+			}
+		}
+	}
+	if c.Flags&FlagIoctl != 0 {
+		p.Flags |= uint8(layout.PlanIoctl | layout.PlanSub)
+		p.Sub = 1
+	}
+	return p
+}
+
+// SubPlans returns the plans that depend on a command, by call number and
+// command. Compat ABIs have PlanCalls added to the number, as the kernel program does.
+func SubPlans(arch record.Arch) map[layout.SubplanKey]layout.Plan {
+	plans := map[layout.SubplanKey]layout.Plan{}
+	offset := uint32(0)
+	if arch == record.ArchI386 || arch == record.ArchARM {
+		offset = layout.PlanCalls
+	}
+	calls := All(arch)
+	for i := range calls {
+		c := &calls[i]
+		if c.Name == "" || c.Sub < 0 || c.Nr >= layout.PlanCalls {
+			continue
+		}
+		parent := Plan(arch, c.Nr)
+		if parent.Flags&uint8(layout.PlanSub) == 0 {
+			continue
+		}
+		for _, v := range c.Subs {
+			p := plan(arch, v.Call)
+			// Without a plan of its own a command is captured as its call is; an
+			// ioctl by the size and direction in its number.
+			if p.Nops == 0 && parent.Nops == 0 && c.Flags&FlagIoctl == 0 {
+				continue
+			}
+			p.Nargs = parent.Nargs
+			for _, flags := range commandFlags(c) {
+				plans[layout.SubplanKey{Nr: c.Nr + offset, Cmd: v.Cmd | flags}] = p
+			}
+		}
+	}
+	return plans
+}
+
+// commandFlags returns what can be ORed to the command of a call: the kernel
+// program looks for the whole argument. It is 0 alone for most.
+func commandFlags(c *Call) []uint32 {
+	all := []uint32{0}
+	set := c.Args[c.Sub].Type.Set
+	if set == nil || set.Pure {
+		return all
+	}
+	for _, f := range set.Flags {
+		for _, had := range all {
+			all = append(all, had|uint32(f.Value))
+		}
+	}
+	return all
+}
+
+// plan returns the plan of one call or variant, without regard to its variants.
+func plan(arch record.Arch, c *Call) layout.Plan {
+	p := layout.Plan{Nargs: c.Nargs}
+	if c.Flags&FlagEnter != 0 {
+		p.Flags |= uint8(layout.PlanEnter)
+	}
+	if c.Flags&FlagWrite != 0 {
+		p.Flags |= uint8(layout.PlanWrite)
+	}
+	data := true
+	add := func(op layout.PlanOp) {
+		if int(p.Nops) == len(p.Op) {
+			return
+		}
+		if op.When == uint8(layout.OpEntry) {
+			p.Flags |= uint8(layout.PlanEntry)
+		}
+		data = data && op.Kind == uint8(layout.OpData)
+		p.Op[p.Nops] = op
+		p.Nops++
+	}
+	for i := range c.Args {
+		a := &c.Args[i]
+		op, ok := opOf(arch, a)
+		if !ok {
+			continue
+		}
+		if a.Dir&DirEntry != 0 {
+			op.When = uint8(layout.OpEntry)
+			add(op)
+		}
+		if a.Dir&DirOut != 0 {
+			op.When = uint8(layout.OpOk)
+			add(op)
+		}
+		if a.Dir&DirIn != 0 {
+			op.When = uint8(layout.OpAlways)
+			add(op)
+		}
+	}
+	if p.Nops > 0 && data {
+		p.Flags |= uint8(layout.PlanData)
+	}
+	return p
+}
+
+// Bytes of an array that are captured at most, where its type says nothing else.
+const arrayMax = 512
+
+// opOf returns the op that follows an argument, without its time.
+func opOf(arch record.Arch, a *Arg) (layout.PlanOp, bool) {
+	op := layout.PlanOp{Arg: a.Reg, Size: 1, Max: a.Type.Max}
+	switch a.Count {
+	case CountArg, CountBytesInt:
+		op.Count, op.Carg = uint8(layout.CountArg), a.Carg
+	case CountArgLong, CountBytes:
+		op.Count, op.Carg = uint8(layout.CountArgLong), a.Carg
+	case CountRet:
+		op.Count = uint8(layout.CountRet)
+	case CountPtr:
+		op.Count, op.Carg = uint8(layout.CountPtr), a.Carg
+	case CountBits:
+		op.Count, op.Carg = uint8(layout.CountBits), a.Carg
+	}
+	word := uint16(Word(arch))
+	switch a.Form {
+	case FormPath, FormString:
+		op.Kind = uint8(layout.OpStr)
+	case FormStrings:
+		op.Kind, op.Size = uint8(layout.OpStrv), word
+	case FormCount:
+		op.Kind, op.Size, op.Max = uint8(layout.OpCount), word, 4
+	case FormChars, FormPathN:
+		op.Kind = uint8(layout.OpMem)
+	case FormData:
+		op.Kind = uint8(layout.OpData)
+	case FormIovec:
+		op.Kind, op.Size = uint8(layout.OpIov), 2*word
+	case FormMsg:
+		op.Kind, op.Size, op.Max = uint8(layout.OpMsg), 7*word, 7*word
+	case FormMmsg:
+		op.Kind, op.Size = uint8(layout.OpMmsg), 8*word
+	case FormLen:
+		op.Kind, op.Size = uint8(layout.OpLen), 4
+	case FormPointer:
+		size := a.Type.SizeOn(arch)
+		if size == 0 {
+			return op, false
+		}
+		op.Kind, op.Size = uint8(layout.OpMem), uint16(size)
+		switch a.Count {
+		case CountFixed:
+			op.Size *= a.N
+			op.Max = op.Size
+		case CountOne:
+			op.Max = op.Size
+		case CountBytes, CountBytesInt:
+			if op.Max == 0 {
+				op.Max = op.Size // a struct that grows with the kernel
+			}
+			op.Size = 1
+		default:
+			if op.Max == 0 {
+				op.Max = max(arrayMax, op.Size)
+			}
+		}
+	default:
+		return op, false
+	}
+	return op, true
+}
