@@ -6,6 +6,10 @@ package api
 
 import "time"
 
+// RunRoot is the cgroup below which recorderctl run makes its cgroups. Every
+// recorderd watches it.
+const RunRoot = "/recorderctl"
+
 // State says where a recording is in its life.
 type State string
 

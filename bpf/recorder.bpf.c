@@ -1203,6 +1203,13 @@ static __noinline bool find_ring(u32 user, struct cgroup *c, struct claim *out)
 	return false;
 }
 
+static __always_inline void new_init(struct ring_head *r, struct task_struct *task)
+{
+	r->init_tid = task->tgid;
+	r->init_start = task->start_time;
+	r->init_gone = 0;
+}
+
 static __always_inline struct task_state *mark(struct task_struct *task, struct claim *to, struct task_struct *named)
 {
 	struct task_state *ts = bpf_task_storage_get(&tasks, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
@@ -1219,7 +1226,8 @@ static __always_inline struct task_state *mark(struct task_struct *task, struct 
 	ts->slot = to->slot;
 	ts->gen = to->gen;
 	bpf_probe_read_kernel(ts->first_comm, COMM_LEN, named->comm);
-	__sync_fetch_and_add(&r->tasks_ever, 1);
+	if (__sync_fetch_and_add(&r->tasks_ever, 1) == 0 && !r->began_late)
+		new_init(r, task);
 	__sync_fetch_and_add(&r->tasks_live, 1);
 	return ts;
 }
@@ -1343,25 +1351,19 @@ static __always_inline void keep_args(struct ring_head *r, struct task_struct *t
 		r->args_len = len;
 }
 
-/* Remembers the container's init: the init of the outermost pid namespace whose
- * init is among its tasks. Its pids are the container's. */
+/*
+ * Whose end is the container's end? The init of the outermost pid namespace whose
+ * init is among its tasks; its pids are the container's. Without one, the first
+ * process that entered.
+ */
 static __always_inline void meet_init(struct ring_head *r, struct task_struct *task)
 {
 	u32 level = task->thread_pid->level;
 
-	if (!level || task->pid != task->tgid || pid_at(task->thread_pid, 0, NULL) != 1)
+	if (!level || pid_at(task->signal->pids[1], 0, NULL) != 1 || (r->pid_level && r->pid_level <= level))
 		return;
-	if (r->pid_level && (r->pid_level < level || r->init_tid == task->tgid)) {
-		/* runc's init and the entrypoint are one process, which execs */
-		if (r->init_tid == task->tgid)
-			keep_args(r, task);
-		return;
-	}
 	r->pid_level = level;
-	r->init_tid = task->tgid;
-	r->init_start = task->start_time;
-	r->init_gone = 0;
-	keep_args(r, task);
+	new_init(r, task);
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -1389,14 +1391,12 @@ int on_exec(u64 *ctx)
 	s = scratch_of(BY_EXEC);
 	if (!r || !s || !writable(r, ts))
 		return 0;
-	__sync_fetch_and_add(&r->execs, 1);
+	/* runc's helper processes enter first and are gone by the first exec. */
+	if (__sync_fetch_and_add(&r->execs, 1) == 0 && r->init_gone && !r->pid_level)
+		new_init(r, task);
 	meet_init(r, task);
-	if (!r->init_tid && !r->began_late) {
-		/* Not in a pid namespace of its own: the first to exec is the entrypoint. */
-		r->init_tid = task->tgid;
-		r->init_start = task->start_time;
+	if (r->init_tid == task->tgid)
 		keep_args(r, task);
-	}
 	s->flags = RECF_NODUR;
 	begin(BY_EXEC, bpf_ktime_get_ns(), 0, old, who_what(task->pid, 0, 0));
 	off = s->off;

@@ -46,7 +46,7 @@ func readItem(tid int, op *layout.PlanOp, args *[6]uint64) (record.Item, bool) {
 	if ptr == 0 {
 		return record.Item{}, false
 	}
-	it := record.Item{Arg: op.Arg}
+	it := record.Item{Arg: op.Arg, Flags: layout.ItemEntry}
 	var n uint64
 	switch layout.OpKind(op.Kind) {
 	case layout.OpStr:
@@ -63,7 +63,7 @@ func readItem(tid int, op *layout.PlanOp, args *[6]uint64) (record.Item, bool) {
 		}
 		it.Kind, n = layout.ItemMem, min(count, 1<<16)*uint64(op.Size)
 		if n > uint64(op.Max) {
-			n, it.Flags = uint64(op.Max), layout.ItemCut
+			n, it.Flags = uint64(op.Max), it.Flags|layout.ItemCut
 		}
 	default:
 		return it, false

@@ -97,6 +97,7 @@ type recording struct {
 	path    string
 	claimed uint64 // ns, CLOCK_MONOTONIC
 	who     identity.Container
+	command []string // of a first process that did not exec where it was seen
 
 	// ringMu keeps the ring mapped: held for reading while the ring is read.
 	ringMu sync.RWMutex
@@ -145,6 +146,7 @@ func New(cfg Config) (*Recorder, error) {
 	cfg.Containerd.Log = r.log
 	r.runtimes = containerd.New(cfg.Containerd)
 	if err := r.begin(); err != nil {
+		r.cfg.Clean = r.cfg.Clean || !r.kernel.Adopted() // half of it is of no use to anybody
 		r.Close()
 		return nil, err
 	}
@@ -380,6 +382,7 @@ func (r *Recorder) adoptLocked(ring *bpf.Ring) *recording {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d %d %d", h.Cookie, h.Cgroup, h.Claimed))
 	rec.id = hex.EncodeToString(sum[:6])
 	rec.who = r.identify(rec.path)
+	rec.command = commandOf(h)
 	r.recs[rec.id] = rec
 	r.bySlot[rec.slot] = rec
 	r.log.Info("container", "id", rec.id, "cgroup", rec.path, "slot", rec.slot)
@@ -578,6 +581,8 @@ func (r *Recorder) find(id string) (*recording, error) {
 
 // List returns all recordings, oldest first.
 func (r *Recorder) List(context.Context) ([]api.Recording, error) {
+	r.collect()
+	r.settle(false)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	list := make([]api.Recording, 0, len(r.recs))
@@ -614,16 +619,24 @@ func (r *Recorder) describeLocked(rec *recording) api.Recording {
 	}
 	h := rec.ring.Head()
 	out.Frozen = atomic.LoadUint32(&h.Flags)&uint32(layout.RingFrozen) != 0
-	out.Container.Command = argv(h)
+	if out.Container.Command = argv(h); out.Container.Command == nil {
+		out.Container.Command = rec.command
+	}
 	out.Tasks = api.Tasks{
 		Live: atomic.LoadUint64(&h.TasksLive), Ever: atomic.LoadUint64(&h.TasksEver),
 		Execs: atomic.LoadUint64(&h.Execs), Unmarked: atomic.LoadUint64(&h.Unmarked),
 	}
 	main := &h.Lane[layout.LaneMain]
+	kept := rec.view.Scan(layout.LaneMain)
 	out.Coverage = api.Coverage{
-		Written: rec.view.Written(layout.LaneMain), Bytes: rec.view.Bytes(layout.LaneMain), Guarded: rec.view.Written(layout.LaneGuard),
+		Kept: kept.Records, Written: rec.view.Written(layout.LaneMain), Bytes: rec.view.Bytes(layout.LaneMain), Guarded: rec.view.Written(layout.LaneGuard),
 		GuardSkips: atomic.LoadUint64(&h.GuardSkips), Cut: atomic.LoadUint64(&main.Cut), Fault: atomic.LoadUint64(&main.Fault),
 		Muted: atomic.LoadUint64(&h.Muted), FrozenCalls: atomic.LoadUint64(&h.Frozen), Late: atomic.LoadUint64(&main.Lates),
+	}
+	out.Coverage.Overwritten = out.Coverage.Written - min(out.Coverage.Written, kept.Records)
+	if kept.Records > 0 {
+		from, to := wallTime(kept.From), wallTime(kept.To)
+		out.Coverage.From, out.Coverage.To = &from, &to
 	}
 	out.Ring = api.Ring{Slot: rec.slot, Size: r.cfg.RingSize, Memory: r.ringBytes}
 	out.Exit = exitOf(h, &rec.info, rec.known)
@@ -672,10 +685,29 @@ func exitOf(h *layout.RingHead, info *containerd.Info, known bool) *api.Exit {
 	return nil
 }
 
-// argv is the command line that the kernel noted of the first process.
+// argv is the command line that the kernel noted when the first process did exec.
 func argv(h *layout.RingHead) []string {
 	n := min(int(atomic.LoadUint32(&h.ArgsLen)), len(h.Args))
-	s := strings.TrimSuffix(string(h.Args[:n]), "\x00")
+	return splitArgs(h.Args[:n])
+}
+
+// commandOf is the command line of a first process that was there before the
+// recording, or was moved in after its exec.
+func commandOf(h *layout.RingHead) []string {
+	tid := atomic.LoadUint32(&h.InitTid)
+	if tid == 0 || atomic.LoadUint32(&h.ArgsLen) != 0 {
+		return nil
+	}
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", tid))
+	if err != nil {
+		return nil // it has ended
+	}
+	return splitArgs(b)
+}
+
+// splitArgs takes apart strings that end with NULs.
+func splitArgs(b []byte) []string {
+	s := strings.TrimSuffix(string(b), "\x00")
 	if s == "" {
 		return nil
 	}

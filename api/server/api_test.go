@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -333,4 +334,29 @@ func TestRefused(t *testing.T) {
 			t.Errorf("host %q: %d", host, w.Code)
 		}
 	}
+}
+
+// FuzzRequest catches a request that makes the server fail, or answer something
+// that is no error of the API.
+func FuzzRequest(f *testing.F) {
+	f.Add("GET", "/v1/recordings", "l=a in (b)&state=live")
+	f.Add("GET", "/v1/recordings/app/dump", "format=json&e=%25file,!futex&since=1s&last=3&pid=7")
+	f.Add("DELETE", "/v1/recordings/%2f", "previous=1;")
+	f.Add("POST", "/v1/recordings/%zz/save", "=&&")
+	h := New(servertest.New(), Options{Log: quiet()})
+	f.Fuzz(func(t *testing.T, method, path, query string) {
+		r := &http.Request{Method: method, URL: &url.URL{Path: path, RawQuery: query}, Host: "unix", Header: http.Header{}, Proto: "HTTP/1.1"}
+		if u, err := url.ParseRequestURI(path); err == nil {
+			r.URL.Path, r.URL.RawPath = u.Path, u.RawPath
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code/100 == 2 {
+			return
+		}
+		var e api.ErrorBody
+		if err := json.Unmarshal(w.Body.Bytes(), &e); err != nil || e.Error.Message == "" || w.Code == http.StatusInternalServerError {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	})
 }

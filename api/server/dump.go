@@ -64,7 +64,10 @@ func (s *server) dump(w http.ResponseWriter, r *http.Request) error {
 		err = out.Flush()
 	}
 	result := "ok"
-	if err != nil {
+	switch {
+	case clientGone(r, err):
+		result = "canceled"
+	case err != nil:
 		result = "error"
 	}
 	s.metrics.dumps.WithLabelValues(format, result).Inc()

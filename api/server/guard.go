@@ -145,10 +145,16 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
+// clientGone reports whether an error comes of a client that has left, or does not read.
+func clientGone(r *http.Request, err error) bool {
+	return err != nil && (r.Context().Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) ||
+		errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET))
+}
+
 func (s *server) logError(r *http.Request, err error) {
 	level := slog.LevelError
-	if r.Context().Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
-		level = slog.LevelDebug // the client has gone, or does not read
+	if clientGone(r, err) {
+		level = slog.LevelDebug
 	}
 	attrs := []slog.Attr{
 		slog.String("method", r.Method), slog.String("path", clip(r.URL.Path)), slog.Any("err", err), peerAttr(r.Context()),

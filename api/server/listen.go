@@ -16,6 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// ErrInUse is wrapped by Listen's error when somebody answers on the socket.
+var ErrInUse = errors.New("socket is in use")
+
 // maxSocketPath is how long a Unix socket's path can be: sockaddr_un.sun_path
 // without its NUL.
 const maxSocketPath = 107
@@ -135,11 +138,11 @@ func checkFree(path string) error {
 	case err == nil:
 		defer c.Close()
 		if p, ok := peerOf(c); ok && p.PID > 0 {
-			return fmt.Errorf("socket %s is in use by another recorderd (pid %d)", path, p.PID)
+			return fmt.Errorf("%w: another recorderd (pid %d) has %s", ErrInUse, p.PID, path)
 		}
-		return fmt.Errorf("socket %s is in use by another recorderd", path)
+		return fmt.Errorf("%w: another recorderd has %s", ErrInUse, path)
 	case errors.Is(err, unix.EAGAIN): // it has more connections waiting than it accepts
-		return fmt.Errorf("socket %s is in use by another recorderd, which does not answer", path)
+		return fmt.Errorf("%w: another recorderd, which does not answer, has %s", ErrInUse, path)
 	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
 		return nil
 	}

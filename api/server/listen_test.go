@@ -101,7 +101,7 @@ func TestListenInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	want := fmt.Sprintf("socket %s is in use by another recorderd (pid %d)", path, os.Getpid())
+	want := fmt.Sprintf("socket is in use: another recorderd (pid %d) has %s", os.Getpid(), path)
 	if _, err := Listen(path, ""); err == nil || err.Error() != want {
 		t.Errorf("got %v\nwant %s", err, want)
 	}

@@ -28,7 +28,7 @@ func newMetrics(b Backend) *metrics {
 	m := &metrics{
 		registry: prometheus.NewPedanticRegistry(),
 		dumps: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "recorderd_dumps_total", Help: "Dumps asked for, by format and result (ok, error, refused).",
+			Name: "recorderd_dumps_total", Help: "Dumps asked for, by format and result: ok, error, refused (too many), canceled (the client has left, or did not read).",
 		}, []string{"format", "result"}),
 		running: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "recorderd_dumps_running", Help: "Dumps under way.",

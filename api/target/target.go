@@ -48,11 +48,11 @@ func Resolve(recs []api.Recording, target string, q Selector) (api.Recording, *a
 			fit = append(fit, &recs[i])
 		}
 	}
-	found, exact := find(fit, target)
+	found, by := find(fit, target)
 	if len(found) == 0 {
 		return api.Recording{}, notFound(recs, target, q)
 	}
-	if !sameContainer(found) {
+	if len(found) > 1 && (by == byID || !sameContainer(found)) {
 		return api.Recording{}, ambiguous(found, target, q)
 	}
 	rec := current(found)
@@ -60,7 +60,7 @@ func Resolve(recs []api.Recording, target string, q Selector) (api.Recording, *a
 		return api.Recording{}, ambiguous(found, target, q)
 	}
 	if q.Previous {
-		prev := previous(fit, rec, exact)
+		prev := previous(fit, rec, by == byID)
 		if prev == nil {
 			return api.Recording{}, api.Errorf(api.CodeNotFound, "no earlier recording of %s is kept", describe(rec))
 		}
@@ -69,46 +69,52 @@ func Resolve(recs []api.Recording, target string, q Selector) (api.Recording, *a
 	return *rec, nil
 }
 
-// find applies the rules of Resolve. exact says that target is one recording's id.
-func find(recs []*api.Recording, target string) (found []*api.Recording, exact bool) {
-	match := func(f func(r *api.Recording) bool) []*api.Recording {
-		var out []*api.Recording
+// How recordings were found: byID, each is meant for itself; byContainer, all of a
+// container are.
+const (
+	byContainer = iota
+	byID
+)
+
+// find applies the rules of Resolve.
+func find(recs []*api.Recording, target string) (found []*api.Recording, by int) {
+	match := func(f func(r *api.Recording) bool) bool {
 		for _, r := range recs {
-			if f(r) {
-				out = append(out, r)
+			if f(r) && !slices.Contains(found, r) {
+				found = append(found, r)
 			}
 		}
-		return out
+		return len(found) > 0
 	}
 	if pod, ok := strings.CutPrefix(target, podPrefix); ok {
-		return match(func(r *api.Recording) bool { return podName(r) == pod }), false
+		match(func(r *api.Recording) bool { return podName(r) == pod })
+		return found, byContainer
 	}
 	if strings.HasPrefix(target, "/") {
 		path := "/" + strings.Trim(target, "/")
-		return match(func(r *api.Recording) bool { return r.Container.Cgroup == path }), false
+		match(func(r *api.Recording) bool { return r.Container.Cgroup == path })
+		return found, byContainer
 	}
-	if found = match(func(r *api.Recording) bool { return r.ID == target }); len(found) > 0 {
-		return found, true
+	if match(func(r *api.Recording) bool { return r.ID == target }) {
+		return found, byID
 	}
-	if found = match(func(r *api.Recording) bool { return r.Container.ID == target }); len(found) > 0 {
-		return found, false
+	if match(func(r *api.Recording) bool { return r.Container.ID == target }) ||
+		match(func(r *api.Recording) bool { return r.Container.Name == target && podName(r) == target }) ||
+		match(func(r *api.Recording) bool { return r.Container.Name == target || podName(r) == target }) {
+		return found, byContainer
 	}
-	if found = match(func(r *api.Recording) bool { return r.Container.Name == target && podName(r) == target }); len(found) > 0 {
-		return found, false
+	if match(func(r *api.Recording) bool { return strings.HasPrefix(r.ID, target) }) {
+		by = byID
 	}
-	if found = match(func(r *api.Recording) bool { return r.Container.Name == target || podName(r) == target }); len(found) > 0 {
-		return found, false
-	}
-	found = match(func(r *api.Recording) bool { return strings.HasPrefix(r.ID, target) })
-	exact = len(found) == 1
 	if len(target) >= minPrefix {
-		for _, r := range recs {
-			if strings.HasPrefix(r.Container.ID, target) && !slices.Contains(found, r) {
-				found, exact = append(found, r), false
+		match(func(r *api.Recording) bool { return strings.HasPrefix(r.Container.ID, target) })
+		for _, r := range found {
+			if r.Container.ID != found[0].Container.ID { // two of one name are two all the same
+				by = byID
 			}
 		}
 	}
-	return found, exact
+	return found, by
 }
 
 // fits reports whether the recording is in the namespace and of the container asked for.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/recorderd/recorderd/api/client"
 	"github.com/recorderd/recorderd/api/target"
+	"github.com/recorderd/recorderd/internal/version"
 )
 
 // app is what the commands share.
@@ -34,7 +35,7 @@ func (a *app) root() *cobra.Command {
 		Use:           "recorderctl",
 		Short:         "A flight recorder for containers",
 		Long:          rootHelp,
-		Version:       version(),
+		Version:       version.String(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -65,7 +66,7 @@ func (a *app) root() *cobra.Command {
 // client returns a connection to the daemon.
 func (a *app) client() *client.Client {
 	return client.New(client.Unix(a.socket), client.Options{
-		Version: version(),
+		Version: version.String(),
 		Warn:    func(msg string) { a.say("warning: %s", msg) },
 	})
 }

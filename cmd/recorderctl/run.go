@@ -54,7 +54,7 @@ are left in it. Its recording is kept as any other.`,
 	}
 	f := cmd.Flags()
 	f.SetInterspersed(false)
-	f.StringVar(&o.root, "root", "/recorderctl", "cgroup below which the command's is made; recorderd has to watch it")
+	f.StringVar(&o.root, "root", api.RunRoot, "cgroup below which the command's is made; recorderd has to watch it")
 	f.StringVar(&o.name, "name", "", "name of the cgroup, and so of the recording (default: the command's and a number)")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "say on standard error what happens")
 	f.BoolVar(&o.printID, "print-id", false, "print the recording's id on standard error")

@@ -13,6 +13,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
+	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/api/server"
 	"github.com/recorderd/recorderd/internal/size"
 	"github.com/recorderd/recorderd/internal/version"
@@ -25,8 +26,6 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-var errSocketInUse = errors.New("socket is in use")
-
 // options are the flags.
 type options struct {
 	config    recorder.Config
@@ -38,7 +37,6 @@ type options struct {
 	stdio     size.Bytes
 	data      size.Bytes
 	logLevel  string
-	unsafe    bool
 }
 
 func command() *cobra.Command {
@@ -62,6 +60,7 @@ record, 4 another recorderd has the pin directory or the socket.`,
 		SilenceErrors: true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
 	}
+	cmd.AddCommand(uninstallCommand())
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	node, _ := os.Hostname()
 	f := cmd.Flags()
@@ -111,14 +110,16 @@ func (o *options) run(ctx context.Context) error {
 	cfg.RingSize, cfg.MemoryBudget = uint64(o.ringSize), uint64(o.budget)
 	cfg.CaptureStdio, cfg.CaptureData = uint32(o.stdio), uint32(o.data)
 	cfg.Version, cfg.Log = version.String(), log
+	cfg.Watch = append([]string{api.RunRoot}, cfg.Watch...)
 
-	rec, err := recorder.New(cfg)
+	// First what can be refused without a trace. Clients that connect now wait.
+	ln, err := server.Listen(o.socket, o.group)
 	if err != nil {
 		return err
 	}
-	ln, err := server.Listen(o.socket, o.group)
+	defer ln.Close()
+	rec, err := recorder.New(cfg)
 	if err != nil {
-		rec.Close()
 		return err
 	}
 	srv := server.HTTP(server.New(rec, server.Options{Version: cfg.Version, Log: log}), log)

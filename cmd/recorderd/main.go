@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/recorderd/recorderd/api/server"
 	"github.com/recorderd/recorderd/bpf"
 )
 
@@ -38,7 +39,7 @@ func status(err error) int {
 		return exitUsage
 	case errors.Is(err, bpf.ErrUnsupported), errors.Is(err, bpf.ErrRights):
 		return exitUnsupported
-	case errors.Is(err, bpf.ErrInUse), errors.Is(err, errSocketInUse):
+	case errors.Is(err, bpf.ErrInUse), errors.Is(err, server.ErrInUse):
 		return exitInUse
 	}
 	return exitError

@@ -30,19 +30,22 @@ var scalars = map[string]struct {
 
 // customs are decoded by functions of package strace.
 var customs = map[string]struct{ size, max int }{
-	"pgoff": {0, 0}, "offhl": {8, 0}, "clockid": {4, 0}, "wstatus": {4, 0}, "sigset": {8, 0}, "old_sigset": {0, 0}, "old_sigset_arg": {0, 0},
+	"pgoff": {0, 0}, "offhl": {8, 0}, "offhilo": {8, 0}, "clockid": {4, 0}, "wstatus": {4, 0}, "sigset": {8, 0}, "old_sigset": {0, 0}, "old_sigset_arg": {0, 0},
 	"sigmask": {8, 0}, "fdset": {1, 128}, "cpuset": {1, 128}, "sockaddr": {1, 128}, "sockoptval": {1, 64}, "sockopt": {4, 0}, "sockproto": {4, 0},
 	"nodemask": {0, 0}, "cloneflags": {0, 0}, "clone3flags": {8, 0}, "parenttid": {4, 0}, "capmask": {4, 0}, "rlim": {0, 0}, "sighandler": {0, 0},
 	"futexwakeop": {4, 0}, "inaddr": {4, 0}, "hwaddr": {1, 0}, "bytes": {1, 0}, "termoflag": {4, 0}, "termcflag": {4, 0}, "bpfattr": {1, 32},
 	"ptracer": {0, 0}, "ioprio": {4, 0}, "fanmask64": {8, 0}, "sigmaskarg": {0, 0}, "ioctlcmd": {4, 0}, "poll": {4, 0}, "select": {4, 0}, "sigwait": {4, 0},
-	"oct?": {8, 0}, "sig_ret": {4, 0}, "ioprio_ret": {4, 0}, "rlim64": {8, 0}, "mountflags": {0, 0}, "mountdata": {0, 0}, "waitid": {4, 0}, "siginfo": {128, 0}, "epoll_u64": {8, 0},
+	"oct?": {8, 0}, "sig_ret": {4, 0}, "ioprio_ret": {4, 0}, "waitid": {4, 0}, "futexop": {4, 0},
+	"personality": {0, 0}, "keyringid": {4, 0}, "ipckey": {4, 0}, "fsmagic": {0, 0}, "futexbitset": {4, 0}, "socktype": {4, 0}, "sendoff": {0, 0},
+	"sendoff64": {8, 0}, "movedoff": {8, 0}, "ambientcap": {0, 0}, "mmapflags": {0, 0}, "memfdflags": {4, 0}, "shmgetflags": {4, 0}, "syslogaction": {4, 0}, "seccompaction": {4, 0},
 }
 
 // What takes two registers on a 32-bit ABI.
 var wide = map[string]bool{"off64": true, "u64arg": true, "fanmask64": true}
 
-// What takes two registers on every ABI: the low and the high half.
-var pairs = map[string]bool{"offhl": true}
+// What takes two registers on every ABI: the low and the high half, or the high
+// and the low.
+var pairs = map[string]bool{"offhl": true, "offhilo": true}
 
 // forms are what a pointer of its own kind is called.
 var forms = map[string]string{

@@ -12,6 +12,11 @@
 // All numbers are little endian. The checksum covers type to payload. The first
 // frame is a header; an end frame is the last, so that a dump that was cut short
 // shows. Frames of a type that a reader does not know are stepped over.
+//
+// Their order is H T* G* R* P* E. A recording that is followed goes on instead of
+// ending: H T* G* R* P* (H? T+ R*)* E. With the first header or tasks behind records
+// begins what is new; tasks come before the records of theirs. A later header's
+// Coverage.Overwritten is what was lost since the first one.
 package dump
 
 import (
@@ -75,7 +80,9 @@ type Header struct {
 
 	CaptureStdio uint32 `json:"captureStdio"` // bytes kept of what goes through descriptors 1 and 2
 	CaptureData  uint32 `json:"captureData"`  // bytes kept of other reads and writes
-	// Filter is what was asked for, as a query string; empty: everything.
+	// Filter is what was asked for: URL query strings, all of which hold, separated
+	// by blanks. Records that others need to be understood are there nevertheless.
+	// Empty: everything.
 	Filter string `json:"filter,omitempty"`
 }
 

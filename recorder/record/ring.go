@@ -331,3 +331,36 @@ func (r *Ring) Written(id layout.LaneId) uint64 {
 func (r *Ring) Bytes(id layout.LaneId) uint64 {
 	return atomic.LoadUint64(&r.Head().Lane[id].Head) >> layout.HeadSeqBits * 8
 }
+
+// Extent says how much a lane holds, about: it is read without stopping the clock.
+type Extent struct {
+	Records  uint64
+	From, To uint64 // time of the first and the last record, ns on CLOCK_MONOTONIC
+}
+
+// Scan walks over a lane's stamps and copies nothing: some 0.1 ms for each MiB. What
+// it counts may be overwritten meanwhile; Snapshot is exact.
+func (r *Ring) Scan(id layout.LaneId) Extent {
+	var e Extent
+	lane := &r.Head().Lane[id]
+	base, mask, units := r.base[id], r.size[id]-1, r.size[id]/8
+	cookie := r.Head().Cookie
+	end := atomic.LoadUint64(&lane.Head) >> layout.HeadSeqBits
+	for left := (end - r.oldest(lane, end, units)) & posMask; left > 0; {
+		pos := (end - left) & posMask
+		off := base + pos*8&mask
+		meta := atomic.LoadUint64((*uint64)(unsafe.Pointer(&r.mem[off]))) ^ cookie
+		n := uint64(metaLen(meta))
+		if meta>>layout.HeadSeqBits != pos || n < layout.RecHead || n/8 > left {
+			left--
+			continue
+		}
+		e.Records++
+		e.To = atomic.LoadUint64((*uint64)(unsafe.Pointer(&r.mem[off+8])))
+		if e.From == 0 {
+			e.From = e.To
+		}
+		left -= n / 8
+	}
+	return e
+}

@@ -343,6 +343,19 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+func BenchmarkScan(b *testing.B) {
+	s := newSim(b)
+	for n := range uint64(5000) {
+		s.write(numbered(n, 16))
+	}
+	for b.Loop() {
+		if e := s.ring.Scan(layout.LaneMain); e.To != 5000 || e.Records < 200 {
+			b.Fatal(e)
+		}
+	}
+	b.SetBytes(int64(testLanes[layout.LaneMain]))
+}
+
 func BenchmarkSnapshot(b *testing.B) {
 	s := newSim(b)
 	for n := range uint64(5000) {

@@ -18,11 +18,12 @@ type straceSink struct {
 	special special
 	taken   uint64 // ns
 
-	arena  arena
-	events []held
-	bytes  int              // of their records
-	ending map[*Task]uint32 // exit and exit_group without the end of their thread: where in events
-	ev     Event
+	arena   arena
+	events  []held
+	bytes   int               // of their records
+	ending  map[*Task]uint32  // exit and exit_group without the end of their thread: where in events
+	leaders map[uint32]uint32 // host thread ids of leaders that ended before their process: where in events
+	ev      Event
 }
 
 // maxStrace is how much is held at most, in bytes of records: the largest ring and more.
@@ -34,7 +35,8 @@ const straceLimit = 32
 func newStrace(out *lines, h *dump.Header, o *Options) *straceSink {
 	s := &straceSink{
 		lines: out, format: newFormatter(h), clock: newWallClock(h, o.Location), host: o.HostPids,
-		taken: h.Clock.Monotonic(h.Taken), special: specialCalls(h.Arch), ending: make(map[*Task]uint32),
+		taken: h.Clock.Monotonic(h.Taken), special: specialCalls(), ending: make(map[*Task]uint32),
+		leaders: make(map[uint32]uint32),
 	}
 	s.format.opt.StringLimit, s.format.opt.Align = straceLimit, 40
 	return s
@@ -52,7 +54,15 @@ func (s *straceSink) event(ev *Event) error {
 		if ev.State == NoReturn {
 			s.ending[ev.Task] = uint32(len(s.events))
 		}
+	case KindExec:
+		// The leader gives its id away in silence.
+		if i, ok := s.leaders[ev.Task.Info.Tid]; ok && ev.Was != nil {
+			s.events[i].drop = true
+		}
 	case KindExit:
+		if ev.Rec.Args[1] == 0 && uint64(ev.Task.Info.Tid) == ev.Rec.Args[0] {
+			s.leaders[ev.Task.Info.Tid] = uint32(len(s.events))
+		}
 		if i, ok := s.ending[ev.Task]; ok {
 			s.events[i].time = max(s.events[i].time, ev.Time)
 			delete(s.ending, ev.Task)
@@ -78,6 +88,8 @@ func (s *straceSink) mark(live bool) error {
 	}
 	return s.lines.mark(live)
 }
+
+func (s *straceSink) again(*dump.Header) error { return nil }
 
 func (s *straceSink) end(*Stats, error) error {
 	if err := s.release(); err != nil {
@@ -126,7 +138,7 @@ func (s *straceSink) release() error {
 		}
 	}
 	s.events, s.bytes, s.arena = nil, 0, arena{}
-	clear(s.ending)
+	s.ending, s.leaders = make(map[*Task]uint32), make(map[uint32]uint32)
 	return nil
 }
 
@@ -143,6 +155,9 @@ func sortBy(index []uint32, time func(uint32) uint64) {
 }
 
 func (s *straceSink) line(i uint32, write func(*Event)) error {
+	if s.events[i].drop {
+		return nil
+	}
 	s.events[i].restore(&s.ev)
 	write(&s.ev)
 	return s.done()
@@ -150,12 +165,15 @@ func (s *straceSink) line(i uint32, write func(*Event)) error {
 
 // whole writes a call that nothing interrupted, or what is no call.
 func (s *straceSink) whole(ev *Event) {
-	if ev.Was != 0 {
-		s.first(ev)
+	if ev.Was != nil {
+		s.begin(ev)
+		_, tid := ev.Task.IDs(s.host)
+		s.buf = append(s.buf, " <pid changed to "...)
+		s.buf = append(appendUint(s.buf, uint64(tid)), " ...>\n"...)
 		s.second(ev)
 		return
 	}
-	column := s.leader(ev, ev.Start)
+	column := s.leader(ev.Task, ev.Start)
 	switch ev.Kind {
 	case KindSignal:
 		s.buf = s.format.signal(s.buf, ev)
@@ -170,21 +188,30 @@ func (s *straceSink) whole(ev *Event) {
 
 // first writes the beginning of a call.
 func (s *straceSink) first(ev *Event) {
-	s.leader(ev, ev.Start)
-	s.buf = s.format.entry(s.buf, ev)
+	s.begin(ev)
 	s.buf = append(s.buf, unfinished...)
 	s.buf = append(s.buf, '\n')
 }
 
+func (s *straceSink) begin(ev *Event) {
+	task := ev.Task
+	if ev.Was != nil {
+		task = ev.Was
+	}
+	s.leader(task, ev.Start)
+	s.buf = s.format.entry(s.buf, ev)
+}
+
 // second writes the end of a call whose beginning has been written.
 func (s *straceSink) second(ev *Event) {
-	if ev.Was != 0 {
-		s.leader(ev, ev.Time)
+	if ev.Was != nil {
+		s.leader(ev.Task, ev.Time)
+		_, tid := ev.Was.IDs(s.host)
 		s.buf = append(s.buf, "+++ superseded by execve in pid "...)
-		s.buf = appendUint(s.buf, uint64(ev.Was))
+		s.buf = appendUint(s.buf, uint64(tid))
 		s.buf = append(s.buf, " +++\n"...)
 	}
-	column := s.leader(ev, ev.Time)
+	column := s.leader(ev.Task, ev.Time)
 	s.buf = s.format.resumed(s.buf, ev, column)
 	s.duration(ev)
 	s.buf = append(s.buf, '\n')
@@ -198,9 +225,9 @@ func (s *straceSink) duration(ev *Event) {
 }
 
 // leader begins a line and returns how many columns it took.
-func (s *straceSink) leader(ev *Event, mono uint64) int {
+func (s *straceSink) leader(task *Task, mono uint64) int {
 	start := len(s.buf)
-	_, tid := ev.Task.IDs(s.host)
+	_, tid := task.IDs(s.host)
 	s.buf = appendUint(s.buf, uint64(tid))
 	for len(s.buf)-start < 5 {
 		s.buf = append(s.buf, ' ')

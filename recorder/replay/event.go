@@ -58,8 +58,8 @@ type Event struct {
 	Time  uint64
 	Start uint64 // ns: when a call began; Time if that is not known
 	Task  *Task
-	Comm  Comm   // the thread's name, of KindExec that before it
-	Was   uint32 // KindExec: the thread's id before it, host; 0: the same
+	Comm  Comm  // the thread's name, of KindExec that before it
+	Was   *Task // KindExec: who called it, if Task got another id by it; else nil
 	// Guard: only the guard lane still had it, it is older than all of the main lane.
 	Guard bool
 	// NoArgs: the arguments are lost, only the call's number is known.
@@ -124,13 +124,13 @@ type held struct {
 	program     *[]byte
 	time, start uint64
 	task        *Task
+	was         *Task
 	comm        Comm
-	was         uint32
 	kind        Kind
 	state       State
 	guard       bool
 	noArgs      bool
-	begun       bool // straceSink has written its beginning
+	begun, drop bool // straceSink has written its beginning, or will not write it
 }
 
 // hold returns what restore makes ev of again.

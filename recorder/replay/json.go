@@ -13,7 +13,7 @@ import (
 
 // The types of lines that are no Kind.
 const (
-	LineHeader = "header" // the first line: "type" and the fields of dump.Header
+	LineHeader = "header" // the first line, again while following: "type" and the fields of dump.Header
 	LineEnd    = "end"    // the last line, see EndLine
 )
 
@@ -81,15 +81,20 @@ type jsonSink struct {
 
 func newJSON(out *lines, h *dump.Header, o *Options) (*jsonSink, error) {
 	j := &jsonSink{lines: out, format: newFormatter(h), clock: newWallClock(h, time.UTC), taken: h.Clock.Monotonic(h.Taken)}
+	return j, j.again(h)
+}
+
+// again writes a header, the first one too.
+func (j *jsonSink) again(h *dump.Header) error {
 	b, err := json.Marshal(struct {
 		Type string `json:"type"`
 		*dump.Header
 	}{LineHeader, h})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	j.buf = append(append(j.buf, b...), '\n')
-	return j, nil
+	return nil
 }
 
 func (j *jsonSink) end(s *Stats, err error) error {

@@ -1,5 +1,7 @@
 package replay
 
+import "github.com/recorderd/recorderd/recorder/dump"
+
 // lastSink lets only the last n events pass.
 type lastSink struct {
 	sink
@@ -31,6 +33,13 @@ func (l *lastSink) mark(live bool) error {
 		l.live = true
 	}
 	return l.sink.mark(live)
+}
+
+func (l *lastSink) again(h *dump.Header) error {
+	if !l.live {
+		return nil
+	}
+	return l.sink.again(h)
 }
 
 func (l *lastSink) end(s *Stats, err error) error {

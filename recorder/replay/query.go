@@ -128,29 +128,45 @@ func (q Query) Absolute(now time.Time, loc *time.Location) Query {
 }
 
 // Filtered reports whether q leaves anything out.
-func (q Query) Filtered() bool { return q.filter() != "" }
+func (q Query) Filtered() bool { return len(q.filter()) > 0 }
 
-// filter describes what q leaves out, as a query string that people can read.
-func (q Query) filter() string {
+// filter returns the parameters of q that leave something out.
+func (q Query) filter() url.Values {
 	q.Format, q.Follow = "", false
 	v := q.Values()
-	if len(v) == 1 && q.HostPids {
-		return "" // changes the output only
+	if len(q.Pids)+len(q.Tids) == 0 {
+		v.Del(ParamHostPids) // changes the output only
 	}
-	var b strings.Builder
+	return v
+}
+
+// describe shows parameters to people.
+func describe(v url.Values) string {
+	var words []string
 	for _, name := range []string{ParamSince, ParamUntil, ParamLast, ParamPid, ParamTid, ParamFailed, ParamExpr, ParamHostPids} {
 		for _, value := range v[name] {
-			if b.Len() > 0 {
-				b.WriteByte(' ')
-			}
-			b.WriteString(name)
-			if value != "true" {
-				b.WriteByte('=')
-				b.WriteString(value)
+			if value == "true" {
+				words = append(words, name)
+			} else {
+				words = append(words, name+"="+value)
 			}
 		}
 	}
-	return b.String()
+	return strings.Join(words, " ")
+}
+
+// asked returns the queries with which a dump was made, see dump.Header.Filter.
+// Those that a later version asked are beyond us, and so is what they left out.
+func asked(h *dump.Header) []Query {
+	var queries []Query
+	for s := range strings.FieldsSeq(h.Filter) {
+		if v, err := url.ParseQuery(s); err == nil {
+			if q, err := ParseQuery(v); err == nil {
+				queries = append(queries, q)
+			}
+		}
+	}
+	return queries
 }
 
 type parser struct {
@@ -211,6 +227,18 @@ type filter struct {
 	host, failed bool
 	calls        *callSet
 	arch         record.Arch
+}
+
+// filtersOf returns the filters that an event must pass: of a query, and of those
+// with which the dump was made, since that left in what others need.
+func filtersOf(q *Query, h *dump.Header, loc *time.Location) []*filter {
+	var filters []*filter
+	for _, q := range append(asked(h), *q) {
+		if q.Filtered() {
+			filters = append(filters, newFilter(&q, h, loc))
+		}
+	}
+	return filters
 }
 
 func newFilter(q *Query, h *dump.Header, loc *time.Location) *filter {

@@ -3,25 +3,26 @@ package replay
 import (
 	"errors"
 	"io"
+	"strings"
 
 	"github.com/recorderd/recorderd/recorder/dump"
 	"github.com/recorderd/recorderd/recorder/layout"
 	"github.com/recorderd/recorderd/recorder/record"
-	"github.com/recorderd/recorderd/recorder/syscalls"
 )
 
-// copyRaw writes a dump again, without the records that the query does not want.
-// Last does not apply: which lines are the last is known only when records have
-// been put together.
+// copyRaw writes a dump again, without the calls that the query does not want. The
+// few records that others need to be understood stay; the header says what was
+// asked, and who reads the copy leaves them out then. Last does not apply.
 func copyRaw(out io.Writer, r *dump.Reader, o *Options) (Stats, error) {
 	h := r.Header()
-	c := rawCopy{w: dump.NewWriter(out), arch: h.Arch, tasks: table{rows: make(map[uint32][]*Task)}, query: &o.Query}
-	q := o.Query
+	c := rawCopy{w: dump.NewWriter(out), tasks: table{rows: make(map[uint32][]*Task)}, special: specialCalls()}
+	q := o.Query.Absolute(endOf(h), o.Location)
 	q.Last = 0
 	if q.Filtered() {
 		c.filter = newFilter(&q, h, o.Location)
+		c.asked = q.filter().Encode()
 	}
-	heads := 0
+	rows := false
 	for {
 		f, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -31,13 +32,11 @@ func copyRaw(out io.Writer, r *dump.Reader, o *Options) (Stats, error) {
 			// What follows is missing, and so is the end: a reader notices.
 			return c.stats, errors.Join(c.w.Flush(), err)
 		}
-		if f.Type == dump.FrameHeader {
-			heads++
-		}
 		if err := c.frame(r, f); err != nil {
 			return c.stats, err
 		}
-		if o.Follow && heads > 1 {
+		rows = rows || f.Type != dump.FrameHeader && f.Type != dump.FrameTasks
+		if o.Follow && rows {
 			if err := c.w.Flush(); err != nil {
 				return c.stats, err
 			}
@@ -51,22 +50,20 @@ func copyRaw(out io.Writer, r *dump.Reader, o *Options) (Stats, error) {
 }
 
 type rawCopy struct {
-	w      *dump.Writer
-	arch   record.Arch
-	tasks  table
-	filter *filter // nil: everything
-	query  *Query
-	ev     Event
-	stats  Stats
+	w       *dump.Writer
+	tasks   table
+	filter  *filter // nil: everything
+	asked   string
+	special special
+	ev      Event
+	stats   Stats
 }
 
 func (c *rawCopy) frame(r *dump.Reader, f dump.Frame) error {
 	switch f.Type {
 	case dump.FrameHeader:
 		h := *r.Header()
-		for _, s := range nonEmpty(c.query.filter()) {
-			h.Filter = orElse(h.Filter, s)
-		}
+		h.Filter = strings.Join(nonEmpty(h.Filter, c.asked), " ")
 		return c.w.Header(&h)
 	case dump.FrameTasks:
 		batch := make(map[*Task]bool)
@@ -109,25 +106,20 @@ func (c *rawCopy) wants(raw []byte, blocked bool) bool {
 	switch rec.Type {
 	case layout.RecCall:
 		ev.Kind = KindCall
+		if rec.Ret == 0 && c.special.exec.has(c.filter.arch.ABI(rec.Flags), rec.Nr) {
+			return true
+		}
 	case layout.RecEnter:
-		ev.Kind, ev.State = KindCall, NoReturn
-		if blocked {
-			ev.State = Blocked
+		if !blocked {
+			return true
 		}
-	case layout.RecExec:
-		ev.Kind = KindExec
-		rec.Ret = 0
-		if call := syscalls.ByName(c.arch, "execve"); call != nil {
-			rec.Nr = uint16(call.Nr)
-		}
-	case layout.RecExit:
-		ev.Kind = KindExit
+		ev.Kind, ev.State = KindCall, Blocked
 	case layout.RecSignal:
 		ev.Kind = KindSignal
 	case layout.RecOom:
 		ev.Kind = KindOOM
-	case layout.RecRename:
-		ev.Kind = KindRename
+	case layout.RecExec, layout.RecExit, layout.RecRename:
+		return true
 	default:
 		return false
 	}

@@ -51,7 +51,8 @@ func (t *Task) covers(time uint64) bool {
 const (
 	maxTasks   = 1 << 18
 	maxThreads = 1 << 17
-	maxReuse   = 64 // of one id
+	maxReuse   = 64   // of one id
+	maxChanges = 4096 // of one thread's name, among the records at hand
 )
 
 // table knows who a thread id was at which time: the kernel uses ids again.
@@ -65,7 +66,6 @@ type table struct {
 
 // add takes a row. batch: the rows that arrived together, so far.
 func (t *table) add(info *layout.TaskInfo, batch map[*Task]bool) {
-	t.version++
 	rows := t.rows[info.Tid]
 	for _, old := range rows {
 		if old.Info.Start != info.Start {
@@ -80,7 +80,10 @@ func (t *table) add(info *layout.TaskInfo, batch map[*Task]bool) {
 		if !batch[old] && old.Info.End > info.End && info.End != 0 {
 			return
 		}
-		old.Info = *info
+		if old.Info != *info {
+			old.Info = *info
+			t.version++
+		}
 		batch[old] = true
 		return
 	}
@@ -96,6 +99,7 @@ func (t *table) add(info *layout.TaskInfo, batch map[*Task]bool) {
 	row := &Task{Info: *info, Known: true}
 	t.rows[info.Tid] = append(rows, row)
 	t.n++
+	t.version++
 	batch[row] = true
 }
 
@@ -131,4 +135,28 @@ func (t *table) forget(before uint64) {
 		}
 	}
 	t.swept = t.n
+}
+
+// changes are the times at which threads get other names, sorted, by host thread id.
+type changes map[uint32][]uint64
+
+func (c changes) add(tid uint32, time uint64) {
+	times := c[tid]
+	if len(times) >= maxChanges || len(times) == 0 && len(c) >= maxThreads {
+		return
+	}
+	i := len(times)
+	if i > 0 && times[i-1] > time {
+		i, _ = slices.BinarySearch(times, time)
+	}
+	c[tid] = slices.Insert(times, i, time)
+}
+
+// next returns the time of the first change from a time on, 0 if there is none.
+func (c changes) next(tid uint32, time uint64) uint64 {
+	times := c[tid]
+	if i, _ := slices.BinarySearch(times, time); i < len(times) {
+		return times[i]
+	}
+	return 0
 }

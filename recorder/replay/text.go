@@ -18,21 +18,22 @@ type textSink struct {
 	*lines
 	format formatter
 	clock  wallClock
-	end_   uint64 // when the dump was taken, ns
+	taken  uint64 // when the dump was taken, ns
 	host   bool
 	colour bool
 	quiet  bool
 
-	guard   bool // the last line was only in the guard lane
-	blocked bool // the calls in progress have begun
-	shown   bool // there was a line
-	width   int  // of the widest [pid …] so far
+	guard   bool   // the last line was only in the guard lane
+	blocked bool   // the calls in progress have begun
+	shown   bool   // there was a line
+	width   int    // of the widest [pid …] so far
+	lost    uint64 // while following, as the last header said
 }
 
 func newText(out *lines, h *dump.Header, o *Options) *textSink {
 	t := &textSink{
 		lines: out, format: newFormatter(h), clock: newWallClock(h, o.Location),
-		end_: h.Clock.Monotonic(h.Taken), host: o.HostPids, colour: o.Colour, quiet: o.Quiet,
+		taken: h.Clock.Monotonic(h.Taken), host: o.HostPids, colour: o.Colour, quiet: o.Quiet,
 	}
 	if !t.quiet {
 		t.header(h, o)
@@ -102,9 +103,9 @@ func (t *textSink) event(ev *Event) error {
 
 func (t *textSink) duration(ev *Event) {
 	switch {
-	case ev.State == Blocked && !ev.NoDur() && t.end_ >= ev.Start:
+	case ev.State == Blocked && !ev.NoDur() && t.taken >= ev.Start:
 		t.buf = append(t.buf, " <blocked for "...)
-		t.buf = append(appendSeconds(t.buf, t.end_-ev.Start), '>')
+		t.buf = append(appendSeconds(t.buf, t.taken-ev.Start), '>')
 	case ev.State == Killed && ev.Time > ev.Start:
 		t.buf = append(t.buf, " <"...)
 		t.buf = append(appendSeconds(t.buf, ev.Time-ev.Start), '>')
@@ -185,6 +186,18 @@ func (t *textSink) comment(format string, args ...any) {
 	t.buf = append(t.buf, '\n')
 }
 
+// again says what a later header adds: what was lost while following, and how it ended.
+func (t *textSink) again(h *dump.Header) error {
+	if lost := h.Recording.Coverage.Overwritten; lost > t.lost {
+		t.comment("… %s records were overwritten before they could be read …", thousands(lost-t.lost))
+		t.lost = lost
+	}
+	if h.Recording.Ended != nil && !t.quiet {
+		t.line("ended", "%s", ending(&h.Recording, t.day))
+	}
+	return t.done()
+}
+
 func (t *textSink) end(s *Stats, err error) error {
 	if !t.quiet {
 		if !t.shown && err == nil {
@@ -203,34 +216,40 @@ func (t *textSink) end(s *Stats, err error) error {
 // header writes who was recorded, how it ended and what there is of it.
 func (t *textSink) header(h *dump.Header, o *Options) {
 	r := &h.Recording
-	line := func(name, format string, args ...any) {
-		t.comment("%-10s %s", name, safe(fmt.Sprintf(format, args...)))
-	}
-	line("recording", "%s", title(r, h))
+	t.line("recording", "%s", title(r, h))
 	if c := r.Container; c.ID != "" {
-		line("container", "%s, image %s", strings.Join(nonEmpty(c.Runtime, c.ID), "://"), orElse(c.Image, "unknown"))
+		t.line("container", "%s, image %s", strings.Join(nonEmpty(c.Runtime, c.ID), "://"), orElse(c.Image, "unknown"))
 	}
-	line("cgroup", "%s", orElse(r.Container.Cgroup, "unknown"))
+	t.line("cgroup", "%s", orElse(r.Container.Cgroup, "unknown"))
 	if len(r.Container.Command) > 0 {
-		line("command", "%s", command(r.Container.Command))
+		t.line("command", "%s", command(r.Container.Command))
 	}
-	day := func(at time.Time) string { return at.In(t.clock.loc).Format("2006-01-02 15:04:05.000 MST") }
-	line("started", "%s", day(r.Started))
+	t.line("started", "%s", t.day(r.Started))
 	if r.Ended != nil || r.Exit != nil {
-		line("ended", "%s", ending(r, day))
+		t.line("ended", "%s", ending(r, t.day))
 	}
-	line("covers", "%s", coverage(&r.Coverage, t.clock.loc))
+	t.line("covers", "%s", coverage(&r.Coverage, t.clock.loc))
 	if s := missing(r); s != "" {
-		line("lacks", "%s", s)
+		t.line("lacks", "%s", s)
 	}
-	line("taken", "%s by recorderd %s on %s (Linux %s, %s)", day(h.Taken), orElse(h.Version, "unknown"),
+	t.line("taken", "%s by recorderd %s on %s (Linux %s, %s)", t.day(h.Taken), orElse(h.Version, "unknown"),
 		orElse(h.Node, orElse(r.Node, "unknown")), orElse(h.Kernel, "unknown"), h.Arch)
-	for _, f := range nonEmpty(h.Filter, o.filter()) {
-		line("filter", "%s", f)
+	for _, q := range append(asked(h), o.Query) {
+		if q.Filtered() {
+			t.line("filter", "%s", describe(q.filter()))
+		}
 	}
 	t.comment("")
 	t.buf = t.buf[:len(t.buf)-2] // no blank behind the #
 	t.buf = append(t.buf, '\n')
+}
+
+func (t *textSink) line(name, format string, args ...any) {
+	t.comment("%-10s %s", name, safe(fmt.Sprintf(format, args...)))
+}
+
+func (t *textSink) day(at time.Time) string {
+	return at.In(t.clock.loc).Format("2006-01-02 15:04:05.000 MST")
 }
 
 func orElse(s, other string) string {

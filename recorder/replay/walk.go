@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/recorderd/recorderd/recorder/dump"
@@ -48,15 +49,18 @@ type sink interface {
 	// mark comes after each frame. live: what comes now is new, and should be
 	// shown at once.
 	mark(live bool) error
+	// again comes with every header but the first.
+	again(h *dump.Header) error
 	// end comes last. err is why the dump could not be read to its end, or nil.
 	end(s *Stats, err error) error
 }
 
 type funcSink func(*Event) error
 
-func (f funcSink) event(ev *Event) error   { return f(ev) }
-func (f funcSink) mark(bool) error         { return nil }
-func (f funcSink) end(*Stats, error) error { return nil }
+func (f funcSink) event(ev *Event) error    { return f(ev) }
+func (f funcSink) mark(bool) error          { return nil }
+func (f funcSink) again(*dump.Header) error { return nil }
+func (f funcSink) end(*Stats, error) error  { return nil }
 
 func walk(r *dump.Reader, q *Query, loc *time.Location, open func(*dump.Header) (sink, error)) (Stats, error) {
 	h := r.Header()
@@ -69,14 +73,14 @@ func walk(r *dump.Reader, q *Query, loc *time.Location, open func(*dump.Header) 
 	}
 	w := &walker{
 		arch:     h.Arch,
-		filter:   newFilter(q, h, loc),
+		filters:  filtersOf(q, h, loc),
 		follow:   q.Follow,
 		out:      out,
 		tasks:    table{rows: make(map[uint32][]*Task)},
 		threads:  make(map[uint32]*thread),
 		progress: make(map[uint32]*thread),
-		names:    make(map[uint32]uint64),
-		special:  specialCalls(h.Arch),
+		names:    make(changes),
+		special:  specialCalls(),
 	}
 	readErr, err := w.run(r)
 	w.stats.Records = make(map[string]uint64)
@@ -97,18 +101,20 @@ func walk(r *dump.Reader, q *Query, loc *time.Location, open func(*dump.Header) 
 // Records come in the order in which they were written: of each thread exactly,
 // of all threads nearly. Those that only the guard lane has are merged by time.
 type walker struct {
-	arch   record.Arch
-	filter *filter
-	follow bool
-	live   bool // what comes now happened after the dump was asked for
-	heads  int
-	out    sink
-	stats  Stats
+	arch    record.Arch
+	filters []*filter
+	follow  bool
+	live    bool // what comes now happened after the dump was asked for
+	heads   int
+	rows    bool // there were records
+	out     sink
+	stats   Stats
 
 	tasks   table
 	threads map[uint32]*thread // by host thread id
 	last    *thread            // the one that was looked up last
-	names   map[uint32]uint64  // time of a thread's last change of name among the records at hand
+	kept    int                // bytes of records that threads keep
+	names   changes            // of names, among the records at hand
 	special special
 
 	held     []byte      // the records of the guard lane
@@ -119,7 +125,8 @@ type walker struct {
 	began    bool        // the main lane has
 	from, to uint64      // times of its first record, and of the last so far
 
-	progress map[uint32]*thread // calls that were not over when the dump was taken
+	progress     map[uint32]*thread // calls that were not over when the dump was taken
+	blockedBytes int                // of their records
 
 	ev, side Event         // side: what comes out of pending records
 	tmp      record.Record // a part of ev, while it is put together
@@ -149,7 +156,7 @@ type thread struct {
 
 	enter    []byte // a REC_ENTER without its end
 	program  []byte // a REC_EXEC whose REC_CALL has not come
-	was      uint32 // thread id before that
+	was      *Task  // who called that, if it was a thread with another id
 	shown    uint64 // time of the REC_EXEC that was shown without waiting for its REC_CALL, 0: none
 	noReturn bool   // exit or exit_group has begun
 	over     uint64 // when its last call returned
@@ -157,29 +164,23 @@ type thread struct {
 
 // special are the calls that are put together from several records.
 type special struct {
-	exec, exit, fork callSet
+	exec, exit, fork *callSet
 }
 
-var specialNames = []struct {
-	set   func(*special) *callSet
-	names []string
-}{
-	{func(s *special) *callSet { return &s.exec }, []string{"execve", "execveat"}},
-	{func(s *special) *callSet { return &s.exit }, []string{"exit", "exit_group"}},
-	{func(s *special) *callSet { return &s.fork }, []string{"fork", "vfork", "clone", "clone3"}},
-}
-
-func specialCalls(record.Arch) special {
-	var s special
-	for _, group := range specialNames {
+var specialCalls = sync.OnceValue(func() special {
+	set := func(names ...string) *callSet {
 		var e Expr
-		for _, name := range group.names {
+		for _, name := range names {
 			e.with = append(e.with, term{name: name})
 		}
-		*group.set(&s) = *compile([]Expr{e})
+		return compile([]Expr{e})
 	}
-	return s
-}
+	return special{
+		exec: set("execve", "execveat"),
+		exit: set("exit", "exit_group"),
+		fork: set("fork", "vfork", "clone", "clone3"),
+	}
+})
 
 // run returns the error of the dump and that of the sink.
 func (w *walker) run(r *dump.Reader) (readErr, err error) {
@@ -191,7 +192,8 @@ func (w *walker) run(r *dump.Reader) (readErr, err error) {
 			}
 			return readErr, w.finish()
 		}
-		if err := w.frame(f); err != nil {
+		w.seen(f.Type)
+		if err := w.frame(f, r.Header()); err != nil {
 			return nil, err
 		}
 		if err := w.out.mark(w.live); err != nil {
@@ -200,13 +202,29 @@ func (w *walker) run(r *dump.Reader) (readErr, err error) {
 	}
 }
 
-func (w *walker) frame(f dump.Frame) error {
+// seen notices when what was there is complete and what is new begins: with a
+// header or tasks behind records.
+func (w *walker) seen(t dump.FrameType) {
+	switch t {
+	case dump.FrameHeader, dump.FrameTasks:
+		w.live = w.live || w.follow && w.rows
+	case dump.FrameGuard, dump.FrameMain, dump.FrameProgress:
+		w.rows = true
+	}
+}
+
+func (w *walker) frame(f dump.Frame, h *dump.Header) error {
+	if w.live {
+		// What only the guard lane has was before. Without a main lane nothing
+		// else has shown it.
+		if err := w.drain(1<<64 - 1); err != nil {
+			return err
+		}
+	}
 	switch f.Type {
 	case dump.FrameHeader:
-		w.heads++
-		w.live = w.follow && w.heads > 1
-		if w.live {
-			return w.drain(1<<64 - 1) // there was no main lane
+		if w.heads++; w.heads > 1 {
+			return w.out.again(h)
 		}
 	case dump.FrameTasks:
 		batch := make(map[*Task]bool)
@@ -226,7 +244,7 @@ func (w *walker) frame(f dump.Frame) error {
 		w.guard = w.scan(w.guard, w.held, start)
 	case dump.FrameMain:
 		if w.began && len(w.names) > 0 {
-			w.names = make(map[uint32]uint64)
+			w.names = make(changes)
 		}
 		w.index = w.scan(w.index[:0], f.Payload, 0)
 		sortEntries(w.index)
@@ -247,9 +265,7 @@ func (w *walker) scan(index []entry, b []byte, start int) []entry {
 		}
 		e := entry{time: le.Uint64(one[8:]), off: uint32(off), n: uint32(len(one))}
 		if t := layout.RecType(one[0] & 0xf); t == layout.RecExec || t == layout.RecRename {
-			if tid := le.Uint32(one[16:]); len(w.names) < maxThreads {
-				w.names[tid] = max(w.names[tid], e.time)
-			}
+			w.names.add(le.Uint32(one[16:]), e.time)
 		}
 		index = append(index, e)
 		off += len(one)
@@ -366,6 +382,7 @@ func (w *walker) thread(tid uint32, time uint64) (*thread, error) {
 		if th = w.threads[tid]; th == nil {
 			if len(w.threads) >= maxThreads {
 				w.threads = make(map[uint32]*thread)
+				w.kept = 0
 			}
 			th = &thread{tid: tid}
 			w.threads[tid] = th
@@ -402,8 +419,8 @@ func (w *walker) thread(tid uint32, time uint64) (*thread, error) {
 // name returns the name of a thread at a time from which on no record about its
 // name has been seen.
 func (w *walker) name(t *Task, time uint64) Comm {
-	switch change, ok := w.names[t.Info.Tid]; {
-	case ok && change >= time && (t.Info.End == 0 || change <= t.Info.End):
+	switch change := w.names.next(t.Info.Tid, time); {
+	case change != 0 && (t.Info.End == 0 || change <= t.Info.End):
 		return t.Info.FirstComm // it changes later
 	case w.began && t.Info.Start >= w.from && t.Info.Start > 0:
 		return t.Info.FirstComm // a change would have been seen
@@ -419,8 +436,10 @@ func (w *walker) emit(ev *Event, th *thread) error {
 	} else {
 		ev.Comm = th.comm
 	}
-	if !w.filter.wants(ev) {
-		return nil
+	for _, f := range w.filters {
+		if !f.wants(ev) {
+			return nil
+		}
 	}
 	w.stats.Events++
 	return w.out.event(ev)
@@ -430,13 +449,14 @@ func (w *walker) emit(ev *Event, th *thread) error {
 func (w *walker) record(raw []byte, guard bool) error {
 	ev := &w.ev
 	items := ev.Rec.Items
-	*ev = Event{Raw: raw, Guard: guard && !w.began}
+	*ev = Event{Raw: raw}
 	ev.Rec.Items = items
 	if record.Parse(raw, &ev.Rec) != nil {
 		w.stats.Invalid++
 		return nil
 	}
 	ev.Time, ev.Start = ev.Rec.Time, ev.Rec.Start()
+	ev.Guard = guard && w.older(ev.Time)
 	th, err := w.thread(ev.Rec.Tid, ev.Time)
 	if err != nil {
 		return err
@@ -468,6 +488,9 @@ func (w *walker) record(raw []byte, guard bool) error {
 	return nil
 }
 
+// older reports whether a time lies before all of the main lane.
+func (w *walker) older(time uint64) bool { return !w.began || time < w.from }
+
 func (w *walker) is(s *callSet, rec *record.Record) bool {
 	return s.has(w.arch.ABI(rec.Flags), rec.Nr)
 }
@@ -496,11 +519,11 @@ func (w *walker) call(ev *Event, th *thread) error {
 		if err := w.abandon(th, 0); err != nil {
 			return err
 		}
-	case ev.Rec.Ret == 0 && w.is(&w.special.exec, &ev.Rec):
+	case ev.Rec.Ret == 0 && w.is(w.special.exec, &ev.Rec):
 		th.before = th.comm
 		w.joinExec(ev, th)
 	}
-	th.enter, th.program = nil, nil
+	w.drop(th)
 	return w.emit(ev, th)
 }
 
@@ -514,7 +537,7 @@ func (w *walker) endsExec(rec *record.Record, time uint64) bool {
 		return false
 	}
 	if rec.Flags&layout.RecfNodur != 0 {
-		return w.is(&w.special.exec, rec)
+		return w.is(w.special.exec, rec)
 	}
 	return rec.Start() <= time
 }
@@ -524,10 +547,7 @@ func (w *walker) endsExec(rec *record.Record, time uint64) bool {
 // are from the REC_ENTER, or from the new program (and then nobody knows whether
 // it was an execve or an execveat).
 func (w *walker) joinExec(ev *Event, th *thread) {
-	ev.Kind, ev.Raw, ev.program = KindExec, nil, th.program
-	if th.was != ev.Rec.Tid {
-		ev.Was = th.was
-	}
+	ev.Kind, ev.Raw, ev.program, ev.Was = KindExec, nil, th.program, th.was
 	rec, enter := &ev.Rec, &w.tmp
 	rec.Type, rec.Ret = layout.RecCall, 0
 	if th.enter != nil && record.Parse(th.enter, enter) == nil {
@@ -592,25 +612,28 @@ func (w *walker) enter(ev *Event, th *thread) error {
 	if err := w.abandon(th, 0); err != nil {
 		return err
 	}
-	if w.is(&w.special.exit, &ev.Rec) {
+	if w.is(w.special.exit, &ev.Rec) {
 		th.noReturn = true
 		ev.State = NoReturn
 		return w.emit(ev, th)
 	}
-	th.enter = bytes.Clone(ev.Raw)
+	w.keep(&th.enter, ev.Raw)
+	if w.kept > maxHeld {
+		return fmt.Errorf("%w: more than %d MiB of calls that began", ErrTooLarge, maxHeld>>20)
+	}
 	return nil
 }
 
 // exec takes the start of a new program.
 func (w *walker) exec(ev *Event, th *thread, guard, renamed bool) error {
-	was := uint32(ev.Rec.Ret)
-	if old := w.threads[was]; old != nil && was != th.tid {
-		th.enter, old.enter = old.enter, nil
-		th.before, th.comm = th.comm, old.comm
-		delete(w.threads, was)
-	}
 	if th.program != nil {
 		if err := w.abandon(th, 0); err != nil {
+			return err
+		}
+	}
+	th.was = nil
+	if was := uint32(ev.Rec.Ret); was != th.tid && was != 0 {
+		if err := w.succeed(th, was, ev.Time, renamed); err != nil {
 			return err
 		}
 	}
@@ -623,13 +646,50 @@ func (w *walker) exec(ev *Event, th *thread, guard, renamed bool) error {
 			}
 		}
 	}
-	th.program, th.was = bytes.Clone(ev.Raw), was
+	w.keep(&th.program, ev.Raw)
 	if guard {
 		// Its REC_CALL is not in the guard lane, so there is nothing to wait for.
 		th.shown = ev.Time
 		return w.abandon(th, 0)
 	}
 	return nil
+}
+
+// succeed lets a thread id take over from that of the thread that executed a
+// program: the thread gets the id of its process's leader.
+func (w *walker) succeed(th *thread, was uint32, time uint64, renamed bool) error {
+	old := w.threads[was]
+	if old == nil {
+		if th.was = w.tasks.at(was, time); th.was == nil {
+			th.was = &Task{Info: layout.TaskInfo{Tid: was}}
+		}
+		return nil
+	}
+	if err := w.abandon(th, 0); err != nil {
+		return err
+	}
+	th.was = old.task
+	th.enter, old.enter = old.enter, nil
+	th.before = old.comm
+	if !renamed {
+		th.comm = old.comm
+	}
+	w.last = nil
+	err := w.abandon(old, 0)
+	delete(w.threads, was)
+	return err
+}
+
+// keep copies a record into a thread's state.
+func (w *walker) keep(to *[]byte, raw []byte) {
+	*to = bytes.Clone(raw)
+	w.kept += len(raw)
+}
+
+// drop forgets the pending records of a thread.
+func (w *walker) drop(th *thread) {
+	w.kept -= len(th.enter) + len(th.program)
+	th.enter, th.program, th.was = nil, nil, nil
 }
 
 func (w *walker) rename(ev *Event, th *thread) error {
@@ -665,7 +725,7 @@ func (w *walker) exit(ev *Event, th *thread) error {
 		if side.Start == 0 {
 			side.Start = ev.Time
 		}
-		if !w.is(&w.special.exit, &side.Rec) {
+		if !w.is(w.special.exit, &side.Rec) {
 			if err := w.emit(side, th); err != nil {
 				return err
 			}
@@ -694,13 +754,13 @@ func (w *walker) abandon(th *thread, ended uint64) error {
 		return nil
 	}
 	side := w.pending()
-	defer func() { th.enter, th.program = nil, nil }()
+	defer w.drop(th)
 	if program != nil {
 		if record.Parse(program, &side.Rec) != nil {
 			return nil
 		}
-		side.Guard = !w.began
 		side.Time, side.Start = side.Rec.Time, side.Rec.Time
+		side.Guard = w.older(side.Time)
 		w.joinExec(side, th)
 		return w.emit(side, th)
 	}
@@ -732,8 +792,8 @@ func (w *walker) blocked(f dump.Frame) error {
 			w.stats.Invalid++
 			continue
 		}
-		if len(w.progress) >= maxThreads {
-			return fmt.Errorf("%w: more than %d calls in progress", ErrTooLarge, maxThreads)
+		if w.blockedBytes += len(raw); w.blockedBytes > maxHeld {
+			return fmt.Errorf("%w: more than %d MiB of calls in progress", ErrTooLarge, maxHeld>>20)
 		}
 		if th := w.threads[rec.Tid]; th != nil && (th.noReturn || rec.Flags&layout.RecfNodur == 0 && th.over >= rec.Time) {
 			continue // was shown already

@@ -89,12 +89,15 @@ func (p *printer) sockaddr(d []byte) {
 		p.dst = strconv.AppendInt(p.dst, int64(int32(load(body[2:], 4))), 10)
 		p.dst = append(p.dst, ", nl_groups="...)
 		const digits = "0123456789abcdef"
-		groups := load(body[6:], 4)
+		groups, from := load(body[6:], 4), 28 // %#08x
 		if groups != 0 {
 			p.dst = append(p.dst, "0x"...)
+			if groups>>24 == 0 {
+				from = 20
+			}
 		}
-		for i := 28; i >= 0; i -= 4 {
-			p.dst = append(p.dst, digits[groups>>i&15])
+		for ; from >= 0; from -= 4 {
+			p.dst = append(p.dst, digits[groups>>from&15])
 		}
 	case family == afPacket && len(d) >= 12:
 		p.dst = append(p.dst, ", sll_protocol=htons("...)
@@ -218,25 +221,21 @@ func sockopt(p *printer, _ *syscalls.Type, v uint64) {
 		p.set(s, v, true)
 		return
 	}
-	p.hex(v)
+	p.dst = strconv.AppendUint(p.dst, v, 10)
 }
 
 // Options of SOL_SOCKET whose value is not a number.
 const (
 	solSocket      = 1
+	soError        = 4
 	soLinger       = 13
 	soPeercred     = 17
 	soRcvtimeoOld  = 20
 	soSndtimeoOld  = 21
-	soBindtodevice = 25
 	soAttachFilter = 26
 	soPeername     = 28
-	soPeersec      = 31
 	soRcvtimeoNew  = 66
 	soSndtimeoNew  = 67
-	solTCP         = 6
-	tcpCongestion  = 13
-	tcpUlp         = 31
 	solIP          = 0
 	ipMulticastIf  = 32
 	ipAddMember    = 35
@@ -266,16 +265,18 @@ func sockoptval(p *printer, a *syscalls.Arg, it *record.Item) bool {
 		p.dst = appendQuoted(p.dst, d, p.opt.StringLimit, it.Cut())
 		return true
 	}
-	text := func() bool {
-		s, _, _ := bytes.Cut(d, []byte{0})
-		p.dst = appendQuoted(p.dst, s, p.opt.StringLimit, it.Cut())
-		return true
-	}
 	switch level {
 	case solSocket:
 		switch opt {
 		case soLinger:
 			return show(lingerType)
+		case soError:
+			if name, _ := syscalls.Errno(int(int32(load(d, 4)))); name != "" && len(d) == 4 {
+				p.dst = append(p.dst, '[')
+				p.dst = append(p.dst, name...)
+				p.dst = append(p.dst, ']')
+				return true
+			}
 		case soPeercred:
 			return show(ucredType)
 		case soRcvtimeoOld, soSndtimeoOld:
@@ -284,16 +285,9 @@ func sockoptval(p *printer, a *syscalls.Arg, it *record.Item) bool {
 			return show(timeval64Type)
 		case soAttachFilter:
 			return show(fprogType)
-		case soBindtodevice, soPeersec:
-			return text()
 		case soPeername:
 			p.sockaddr(d)
 			return true
-		}
-	case solTCP:
-		switch opt {
-		case tcpCongestion, tcpUlp:
-			return text()
 		}
 	case solIP:
 		switch opt {
@@ -338,6 +332,8 @@ func (p *printer) iovecs(iov, data *record.Item) {
 		base, length := load(iov.Data[i*size:], p.word), load(iov.Data[i*size+p.word:], p.word)
 		p.dst = append(p.dst, "{iov_base="...)
 		switch take := min(length, uint64(len(contents))); {
+		case base == 0:
+			p.dst = append(p.dst, "NULL"...)
 		case data == nil && length > 0 || data != nil && take == 0 && length > 0 && data.Cut():
 			p.addr(base)
 		default:
@@ -380,7 +376,11 @@ func (p *printer) msg(a *syscalls.Arg, d []byte, entry bool) {
 	p.dst = strconv.AppendUint(p.dst, uint64(nameLen), 10)
 	p.dst = append(p.dst, ", msg_iov="...)
 	if n := p.item(a.Reg, layout.ItemIov, entry); n != nil && iov != 0 {
-		p.iovecs(n, p.item(a.Reg, layout.ItemIovdata, entry))
+		data := p.item(a.Reg, layout.ItemIovdata, entry)
+		if data != nil && len(data.Data) == 0 && a.Form == syscalls.FormMmsg {
+			data = nil // how much of it is valid was not known when it was read
+		}
+		p.iovecs(n, data)
 	} else {
 		p.addr(iov)
 	}
@@ -495,4 +495,32 @@ func (p *printer) mmsghdr(a *syscalls.Arg, entry bool) bool {
 	}
 	p.dst = append(p.dst, ']')
 	return true
+}
+
+// socketCalls are what i386's socketcall(2) stands for; their arguments are those
+// of the calls of that name, which ARM has all of.
+var socketCalls = func() (calls [21]*syscalls.Call) {
+	for i, name := range [21]string{"", "socket", "bind", "connect", "listen", "accept", "getsockname", "getpeername", "socketpair", "send", "recv",
+		"sendto", "recvfrom", "shutdown", "setsockopt", "getsockopt", "sendmsg", "recvmsg", "accept4", "recvmmsg", "sendmmsg"} {
+		if name != "" {
+			calls[i] = syscalls.ByName(record.ArchARM, name)
+		}
+	}
+	return calls
+}()
+
+// unpackSocketcall replaces a socketcall by the call in it. Its pointers were not
+// followed: they are shown as addresses.
+func (p *printer) unpackSocketcall() {
+	it := p.item(1, memKind, p.rec.Type == layout.RecEnter)
+	n := p.rec.Args[0]
+	if it == nil || n >= uint64(len(socketCalls)) || socketCalls[n] == nil || len(it.Data) < 4*int(socketCalls[n].Nargs) {
+		return
+	}
+	p.call = socketCalls[n]
+	rec := record.Record{Type: p.rec.Type, Flags: p.rec.Flags, Nr: p.rec.Nr, Ret: p.rec.Ret}
+	for i := range int(p.call.Nargs) {
+		rec.Args[i] = load(it.Data[4*i:], 4)
+	}
+	p.rec = &rec
 }

@@ -204,8 +204,8 @@ func ioctlcmd(p *printer, _ *syscalls.Type, v uint64) {
 	p.dst = append(p.dst, ')')
 }
 
-// offhl shows a position that comes in two registers, its low half first.
-func offhl(p *printer, _ *syscalls.Type, v uint64) {
+// offset64 shows a position that came in two registers.
+func offset64(p *printer, _ *syscalls.Type, v uint64) {
 	p.dst = strconv.AppendInt(p.dst, int64(v), 10)
 }
 
@@ -246,7 +246,7 @@ func personalityResult(p *printer, ret int64) {
 }
 
 func ptracer(p *printer, _ *syscalls.Type, v uint64) {
-	if int64(v) == -1 || p.word == 4 && uint32(v) == 0xffffffff {
+	if int32(v) == -1 {
 		p.dst = append(p.dst, "PR_SET_PTRACER_ANY"...)
 		return
 	}
@@ -292,7 +292,77 @@ func termCflag(p *printer, _ *syscalls.Type, v uint64) {
 	} else {
 		p.hex(v & baud)
 	}
+	if in := v >> 16 & baud; in != 0 {
+		p.dst = append(p.dst, '|')
+		if name := baudSet.Enum(in); name != "" {
+			p.dst = append(p.dst, name...)
+		} else {
+			p.hex(in)
+		}
+		p.dst = append(p.dst, "<<IBSHIFT"...)
+		v &^= baud << 16
+	}
 	p.dst = append(p.dst, '|')
 	p.dst = append(p.dst, [4]string{"CS5", "CS6", "CS7", "CS8"}[v&size>>4]...)
 	p.flags(cflagSet, v&^(baud|size), true)
+}
+
+// socktype shows SOCK_STREAM|SOCK_CLOEXEC, or the whole as a number if the type is unknown.
+func socktype(p *printer, t *syscalls.Type, v uint64) {
+	v &= 0xffffffff
+	if v&t.Set.Mask != 0 && t.Set.Enum(v&t.Set.Mask) == "" {
+		p.unknown(t.Set, v)
+		return
+	}
+	p.set(t.Set, v, true)
+}
+
+// hugeFlags shows flags whose six highest bits are the logarithm of a page size:
+// MAP_HUGETLB|21<<MAP_HUGE_SHIFT.
+func hugeFlags(shift string) func(*printer, *syscalls.Type, uint64) {
+	return func(p *printer, t *syscalls.Type, v uint64) {
+		v &= 0xffffffff
+		size := v >> 26
+		if size == 0 {
+			p.set(t.Set, v, true)
+			return
+		}
+		v &= 1<<26 - 1
+		permissions := t.Set.Mask != 0 && t.Set.Enums == nil
+		mode := v & t.Set.Mask
+		if permissions {
+			p.flags(t.Set, v&^mode, false)
+		} else {
+			p.set(t.Set, v, true)
+		}
+		p.dst = append(p.dst, '|')
+		p.dst = strconv.AppendUint(p.dst, size, 10)
+		p.dst = append(p.dst, "<<"...)
+		p.dst = append(p.dst, shift...)
+		if permissions {
+			p.dst = append(p.dst, '|')
+			p.dst = appendOctal(p.dst, mode)
+		}
+	}
+}
+
+// ambientCap shows the third argument of PR_CAP_AMBIENT, a capability for all
+// operations but PR_CAP_AMBIENT_CLEAR_ALL.
+func ambientCap(p *printer, _ *syscalls.Type, v uint64) {
+	if p.rec.Args[1] == 4 {
+		p.dst = strconv.AppendUint(p.dst, v, 10)
+		return
+	}
+	p.set(capabilitySet, v, false)
+}
+
+func syslogAction(p *printer, t *syscalls.Type, v uint64) {
+	p.dst = strconv.AppendInt(p.dst, int64(int32(v)), 10)
+	name := t.Set.Enum(v & 0xffffffff)
+	if name == "" {
+		name = t.Set.Unknown
+	}
+	p.dst = append(p.dst, " /* "...)
+	p.dst = append(p.dst, name...)
+	p.dst = append(p.dst, " */"...)
 }

@@ -127,6 +127,9 @@ func newPrinter(dst []byte, arch record.Arch, rec *record.Record, opt Options) *
 		p.call = unknown
 	} else {
 		p.call = p.call.Variant(&rec.Args)
+		if p.call.Name == "socketcall" {
+			p.unpackSocketcall()
+		}
 	}
 	return p
 }

@@ -30,18 +30,18 @@ func init() {
 		"stat": stat, "stat64": stat, "statx": statx, "epoll_data": epollData, "utimespec": utimespec, "utimespec64": utimespec,
 		"siginfo": siginfo, "sigaction": sigaction, "old_sigaction": sigaction, "flock": flock, "flock64": flock, "flock_ofd": flock,
 		"clone_args": cloneArgs, "io_uring_params": uringParams, "file_handle": fileHandle, "open_how": openHow,
-		"sigevent": sigevent, "pollfd": pollfd, "sched_attr": schedAttr, "utimbuf": utimbuf,
+		"sigevent": sigevent, "pollfd": pollfd, "sched_attr": schedAttr, "utimbuf": utimbuf, "utimeval": utimeval,
 	}
 	memories = map[string]func(*printer, *syscalls.Arg, *record.Item) bool{
 		"fdset": fdset, "cpuset": cpuset, "sockaddr": sockaddrArg, "sockoptval": sockoptval, "str16": str16, "bpfattr": opaque,
-		"sigset": sigsetArg, "old_sigset": sigsetArg, "cap_data": capData, "seccompaction": seccompAction,
+		"sendoff": sendOffset, "sendoff64": sendOffset, "movedoff": movedOffset, "sigset": sigsetArg, "old_sigset": sigsetArg, "cap_data": capData, "seccompaction": seccompAction,
 	}
 	values = map[string]func(*printer, *syscalls.Type, uint64){
 		"wstatus": wstatus, "clockid": clockid, "sigset": sigsetValue, "sigmask": sigsetValue, "old_sigset": oldSigset, "old_sigset_arg": oldSigset,
 		"rlim": rlim, "sighandler": sighandler, "sockopt": sockopt, "sockproto": sockproto, "futexop": futexop, "futexwakeop": futexWakeOp,
-		"capmask": capmask, "ioctlcmd": ioctlcmd, "offhl": offhl, "pgoff": pgoff, "fanmask64": fanmask, "ioprio": ioprio, "ipckey": hexEnum,
+		"capmask": capmask, "ioctlcmd": ioctlcmd, "offhl": offset64, "offhilo": offset64, "pgoff": pgoff, "fanmask64": fanmask, "ioprio": ioprio, "ipckey": hexEnum,
 		"keyringid": decimalEnum, "inaddr": inaddr, "termoflag": termOflag, "termcflag": termCflag, "cloneflags": cloneflags, "clone3flags": clone3flags,
-		"waitid": intValue, "ptracer": ptracer, "nodemask": ptrValue, "sigmaskarg": ptrValue, "parenttid": intValue, "fsmagic": fsmagic, "personality": personality,
+		"waitid": intValue, "socktype": socktype, "mmapflags": hugeFlags("MAP_HUGE_SHIFT"), "memfdflags": hugeFlags("MFD_HUGE_SHIFT"), "shmgetflags": hugeFlags("SHM_HUGE_SHIFT"), "ambientcap": ambientCap, "syslogaction": syslogAction, "ptracer": ptracer, "nodemask": ptrValue, "sigmaskarg": ptrValue, "parenttid": intValue, "fsmagic": fsmagic, "personality": personality,
 		"oct?": octalValue, "futexbitset": hexEnum,
 	}
 	results = map[string]func(*printer, int64){
@@ -289,12 +289,7 @@ func epollData(p *printer, _ *syscalls.Type, _ *syscalls.Layout, data []byte) {
 	p.dst = append(p.dst, "{u32="...)
 	p.dst = strconv.AppendUint(p.dst, load(data, 4), 10)
 	p.dst = append(p.dst, ", u64="...)
-	v := load(data, 8)
-	if v > 0xffffffff {
-		p.hex(v)
-	} else {
-		p.dst = strconv.AppendUint(p.dst, v, 10)
-	}
+	p.dst = strconv.AppendUint(p.dst, load(data, 8), 10)
 	p.dst = append(p.dst, '}')
 }
 
@@ -306,6 +301,35 @@ func pollfd(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
 		p.fieldList(l, data, false, "fd", "events")
 	}
 	p.dst = append(p.dst, '}')
+}
+
+// sendOffset shows where sendfile read from and where it got to: [3] => [8].
+func sendOffset(p *printer, a *syscalls.Arg, it *record.Item) bool {
+	size := a.Type.SizeOn(p.arch)
+	if len(it.Data) < size {
+		return false
+	}
+	after := extend(load(it.Data, size), size)
+	p.dst = append(p.dst, '[')
+	p.dst = strconv.AppendInt(p.dst, after-max(p.rec.Ret, 0), 10)
+	p.dst = append(p.dst, ']')
+	if p.rec.Ret > 0 {
+		p.dst = append(p.dst, " => ["...)
+		p.dst = strconv.AppendInt(p.dst, after, 10)
+		p.dst = append(p.dst, ']')
+	}
+	return true
+}
+
+// movedOffset shows where a call read or wrote that moves its offset by its result.
+func movedOffset(p *printer, a *syscalls.Arg, it *record.Item) bool {
+	if len(it.Data) < 8 {
+		return false
+	}
+	p.dst = append(p.dst, '[')
+	p.dst = strconv.AppendInt(p.dst, int64(load(it.Data, 8))-max(p.rec.Ret, 0), 10)
+	p.dst = append(p.dst, ']')
+	return true
 }
 
 // Values of tv_nsec that utimensat(2) knows.
@@ -330,6 +354,17 @@ func utimespec(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
 	}
 }
 
+func utimeval(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+	p.fields(t, l, data)
+	sec, usec := field(l, "tv_sec"), field(l, "tv_usec")
+	if sec != nil && usec != nil && len(data) >= int(usec.Off+usec.Size) {
+		at, part := extend(load(data[sec.Off:], int(sec.Size)), int(sec.Size)), extend(load(data[usec.Off:], int(usec.Size)), int(usec.Size))
+		if part >= 0 && part < 1000000 {
+			p.timeCommentDigits(at, part*1000, 6)
+		}
+	}
+}
+
 func utimbuf(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
 	p.dst = append(p.dst, '{')
 	for i, name := range []string{"actime", "modtime"} {
@@ -346,11 +381,18 @@ func (p *printer) timeComment(sec, nsec int64, always bool) {
 	if sec == 0 && nsec == 0 && !always || nsec < 0 || nsec > 999999999 || sec < -1<<40 || sec > 1<<40 {
 		return
 	}
+	p.timeCommentDigits(sec, nsec, 9)
+}
+
+func (p *printer) timeCommentDigits(sec, nsec int64, digits int) {
+	if sec < -1<<40 || sec > 1<<40 {
+		return
+	}
 	at := time.Unix(sec, nsec).UTC()
 	p.dst = append(p.dst, " /* "...)
 	p.dst = at.AppendFormat(p.dst, "2006-01-02T15:04:05")
 	if nsec != 0 {
-		p.dst = at.AppendFormat(p.dst, ".000000000")
+		p.dst = at.AppendFormat(p.dst, ".000000000"[:1+digits])
 	}
 	p.dst = append(p.dst, "+0000 */"...)
 }
@@ -509,6 +551,31 @@ func seccompAction(p *printer, a *syscalls.Arg, it *record.Item) bool {
 	return true
 }
 
+// left shows what select and ppoll left of a timeout. at: what stands before it.
+func (p *printer) left(at string, more bool) bool {
+	if p.rec.Ret <= 0 {
+		return false
+	}
+	for i := range p.call.Args {
+		a := &p.call.Args[i]
+		if a.Dir&(syscalls.DirEntry|syscalls.DirOut) != syscalls.DirEntry|syscalls.DirOut || a.Type.Kind != syscalls.KindStruct {
+			continue
+		}
+		it := p.item(a.Reg, memKind, false)
+		if it == nil || len(it.Data) < a.Type.SizeOn(p.arch) {
+			return false
+		}
+		if more {
+			p.dst = append(p.dst, ", left "...)
+		} else {
+			p.dst = append(p.dst, at...)
+		}
+		p.structure(a.Type, it.Data)
+		return true
+	}
+	return false
+}
+
 func pollResult(p *printer, ret int64) {
 	p.dst = strconv.AppendInt(p.dst, ret, 10)
 	if ret == 0 {
@@ -540,7 +607,9 @@ func pollResult(p *printer, ret int64) {
 		p.set(events, revents, true)
 		p.dst = append(p.dst, '}')
 	}
-	p.dst = append(p.dst, "])"...)
+	p.dst = append(p.dst, ']')
+	p.left("", true)
+	p.dst = append(p.dst, ')')
 }
 
 func selectResult(p *printer, ret int64) {
@@ -564,7 +633,7 @@ func selectResult(p *printer, ret int64) {
 		p.dst = append(p.dst, name...)
 		p.bits(it.Data, max(int(int32(p.rec.Args[0])), 0))
 	}
-	if more {
+	if p.left(" (left ", more) || more {
 		p.dst = append(p.dst, ')')
 	}
 }

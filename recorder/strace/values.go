@@ -32,6 +32,9 @@ func (p *printer) register(a *syscalls.Arg) uint64 {
 	v := p.rec.Args[a.Reg%6]
 	if a.Regs == 2 {
 		hi := p.rec.Args[(a.Reg+1)%6]
+		if a.Type.Name == "offhilo" {
+			return v<<32 | hi&0xffffffff
+		}
 		if p.word == 4 {
 			return v&0xffffffff | hi<<32
 		}
@@ -302,7 +305,7 @@ func (p *printer) value(t *syscalls.Type, v uint64, inMemory bool) {
 		p.uid(t, v)
 	case syscalls.KindMode:
 		if t.Size == 4 {
-			v &= 0xffffffff
+			v &= 0xffff // umode_t
 		}
 		p.dst = appendOctal(p.dst, v)
 	case syscalls.KindFileMode:
@@ -436,7 +439,9 @@ func (p *printer) set(s *syscalls.Set, v uint64, inMemory bool) {
 			known = true
 		} else if v&s.Mask != 0 {
 			if s.Enums == nil { // permission bits, as in semget's flags
-				p.flags(s, v&^s.Mask, false)
+				if v&^s.Mask != 0 {
+					p.flags(s, v&^s.Mask, false)
+				}
 				if len(p.dst) > before {
 					p.dst = append(p.dst, '|')
 				}
@@ -458,7 +463,15 @@ func (p *printer) set(s *syscalls.Set, v uint64, inMemory bool) {
 			}
 		}
 	}
+	if v == 0 && s.Mask != 0 && s.Enums == nil {
+		p.dst = append(p.dst, "000"...)
+		return
+	}
 	p.flags(s, v, known)
+	if s.Mask != 0 && s.Enums == nil {
+		p.dst = append(p.dst, "|000"...)
+		return
+	}
 	if len(p.dst) == before {
 		p.dst = append(p.dst, '0')
 	}
@@ -509,10 +522,15 @@ func (p *printer) unknown(s *syscalls.Set, v uint64) {
 	p.dst = append(p.dst, " */"...)
 }
 
-// flagsResult shows a result that holds flags: 0x8002 (flags O_RDWR|O_LARGEFILE).
+// flagsResult shows a result that holds flags or an enumeration:
+// 0x8002 (flags O_RDWR|O_LARGEFILE), 1 (SUID_DUMP_USER).
 func (p *printer) flagsResult(t *syscalls.Type, ret int64) {
-	p.hex(uint64(ret))
 	if t.Set.Pure {
+		if t.Name == "locktype_ret" || t.Name == "nstype_ret" {
+			p.hex(uint64(ret))
+		} else {
+			p.dst = strconv.AppendInt(p.dst, ret, 10)
+		}
 		if name := t.Set.On(p.arch).Enum(uint64(ret)); name != "" {
 			p.dst = append(p.dst, " ("...)
 			p.dst = append(p.dst, name...)
@@ -520,10 +538,18 @@ func (p *printer) flagsResult(t *syscalls.Type, ret int64) {
 		}
 		return
 	}
+	p.hex(uint64(ret))
 	if ret == 0 && t.Set.Mask == 0 {
 		return
 	}
-	p.dst = append(p.dst, " (flags "...)
+	switch t.Name {
+	case "openflags_ret", "fdflags_ret":
+		p.dst = append(p.dst, " (flags "...)
+	case "seals_ret":
+		p.dst = append(p.dst, " (seals "...)
+	default:
+		p.dst = append(p.dst, " ("...)
+	}
 	p.set(t.Set, uint64(ret), true)
 	p.dst = append(p.dst, ')')
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -116,13 +117,18 @@ const enterName = "recorderctl: entering a cgroup"
 // enter runs this program once more: it moves itself into the cgroup and becomes
 // the command. See init.
 func (g *Group) enter(path string, args []string) (*exec.Cmd, error) {
-	procs, err := os.OpenFile(filepath.Join(g.dir, "cgroup.procs"), os.O_WRONLY, 0)
+	// In v1 a thread can move alone. The others, Go's own, end with the exec.
+	name := "tasks"
+	if g.v2 {
+		name = "cgroup.procs"
+	}
+	f, err := os.OpenFile(filepath.Join(g.dir, name), os.O_WRONLY, 0)
 	if err != nil {
 		return nil, err
 	}
-	defer procs.Close()
+	defer f.Close()
 	cmd := command("/proc/self/exe", append([]string{enterName, path}, args...))
-	cmd.ExtraFiles = []*os.File{procs}
+	cmd.ExtraFiles = []*os.File{f}
 	return cmd, cmd.Start()
 }
 
@@ -138,12 +144,13 @@ func init() {
 		return
 	}
 	runtime.LockOSThread()
-	procs := os.NewFile(3, "cgroup.procs")
-	if _, err := procs.WriteString("0"); err != nil {
+	_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&[]byte("recorderctl\x00")[0])), 0, 0, 0) // it is "exe" otherwise
+	f := os.NewFile(3, "cgroup")
+	if _, err := f.WriteString("0"); err != nil {
 		fmt.Fprintf(os.Stderr, "recorderctl: enter the cgroup of the command: %v\n", err)
 		os.Exit(1)
 	}
-	procs.Close()
+	f.Close()
 	err := syscall.Exec(os.Args[1], os.Args[2:], os.Environ())
 	fmt.Fprintf(os.Stderr, "recorderctl: run %s: %v\n", os.Args[1], err)
 	os.Exit(ExitStatus(err))

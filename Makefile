@@ -1,0 +1,61 @@
+# What a newcomer needs:  sudo make demo   sudo make test
+#
+# Building needs Go only: the compiled BPF programs are in the repository.
+
+GO      ?= go
+BIN     := bin
+VERSION ?=
+LDFLAGS := $(if $(VERSION),-X github.com/recorderd/recorderd/internal/version.release=$(VERSION))
+
+# Static binaries: they run on any node, whatever its libc.
+export CGO_ENABLED ?= 0
+
+.PHONY: build
+build: ## both programs, into bin/
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/recorderd ./cmd/recorderctl
+
+.PHONY: demo
+demo: build ## record a program that crashes, and show what it did (root)
+	scripts/demo $(BIN)
+
+.PHONY: test
+test: test-tools ## all tests (root; installs what they need on Debian and Ubuntu)
+	$(GO) test -timeout 20m ./...
+
+.PHONY: race
+race: test-tools ## the tests again, under the race detector (root)
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./api/... ./cmd/... ./recorder/...
+
+.PHONY: test-tools
+test-tools:
+	scripts/install-tools containerd runc strace gcc git busybox-static redis-server python3 perl make gzip tar findutils gawk
+
+.PHONY: bench
+bench: ## what recording costs, beside doing nothing, perf and strace (root)
+	scripts/install-tools redis-server strace linux-perf
+	$(GO) build -o $(BIN)/bench ./internal/bench
+	$(BIN)/bench $(BENCHFLAGS)
+
+.PHONY: generate
+generate: ## the BPF programs, the types they share with Go, the table of system calls
+	scripts/install-tools clang-19 llvm-19
+	$(GO) generate ./bpf ./recorder/syscalls
+
+.PHONY: check-generated
+check-generated: generate ## fails if what is in the repository is not what the sources give
+	@test -z "$$(git status --porcelain -- bpf recorder/layout recorder/syscalls)" || \
+		{ git status --porcelain -- bpf recorder/layout recorder/syscalls; echo "generated files are not current: run make generate"; exit 1; }
+
+.PHONY: lint
+lint: ## gofmt, vet, staticcheck
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool -modfile=tools/go.mod staticcheck ./...
+
+.PHONY: fuzz
+fuzz: ## every fuzz test for FUZZTIME (default 20s)
+	scripts/fuzz $(or $(FUZZTIME),20s)
+
+.PHONY: help
+help:
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"

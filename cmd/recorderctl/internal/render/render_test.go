@@ -1,0 +1,67 @@
+package render
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/recorderd/recorderd/api"
+)
+
+func TestClean(t *testing.T) {
+	for in, want := range map[string]string{
+		"web": "web", "ä 漢": "ä 漢", `a"b\c`: `a"b\c`, "a\tb": `a\tb`, "\x1b]0;x\a": `\x1b]0;x\a`, "a\xffb": `a\xffb`,
+		"a\u202eb": `a\u202eb`, "a\"\n": `a"\n`,
+	} {
+		if got := Clean(in); got != want {
+			t.Errorf("%q: got %s, want %s", in, got, want)
+		}
+	}
+}
+
+func TestBytes(t *testing.T) {
+	for in, want := range map[uint64]string{
+		0: "0B", 1023: "1023B", 1024: "1KiB", 1536: "1.5KiB", 1 << 20: "1MiB", 256 << 20: "256MiB", 1<<64 - 1: "16EiB",
+	} {
+		if got := Bytes(in); got != want {
+			t.Errorf("%d: got %s, want %s", in, got, want)
+		}
+	}
+}
+
+func TestAge(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	for in, want := range map[time.Duration]string{
+		-time.Hour: "0s", 0: "0s", 119 * time.Second: "119s", 125 * time.Second: "2m5s", 59 * time.Minute: "59m",
+		3*time.Hour + 5*time.Minute: "3h5m", 30 * time.Hour: "30h", 72 * time.Hour: "3d",
+	} {
+		if got := age(now.Add(-in), now); got != want {
+			t.Errorf("%v: got %s, want %s", in, got, want)
+		}
+	}
+	if got := age(time.Time{}, now); got != "" {
+		t.Errorf("no time: %s", got)
+	}
+}
+
+// TestEmpty catches a panic or a missing column where nothing is known yet.
+func TestEmpty(t *testing.T) {
+	var b bytes.Buffer
+	ended := time.Unix(1e9-60, 0)
+	recs := []api.Recording{{ID: "a"}, {ID: "b", Ended: &ended}, {ID: "c", Exit: &api.Exit{Signal: "SIGKILL", OOMKilled: true}}}
+	if err := Recordings(&b, recs, true, time.Unix(1e9, 0)); err != nil {
+		t.Fatal(err)
+	}
+	want := `ID  STATE  POD/NAME  CONTAINER  IMAGE  AGE  CALLS  EXIT         KEPT  OVERWRITTEN  CUT  FAULT  RING  NODE  CGROUP
+a   -      -         -          -      -    0      -            0     0            0    0      0B    -     -
+b   -      -         -          -      -    0      ? (60s ago)  0     0            0    0      0B    -     -
+c   -      -         -          -      -    0      OOM SIGKILL  0     0            0    0      0B    -     -
+`
+	if b.String() != want {
+		t.Errorf("got\n%s", b.String())
+	}
+	b.Reset()
+	if err := Status(&b, &api.Status{}, time.Unix(1e9, 0)); err != nil || !bytes.Contains(b.Bytes(), []byte("nothing")) {
+		t.Errorf("%v\n%s", err, b.String())
+	}
+}

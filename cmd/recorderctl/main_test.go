@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
+
+	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/api/server"
+	"github.com/recorderd/recorderd/api/server/servertest"
+	"github.com/recorderd/recorderd/recorder/dump"
+	"github.com/recorderd/recorderd/recorder/replay"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"recorderctl": main})
+}
+
+// TestScripts runs testdata/script against a server with recordings that never
+// were. $RECORDER_SOCKET is its socket.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup:               setup,
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exits":    exits,
+			"oneline":  oneLine,
+			"truncate": truncate,
+		},
+		Condition: func(cond string) (bool, error) {
+			switch cond {
+			case "root":
+				return os.Getuid() == 0, nil
+			case "cgroup2":
+				return cgroupMount(unix.CGROUP2_SUPER_MAGIC) != "", nil
+			case "cgroup1":
+				return cgroupMount(unix.CGROUP_SUPER_MAGIC) != "", nil
+			}
+			return false, errors.New("unknown condition")
+		},
+	})
+}
+
+// setup starts two servers, whose cgroups are those of v2 and of a v1 hierarchy.
+func setup(env *testscript.Env) error {
+	root := "/recorderctl-test-" + strconv.Itoa(os.Getpid()) + "-" + filepath.Base(env.WorkDir)
+	env.Setenv("ROOT", root)
+	env.Setenv("NO_COLOR", "")
+	env.Setenv("TZ", "UTC")
+	for _, kind := range []struct {
+		name string
+		v2   bool
+	}{{"RECORDER_SOCKET", true}, {"V1_SOCKET", false}} {
+		magic := int64(unix.CGROUP_SUPER_MAGIC)
+		if kind.v2 {
+			magic = unix.CGROUP2_SUPER_MAGIC
+		}
+		b := servertest.New()
+		b.Info.Cgroups.Mount = cgroupMount(magic)
+		b.Info.Cgroups.Watched = append(b.Info.Cgroups.Watched, root)
+		b.Before = appear(b, root)
+		b.Stream = stream(b)
+		socket := filepath.Join(env.WorkDir, "."+kind.name)
+		ln, err := server.Listen(socket, "")
+		if err != nil {
+			return err
+		}
+		log := slog.New(slog.NewTextHandler(io.Discard, nil))
+		srv := server.HTTP(server.New(b, server.Options{Version: "v1.2.3", Log: log}), log)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			srv.Serve(ln)
+		}()
+		env.Defer(func() {
+			srv.Close()
+			<-done
+			if b.Info.Cgroups.Mount != "" {
+				os.Remove(b.Info.Cgroups.Mount + root)
+			}
+		})
+		env.Setenv(kind.name, socket)
+		env.Setenv(kind.name+"_MOUNT", b.Info.Cgroups.Mount)
+	}
+	return os.WriteFile(filepath.Join(env.WorkDir, "worker.rec"), servertest.Dump(servertest.New().Recordings()[3]), 0o600)
+}
+
+// appear lists a recording for each cgroup below root, as if it had been recorded.
+func appear(b *servertest.Backend, root string) func(context.Context, string, string) error {
+	return func(_ context.Context, method, _ string) error {
+		procs, _ := filepath.Glob(b.Info.Cgroups.Mount + root + "/*/cgroup.procs")
+		for _, p := range procs {
+			path := strings.TrimPrefix(filepath.Dir(p), b.Info.Cgroups.Mount)
+			if !slices.ContainsFunc(b.Recordings(), func(r api.Recording) bool { return r.Container.Cgroup == path }) {
+				rec := b.Recordings()[3]
+				rec.ID, rec.State, rec.Started = "9999"+filepath.Base(path), api.StateEnded, time.Now()
+				rec.Container.Name, rec.Container.Cgroup = filepath.Base(path), path
+				b.Add(rec)
+			}
+		}
+		return nil
+	}
+}
+
+// stream writes dumps as the backend does, but one that breaks off and one that is endless.
+func stream(b *servertest.Backend) func(context.Context, string, replay.Query, io.Writer) error {
+	return func(ctx context.Context, id string, q replay.Query, w io.Writer) error {
+		for _, r := range b.Recordings() {
+			whole := servertest.Dump(r)
+			switch {
+			case r.ID != id:
+			case id == servertest.Sidecar:
+				w.Write(whole[:len(whole)-60])
+				return errors.New("the ring is gone")
+			case id == servertest.Crashed:
+				dw := dump.NewWriter(w)
+				var err error
+				for err == nil && ctx.Err() == nil {
+					err = dw.Header(servertest.Header(r))
+				}
+				return err
+			default:
+				_, err := w.Write(whole)
+				return err
+			}
+		}
+		return api.Errorf(api.CodeNotFound, "recording %s is gone", id)
+	}
+}
+
+func cgroupMount(magic int64) string {
+	for _, dir := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/pids", "/sys/fs/cgroup/cpuset"} {
+		var st unix.Statfs_t
+		if unix.Statfs(dir, &st) == nil && st.Type == magic {
+			return dir
+		}
+	}
+	return ""
+}
+
+// exits STATUS CMD ARG... runs a command that must exit with the status.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits STATUS CMD ARG...")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	status := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		status = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if want, _ := strconv.Atoi(args[0]); status != want {
+		ts.Fatalf("exit status %d, want %s", status, args[0])
+	}
+}
+
+// oneline checks that standard error is one line of recorderctl's.
+func oneLine(ts *testscript.TestScript, neg bool, _ []string) {
+	msg := ts.ReadFile("stderr")
+	if !strings.HasPrefix(msg, "recorderctl: ") || strings.Count(msg, "\n") != 1 || strings.Contains(msg, "failed to") {
+		ts.Fatalf("not one line of recorderctl: %q", msg)
+	}
+}
+
+// truncate FILE N cuts the last N bytes off.
+func truncate(ts *testscript.TestScript, neg bool, args []string) {
+	name := ts.MkAbs(args[0])
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	fi, err := os.Stat(name)
+	ts.Check(err)
+	ts.Check(os.Truncate(name, fi.Size()-int64(n)))
+}
+
+// TestDependencies catches a command line that drags BPF or a runtime's client along.
+func TestDependencies(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "-f", "{{.ImportPath}}",
+		".", "../../recorder/replay", "../../recorder/dump", "../../recorder/record", "../../api/client").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dep := range strings.Lines(string(out)) {
+		dep = strings.TrimSpace(dep)
+		for _, bad := range []string{
+			"github.com/cilium/ebpf", "github.com/containerd/", "google.golang.org/grpc", "github.com/prometheus/", "github.com/gorilla/mux",
+			"github.com/recorderd/recorderd/bpf", "github.com/recorderd/recorderd/api/server",
+		} {
+			if strings.HasPrefix(dep, bad) {
+				t.Errorf("recorderctl or the decoder depends on %s", dep)
+			}
+		}
+		if dep == "github.com/recorderd/recorderd/recorder" {
+			t.Errorf("recorderctl or the decoder depends on the daemon, %s", dep)
+		}
+	}
+}

@@ -1,0 +1,336 @@
+package recorder
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/containerd/containerd/v2/pkg/oci"
+
+	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/internal/testcontainerd"
+	"github.com/recorderd/recorderd/recorder/containerd"
+	"github.com/recorderd/recorderd/recorder/dump"
+	"github.com/recorderd/recorderd/recorder/layout"
+	"github.com/recorderd/recorderd/recorder/replay"
+)
+
+// only waits for the recording of one container and returns it.
+func only(t *testing.T, r *Recorder, id string, ok func(api.Recording) bool) api.Recording {
+	t.Helper()
+	var found api.Recording
+	eventually(t, "recording of "+id, func() bool {
+		list, err := r.List(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, rec := range list {
+			if rec.Container.ID == id && ok(rec) {
+				found = rec
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+func ended(rec api.Recording) bool { return rec.Exit != nil }
+
+func withContainerd(t *testing.T, cfg Config) (*Recorder, *testcontainerd.Server) {
+	t.Helper()
+	srv := testcontainerd.Start(t, testcontainerd.Config{})
+	cfg.Watch = append(cfg.Watch, "/"+srv.Namespace)
+	cfg.Containerd = containerd.Config{Addresses: []string{srv.Address}, Interval: time.Second}
+	return testRecorder(t, cfg), srv
+}
+
+// text is a dump as recorderctl shows it.
+func text(t *testing.T, r *Recorder, id string, q replay.Query) string {
+	t.Helper()
+	var raw, out bytes.Buffer
+	if err := r.Dump(t.Context(), id, replay.Query{}, &raw); err != nil {
+		t.Fatal(err)
+	}
+	in, err := dump.NewReader(&raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := replay.Run(&out, in, replay.Options{Query: q}); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func demand(t *testing.T, text string, lines ...string) {
+	t.Helper()
+	for _, want := range lines {
+		if !strings.Contains(text, want) {
+			tail := strings.Split(text, "\n")
+			t.Errorf("the dump lacks %q; it ends:\n%s", want, strings.Join(tail[max(0, len(tail)-15):], "\n"))
+		}
+	}
+}
+
+// On cgroup v1 a container is found, followed and ended as on v2.
+func TestCgroupV1(t *testing.T) {
+	r, srv := withContainerd(t, Config{Hierarchy: "memory"})
+	if r.hierarchy.V2() {
+		t.Fatal("v2 was chosen")
+	}
+	c := srv.Run(t, testcontainerd.Options{Args: []string{"/bin/sh", "-c", "(exit 3); exit 5"}})
+	rec := only(t, r, c.ID, ended)
+	if rec.Exit.Code != 5 || len(rec.Container.Command) != 3 {
+		t.Errorf("exit %+v, command %q", rec.Exit, rec.Container.Command)
+	}
+	demand(t, text(t, r, rec.ID, replay.Query{}), `execve("/bin/sh", ["/bin/sh", "-c", "(exit 3); exit 5"]`, "+++ exited with 3 +++", "+++ exited with 5 +++")
+}
+
+// Pids are the container's in text, and the host's stand beside them.
+func TestPidsAreTheContainers(t *testing.T) {
+	r, srv := withContainerd(t, Config{})
+	c := srv.Run(t, testcontainerd.Options{Args: []string{"/bin/sh", "-c", "sleep 1000 & wait"}})
+	rec := only(t, r, c.ID, func(rec api.Recording) bool { return rec.Tasks.Live == 2 })
+	var pids []uint32
+	for _, task := range dumpOf(t, r, rec.ID).tasks {
+		if task.End == 0 {
+			pids = append(pids, task.NsTgid)
+			if task.NsTgid == 1 && task.Tgid != c.Pid {
+				t.Errorf("pid 1 of the container is %d on the host, want %d", task.Tgid, c.Pid)
+			}
+		}
+	}
+	if len(pids) != 2 || min(pids[0], pids[1]) != 1 || max(pids[0], pids[1]) > 10 {
+		t.Errorf("the container's pids are %v", pids)
+	}
+	// What they are doing now is in no record yet.
+	out := text(t, r, rec.ID, replay.Query{})
+	demand(t, out, "[pid 1 sh]", "wait4(-1", "<unfinished ...>", "clock_nanosleep(CLOCK_REALTIME, 0, {tv_sec=1000, tv_nsec=0}")
+	c.Signal(t, syscall.SIGKILL)
+	rec = only(t, r, c.ID, ended)
+	if rec.Exit.Signal != "SIGKILL" || rec.Exit.OOMKilled {
+		t.Errorf("it ended with %+v, want SIGKILL", rec.Exit)
+	}
+}
+
+// A container that the OOM killer ends says so.
+func TestOOMKill(t *testing.T) {
+	r, srv := withContainerd(t, Config{Hierarchy: "v2"})
+	c := srv.Run(t, testcontainerd.Options{
+		Args: []string{"/bin/sh", "-c", "x=a; while true; do x=$x$x; done"},
+		Spec: []oci.SpecOpts{oci.WithMemoryLimit(16 << 20)},
+	})
+	rec := only(t, r, c.ID, ended)
+	if !rec.Exit.OOMKilled || rec.Exit.Signal != "SIGKILL" {
+		t.Errorf("it ended with %+v, want an OOM kill", rec.Exit)
+	}
+	var oom int
+	for _, x := range dumpOf(t, r, rec.ID).records[dump.FrameGuard] {
+		if x.Type == layout.RecOom {
+			oom++
+		}
+	}
+	if oom != 1 {
+		t.Errorf("%d OOM records, want 1", oom)
+	}
+}
+
+// The one failed call is kept, whatever comes after it in whatever number.
+func TestTheOneFailedCallIsKept(t *testing.T) {
+	r, srv := withContainerd(t, Config{RingSize: 64 << 10})
+	c := srv.Run(t, testcontainerd.Options{Args: []string{"/bin/sh", "-c",
+		"read x </the/missing/file; i=0; while [ $i -lt 20000 ]; do read x </etc/passwd; i=$((i+1)); done; j=0; while [ $j -lt 5000 ]; do read x </also/missing; j=$((j+1)); done; exit 9"}})
+	rec := only(t, r, c.ID, ended)
+	d := dumpOf(t, r, rec.ID)
+	if d.header.Recording.Coverage.Overwritten < 10000 {
+		t.Fatalf("only %d records were overwritten", d.header.Recording.Coverage.Overwritten)
+	}
+	demand(t, text(t, r, rec.ID, replay.Query{}), `execve("/bin/sh"`, `"/the/missing/file", O_RDONLY`, `"/also/missing"`, "can't open /the/missing/file", "+++ exited with 9 +++")
+}
+
+// Freeze stops, resume goes on, and what was not recorded is counted. A live
+// recording cannot be deleted, an ended one is gone then.
+func TestFreezeResumeDelete(t *testing.T) {
+	r, srv := withContainerd(t, Config{})
+	c := srv.Run(t, testcontainerd.Options{Args: []string{"/bin/sh", "-c", "while true; do read x </etc/passwd; sleep 0.01; done"}})
+	rec := only(t, r, c.ID, func(api.Recording) bool { return true })
+	written := func() uint64 {
+		return only(t, r, c.ID, func(api.Recording) bool { return true }).Coverage.Written
+	}
+	if err := r.Freeze(t.Context(), rec.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.kernel.Grace(); err != nil {
+		t.Fatal(err)
+	}
+	n := written()
+	eventually(t, "calls are made while frozen", func() bool {
+		return only(t, r, c.ID, func(api.Recording) bool { return true }).Coverage.FrozenCalls > 20
+	})
+	if now := written(); now != n {
+		t.Errorf("frozen, it still wrote %d records", now-n)
+	}
+	var refused *api.Error
+	if err := r.Delete(t.Context(), rec.ID); !errors.As(err, &refused) || refused.Code != api.CodeConflict {
+		t.Errorf("deleting a live recording: %v, want a conflict", err)
+	}
+	if err := r.Resume(t.Context(), rec.ID); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "recording goes on", func() bool { return written() > n+20 })
+	c.Delete(t)
+	only(t, r, c.ID, func(rec api.Recording) bool { return rec.State == api.StateEnded })
+	if err := r.Delete(t.Context(), rec.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Dump(t.Context(), rec.ID, replay.Query{}, io.Discard); !errors.As(err, &refused) || refused.Code != api.CodeNotFound {
+		t.Errorf("dumping a deleted recording: %v, want not found", err)
+	}
+}
+
+// The budget holds: the oldest ended recording gives way, a live one never does.
+func TestBudget(t *testing.T) {
+	srv := testcontainerd.Start(t, testcontainerd.Config{})
+	r := testRecorder(t, Config{RingSize: 64 << 10, MemoryBudget: 2 << 20, Watch: []string{"/" + srv.Namespace}, Containerd: containerd.Config{Addresses: []string{srv.Address}}})
+	alive := srv.Run(t, testcontainerd.Options{})
+	only(t, r, alive.ID, func(api.Recording) bool { return true })
+	var last string
+	for range 30 {
+		c := srv.Run(t, testcontainerd.Options{Args: []string{"/bin/true"}})
+		c.Wait(t)
+		c.Delete(t)
+		last = c.ID
+		eventually(t, "a spare ring", func() bool {
+			s, err := r.Status(t.Context())
+			return err == nil && s.Rings.Spare > 0
+		})
+	}
+	only(t, r, alive.ID, func(rec api.Recording) bool { return rec.State == api.StateLive })
+	only(t, r, last, ended)
+	s, err := r.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Rings.Bytes > s.Rings.Budget || s.Lost.Evicted == 0 || s.Lost.NoRing != 0 {
+		t.Errorf("%d bytes of rings with a budget of %d, %d evicted, %d containers without a ring", s.Rings.Bytes, s.Rings.Budget, s.Lost.Evicted, s.Lost.NoRing)
+	}
+}
+
+// A daemon that ends leaves recording on; the next one has all of it.
+func TestTheNextDaemonGoesOn(t *testing.T) {
+	root := testRoot(t)
+	sweep(t)
+	cfg := Config{
+		PinDir: fmt.Sprintf("/sys/fs/bpf/recorderd-coretest-%d-%d", os.Getpid(), testNumber.Add(1)), Hierarchy: "v2",
+		RingSize: 64 << 10, MemoryBudget: 8 << 20, Watch: []string{"/" + filepath.Base(root)}, Containerd: containerd.Config{Addresses: []string{"/nonexistent"}},
+	}
+	begin := func() (*Recorder, func()) {
+		r, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ready, done := make(chan struct{}), make(chan error, 1)
+		go func() { done <- r.Run(ctx, func() { close(ready) }) }()
+		<-ready
+		return r, func() {
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			r.Close()
+		}
+	}
+	run := func(name, script string) *exec.Cmd {
+		dir := filepath.Join(root, name)
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		cmd := exec.Command("/bin/sh", "-c", script)
+		cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(f.Fd())}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return cmd
+	}
+	byName := func(r *Recorder, name string) api.Recording {
+		list, err := r.List(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, rec := range list {
+			if strings.HasSuffix(rec.Container.Cgroup, "/"+name) {
+				return rec
+			}
+		}
+		t.Fatalf("no recording of %s", name)
+		return api.Recording{}
+	}
+	r, stop := begin()
+	across := run("across", "sleep 0.3; exit 4")
+	id := byName(r, "across").ID
+	stop()
+	meanwhile := run("meanwhile", "exit 6")
+	across.Wait()
+	meanwhile.Wait()
+
+	cfg.Clean = true
+	r, stop = begin()
+	defer stop()
+	if rec := byName(r, "across"); rec.ID != id || rec.Exit == nil || rec.Exit.Code != 4 {
+		t.Errorf("the recording that ran on has id %s (was %s), exit %+v", rec.ID, id, rec.Exit)
+	}
+	rec := byName(r, "meanwhile")
+	if rec.Exit == nil || rec.Exit.Code != 6 {
+		t.Errorf("the container that nobody saw ended with %+v, want 6", rec.Exit)
+	}
+	demand(t, text(t, r, rec.ID, replay.Query{}), `execve("/bin/sh", ["/bin/sh", "-c", "exit 6"]`, "exit_group(6)")
+	after := run("after", "exit 8")
+	after.Wait()
+	if rec := byName(r, "after"); rec.Exit == nil || rec.Exit.Code != 8 {
+		t.Errorf("a container after the take-over ended with %+v, want 8", rec.Exit)
+	}
+}
+
+// Following shows what happens until the container ends, each call once.
+func TestFollowALiveContainer(t *testing.T) {
+	r, srv := withContainerd(t, Config{})
+	c := srv.Run(t, testcontainerd.Options{Args: []string{"/bin/sh", "-c", "i=0; while [ $i -lt 40 ]; do echo line-$i; i=$((i+1)); sleep 0.05; done"}})
+	rec := only(t, r, c.ID, func(api.Recording) bool { return true })
+	pr, pw := io.Pipe()
+	go func() {
+		pw.CloseWithError(r.Dump(t.Context(), rec.ID, replay.Query{Follow: true}, pw))
+	}()
+	go func() {
+		c.Wait(t)
+		c.Delete(t)
+	}()
+	in, err := dump.NewReader(pr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if _, err := replay.Run(&out, in, replay.Options{Query: replay.Query{Follow: true}}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 40 {
+		if n := strings.Count(out.String(), fmt.Sprintf(`"line-%d\n"`, i)); n != 1 {
+			t.Errorf("line-%d is there %d times", i, n)
+		}
+	}
+	demand(t, out.String(), "+++ exited with 0 +++")
+}

@@ -1,0 +1,103 @@
+package replay
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"testing"
+
+	"github.com/recorderd/recorderd/recorder/dump"
+	"github.com/recorderd/recorderd/recorder/layout"
+	"github.com/recorderd/recorderd/recorder/record"
+)
+
+// all shows a dump in every way. Damage is no fault, panics and bad JSON are.
+func all(t *testing.T, in []byte) {
+	for _, q := range []Query{
+		{}, {Format: FormatStrace}, {Format: FormatJSON}, {Format: FormatRaw},
+		{Last: 3, Failed: true, HostPids: true}, {Format: FormatStrace, Follow: true, Last: 2},
+		{Format: FormatRaw, Pids: []uint32{1}}, {Format: FormatJSON, Tids: []uint32{1}, HostPids: true, Follow: true},
+	} {
+		var out bytes.Buffer
+		_, err := run(&out, in, Options{Query: q, Flush: func() error { return nil }})
+		switch {
+		case err == nil, errors.Is(err, dump.ErrTruncated), errors.Is(err, dump.ErrCorrupt), errors.Is(err, dump.ErrForeign),
+			errors.Is(err, dump.ErrNewer), errors.Is(err, ErrTooLarge):
+		default:
+			t.Fatalf("%+v: %v", q, err)
+		}
+		if q.Format != FormatJSON {
+			continue
+		}
+		for line := range bytes.Lines(out.Bytes()) {
+			if !json.Valid(line) {
+				t.Fatalf("no JSON: %q", line)
+			}
+		}
+	}
+}
+
+// FuzzReplay feeds whole files.
+func FuzzReplay(f *testing.F) {
+	f.Add(story(f))
+	f.Add([]byte(dump.Magic))
+	f.Fuzz(all)
+}
+
+// FuzzEvents makes dumps whose frames and records are well formed, of few threads
+// at few times, so that they have to do with each other. Each record takes 12 bytes:
+// what, tid, time (2), nr (2), ret (2), dur, flags, items, length of an item.
+func FuzzEvents(f *testing.F) {
+	f.Add([]byte("G\x01\x00\x01\x3b\x00\x00\x00\x00\x00\x00\x00R\x02\x00\x02\x3b\x00\x00\x00\x00\x00\x00\x00"))
+	f.Add(bytes.Repeat([]byte("\x43\x01\x05\x00\xe7\x00\x00\x00\x01\x00\x07\x20"), 9))
+	f.Fuzz(func(t *testing.T, script []byte) {
+		b := newBuilder(t, testHeader())
+		for ; len(script) >= 12; script = script[12:] {
+			s := script[:12]
+			num := binary.LittleEndian.Uint16
+			when := 1000e9 + uint64(num(s[2:]))
+			switch s[0] >> 6 {
+			case 0:
+				row := layout.TaskInfo{Tid: uint32(s[1] & 3), Tgid: uint32(s[1] >> 2 & 3), NsTid: uint32(s[1] >> 4 & 3), NsTgid: uint32(s[1] >> 6), Start: when, Comm: [16]byte{s[8], s[9]}}
+				if s[0]&1 != 0 {
+					row.End = when + uint64(num(s[4:]))
+				}
+				b.check(b.w.Task(&row))
+				continue
+			case 3:
+				if s[0]&31 == 31 {
+					b.check(b.w.Header(testHeader()))
+					continue
+				}
+			}
+			r := record.Record{
+				Type: layout.RecType(s[0] & 15), Tid: uint32(s[1] & 3), Time: when, Nr: num(s[4:]), Ret: int64(int16(num(s[6:]))),
+				Dur: uint64(s[8]), Flags: layout.RecFlag(s[9]), Args: [6]uint64{uint64(s[1]), uint64(s[8]), uint64(s[3]) << 32, uint64(s[9])},
+			}
+			if n := int(s[11]); s[10] != 0 && n < len(script) {
+				r.Items = append(r.Items, record.Item{Arg: s[10] & 3, Kind: layout.ItemKind(s[10] >> 4), Flags: layout.ItemFlag(s[9] & 0x70), Data: script[:n]})
+			}
+			lane := []dump.FrameType{dump.FrameGuard, dump.FrameMain, dump.FrameMain, dump.FrameProgress}[s[0]>>4&3]
+			b.check(b.w.Record(lane, record.Append(nil, &r)))
+		}
+		all(t, b.done())
+	})
+}
+
+func FuzzParseQuery(f *testing.F) {
+	for _, s := range []string{"openat,%file,!futex", "30s", "15:04", "/a,b/,!x"} {
+		f.Add(s, s)
+	}
+	f.Fuzz(func(t *testing.T, moment, expr string) {
+		if m, err := ParseMoment(moment); err == nil {
+			m.Time(noon, noon.Location())
+			if back, err := ParseMoment(m.String()); err != nil || back != m {
+				t.Errorf("%q comes back as %v, %v", moment, back, err)
+			}
+		}
+		if e, err := ParseExpr(expr); err == nil {
+			compile([]Expr{e}).has(1, 0)
+		}
+	})
+}

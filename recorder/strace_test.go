@@ -1,0 +1,256 @@
+package recorder
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/recorderd/recorderd/recorder/dump"
+	"github.com/recorderd/recorderd/recorder/replay"
+)
+
+// The calls of real programs, as recorded and as strace shows them. strace itself
+// runs in the recorded cgroup: both watch the very same run, so that ids, addresses
+// and results must be equal, and nothing needs to be normalised but the times.
+func TestSameAsStrace(t *testing.T) {
+	bin := t.TempDir()
+	compile(t, "testdata/torture.c", filepath.Join(bin, "torture"), "-O1", "-pthread", "-w")
+	compile(t, "testdata/i386.c", filepath.Join(bin, "i386"), "-m32", "-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector", "-fno-pie", "-no-pie")
+	sh := func(script string) []string { return []string{"/bin/sh", "-c", script} }
+	work := t.TempDir()
+	for _, tc := range []struct {
+		name string
+		args []string
+	}{
+		{"torture", []string{filepath.Join(bin, "torture")}},
+		{"i386", []string{filepath.Join(bin, "i386")}},
+		{"shell", sh(`for i in 1 2 3; do echo $i | cat | (read x; echo "<$x>"); done; (exit 3); echo $?; ls /nonexistent 2>/dev/null || true; x=$(echo a; echo b); echo "$x" >/dev/null`)},
+		{"git", sh("cd " + work + " && git init -q g && cd g && echo hello >f && git -c user.name=a -c user.email=b add f && git -c user.name=a -c user.email=b commit -qm one && git log --oneline | cat")},
+		{"tar", sh("cd " + work + " && mkdir -p d/e && echo 1 >d/a && echo 2 >d/e/b && tar czf d.tgz d && tar tzvf d.tgz && tar xzf d.tgz -C /tmp --transform 's,^d,recorderd-tar,' && rm -r /tmp/recorderd-tar")},
+		{"python3", []string{"python3", "-c", "import json,socket,subprocess,threading\nt=threading.Thread(target=lambda: open('/etc/passwd').read()); t.start(); t.join()\nprint(json.dumps({'a':1})); subprocess.run(['true'])\ns=socket.socket()\ntry: s.connect(('127.0.0.1',1))\nexcept OSError as e: print(e)"}},
+		{"perl", []string{"perl", "-e", `open(F,"<","/etc/passwd"); my @l=<F>; print scalar(@l),"\n"; system("true"); kill 0,$$; opendir(D,"/etc"); readdir(D); sleep 0;`}},
+		{"find", []string{"find", "/etc/apt", "-type", "f", "-name", "*.list"}},
+		{"make and gcc", sh("cd " + work + " && printf 'int main(){return 0;}' >m.c && printf 'm: m.c\n\tgcc -o m m.c\n' >Makefile && make -s && ./m")},
+		{"gzip", sh("head -c 300000 /dev/zero | gzip | gunzip | wc -c")},
+		{"sort and awk", sh("seq 1000 | sort -R | awk '{s+=$1} END{print s}'")},
+		{"redis", sh("redis-server --port 0 --unixsocket " + work + "/r.sock --save '' --daemonize no >/dev/null & p=$!; for i in $(seq 100); do redis-cli -s " + work + "/r.sock ping >/dev/null 2>&1 && break; sleep 0.1; done; redis-cli -s " + work + "/r.sock set a b; redis-cli -s " + work + "/r.sock get a; redis-cli -s " + work + "/r.sock shutdown nosave; wait $p")},
+		{"go program", []string{"go", "version"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) { sameAsStrace(t, tc.args) })
+	}
+}
+
+func compile(t *testing.T, src, out string, flags ...string) {
+	t.Helper()
+	if b, err := exec.Command("gcc", append(flags, "-o", out, src)...).CombinedOutput(); err != nil {
+		t.Fatalf("compile %s: %v\n%s", src, err, b)
+	}
+}
+
+func sameAsStrace(t *testing.T, args []string) {
+	root := testRoot(t)
+	r := testRecorder(t, Config{RingSize: 64 << 20, MemoryBudget: 400 << 20, CaptureStdio: 4096, CaptureData: 4096, Watch: []string{"/" + filepath.Base(root)}, Hierarchy: "v2"})
+	cg := filepath.Join(root, "c")
+	if err := os.Mkdir(cg, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(t.TempDir(), "strace")
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "strace", append([]string{"-f", "-ttt", "-T", "-o", out, "--"}, args...)...)
+	dir, err := os.Open(cg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())}
+	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null")
+	if b, err := cmd.CombinedOutput(); err != nil {
+		if _, ok := err.(*exec.ExitError); !ok {
+			t.Fatalf("strace: %v\n%s", err, b)
+		}
+	}
+	list, err := r.List(t.Context())
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%d recordings, %v", len(list), err)
+	}
+	if list[0].Coverage.Overwritten != 0 {
+		t.Fatalf("%d records were overwritten: the ring is too small for this test", list[0].Coverage.Overwritten)
+	}
+	var raw, text bytes.Buffer
+	if err := r.Dump(t.Context(), list[0].ID, replay.Query{}, &raw); err != nil {
+		t.Fatal(err)
+	}
+	in, err := dump.NewReader(&raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := replay.Run(&text, in, replay.Options{Query: replay.Query{Format: replay.FormatStrace, HostPids: true}}); err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := strings.Fields(string(theirs))[0]
+	got := threads(text.String())
+	got[first] = fromExec(got[first])
+	compareThreads(t, threads(string(theirs)), got)
+}
+
+// fromExec leaves out what strace's child does before it becomes the program.
+func fromExec(lines []string) []string {
+	for i, line := range lines {
+		if strings.HasPrefix(line, "execve(") && strings.HasSuffix(line, " = 0") {
+			return lines[i:]
+		}
+	}
+	return lines
+}
+
+var (
+	tracedLine = regexp.MustCompile(`^(\d+) +\d+\.\d+ (.*)$`)
+	duration   = regexp.MustCompile(` <\d+\.\d+>$`)
+	unfinished = regexp.MustCompile(`^(.*?) ?<unfinished \.\.\.>$`)
+	resumed    = regexp.MustCompile(`^<\.\.\. \w+ resumed>(.*)$`)
+	result     = regexp.MustCompile(`\)? += (.*)$`)
+	blanks     = regexp.MustCompile(`\) += `)
+	callName   = regexp.MustCompile(`^(\w+)\(`)
+	secret     = regexp.MustCompile(`^getrandom\((?:0x[0-9a-f]+|"[^ ]*"(?:\.\.\.)?), (.*)`) // never captured
+	quoted     = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+)
+
+// threads takes strace's output apart: the lines of each thread, in order,
+// without times, each call in one piece.
+func threads(s string) map[string][]string {
+	out := map[string][]string{}
+	half := map[string]string{}
+	for line := range strings.Lines(s) {
+		m := tracedLine.FindStringSubmatch(strings.TrimRight(line, "\n"))
+		if m == nil {
+			continue
+		}
+		tid, text := m[1], duration.ReplaceAllString(m[2], "")
+		if u := unfinished.FindStringSubmatch(text); u != nil {
+			half[tid] = u[1]
+			continue
+		}
+		if r := resumed.FindStringSubmatch(text); r != nil {
+			text = half[tid] + r[1]
+			delete(half, tid)
+		}
+		text = blanks.ReplaceAllString(text, ") = ")
+		out[tid] = append(out[tid], secret.ReplaceAllString(text, "getrandom(..., $1"))
+	}
+	for tid, text := range half {
+		out[tid] = append(out[tid], text+" <unfinished ...>")
+	}
+	return out
+}
+
+// brief is what must be the same in any case: the call's name, its result with the
+// error, and the strings.
+func brief(line string) string {
+	name := callName.FindStringSubmatch(line)
+	if name == nil {
+		return line
+	}
+	ret := result.FindStringSubmatch(line)
+	res := ""
+	if ret != nil {
+		res = ret[1]
+	}
+	return name[1] + " " + strings.Join(quoted.FindAllString(line, -1), " ") + " = " + res
+}
+
+// compareThreads demands that each thread's calls are the same, and nearly all
+// lines to the letter.
+func compareThreads(t *testing.T, theirs, ours map[string][]string) {
+	t.Helper()
+	lines, same, shown := 0, 0, 0
+	differing := map[string]int{}
+	for tid, want := range theirs {
+		got := ours[tid]
+		if len(got) != len(want) {
+			t.Errorf("thread %s: strace has %d lines, the recording %d; they part at:\n%s", tid, len(want), len(got), firstDifference(want, got))
+			continue
+		}
+		for i := range want {
+			lines++
+			if want[i] == got[i] {
+				same++
+				continue
+			}
+			differing[callOf(want[i])]++
+			if brief(want[i]) != brief(got[i]) {
+				t.Errorf("thread %s, line %d:\n strace    %s\n recording %s", tid, i, want[i], got[i])
+			} else if shown < 12 {
+				shown++
+				t.Logf("differs in detail:\n strace    %s\n recording %s", want[i], got[i])
+			}
+		}
+	}
+	if lines == 0 {
+		t.Fatal("nothing was compared")
+	}
+	t.Logf("%d of %d lines are the same to the letter (%.2f %%); others by call: %v", same, lines, 100*float64(same)/float64(lines), differing)
+	if same*100 < lines*95 {
+		t.Errorf("only %d of %d lines are the same", same, lines)
+	}
+}
+
+func callOf(line string) string {
+	if m := callName.FindStringSubmatch(line); m != nil {
+		return m[1]
+	}
+	return "other"
+}
+
+func firstDifference(want, got []string) string {
+	for i := range max(len(want), len(got)) {
+		w, g := "(nothing)", "(nothing)"
+		if i < len(want) {
+			w = want[i]
+		}
+		if i < len(got) {
+			g = got[i]
+		}
+		if brief(w) != brief(g) {
+			return fmt.Sprintf(" line %d\n strace    %s\n recording %s", i, w, g)
+		}
+	}
+	return " nowhere"
+}
+
+// testRoot makes a cgroup for recorded cgroups, which goes with the test.
+func testRoot(t *testing.T) string {
+	t.Helper()
+	h, err := FindHierarchy("v2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := filepath.Join(h.Mount, fmt.Sprintf("recorderd-coretest-%d-%d", os.Getpid(), testNumber.Add(1)))
+	if err := os.Mkdir(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		eventually(t, "remove "+root, func() bool {
+			filepath.Walk(root, func(path string, fi os.FileInfo, err error) error { //nolint:errcheck // tried again
+				if err == nil && fi.IsDir() && path != root {
+					os.Remove(path)
+				}
+				return nil
+			})
+			return os.Remove(root) == nil
+		})
+	})
+	return root
+}
