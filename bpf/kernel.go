@@ -73,6 +73,11 @@ func (c *Config) check() error {
 	if len(c.Plans) != 2*layout.PlanCalls {
 		return fmt.Errorf("%d capture plans: want %d", len(c.Plans), 2*layout.PlanCalls)
 	}
+	for i, p := range c.Plans {
+		if p.Nargs > 6 || p.Nops > layout.PlanOps || p.Sub > 2 {
+			return fmt.Errorf("capture plan of call %d: %d arguments, %d operations, command in argument %d: want at most 6, %d, 2", i, p.Nargs, p.Nops, p.Sub, layout.PlanOps)
+		}
+	}
 	return nil
 }
 

@@ -689,8 +689,14 @@ __noinline int capture(u32 user, u32 index, u32 phase)
 			u32 size = s->wide == 4 ? 32 : 64;
 
 			cap_mem(user, ptr, n * size, 8 * size, tag(op->arg, ITEM_MMSG));
-			if (n)
-				cap_msg(user, ptr, 0, op->arg);
+			if (n) {
+				/* msg_len stands behind the msghdr */
+				u32 bytes = 0;
+
+				if (s->ret > 0)
+					bpf_probe_read_user(&bytes, sizeof(bytes), (void *)ptr + size - (s->wide == 4 ? 4 : 8));
+				cap_msg(user, ptr, bytes, op->arg);
+			}
 			break;
 		}
 		}
@@ -897,8 +903,10 @@ static __noinline int enter_slow(struct task_state *ts, struct pt_regs *regs, u3
 		s->off = 0;
 		capture(BY_ENTER, index, 1);
 		n = s->off;
-		if (n > ENTRY_DATA)
-			n = 0; /* more than is kept: the decoder shows the pointer */
+		if (n > ENTRY_DATA) {
+			ts->entry = ENTRY_LOST; /* more than is kept: the decoder shows the pointer */
+			return 0;
+		}
 		bpf_probe_read_kernel(ts->entry_data, n, s->buf);
 		ts->entry = n;
 	}
@@ -955,7 +963,10 @@ static __noinline int exit_slow(struct task_state *ts, struct pt_regs *regs, str
 		dur = 0;
 	}
 	begin(BY_EXIT, now, dur, ret, who_what(tid, index, p->nargs));
-	if (n) {
+	if (n == ENTRY_LOST) {
+		s->flags |= RECF_CUT;
+		ts->entry = 0;
+	} else if (n) {
 		u32 off = s->off;
 
 		if (off <= 128 && n <= ENTRY_DATA && !bpf_probe_read_kernel(s->buf + off, n, ts->entry_data))
@@ -967,6 +978,22 @@ static __noinline int exit_slow(struct task_state *ts, struct pt_regs *regs, str
 	words = p->flags & PLAN_WRITE && s->args[0] - 1 < 2 && ret > 0;
 	commit_from(BY_EXIT, ts->slot, REC_CALL, failed || words ? class_of(REC_CALL, index, failed ? ret : 0) : NO_GUARD);
 	return 0;
+}
+
+/* Has the call anything to follow? Most futex and fcntl calls, for example, have not. */
+static __always_inline bool needs_items(struct ring_head *r, struct plan *p, u32 index, const u64 *args)
+{
+	if (p->flags & PLAN_DATA)
+		return content_limit(r, args[0]);
+	if (p->nops || p->flags & PLAN_IOCTL)
+		return true;
+	if (p->flags & PLAN_SUB) {
+		u32 sub = p->sub;
+		struct subplan_key key = { .nr = index, .cmd = sub == 0 ? args[0] : sub == 1 ? args[1] : args[2] };
+
+		return bpf_map_lookup_elem(&subplans, &key);
+	}
+	return false;
 }
 
 SEC("tp_btf/sys_exit")
@@ -1001,11 +1028,14 @@ int on_sys_exit(u64 *ctx)
 	compat = compat_task(task);
 	index = nr;
 	if (unlikely(nr >= PLAN_CALLS)) {
-		if (nr >> 30 == 1 && (nr & 0x3fffffff) < PLAN_CALLS) {
-			index = nr & (PLAN_CALLS - 1);
+		if (nr >> 30 == 1) {
+			nr &= 0x3fffffff;
 			flags |= RECF_X32;
+		}
+		if (nr < PLAN_CALLS) {
+			index = nr;
 		} else {
-			/* Not a call: 6 arguments, nothing followed. */
+			/* No call that has a plan: 6 arguments, nothing followed. */
 			nr = nr > 0xffff ? 0xffff : nr;
 			p = NULL;
 			nargs = 6;
@@ -1028,11 +1058,9 @@ plain:
 	opaque(nr);
 	opaque(nargs);
 	read_args(args, regs, compat);
-	if (p && (p->nops || p->flags & (PLAN_IOCTL | PLAN_SUB))) {
-		if (!(p->flags & PLAN_DATA) || content_limit(r, args[0])) {
-			exit_slow(ts, regs, p, ret, now);
-			goto out;
-		}
+	if (p && needs_items(r, p, index, args)) {
+		exit_slow(ts, regs, p, ret, now);
+		goto out;
 	}
 	if (compat)
 		flags |= RECF_COMPAT;

@@ -174,7 +174,7 @@ enum rec_type {
 	/*
 	 * the end of a thread: nr: the call it was in plus 1, or 0; result: exit
 	 * code as wait(2) has it; args: tgid, 1 if it was the group's last, start
-	 * of that call (ns), 1 if an OOM victim, the call's flags
+	 * of that call (ns), 1 if an OOM victim, the group's exit code
 	 */
 	REC_EXIT,
 	/*
@@ -304,7 +304,7 @@ struct subplan_key {
 };
 
 /* Value of the tasks' storage: a traced task. */
-enum entry_consts { ENTRY_DATA = 256 };
+enum entry_consts { ENTRY_DATA = 256, ENTRY_LOST = 1 << 16 };
 struct task_state {
 	__u32 slot;
 	__u32 gen;

@@ -43,7 +43,7 @@ func readSets(dir string) ([]*set, error) {
 		}
 		if text[0] != '\t' {
 			if len(f) < 4 {
-				return nil, fmt.Errorf("sets.txt:%d: want KIND NAME UNKNOWN HEADER...", line)
+				return nil, fmt.Errorf("sets.txt:%d: want KIND NAME UNKNOWN HEADER", line)
 			}
 			kind, mask, _ := strings.Cut(f[0], ":")
 			cur = &set{name: f[1], kind: kind, unknown: f[2], headers: f[3:]}

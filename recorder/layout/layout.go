@@ -161,6 +161,7 @@ const (
 
 const (
 	EntryData = 256
+	EntryLost = 65536
 )
 
 // EventType is enum event_type of bpf/recorder.h.

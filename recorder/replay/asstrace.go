@@ -21,10 +21,14 @@ type straceSink struct {
 	arena   arena
 	events  []held
 	bytes   int               // of their records
-	ending  map[*Task]uint32  // exit and exit_group without the end of their thread: where in events
+	ending  map[*Task]uint32  // threads whose last call is exit, or was interrupted: where in events
 	leaders map[uint32]uint32 // host thread ids of leaders that ended before their process: where in events
 	ev      Event
 }
+
+// restarts reports whether a result says that the call was interrupted and would
+// begin again: ERESTARTSYS and the like.
+func restarts(ret int64) bool { return ret <= -512 && ret >= -516 && ret != -515 }
 
 // maxStrace is how much is held at most, in bytes of records: the largest ring and more.
 const maxStrace = 96 << 20
@@ -51,8 +55,10 @@ func (s *straceSink) event(ev *Event) error {
 		if ev.Rec.Ret == 0 && ev.NoDur() && ev.State == Finished && s.special.fork.has(s.format.abi(ev), ev.Rec.Nr) {
 			return nil
 		}
-		if ev.State == NoReturn {
+		if ev.State == NoReturn || ev.State == Finished && restarts(ev.Rec.Ret) {
 			s.ending[ev.Task] = uint32(len(s.events))
+		} else {
+			delete(s.ending, ev.Task)
 		}
 	case KindExec:
 		// The leader gives its id away in silence.
@@ -64,7 +70,13 @@ func (s *straceSink) event(ev *Event) error {
 			s.leaders[ev.Task.Info.Tid] = uint32(len(s.events))
 		}
 		if i, ok := s.ending[ev.Task]; ok {
-			s.events[i].time = max(s.events[i].time, ev.Time)
+			h := &s.events[i]
+			if h.state == NoReturn || ev.struck {
+				h.time = max(h.time, ev.Time)
+			}
+			if h.state == Finished && ev.struck {
+				h.state = Killed // strace is not told what it returned
+			}
 			delete(s.ending, ev.Task)
 		}
 	}

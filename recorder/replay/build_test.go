@@ -111,7 +111,7 @@ func (b *builder) enter(tid uint32, name string, start int, rest ...any) {
 	}
 	fill(r, rest)
 	for i := range r.Items {
-		if r.Items[i].Kind != layout.ItemCount {
+		if r.Items[i].Kind != layout.ItemCount && b.lane != dump.FrameProgress {
 			r.Items[i].Flags |= layout.ItemEntry
 		}
 	}
@@ -237,6 +237,7 @@ func story(t testing.TB) []byte {
 
 	b.lane = dump.FrameProgress
 	b.enter(leader, "read", 6_500_000, 0, 0x7ffc0000, 4096)
+	b.enter(sh, "openat", 9_000_000, atCwd, 0x7000, "/mnt/hangs", 0)
 	b.enter(ls, "getpid", 4_100_000) // came back between the looks at tasks and ring
 	return b.done()
 }

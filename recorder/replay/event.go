@@ -15,7 +15,7 @@ const (
 	KindCall   Kind = iota // a system call
 	KindExec               // an execve that succeeded: a system call, too
 	KindExit               // a thread ended
-	KindSignal             // a signal was delivered
+	KindSignal             // a signal was delivered, other than SIGKILL
 	KindOOM                // the OOM killer chose the process
 	KindRename             // a thread got another name, other than by execve
 )
@@ -66,6 +66,7 @@ type Event struct {
 	NoArgs bool
 
 	program []byte // KindExec: the REC_EXEC
+	struck  bool   // KindExit: the record before was SIGKILL
 }
 
 // Failed reports whether the event is a system call that returned an error.

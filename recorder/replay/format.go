@@ -6,12 +6,14 @@ import (
 	"github.com/recorderd/recorderd/recorder/dump"
 	"github.com/recorderd/recorderd/recorder/record"
 	"github.com/recorderd/recorderd/recorder/strace"
+	"github.com/recorderd/recorderd/recorder/syscalls"
 )
 
 // formatter shows events as strace does.
 type formatter struct {
-	arch record.Arch
-	opt  strace.Options
+	arch    record.Arch
+	opt     strace.Options
+	scratch []byte
 }
 
 func newFormatter(h *dump.Header) formatter { return formatter{arch: h.Arch} }
@@ -36,7 +38,7 @@ func (f *formatter) call(b []byte, ev *Event, column int) []byte {
 		return strace.AppendNoReturn(f.entry(b, ev), start, f.opt)
 	case ev.State == Killed:
 		b = f.entry(b, ev)
-		if incomplete(b) {
+		if f.incomplete(b, ev) {
 			b = append(b, unfinished...)
 		}
 		return strace.AppendNoReturn(b, start, f.opt)
@@ -45,12 +47,20 @@ func (f *formatter) call(b []byte, ev *Event, column int) []byte {
 }
 
 // incomplete reports whether arguments are missing from what entry appended.
-func incomplete(b []byte) bool {
-	return bytes.HasSuffix(b, []byte("(")) || bytes.HasSuffix(b, []byte(", "))
+func (f *formatter) incomplete(b []byte, ev *Event) bool {
+	if bytes.HasSuffix(b, []byte("(")) {
+		c := syscalls.Lookup(f.abi(ev), uint32(ev.Rec.Nr))
+		return c == nil || len(c.Args) > 0
+	}
+	return bytes.HasSuffix(b, []byte(", "))
 }
 
 // entry appends what strace shows when a call begins.
 func (f *formatter) entry(b []byte, ev *Event) []byte {
+	if !ev.NoArgs && ev.State == Finished {
+		first, _ := f.halves(ev)
+		return append(b, first...)
+	}
 	if !ev.NoArgs {
 		return strace.AppendEntry(b, f.abi(ev), &ev.Rec, f.opt)
 	}
@@ -64,17 +74,40 @@ func (f *formatter) entry(b []byte, ev *Event) []byte {
 	return append(bytes.TrimSuffix(b, []byte("NULL")), "..."...)
 }
 
+// halves returns a finished call in two, valid until the next call of halves: what
+// strace shows when it begins, and the rest. Nothing is in both or in none.
+func (f *formatter) halves(ev *Event) (first, rest []byte) {
+	opt := f.opt
+	opt.Align = 0 // "<... x resumed>)" is beyond it anyway
+	b := strace.AppendEntry(f.scratch[:0], f.abi(ev), &ev.Rec, opt)
+	n := len(b)
+	b = strace.AppendCall(b, f.abi(ev), &ev.Rec, opt)
+	f.scratch = b
+	first, whole := b[:n], b[n:]
+	if !bytes.HasPrefix(whole, first) {
+		first = bytes.TrimSuffix(first, []byte(", "))
+	}
+	if !bytes.HasPrefix(whole, first) { // shown otherwise when it has ended
+		first = whole[:bytes.IndexByte(whole, '(')+1]
+	}
+	return first, whole[len(first):]
+}
+
 // resumed appends what strace shows when a call returns after another line.
 func (f *formatter) resumed(b []byte, ev *Event, column int) []byte {
 	f.opt.Column = column
-	if ev.State == Finished && !ev.NoArgs {
-		return strace.AppendResumed(b, f.abi(ev), &ev.Rec, f.opt)
-	}
 	start := len(b)
+	if ev.State == Finished && !ev.NoArgs {
+		_, rest := f.halves(ev)
+		b = append(b, "<... "...)
+		b = strace.AppendName(b, f.abi(ev), uint32(ev.Rec.Nr))
+		b = append(b, " resumed>"...)
+		return append(b, rest...)
+	}
 	more := false
 	if ev.State == Killed {
 		b = f.entry(b, ev)
-		more = incomplete(b)
+		more = f.incomplete(b, ev)
 		b = b[:start]
 	}
 	b = append(b, "<... "...)

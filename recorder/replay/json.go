@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"bytes"
 	"encoding/json"
 	"time"
 	"unicode/utf8"
@@ -35,18 +36,18 @@ type Line struct {
 	Guard      bool   `json:"guard,omitempty"` // older than where every call is kept
 
 	// call, exec
-	Syscall    string     `json:"syscall,omitempty"`
-	Nr         *uint32    `json:"nr,omitempty"`
-	Arch       string     `json:"arch,omitempty"`
-	Args       []struct{} `json:"args,omitempty"`
-	ArgsLost   bool       `json:"argsLost,omitempty"` // not recorded, or overwritten
-	Ret        *int64     `json:"ret,omitempty"`      // -1 if there is an Error
-	Error      string     `json:"error,omitempty"`    // "ENOENT"
-	Errno      int        `json:"errno,omitempty"`
-	DurationNs *uint64    `json:"durationNs,omitempty"` // until now, of a call that is blocked
-	Unfinished bool       `json:"unfinished,omitempty"`
-	State      string     `json:"state,omitempty"` // a State, if not finished
-	Program    *Program   `json:"program,omitempty"`
+	Syscall    string         `json:"syscall,omitempty"`
+	Nr         *uint32        `json:"nr,omitempty"`
+	Arch       string         `json:"arch,omitempty"`
+	Args       []strace.Value `json:"args,omitempty"`
+	ArgsLost   bool           `json:"argsLost,omitempty"` // not recorded, or overwritten
+	Ret        *int64         `json:"ret,omitempty"`      // -1 if there is an Error
+	Error      string         `json:"error,omitempty"`    // "ENOENT"
+	Errno      int            `json:"errno,omitempty"`
+	DurationNs *uint64        `json:"durationNs,omitempty"` // until now, of a call that is blocked
+	Unfinished bool           `json:"unfinished,omitempty"`
+	State      string         `json:"state,omitempty"` // a State, if not finished
+	Program    *Program       `json:"program,omitempty"`
 
 	Cut   bool `json:"cut,omitempty"`   // something was cut at a limit
 	Fault bool `json:"fault,omitempty"` // memory that could not be read
@@ -74,9 +75,10 @@ type EndLine struct {
 
 type jsonSink struct {
 	*lines
-	format formatter
-	clock  wallClock
-	taken  uint64
+	scratch bytes.Buffer
+	format  formatter
+	clock   wallClock
+	taken   uint64
 }
 
 func newJSON(out *lines, h *dump.Header, o *Options) (*jsonSink, error) {
@@ -200,7 +202,21 @@ func (j *jsonSink) call(b []byte, ev *Event) []byte {
 	return b
 }
 
-func (j *jsonSink) args(b []byte, ev *Event) []byte { return b }
+// args appends the arguments, unless encoding them fails, which nothing in a Value can.
+func (j *jsonSink) args(b []byte, ev *Event) []byte {
+	args := strace.Args(j.format.abi(ev), &ev.Rec)
+	if len(args) == 0 {
+		return b
+	}
+	j.scratch.Reset()
+	e := json.NewEncoder(&j.scratch)
+	e.SetEscapeHTML(false)
+	if e.Encode(args) != nil {
+		return jsonTrue(b, "argsLost", true)
+	}
+	b = append(b, `,"args":`...)
+	return append(b, bytes.TrimSuffix(j.scratch.Bytes(), []byte{'\n'})...)
+}
 
 func (j *jsonSink) exit(b []byte, ev *Event) []byte {
 	if sig := int(ev.Rec.Ret & 0x7f); sig != 0 {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"net/url"
 	"os"
@@ -104,6 +105,9 @@ func TestStraceOrder(t *testing.T) {
 	b.exit(1002, 1001, 95, 4<<8, false, "futex", 30)
 	b.exit(1001, 1001, 96, 4<<8, true, "exit_group", 90)
 	b.call(1000, "wait4", 40, 60, 2, -1, 0, 0, 0)
+	b.call(1000, "pause", 110, 10, -514) // SIGKILL comes: strace is not told the result
+	b.signal(1000, 120, 9, 0)
+	b.exit(1000, 1000, 121, 9, true, "", 0)
 	want := []string{
 		`1 0.000010 read(0,  <unfinished ...>`,
 		`2 0.000020 getpid() = 2 <0.000005>`,
@@ -122,6 +126,8 @@ func TestStraceOrder(t *testing.T) {
 		`2 0.000096 <... exit_group resumed>) = ?`,
 		`2 0.000096 +++ exited with 4 +++`,
 		`1 0.000100 <... wait4 resumed>NULL, 0, NULL) = 2 <0.000060>`,
+		`1 0.000110 pause() = ?`,
+		`1 0.000121 +++ killed by SIGKILL +++`,
 	}
 	var got []string
 	for line := range strings.Lines(show(t, b.done(), Options{Query: Query{Format: FormatStrace}})) {
@@ -267,6 +273,7 @@ func TestFilters(t *testing.T) {
 		{"since=12:00:06", []string{
 			`[pid 1 sh] execve("/bin/never", ["never"], 0x3000 /* 0 vars */ <unfinished ...>`,
 			`[pid 11 true] read(0, <unfinished ...> <blocked for 3.500000>`,
+			`[pid 1 sh] openat(AT_FDCWD, "/mnt/hangs", O_RDONLY <unfinished ...> <blocked for 1.000000>`,
 		}},
 		{"until=2026-11-22T12:00:00.5Z&e=execve", []string{`[pid 1 runc:[2:INIT]] execve("/bin/sh", ["sh", "-c", "exec nginx"], ...) = 0`}},
 	} {
@@ -439,68 +446,83 @@ func TestRaw(t *testing.T) {
 	}
 }
 
-// While a recording is followed, what is new is written at once.
+// While a recording is followed, what is new is written at once; the last so many
+// lines are the last of what was there.
 func TestFollow(t *testing.T) {
-	pr, pw := io.Pipe()
-	b := &builder{t: t, w: dump.NewWriter(pw), lane: dump.FrameMain}
-	flushed := make(chan string)
 	for _, f := range []Format{FormatText, FormatStrace, FormatJSON, FormatRaw} {
-		pr, pw = io.Pipe()
-		b.w = dump.NewWriter(pw)
-		var out bytes.Buffer
-		done := make(chan error, 1)
-		q := Query{Format: f, Follow: true}
-		if f != FormatRaw {
-			q.Last = 1
+		for _, header := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, header %v", f, header), func(t *testing.T) { follow(t, f, header) })
 		}
-		go func() {
-			r, err := dump.NewReader(pr)
-			if err != nil {
-				done <- err
-				return
-			}
+	}
+}
+
+// follow: header: what is new begins with a header, not with tasks.
+func follow(t *testing.T, f Format, header bool) {
+	pr, pw := io.Pipe()
+	defer pw.Close()
+	b := &builder{t: t, w: dump.NewWriter(pw), lane: dump.FrameMain}
+	var out bytes.Buffer
+	flushed, done := make(chan string, 100), make(chan error, 1)
+	q := Query{Format: f, Follow: true}
+	if f != FormatRaw {
+		q.Last = 1
+	}
+	go func() {
+		r, err := dump.NewReader(pr)
+		if err == nil {
 			_, err = Run(&out, r, Options{Query: q, Flush: func() error {
 				flushed <- out.String()
 				out.Reset()
 				return nil
 			}})
-			done <- err
-		}()
-		expect := func(want, not string) {
-			t.Helper()
+		}
+		pr.CloseWithError(err)
+		done <- err
+	}()
+	expect := func(want, not string) {
+		t.Helper()
+		for deadline := time.After(10 * time.Second); ; {
 			select {
 			case got := <-flushed:
-				if !strings.Contains(got, want) || not != "" && strings.Contains(got, not) {
-					t.Errorf("%s: got %q, want %q, not %q", f, got, want, not)
+				if not != "" && strings.Contains(got, not) {
+					t.Errorf("got %q, in which is %q", got, not)
 				}
-			case err := <-done:
-				t.Fatalf("%s: ended: %v", f, err)
-			case <-time.After(10 * time.Second):
-				t.Fatalf("%s: nothing was written", f)
+				if strings.Contains(got, want) {
+					return
+				}
+			case <-deadline:
+				t.Fatalf("%q was not written", want)
 			}
 		}
-		b.check(b.w.Header(testHeader()))
+	}
+	b.check(b.w.Header(testHeader()))
+	b.task(1000, 1000, 1, 1, 0, 0, "sh", "sh")
+	b.call(1000, "getpid", 1_000_000, 1, 1)
+	b.call(1000, "getppid", 1_100_000, 1, 1)
+	if header {
+		h := testHeader()
+		h.Recording.Coverage.Overwritten = 17
+		b.check(b.w.Header(h))
+	} else {
 		b.task(1000, 1000, 1, 1, 0, 0, "sh", "sh")
-		b.call(1000, "getpid", 1_000_000, 1, 1)
-		b.call(1000, "getppid", 1_100_000, 1, 1)
-		b.check(b.w.Header(testHeader())) // now live
-		if f == FormatRaw {
-			expect("RECDUMP", "")
-		} else {
-			expect("getppid", "getpid")
-		}
-		b.call(1000, "openat", 1_200_000, 1, 3, atCwd, 0x7000, "/etc/new", 0)
 		b.check(b.w.Flush())
-		expect("/etc/new", "getppid")
-		go b.w.Close()
-		expect("", "")
-		select {
-		case err := <-done:
-			if err != nil {
-				t.Errorf("%s: %v", f, err)
-			}
-		case <-time.After(10 * time.Second):
-			t.Fatalf("%s: did not end", f)
+	}
+	not := "getpid"
+	if f == FormatRaw {
+		not = ""
+	} else {
+		expect("getppid", not)
+	}
+	b.call(1000, "openat", 1_200_000, 1, 3, atCwd, 0x7000, "/etc/new", 0)
+	b.check(b.w.Flush())
+	expect("/etc/new", not)
+	b.check(b.w.Close())
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
 		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("it did not end")
 	}
 }

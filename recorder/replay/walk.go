@@ -35,11 +35,14 @@ type Stats struct {
 
 // Walk reads a dump to its end and calls fn for everything that q wants, calls at
 // the time when they returned. The Event is valid until fn returns. Times of day
-// in q are in zone loc. Format and HostPids as output are of no interest here.
+// in q are in zone loc, nil is UTC. Format and HostPids as output are of no interest here.
 //
 // An error of the dump (see dump.Reader) comes after everything that could be
 // read; one of fn comes as it is.
 func Walk(r *dump.Reader, q Query, loc *time.Location, fn func(*Event) error) (Stats, error) {
+	if loc == nil {
+		loc = time.UTC
+	}
 	return walk(r, &q, loc, func(*dump.Header) (sink, error) { return funcSink(fn), nil })
 }
 
@@ -153,6 +156,7 @@ type thread struct {
 	before  Comm // the name before the last change
 	named   bool // comm is from a record
 	renamed bool // by the last record
+	struck  bool // by SIGKILL, with the last record
 
 	enter    []byte // a REC_ENTER without its end
 	program  []byte // a REC_EXEC whose REC_CALL has not come
@@ -161,6 +165,8 @@ type thread struct {
 	noReturn bool   // exit or exit_group has begun
 	over     uint64 // when its last call returned
 }
+
+const sigkill = 9
 
 // special are the calls that are put together from several records.
 type special struct {
@@ -362,7 +368,11 @@ func (w *walker) finish() error {
 	}
 	var left []*thread
 	for _, th := range w.threads {
-		if _, ok := w.progress[th.tid]; !ok && (th.enter != nil || th.program != nil) {
+		p := w.progress[th.tid]
+		if p != nil && th.enter != nil && nrOf(p.enter) == nrOf(th.enter) {
+			continue // this is the call it is in
+		}
+		if th.enter != nil || th.program != nil {
 			left = append(left, th)
 		}
 	}
@@ -466,6 +476,9 @@ func (w *walker) record(raw []byte, guard bool) error {
 	}
 	renamed := th.renamed
 	th.renamed = false
+	if ev.Rec.Type != layout.RecExit {
+		th.struck = false
+	}
 	switch ev.Rec.Type {
 	case layout.RecCall:
 		return w.call(ev, th)
@@ -476,6 +489,12 @@ func (w *walker) record(raw []byte, guard bool) error {
 	case layout.RecExit:
 		return w.exit(ev, th)
 	case layout.RecSignal:
+		if ev.Rec.Nr == sigkill {
+			// Every thread of a process that ends gets it, even of one that exits
+			// in peace. The thread's end says how it was.
+			th.struck = true
+			return nil
+		}
 		ev.Kind = KindSignal
 		return w.emit(ev, th)
 	case layout.RecOom:
@@ -731,6 +750,7 @@ func (w *walker) exit(ev *Event, th *thread) error {
 			}
 		}
 	}
+	ev.struck = th.struck
 	err := w.emit(ev, th)
 	delete(w.threads, th.tid)
 	w.last = nil
@@ -839,7 +859,12 @@ func (w *walker) finishProgress() error {
 		if record.Parse(p.enter, &side.Rec) != nil {
 			continue
 		}
-		side.State, side.Raw = Blocked, p.enter
+		for i := range side.Rec.Items {
+			if it := &side.Rec.Items[i]; it.Kind != layout.ItemCount {
+				it.Flags |= layout.ItemEntry // who took the dump read them while the call went on
+			}
+		}
+		side.State = Blocked
 		side.Time, side.Start = side.Rec.Time, side.Rec.Time
 		if err := w.emit(side, th); err != nil {
 			return err

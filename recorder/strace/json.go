@@ -114,7 +114,7 @@ func (p *printer) argValue(a *syscalls.Arg) Value {
 		return v
 	}
 	entry := a.Dir&syscalls.DirEntry != 0 || p.rec.Type == layout.RecEnter
-	if a.Dir == syscalls.DirOut && (p.failed() || p.entering) {
+	if a.Dir == syscalls.DirOut && (p.wroteNothing() || p.entering) {
 		return v
 	}
 	take := func(kind layout.ItemKind) *record.Item {

@@ -33,7 +33,7 @@ func appendQuoted(dst, s []byte, limit int, more bool) []byte {
 			dst = append(dst, `\f`...)
 		default:
 			dst = append(dst, '\\')
-			digit := i+1 < len(s) && s[i+1] >= '0' && s[i+1] <= '9'
+			digit := i+1 < len(s) && s[i+1] >= '0' && s[i+1] <= '7'
 			if digit || c >= 0100 {
 				dst = append(dst, octal[c>>6])
 			}

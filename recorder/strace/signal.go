@@ -181,11 +181,11 @@ func siginfo(p *printer, _ *syscalls.Type, _ *syscalls.Layout, data []byte) {
 		p.dst = append(p.dst, "{...}"...)
 		return
 	}
-	p.siginfo(data)
+	p.siginfo(data, p.word)
 }
 
-// siginfo shows a siginfo_t of at least 12 bytes.
-func (p *printer) siginfo(data []byte) {
+// siginfo shows a siginfo_t of at least 12 bytes, whose longs have word bytes.
+func (p *printer) siginfo(data []byte, word int) {
 	sig, errno, code := int(int32(load(data, 4))), int(int32(load(data[4:], 4))), int(int32(load(data[8:], 4)))
 	if sig == 0 {
 		p.dst = append(p.dst, "{}"...)
@@ -204,7 +204,7 @@ func (p *printer) siginfo(data []byte) {
 		}
 	}
 	at := 16 // of the union
-	if p.word == 4 {
+	if word == 4 {
 		at = 12
 	}
 	u := func(off, size int) uint64 {
@@ -224,11 +224,11 @@ func (p *printer) siginfo(data []byte) {
 	value := func(off int) {
 		num(", si_int=", int64(int32(u(off, 4))))
 		p.dst = append(p.dst, ", si_ptr="...)
-		p.addr(u(off, p.word))
+		p.addr(u(off, word))
 	}
 	addr := func() {
 		p.dst = append(p.dst, ", si_addr="...)
-		p.addr(u(0, p.word))
+		p.addr(u(0, word))
 	}
 	switch {
 	case code == siUser || code == siTkill:
@@ -245,7 +245,7 @@ func (p *printer) siginfo(data []byte) {
 		}
 	case code < 0:
 		sender()
-		if u(8, p.word) != 0 || code == siQueue || code == siMesgq {
+		if u(8, word) != 0 || code == siQueue || code == siMesgq {
 			value(8)
 		}
 	case sig == 17:
@@ -258,13 +258,18 @@ func (p *printer) siginfo(data []byte) {
 			p.sig(status)
 		}
 		times := 16
-		if p.word == 4 {
+		if word == 4 {
 			times = 12
 		}
 		for i, name := range []string{", si_utime=", ", si_stime="} {
-			v := extend(u(times+i*p.word, p.word), p.word)
+			v := extend(u(times+i*word, word), word)
 			p.dst = append(p.dst, name...)
 			p.dst = strconv.AppendInt(p.dst, v, 10)
+			if v != 0 { // in ticks of USER_HZ, which is 100 on all supported ABIs
+				p.dst = append(p.dst, " /* "...)
+				p.dst = strconv.AppendFloat(p.dst, float64(v)/100, 'f', 2, 64)
+				p.dst = append(p.dst, " s */"...)
+			}
 		}
 	case sig == 4 || sig == 8 || sig == 5:
 		addr()
@@ -273,22 +278,22 @@ func (p *printer) siginfo(data []byte) {
 		switch {
 		case sig == 11 && code == 3: // SEGV_BNDERR
 			p.dst = append(p.dst, ", si_lower="...)
-			p.addr(u(2*p.word, p.word))
+			p.addr(u(2*word, word))
 			p.dst = append(p.dst, ", si_upper="...)
-			p.addr(u(3*p.word, p.word))
+			p.addr(u(3*word, word))
 		case sig == 11 && code == 4: // SEGV_PKUERR
-			num(", si_pkey=", int64(uint32(u(2*p.word, 4))))
+			num(", si_pkey=", int64(uint32(u(2*word, 4))))
 		case sig == 7 && (code == 4 || code == 5): // BUS_MCEERR_*
-			num(", si_addr_lsb=", int64(int16(u(p.word, 2))))
+			num(", si_addr_lsb=", int64(int16(u(word, 2))))
 		}
 	case sig == 29:
-		num(", si_band=", extend(u(0, p.word), p.word))
-		num(", si_fd=", int64(int32(u(p.word, 4))))
+		num(", si_band=", extend(u(0, word), word))
+		num(", si_fd=", int64(int32(u(word, 4))))
 	case sig == 31:
 		p.dst = append(p.dst, ", si_call_addr="...)
-		p.addr(u(0, p.word))
+		p.addr(u(0, word))
 		p.dst = append(p.dst, ", si_syscall="...)
-		nr := uint32(u(p.word, 4))
+		nr := uint32(u(word, 4))
 		if c := syscalls.Lookup(p.arch, nr); c != nil {
 			p.dst = append(p.dst, "__NR_"...)
 			p.dst = append(p.dst, c.Name...)
@@ -296,7 +301,7 @@ func (p *printer) siginfo(data []byte) {
 			p.dst = strconv.AppendUint(p.dst, uint64(nr), 10)
 		}
 		p.dst = append(p.dst, ", si_arch="...)
-		p.set(auditArchSet, u(p.word+4, 4), true)
+		p.set(auditArchSet, u(word+4, 4), true)
 	default:
 		sender()
 	}
@@ -307,14 +312,15 @@ func (p *printer) siginfo(data []byte) {
 //
 //	--- SIGSEGV {si_signo=SIGSEGV, si_code=SEGV_MAPERR, si_addr=0x8} ---
 //
-// Where the siginfo was not captured, only its number, code and errno are shown.
+// The siginfo is the kernel's own, whose longs have 8 bytes whatever the ABI of the
+// process. Where it was not captured, only its number, code and errno are shown.
 func AppendSignal(dst []byte, arch record.Arch, rec *record.Record, opt Options) []byte {
 	p := newPrinter(dst, arch, rec, opt)
 	p.dst = append(p.dst, "--- "...)
 	p.sig(int(rec.Nr))
 	p.dst = append(p.dst, ' ')
-	if it := p.item(0, layout.ItemMem, false); it != nil && len(it.Data) >= 12 {
-		p.siginfo(it.Data)
+	if it := p.item(0, layout.ItemMem, false); it != nil && len(it.Data) >= 12 && load(it.Data, 4) != 0 {
+		p.siginfo(it.Data, 8)
 	} else {
 		p.dst = append(p.dst, "{si_signo="...)
 		p.sig(int(rec.Nr))

@@ -157,6 +157,12 @@ func (p *printer) appendName() {
 // failed reports whether the call returned an error.
 func (p *printer) failed() bool { return p.rec.Ret < 0 && p.rec.Ret >= -4095 }
 
+// wroteNothing reports whether the call left its output as it was: it failed, or
+// it waited for a child without finding one that has ended.
+func (p *printer) wroteNothing() bool {
+	return p.failed() || p.rec.Ret == 0 && (p.call.Name == "wait4" || p.call.Name == "waitpid")
+}
+
 // firstOutput is the index of the first argument that is known only at the end.
 func (p *printer) firstOutput() int {
 	for i := range p.call.Args {

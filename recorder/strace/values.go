@@ -52,7 +52,7 @@ func (p *printer) pointer(a *syscalls.Arg, v uint64) bool {
 		return false
 	}
 	out := a.Dir&syscalls.DirOut != 0 && a.Dir&(syscalls.DirIn|syscalls.DirEntry) == 0
-	if out && p.failed() {
+	if out && p.wroteNothing() {
 		return false
 	}
 	// What is read when the call begins has the flag; at the start of calls that

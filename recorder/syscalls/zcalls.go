@@ -236,159 +236,159 @@ var calls_x86_64 = [...]Call{
 	230: {Name: "clock_nanosleep", Nr: 230, Args: args258, Nargs: 4, Sub: -1},
 	231: {Name: "exit_group", Nr: 231, Args: args82, Nargs: 1, Sub: -1, Flags: FlagEnter, Class: ClassProcess},
 	232: {Name: "epoll_wait", Nr: 232, Args: args259, Nargs: 4, Sub: -1, Class: ClassDesc},
-	233: {Name: "epoll_ctl", Nr: 233, Args: args260, Nargs: 4, Sub: -1, Class: ClassDesc},
-	234: {Name: "tgkill", Nr: 234, Args: args261, Nargs: 3, Sub: -1, Class: ClassSignal | ClassProcess},
-	235: {Name: "utimes", Nr: 235, Args: args262, Nargs: 2, Sub: -1, Class: ClassFile},
+	233: {Name: "epoll_ctl", Nr: 233, Args: args260, Nargs: 4, Sub: 1, Subs: subs_x86_64_233, SubMask: 0xffffffff, Class: ClassDesc},
+	234: {Name: "tgkill", Nr: 234, Args: args262, Nargs: 3, Sub: -1, Class: ClassSignal | ClassProcess},
+	235: {Name: "utimes", Nr: 235, Args: args263, Nargs: 2, Sub: -1, Class: ClassFile},
 	236: {Name: "vserver", Nr: 236, Args: args177, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	237: {Name: "mbind", Nr: 237, Args: args263, Nargs: 6, Sub: -1, Class: ClassMemory},
-	238: {Name: "set_mempolicy", Nr: 238, Args: args264, Nargs: 3, Sub: -1, Class: ClassMemory},
-	239: {Name: "get_mempolicy", Nr: 239, Args: args265, Nargs: 5, Sub: -1, Class: ClassMemory},
-	240: {Name: "mq_open", Nr: 240, Args: args266, Nargs: 4, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	241: {Name: "mq_unlink", Nr: 241, Args: args267, Nargs: 1, Sub: -1},
-	242: {Name: "mq_timedsend", Nr: 242, Args: args268, Nargs: 5, Sub: -1, Class: ClassDesc},
-	243: {Name: "mq_timedreceive", Nr: 243, Args: args269, Nargs: 5, Sub: -1, Class: ClassDesc},
-	244: {Name: "mq_notify", Nr: 244, Args: args270, Nargs: 2, Sub: -1, Class: ClassDesc},
-	245: {Name: "mq_getsetattr", Nr: 245, Args: args271, Nargs: 3, Sub: -1, Class: ClassDesc},
-	246: {Name: "kexec_load", Nr: 246, Args: args272, Nargs: 4, Sub: -1},
-	247: {Name: "waitid", Nr: 247, Args: args273, Nargs: 5, Sub: -1, Class: ClassProcess},
-	248: {Name: "add_key", Nr: 248, Args: args274, Nargs: 5, Sub: -1},
-	249: {Name: "request_key", Nr: 249, Args: args275, Nargs: 4, Sub: -1},
-	250: {Name: "keyctl", Nr: 250, Args: args276, Nargs: 5, Sub: 0, Subs: subs_x86_64_250, SubMask: 0xffffffff},
-	251: {Name: "ioprio_set", Nr: 251, Args: args287, Nargs: 3, Sub: -1},
-	252: {Name: "ioprio_get", Nr: 252, Args: args288, Nargs: 2, Sub: -1, Ret: &types[184]},
+	237: {Name: "mbind", Nr: 237, Args: args264, Nargs: 6, Sub: -1, Class: ClassMemory},
+	238: {Name: "set_mempolicy", Nr: 238, Args: args265, Nargs: 3, Sub: -1, Class: ClassMemory},
+	239: {Name: "get_mempolicy", Nr: 239, Args: args266, Nargs: 5, Sub: -1, Class: ClassMemory},
+	240: {Name: "mq_open", Nr: 240, Args: args267, Nargs: 4, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	241: {Name: "mq_unlink", Nr: 241, Args: args268, Nargs: 1, Sub: -1},
+	242: {Name: "mq_timedsend", Nr: 242, Args: args269, Nargs: 5, Sub: -1, Class: ClassDesc},
+	243: {Name: "mq_timedreceive", Nr: 243, Args: args270, Nargs: 5, Sub: -1, Class: ClassDesc},
+	244: {Name: "mq_notify", Nr: 244, Args: args271, Nargs: 2, Sub: -1, Class: ClassDesc},
+	245: {Name: "mq_getsetattr", Nr: 245, Args: args272, Nargs: 3, Sub: -1, Class: ClassDesc},
+	246: {Name: "kexec_load", Nr: 246, Args: args273, Nargs: 4, Sub: -1},
+	247: {Name: "waitid", Nr: 247, Args: args274, Nargs: 5, Sub: -1, Class: ClassProcess},
+	248: {Name: "add_key", Nr: 248, Args: args275, Nargs: 5, Sub: -1},
+	249: {Name: "request_key", Nr: 249, Args: args276, Nargs: 4, Sub: -1},
+	250: {Name: "keyctl", Nr: 250, Args: args277, Nargs: 5, Sub: 0, Subs: subs_x86_64_250, SubMask: 0xffffffff},
+	251: {Name: "ioprio_set", Nr: 251, Args: args288, Nargs: 3, Sub: -1},
+	252: {Name: "ioprio_get", Nr: 252, Args: args289, Nargs: 2, Sub: -1, Ret: &types[184]},
 	253: {Name: "inotify_init", Nr: 253, Args: args14, Nargs: 0, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	254: {Name: "inotify_add_watch", Nr: 254, Args: args289, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	255: {Name: "inotify_rm_watch", Nr: 255, Args: args290, Nargs: 2, Sub: -1, Class: ClassDesc},
-	256: {Name: "migrate_pages", Nr: 256, Args: args291, Nargs: 4, Sub: -1, Class: ClassMemory},
-	257: {Name: "openat", Nr: 257, Args: args292, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	258: {Name: "mkdirat", Nr: 258, Args: args293, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	259: {Name: "mknodat", Nr: 259, Args: args294, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	260: {Name: "fchownat", Nr: 260, Args: args295, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	261: {Name: "futimesat", Nr: 261, Args: args296, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	262: {Name: "newfstatat", Nr: 262, Args: args297, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	263: {Name: "unlinkat", Nr: 263, Args: args298, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	264: {Name: "renameat", Nr: 264, Args: args299, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	265: {Name: "linkat", Nr: 265, Args: args300, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	266: {Name: "symlinkat", Nr: 266, Args: args301, Nargs: 3, Sub: -1, Class: ClassFile | ClassDesc},
-	267: {Name: "readlinkat", Nr: 267, Args: args302, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	268: {Name: "fchmodat", Nr: 268, Args: args293, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	269: {Name: "faccessat", Nr: 269, Args: args303, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	270: {Name: "pselect6", Nr: 270, Args: args304, Nargs: 6, Sub: -1, Class: ClassDesc, Ret: &types[46]},
-	271: {Name: "ppoll", Nr: 271, Args: args305, Nargs: 5, Sub: -1, Ret: &types[10]},
-	272: {Name: "unshare", Nr: 272, Args: args306, Nargs: 1, Sub: -1},
-	273: {Name: "set_robust_list", Nr: 273, Args: args307, Nargs: 2, Sub: -1},
-	274: {Name: "get_robust_list", Nr: 274, Args: args308, Nargs: 3, Sub: -1},
-	275: {Name: "splice", Nr: 275, Args: args309, Nargs: 6, Sub: -1, Class: ClassDesc},
-	276: {Name: "tee", Nr: 276, Args: args310, Nargs: 4, Sub: -1, Class: ClassDesc},
-	277: {Name: "sync_file_range", Nr: 277, Args: args311, Nargs: 4, Sub: -1, Class: ClassDesc},
-	278: {Name: "vmsplice", Nr: 278, Args: args312, Nargs: 4, Sub: -1, Class: ClassDesc},
-	279: {Name: "move_pages", Nr: 279, Args: args313, Nargs: 6, Sub: -1, Class: ClassMemory},
-	280: {Name: "utimensat", Nr: 280, Args: args314, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	281: {Name: "epoll_pwait", Nr: 281, Args: args315, Nargs: 6, Sub: -1, Class: ClassDesc},
-	282: {Name: "signalfd", Nr: 282, Args: args316, Nargs: 3, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
-	283: {Name: "timerfd_create", Nr: 283, Args: args317, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	284: {Name: "eventfd", Nr: 284, Args: args318, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	285: {Name: "fallocate", Nr: 285, Args: args319, Nargs: 4, Sub: -1, Class: ClassDesc},
-	286: {Name: "timerfd_settime", Nr: 286, Args: args320, Nargs: 4, Sub: -1, Class: ClassDesc},
-	287: {Name: "timerfd_gettime", Nr: 287, Args: args321, Nargs: 2, Sub: -1, Class: ClassDesc},
-	288: {Name: "accept4", Nr: 288, Args: args322, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc, Ret: &types[0]},
-	289: {Name: "signalfd4", Nr: 289, Args: args323, Nargs: 4, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
-	290: {Name: "eventfd2", Nr: 290, Args: args324, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	291: {Name: "epoll_create1", Nr: 291, Args: args325, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	292: {Name: "dup3", Nr: 292, Args: args326, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	293: {Name: "pipe2", Nr: 293, Args: args327, Nargs: 2, Sub: -1, Class: ClassDesc},
-	294: {Name: "inotify_init1", Nr: 294, Args: args328, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	295: {Name: "preadv", Nr: 295, Args: args329, Nargs: 5, Sub: -1, Class: ClassDesc},
-	296: {Name: "pwritev", Nr: 296, Args: args330, Nargs: 5, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	297: {Name: "rt_tgsigqueueinfo", Nr: 297, Args: args331, Nargs: 4, Sub: -1, Class: ClassSignal},
-	298: {Name: "perf_event_open", Nr: 298, Args: args332, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	299: {Name: "recvmmsg", Nr: 299, Args: args333, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
-	300: {Name: "fanotify_init", Nr: 300, Args: args334, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	301: {Name: "fanotify_mark", Nr: 301, Args: args335, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	302: {Name: "prlimit64", Nr: 302, Args: args336, Nargs: 4, Sub: -1},
-	303: {Name: "name_to_handle_at", Nr: 303, Args: args337, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	304: {Name: "open_by_handle_at", Nr: 304, Args: args338, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	305: {Name: "clock_adjtime", Nr: 305, Args: args339, Nargs: 2, Sub: -1, Class: ClassClock},
+	254: {Name: "inotify_add_watch", Nr: 254, Args: args290, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	255: {Name: "inotify_rm_watch", Nr: 255, Args: args291, Nargs: 2, Sub: -1, Class: ClassDesc},
+	256: {Name: "migrate_pages", Nr: 256, Args: args292, Nargs: 4, Sub: -1, Class: ClassMemory},
+	257: {Name: "openat", Nr: 257, Args: args293, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	258: {Name: "mkdirat", Nr: 258, Args: args294, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	259: {Name: "mknodat", Nr: 259, Args: args295, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	260: {Name: "fchownat", Nr: 260, Args: args296, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	261: {Name: "futimesat", Nr: 261, Args: args297, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	262: {Name: "newfstatat", Nr: 262, Args: args298, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	263: {Name: "unlinkat", Nr: 263, Args: args299, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	264: {Name: "renameat", Nr: 264, Args: args300, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	265: {Name: "linkat", Nr: 265, Args: args301, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	266: {Name: "symlinkat", Nr: 266, Args: args302, Nargs: 3, Sub: -1, Class: ClassFile | ClassDesc},
+	267: {Name: "readlinkat", Nr: 267, Args: args303, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	268: {Name: "fchmodat", Nr: 268, Args: args294, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	269: {Name: "faccessat", Nr: 269, Args: args304, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	270: {Name: "pselect6", Nr: 270, Args: args305, Nargs: 6, Sub: -1, Class: ClassDesc, Ret: &types[46]},
+	271: {Name: "ppoll", Nr: 271, Args: args306, Nargs: 5, Sub: -1, Ret: &types[10]},
+	272: {Name: "unshare", Nr: 272, Args: args307, Nargs: 1, Sub: -1},
+	273: {Name: "set_robust_list", Nr: 273, Args: args308, Nargs: 2, Sub: -1},
+	274: {Name: "get_robust_list", Nr: 274, Args: args309, Nargs: 3, Sub: -1},
+	275: {Name: "splice", Nr: 275, Args: args310, Nargs: 6, Sub: -1, Class: ClassDesc},
+	276: {Name: "tee", Nr: 276, Args: args311, Nargs: 4, Sub: -1, Class: ClassDesc},
+	277: {Name: "sync_file_range", Nr: 277, Args: args312, Nargs: 4, Sub: -1, Class: ClassDesc},
+	278: {Name: "vmsplice", Nr: 278, Args: args313, Nargs: 4, Sub: -1, Class: ClassDesc},
+	279: {Name: "move_pages", Nr: 279, Args: args314, Nargs: 6, Sub: -1, Class: ClassMemory},
+	280: {Name: "utimensat", Nr: 280, Args: args315, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	281: {Name: "epoll_pwait", Nr: 281, Args: args316, Nargs: 6, Sub: -1, Class: ClassDesc},
+	282: {Name: "signalfd", Nr: 282, Args: args317, Nargs: 3, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
+	283: {Name: "timerfd_create", Nr: 283, Args: args318, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	284: {Name: "eventfd", Nr: 284, Args: args319, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	285: {Name: "fallocate", Nr: 285, Args: args320, Nargs: 4, Sub: -1, Class: ClassDesc},
+	286: {Name: "timerfd_settime", Nr: 286, Args: args321, Nargs: 4, Sub: -1, Class: ClassDesc},
+	287: {Name: "timerfd_gettime", Nr: 287, Args: args322, Nargs: 2, Sub: -1, Class: ClassDesc},
+	288: {Name: "accept4", Nr: 288, Args: args323, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc, Ret: &types[0]},
+	289: {Name: "signalfd4", Nr: 289, Args: args324, Nargs: 4, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
+	290: {Name: "eventfd2", Nr: 290, Args: args325, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	291: {Name: "epoll_create1", Nr: 291, Args: args326, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	292: {Name: "dup3", Nr: 292, Args: args327, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	293: {Name: "pipe2", Nr: 293, Args: args328, Nargs: 2, Sub: -1, Class: ClassDesc},
+	294: {Name: "inotify_init1", Nr: 294, Args: args329, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	295: {Name: "preadv", Nr: 295, Args: args330, Nargs: 5, Sub: -1, Class: ClassDesc},
+	296: {Name: "pwritev", Nr: 296, Args: args331, Nargs: 5, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	297: {Name: "rt_tgsigqueueinfo", Nr: 297, Args: args332, Nargs: 4, Sub: -1, Class: ClassSignal},
+	298: {Name: "perf_event_open", Nr: 298, Args: args333, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	299: {Name: "recvmmsg", Nr: 299, Args: args334, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
+	300: {Name: "fanotify_init", Nr: 300, Args: args335, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	301: {Name: "fanotify_mark", Nr: 301, Args: args336, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	302: {Name: "prlimit64", Nr: 302, Args: args337, Nargs: 4, Sub: -1},
+	303: {Name: "name_to_handle_at", Nr: 303, Args: args338, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	304: {Name: "open_by_handle_at", Nr: 304, Args: args339, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	305: {Name: "clock_adjtime", Nr: 305, Args: args340, Nargs: 2, Sub: -1, Class: ClassClock},
 	306: {Name: "syncfs", Nr: 306, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
-	307: {Name: "sendmmsg", Nr: 307, Args: args340, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
-	308: {Name: "setns", Nr: 308, Args: args341, Nargs: 2, Sub: -1, Class: ClassDesc},
-	309: {Name: "getcpu", Nr: 309, Args: args342, Nargs: 3, Sub: -1},
-	310: {Name: "process_vm_readv", Nr: 310, Args: args343, Nargs: 6, Sub: -1},
-	311: {Name: "process_vm_writev", Nr: 311, Args: args343, Nargs: 6, Sub: -1},
-	312: {Name: "kcmp", Nr: 312, Args: args344, Nargs: 5, Sub: -1},
-	313: {Name: "finit_module", Nr: 313, Args: args345, Nargs: 3, Sub: -1, Class: ClassDesc},
-	314: {Name: "sched_setattr", Nr: 314, Args: args346, Nargs: 3, Sub: -1},
-	315: {Name: "sched_getattr", Nr: 315, Args: args347, Nargs: 4, Sub: -1},
-	316: {Name: "renameat2", Nr: 316, Args: args348, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	317: {Name: "seccomp", Nr: 317, Args: args349, Nargs: 3, Sub: 0, Subs: subs_x86_64_317, SubMask: 0xffffffff},
-	318: {Name: "getrandom", Nr: 318, Args: args353, Nargs: 3, Sub: -1},
-	319: {Name: "memfd_create", Nr: 319, Args: args354, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	320: {Name: "kexec_file_load", Nr: 320, Args: args355, Nargs: 5, Sub: -1, Class: ClassDesc},
-	321: {Name: "bpf", Nr: 321, Args: args356, Nargs: 3, Sub: -1, Class: ClassDesc},
-	322: {Name: "execveat", Nr: 322, Args: args357, Nargs: 5, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassDesc | ClassFile},
-	323: {Name: "userfaultfd", Nr: 323, Args: args358, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	324: {Name: "membarrier", Nr: 324, Args: args359, Nargs: 2, Sub: 0, Subs: subs_x86_64_324, SubMask: 0xffffffff},
-	325: {Name: "mlock2", Nr: 325, Args: args360, Nargs: 3, Sub: -1, Class: ClassMemory},
-	326: {Name: "copy_file_range", Nr: 326, Args: args361, Nargs: 6, Sub: -1, Class: ClassDesc},
-	327: {Name: "preadv2", Nr: 327, Args: args362, Nargs: 6, Sub: -1, Class: ClassDesc},
-	328: {Name: "pwritev2", Nr: 328, Args: args363, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	329: {Name: "pkey_mprotect", Nr: 329, Args: args364, Nargs: 4, Sub: -1, Class: ClassMemory},
-	330: {Name: "pkey_alloc", Nr: 330, Args: args365, Nargs: 2, Sub: -1},
-	331: {Name: "pkey_free", Nr: 331, Args: args366, Nargs: 1, Sub: -1},
-	332: {Name: "statx", Nr: 332, Args: args367, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	333: {Name: "io_pgetevents", Nr: 333, Args: args368, Nargs: 6, Sub: -1},
-	334: {Name: "rseq", Nr: 334, Args: args369, Nargs: 4, Sub: -1},
+	307: {Name: "sendmmsg", Nr: 307, Args: args341, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
+	308: {Name: "setns", Nr: 308, Args: args342, Nargs: 2, Sub: -1, Class: ClassDesc},
+	309: {Name: "getcpu", Nr: 309, Args: args343, Nargs: 3, Sub: -1},
+	310: {Name: "process_vm_readv", Nr: 310, Args: args344, Nargs: 6, Sub: -1},
+	311: {Name: "process_vm_writev", Nr: 311, Args: args344, Nargs: 6, Sub: -1},
+	312: {Name: "kcmp", Nr: 312, Args: args345, Nargs: 5, Sub: -1},
+	313: {Name: "finit_module", Nr: 313, Args: args346, Nargs: 3, Sub: -1, Class: ClassDesc},
+	314: {Name: "sched_setattr", Nr: 314, Args: args347, Nargs: 3, Sub: -1},
+	315: {Name: "sched_getattr", Nr: 315, Args: args348, Nargs: 4, Sub: -1},
+	316: {Name: "renameat2", Nr: 316, Args: args349, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	317: {Name: "seccomp", Nr: 317, Args: args350, Nargs: 3, Sub: 0, Subs: subs_x86_64_317, SubMask: 0xffffffff},
+	318: {Name: "getrandom", Nr: 318, Args: args354, Nargs: 3, Sub: -1},
+	319: {Name: "memfd_create", Nr: 319, Args: args355, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	320: {Name: "kexec_file_load", Nr: 320, Args: args356, Nargs: 5, Sub: -1, Class: ClassDesc},
+	321: {Name: "bpf", Nr: 321, Args: args357, Nargs: 3, Sub: -1, Class: ClassDesc},
+	322: {Name: "execveat", Nr: 322, Args: args358, Nargs: 5, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassDesc | ClassFile},
+	323: {Name: "userfaultfd", Nr: 323, Args: args359, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	324: {Name: "membarrier", Nr: 324, Args: args360, Nargs: 2, Sub: 0, Subs: subs_x86_64_324, SubMask: 0xffffffff},
+	325: {Name: "mlock2", Nr: 325, Args: args361, Nargs: 3, Sub: -1, Class: ClassMemory},
+	326: {Name: "copy_file_range", Nr: 326, Args: args362, Nargs: 6, Sub: -1, Class: ClassDesc},
+	327: {Name: "preadv2", Nr: 327, Args: args363, Nargs: 6, Sub: -1, Class: ClassDesc},
+	328: {Name: "pwritev2", Nr: 328, Args: args364, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	329: {Name: "pkey_mprotect", Nr: 329, Args: args365, Nargs: 4, Sub: -1, Class: ClassMemory},
+	330: {Name: "pkey_alloc", Nr: 330, Args: args366, Nargs: 2, Sub: -1},
+	331: {Name: "pkey_free", Nr: 331, Args: args367, Nargs: 1, Sub: -1},
+	332: {Name: "statx", Nr: 332, Args: args368, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	333: {Name: "io_pgetevents", Nr: 333, Args: args369, Nargs: 6, Sub: -1},
+	334: {Name: "rseq", Nr: 334, Args: args370, Nargs: 4, Sub: -1},
 	335: {Name: "uretprobe", Nr: 335, Args: args14, Nargs: 0, Sub: -1, Flags: FlagGuessed},
 	336: {Name: "uprobe", Nr: 336, Args: args14, Nargs: 0, Sub: -1, Flags: FlagGuessed},
-	424: {Name: "pidfd_send_signal", Nr: 424, Args: args370, Nargs: 4, Sub: -1, Class: ClassSignal | ClassProcess | ClassDesc},
-	425: {Name: "io_uring_setup", Nr: 425, Args: args371, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	426: {Name: "io_uring_enter", Nr: 426, Args: args372, Nargs: 6, Sub: -1, Class: ClassDesc},
-	427: {Name: "io_uring_register", Nr: 427, Args: args373, Nargs: 4, Sub: -1, Class: ClassDesc},
-	428: {Name: "open_tree", Nr: 428, Args: args374, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	429: {Name: "move_mount", Nr: 429, Args: args375, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	430: {Name: "fsopen", Nr: 430, Args: args376, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	431: {Name: "fsconfig", Nr: 431, Args: args377, Nargs: 5, Sub: 1, Subs: subs_x86_64_431, SubMask: 0xffffffff, Class: ClassDesc},
-	432: {Name: "fsmount", Nr: 432, Args: args381, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	433: {Name: "fspick", Nr: 433, Args: args382, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	434: {Name: "pidfd_open", Nr: 434, Args: args383, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	435: {Name: "clone3", Nr: 435, Args: args384, Nargs: 2, Sub: -1, Class: ClassProcess},
-	436: {Name: "close_range", Nr: 436, Args: args385, Nargs: 3, Sub: -1},
-	437: {Name: "openat2", Nr: 437, Args: args386, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	438: {Name: "pidfd_getfd", Nr: 438, Args: args387, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	439: {Name: "faccessat2", Nr: 439, Args: args388, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	440: {Name: "process_madvise", Nr: 440, Args: args389, Nargs: 5, Sub: -1, Class: ClassMemory | ClassDesc},
-	441: {Name: "epoll_pwait2", Nr: 441, Args: args390, Nargs: 6, Sub: -1, Class: ClassDesc},
-	442: {Name: "mount_setattr", Nr: 442, Args: args391, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	443: {Name: "quotactl_fd", Nr: 443, Args: args392, Nargs: 4, Sub: -1, Class: ClassDesc},
-	444: {Name: "landlock_create_ruleset", Nr: 444, Args: args393, Nargs: 3, Sub: -1},
-	445: {Name: "landlock_add_rule", Nr: 445, Args: args394, Nargs: 4, Sub: 1, Subs: subs_x86_64_445, SubMask: 0xffffffff, Class: ClassDesc},
-	446: {Name: "landlock_restrict_self", Nr: 446, Args: args397, Nargs: 2, Sub: -1, Class: ClassDesc},
-	447: {Name: "memfd_secret", Nr: 447, Args: args398, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	448: {Name: "process_mrelease", Nr: 448, Args: args399, Nargs: 2, Sub: -1, Class: ClassDesc},
-	449: {Name: "futex_waitv", Nr: 449, Args: args400, Nargs: 5, Sub: -1},
-	450: {Name: "set_mempolicy_home_node", Nr: 450, Args: args401, Nargs: 4, Sub: -1, Class: ClassMemory},
-	451: {Name: "cachestat", Nr: 451, Args: args402, Nargs: 4, Sub: -1, Class: ClassDesc},
-	452: {Name: "fchmodat2", Nr: 452, Args: args403, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	453: {Name: "map_shadow_stack", Nr: 453, Args: args404, Nargs: 3, Sub: -1, Class: ClassMemory, Ret: &types[13]},
-	454: {Name: "futex_wake", Nr: 454, Args: args405, Nargs: 4, Sub: -1},
-	455: {Name: "futex_wait", Nr: 455, Args: args406, Nargs: 6, Sub: -1},
-	456: {Name: "futex_requeue", Nr: 456, Args: args407, Nargs: 4, Sub: -1},
-	457: {Name: "statmount", Nr: 457, Args: args408, Nargs: 4, Sub: -1},
-	458: {Name: "listmount", Nr: 458, Args: args409, Nargs: 4, Sub: -1},
-	459: {Name: "lsm_get_self_attr", Nr: 459, Args: args410, Nargs: 4, Sub: -1},
-	460: {Name: "lsm_set_self_attr", Nr: 460, Args: args411, Nargs: 4, Sub: -1},
-	461: {Name: "lsm_list_modules", Nr: 461, Args: args412, Nargs: 3, Sub: -1},
-	462: {Name: "mseal", Nr: 462, Args: args413, Nargs: 3, Sub: -1, Class: ClassMemory},
-	463: {Name: "setxattrat", Nr: 463, Args: args414, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
-	464: {Name: "getxattrat", Nr: 464, Args: args414, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
-	465: {Name: "listxattrat", Nr: 465, Args: args415, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	466: {Name: "removexattrat", Nr: 466, Args: args416, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	467: {Name: "open_tree_attr", Nr: 467, Args: args417, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	468: {Name: "file_getattr", Nr: 468, Args: args418, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	469: {Name: "file_setattr", Nr: 469, Args: args419, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	470: {Name: "listns", Nr: 470, Args: args420, Nargs: 4, Sub: -1},
+	424: {Name: "pidfd_send_signal", Nr: 424, Args: args371, Nargs: 4, Sub: -1, Class: ClassSignal | ClassProcess | ClassDesc},
+	425: {Name: "io_uring_setup", Nr: 425, Args: args372, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	426: {Name: "io_uring_enter", Nr: 426, Args: args373, Nargs: 6, Sub: -1, Class: ClassDesc},
+	427: {Name: "io_uring_register", Nr: 427, Args: args374, Nargs: 4, Sub: -1, Class: ClassDesc},
+	428: {Name: "open_tree", Nr: 428, Args: args375, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	429: {Name: "move_mount", Nr: 429, Args: args376, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	430: {Name: "fsopen", Nr: 430, Args: args377, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	431: {Name: "fsconfig", Nr: 431, Args: args378, Nargs: 5, Sub: 1, Subs: subs_x86_64_431, SubMask: 0xffffffff, Class: ClassDesc},
+	432: {Name: "fsmount", Nr: 432, Args: args382, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	433: {Name: "fspick", Nr: 433, Args: args383, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	434: {Name: "pidfd_open", Nr: 434, Args: args384, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	435: {Name: "clone3", Nr: 435, Args: args385, Nargs: 2, Sub: -1, Class: ClassProcess},
+	436: {Name: "close_range", Nr: 436, Args: args386, Nargs: 3, Sub: -1},
+	437: {Name: "openat2", Nr: 437, Args: args387, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	438: {Name: "pidfd_getfd", Nr: 438, Args: args388, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	439: {Name: "faccessat2", Nr: 439, Args: args389, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	440: {Name: "process_madvise", Nr: 440, Args: args390, Nargs: 5, Sub: -1, Class: ClassMemory | ClassDesc},
+	441: {Name: "epoll_pwait2", Nr: 441, Args: args391, Nargs: 6, Sub: -1, Class: ClassDesc},
+	442: {Name: "mount_setattr", Nr: 442, Args: args392, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	443: {Name: "quotactl_fd", Nr: 443, Args: args393, Nargs: 4, Sub: -1, Class: ClassDesc},
+	444: {Name: "landlock_create_ruleset", Nr: 444, Args: args394, Nargs: 3, Sub: -1},
+	445: {Name: "landlock_add_rule", Nr: 445, Args: args395, Nargs: 4, Sub: 1, Subs: subs_x86_64_445, SubMask: 0xffffffff, Class: ClassDesc},
+	446: {Name: "landlock_restrict_self", Nr: 446, Args: args398, Nargs: 2, Sub: -1, Class: ClassDesc},
+	447: {Name: "memfd_secret", Nr: 447, Args: args399, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	448: {Name: "process_mrelease", Nr: 448, Args: args400, Nargs: 2, Sub: -1, Class: ClassDesc},
+	449: {Name: "futex_waitv", Nr: 449, Args: args401, Nargs: 5, Sub: -1},
+	450: {Name: "set_mempolicy_home_node", Nr: 450, Args: args402, Nargs: 4, Sub: -1, Class: ClassMemory},
+	451: {Name: "cachestat", Nr: 451, Args: args403, Nargs: 4, Sub: -1, Class: ClassDesc},
+	452: {Name: "fchmodat2", Nr: 452, Args: args404, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	453: {Name: "map_shadow_stack", Nr: 453, Args: args405, Nargs: 3, Sub: -1, Class: ClassMemory, Ret: &types[13]},
+	454: {Name: "futex_wake", Nr: 454, Args: args406, Nargs: 4, Sub: -1},
+	455: {Name: "futex_wait", Nr: 455, Args: args407, Nargs: 6, Sub: -1},
+	456: {Name: "futex_requeue", Nr: 456, Args: args408, Nargs: 4, Sub: -1},
+	457: {Name: "statmount", Nr: 457, Args: args409, Nargs: 4, Sub: -1},
+	458: {Name: "listmount", Nr: 458, Args: args410, Nargs: 4, Sub: -1},
+	459: {Name: "lsm_get_self_attr", Nr: 459, Args: args411, Nargs: 4, Sub: -1},
+	460: {Name: "lsm_set_self_attr", Nr: 460, Args: args412, Nargs: 4, Sub: -1},
+	461: {Name: "lsm_list_modules", Nr: 461, Args: args413, Nargs: 3, Sub: -1},
+	462: {Name: "mseal", Nr: 462, Args: args414, Nargs: 3, Sub: -1, Class: ClassMemory},
+	463: {Name: "setxattrat", Nr: 463, Args: args415, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
+	464: {Name: "getxattrat", Nr: 464, Args: args415, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
+	465: {Name: "listxattrat", Nr: 465, Args: args416, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	466: {Name: "removexattrat", Nr: 466, Args: args417, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	467: {Name: "open_tree_attr", Nr: 467, Args: args418, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	468: {Name: "file_getattr", Nr: 468, Args: args419, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	469: {Name: "file_setattr", Nr: 469, Args: args420, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	470: {Name: "listns", Nr: 470, Args: args421, Nargs: 4, Sub: -1},
 	471: {Name: "rseq_slice_yield", Nr: 471, Args: args14, Nargs: 0, Sub: -1, Flags: FlagGuessed},
-	472: {Name: "fchroot", Nr: 472, Args: args421, Nargs: 2, Sub: -1, Class: ClassDesc},
+	472: {Name: "fchroot", Nr: 472, Args: args422, Nargs: 2, Sub: -1, Class: ClassDesc},
 }
 
 var calls_i386 = [...]Call{
@@ -399,7 +399,7 @@ var calls_i386 = [...]Call{
 	4:   {Name: "write", Nr: 4, Args: args1, Nargs: 3, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
 	5:   {Name: "open", Nr: 5, Args: args2, Nargs: 3, Sub: -1, Class: ClassFile, Ret: &types[0]},
 	6:   {Name: "close", Nr: 6, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
-	7:   {Name: "waitpid", Nr: 7, Args: args422, Nargs: 3, Sub: -1, Class: ClassProcess, Ret: &types[24]},
+	7:   {Name: "waitpid", Nr: 7, Args: args423, Nargs: 3, Sub: -1, Class: ClassProcess, Ret: &types[24]},
 	8:   {Name: "creat", Nr: 8, Args: args116, Nargs: 2, Sub: -1, Class: ClassFile, Ret: &types[0]},
 	9:   {Name: "link", Nr: 9, Args: args115, Nargs: 2, Sub: -1, Class: ClassFile},
 	10:  {Name: "unlink", Nr: 10, Args: args114, Nargs: 1, Sub: -1, Class: ClassFile},
@@ -408,25 +408,25 @@ var calls_i386 = [...]Call{
 	13:  {Name: "time", Nr: 13, Args: args225, Nargs: 1, Sub: -1, Ret: &types[80]},
 	14:  {Name: "mknod", Nr: 14, Args: args160, Nargs: 3, Sub: -1, Class: ClassFile},
 	15:  {Name: "chmod", Nr: 15, Args: args116, Nargs: 2, Sub: -1, Class: ClassFile},
-	16:  {Name: "lchown", Nr: 16, Args: args423, Nargs: 3, Sub: -1, Class: ClassFile},
+	16:  {Name: "lchown", Nr: 16, Args: args424, Nargs: 3, Sub: -1, Class: ClassFile},
 	17:  {Name: "break", Nr: 17, Args: args177, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	18:  {Name: "oldstat", Nr: 18, Args: args424, Nargs: 2, Sub: -1, Class: ClassFile},
+	18:  {Name: "oldstat", Nr: 18, Args: args425, Nargs: 2, Sub: -1, Class: ClassFile},
 	19:  {Name: "lseek", Nr: 19, Args: args7, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[11]},
 	20:  {Name: "getpid", Nr: 20, Args: args14, Nargs: 0, Sub: -1, Ret: &types[24]},
 	21:  {Name: "mount", Nr: 21, Args: args204, Nargs: 5, Sub: -1, Class: ClassFile},
-	22:  {Name: "umount", Nr: 22, Args: args425, Nargs: 1, Sub: -1, Class: ClassFile},
-	23:  {Name: "setuid", Nr: 23, Args: args426, Nargs: 1, Sub: -1, Class: ClassCreds},
+	22:  {Name: "umount", Nr: 22, Args: args426, Nargs: 1, Sub: -1, Class: ClassFile},
+	23:  {Name: "setuid", Nr: 23, Args: args427, Nargs: 1, Sub: -1, Class: ClassCreds},
 	24:  {Name: "getuid", Nr: 24, Args: args14, Nargs: 0, Sub: -1, Class: ClassCreds},
-	25:  {Name: "stime", Nr: 25, Args: args427, Nargs: 1, Sub: -1},
+	25:  {Name: "stime", Nr: 25, Args: args428, Nargs: 1, Sub: -1},
 	26:  {Name: "ptrace", Nr: 26, Args: args128, Nargs: 4, Sub: 0, Subs: subs_i386_26, SubMask: 0xffffffff},
 	27:  {Name: "alarm", Nr: 27, Args: args65, Nargs: 1, Sub: -1},
-	28:  {Name: "oldfstat", Nr: 28, Args: args428, Nargs: 2, Sub: -1, Class: ClassDesc},
+	28:  {Name: "oldfstat", Nr: 28, Args: args429, Nargs: 2, Sub: -1, Class: ClassDesc},
 	29:  {Name: "pause", Nr: 29, Args: args14, Nargs: 0, Sub: -1, Class: ClassSignal},
 	30:  {Name: "utime", Nr: 30, Args: args159, Nargs: 2, Sub: -1, Class: ClassFile},
 	31:  {Name: "stty", Nr: 31, Args: args177, Nargs: 6, Sub: -1, Flags: FlagGuessed},
 	32:  {Name: "gtty", Nr: 32, Args: args177, Nargs: 6, Sub: -1, Flags: FlagGuessed},
 	33:  {Name: "access", Nr: 33, Args: args52, Nargs: 2, Sub: -1, Class: ClassFile},
-	34:  {Name: "nice", Nr: 34, Args: args429, Nargs: 1, Sub: -1},
+	34:  {Name: "nice", Nr: 34, Args: args430, Nargs: 1, Sub: -1},
 	35:  {Name: "ftime", Nr: 35, Args: args177, Nargs: 6, Sub: -1, Flags: FlagGuessed},
 	36:  {Name: "sync", Nr: 36, Args: args14, Nargs: 0, Sub: -1},
 	37:  {Name: "kill", Nr: 37, Args: args84, Nargs: 2, Sub: -1, Class: ClassSignal | ClassProcess},
@@ -438,9 +438,9 @@ var calls_i386 = [...]Call{
 	43:  {Name: "times", Nr: 43, Args: args127, Nargs: 1, Sub: -1, Ret: &types[80]},
 	44:  {Name: "prof", Nr: 44, Args: args177, Nargs: 6, Sub: -1, Flags: FlagGuessed},
 	45:  {Name: "brk", Nr: 45, Args: args11, Nargs: 1, Sub: -1, Class: ClassMemory, Ret: &types[13]},
-	46:  {Name: "setgid", Nr: 46, Args: args430, Nargs: 1, Sub: -1, Class: ClassCreds},
+	46:  {Name: "setgid", Nr: 46, Args: args431, Nargs: 1, Sub: -1, Class: ClassCreds},
 	47:  {Name: "getgid", Nr: 47, Args: args14, Nargs: 0, Sub: -1, Class: ClassCreds},
-	48:  {Name: "signal", Nr: 48, Args: args431, Nargs: 2, Sub: -1, Class: ClassSignal, Ret: &types[13]},
+	48:  {Name: "signal", Nr: 48, Args: args432, Nargs: 2, Sub: -1, Class: ClassSignal, Ret: &types[13]},
 	49:  {Name: "geteuid", Nr: 49, Args: args14, Nargs: 0, Sub: -1, Class: ClassCreds},
 	50:  {Name: "getegid", Nr: 50, Args: args14, Nargs: 0, Sub: -1, Class: ClassCreds},
 	51:  {Name: "acct", Nr: 51, Args: args202, Nargs: 1, Sub: -1, Class: ClassFile},
@@ -451,7 +451,7 @@ var calls_i386 = [...]Call{
 	56:  {Name: "mpx", Nr: 56, Args: args177, Nargs: 6, Sub: -1, Flags: FlagGuessed},
 	57:  {Name: "setpgid", Nr: 57, Args: args142, Nargs: 2, Sub: -1},
 	58:  {Name: "ulimit", Nr: 58, Args: args177, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	59:  {Name: "oldolduname", Nr: 59, Args: args432, Nargs: 1, Sub: -1},
+	59:  {Name: "oldolduname", Nr: 59, Args: args433, Nargs: 1, Sub: -1},
 	60:  {Name: "umask", Nr: 60, Args: args122, Nargs: 1, Sub: -1, Ret: &types[102]},
 	61:  {Name: "chroot", Nr: 61, Args: args114, Nargs: 1, Sub: -1, Class: ClassFile},
 	62:  {Name: "ustat", Nr: 62, Args: args163, Nargs: 2, Sub: -1},
@@ -459,49 +459,49 @@ var calls_i386 = [...]Call{
 	64:  {Name: "getppid", Nr: 64, Args: args14, Nargs: 0, Sub: -1, Ret: &types[24]},
 	65:  {Name: "getpgrp", Nr: 65, Args: args14, Nargs: 0, Sub: -1},
 	66:  {Name: "setsid", Nr: 66, Args: args14, Nargs: 0, Sub: -1},
-	67:  {Name: "sigaction", Nr: 67, Args: args433, Nargs: 3, Sub: -1, Class: ClassSignal},
+	67:  {Name: "sigaction", Nr: 67, Args: args434, Nargs: 3, Sub: -1, Class: ClassSignal},
 	68:  {Name: "sgetmask", Nr: 68, Args: args14, Nargs: 0, Sub: -1, Class: ClassSignal},
-	69:  {Name: "ssetmask", Nr: 69, Args: args434, Nargs: 1, Sub: -1, Class: ClassSignal},
-	70:  {Name: "setreuid", Nr: 70, Args: args435, Nargs: 2, Sub: -1, Class: ClassCreds},
-	71:  {Name: "setregid", Nr: 71, Args: args436, Nargs: 2, Sub: -1, Class: ClassCreds},
-	72:  {Name: "sigsuspend", Nr: 72, Args: args437, Nargs: 3, Sub: -1, Class: ClassSignal},
-	73:  {Name: "sigpending", Nr: 73, Args: args438, Nargs: 1, Sub: -1, Class: ClassSignal},
+	69:  {Name: "ssetmask", Nr: 69, Args: args435, Nargs: 1, Sub: -1, Class: ClassSignal},
+	70:  {Name: "setreuid", Nr: 70, Args: args436, Nargs: 2, Sub: -1, Class: ClassCreds},
+	71:  {Name: "setregid", Nr: 71, Args: args437, Nargs: 2, Sub: -1, Class: ClassCreds},
+	72:  {Name: "sigsuspend", Nr: 72, Args: args438, Nargs: 3, Sub: -1, Class: ClassSignal},
+	73:  {Name: "sigpending", Nr: 73, Args: args439, Nargs: 1, Sub: -1, Class: ClassSignal},
 	74:  {Name: "sethostname", Nr: 74, Args: args209, Nargs: 2, Sub: -1},
 	75:  {Name: "setrlimit", Nr: 75, Args: args201, Nargs: 2, Sub: -1},
 	76:  {Name: "getrlimit", Nr: 76, Args: args124, Nargs: 2, Sub: -1},
 	77:  {Name: "getrusage", Nr: 77, Args: args125, Nargs: 2, Sub: -1},
 	78:  {Name: "gettimeofday", Nr: 78, Args: args123, Nargs: 2, Sub: -1, Class: ClassClock},
 	79:  {Name: "settimeofday", Nr: 79, Args: args203, Nargs: 2, Sub: -1, Class: ClassClock},
-	80:  {Name: "getgroups", Nr: 80, Args: args439, Nargs: 2, Sub: -1, Class: ClassCreds},
-	81:  {Name: "setgroups", Nr: 81, Args: args440, Nargs: 2, Sub: -1, Class: ClassCreds},
-	82:  {Name: "select", Nr: 82, Args: args441, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[46]},
+	80:  {Name: "getgroups", Nr: 80, Args: args440, Nargs: 2, Sub: -1, Class: ClassCreds},
+	81:  {Name: "setgroups", Nr: 81, Args: args441, Nargs: 2, Sub: -1, Class: ClassCreds},
+	82:  {Name: "select", Nr: 82, Args: args442, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[46]},
 	83:  {Name: "symlink", Nr: 83, Args: args117, Nargs: 2, Sub: -1, Class: ClassFile},
-	84:  {Name: "oldlstat", Nr: 84, Args: args424, Nargs: 2, Sub: -1, Class: ClassFile},
+	84:  {Name: "oldlstat", Nr: 84, Args: args425, Nargs: 2, Sub: -1, Class: ClassFile},
 	85:  {Name: "readlink", Nr: 85, Args: args118, Nargs: 3, Sub: -1, Class: ClassFile},
 	86:  {Name: "uselib", Nr: 86, Args: args161, Nargs: 1, Sub: -1, Class: ClassFile},
 	87:  {Name: "swapon", Nr: 87, Args: args206, Nargs: 2, Sub: -1, Class: ClassFile},
 	88:  {Name: "reboot", Nr: 88, Args: args207, Nargs: 4, Sub: 2, Subs: subs_i386_88, SubMask: 0xffffffff},
-	89:  {Name: "readdir", Nr: 89, Args: args442, Nargs: 3, Sub: -1, Class: ClassDesc},
-	90:  {Name: "mmap", Nr: 90, Args: args443, Nargs: 1, Sub: -1, Class: ClassMemory, Ret: &types[13]},
+	89:  {Name: "readdir", Nr: 89, Args: args443, Nargs: 3, Sub: -1, Class: ClassDesc},
+	90:  {Name: "mmap", Nr: 90, Args: args444, Nargs: 1, Sub: -1, Class: ClassMemory, Ret: &types[13]},
 	91:  {Name: "munmap", Nr: 91, Args: args10, Nargs: 2, Sub: -1, Class: ClassMemory},
-	92:  {Name: "truncate", Nr: 92, Args: args444, Nargs: 2, Sub: -1, Class: ClassFile},
-	93:  {Name: "ftruncate", Nr: 93, Args: args445, Nargs: 2, Sub: -1, Class: ClassDesc},
+	92:  {Name: "truncate", Nr: 92, Args: args445, Nargs: 2, Sub: -1, Class: ClassFile},
+	93:  {Name: "ftruncate", Nr: 93, Args: args446, Nargs: 2, Sub: -1, Class: ClassDesc},
 	94:  {Name: "fchmod", Nr: 94, Args: args119, Nargs: 2, Sub: -1, Class: ClassDesc},
-	95:  {Name: "fchown", Nr: 95, Args: args446, Nargs: 3, Sub: -1, Class: ClassDesc},
+	95:  {Name: "fchown", Nr: 95, Args: args447, Nargs: 3, Sub: -1, Class: ClassDesc},
 	96:  {Name: "getpriority", Nr: 96, Args: args167, Nargs: 2, Sub: -1},
 	97:  {Name: "setpriority", Nr: 97, Args: args168, Nargs: 3, Sub: -1},
 	98:  {Name: "profil", Nr: 98, Args: args177, Nargs: 6, Sub: -1, Flags: FlagGuessed},
 	99:  {Name: "statfs", Nr: 99, Args: args164, Nargs: 2, Sub: -1, Class: ClassFile},
 	100: {Name: "fstatfs", Nr: 100, Args: args165, Nargs: 2, Sub: -1, Class: ClassDesc},
 	101: {Name: "ioperm", Nr: 101, Args: args211, Nargs: 3, Sub: -1},
-	102: {Name: "socketcall", Nr: 102, Args: args447, Nargs: 2, Sub: -1, Class: ClassNetwork},
+	102: {Name: "socketcall", Nr: 102, Args: args448, Nargs: 2, Sub: -1, Class: ClassNetwork},
 	103: {Name: "syslog", Nr: 103, Args: args138, Nargs: 3, Sub: 0, Subs: subs_i386_103, SubMask: 0xffffffff},
 	104: {Name: "setitimer", Nr: 104, Args: args66, Nargs: 3, Sub: -1},
 	105: {Name: "getitimer", Nr: 105, Args: args64, Nargs: 2, Sub: -1},
 	106: {Name: "stat", Nr: 106, Args: args4, Nargs: 2, Sub: -1, Class: ClassFile},
 	107: {Name: "lstat", Nr: 107, Args: args4, Nargs: 2, Sub: -1, Class: ClassFile},
 	108: {Name: "fstat", Nr: 108, Args: args5, Nargs: 2, Sub: -1, Class: ClassDesc},
-	109: {Name: "olduname", Nr: 109, Args: args432, Nargs: 1, Sub: -1},
+	109: {Name: "olduname", Nr: 109, Args: args433, Nargs: 1, Sub: -1},
 	110: {Name: "iopl", Nr: 110, Args: args210, Nargs: 1, Sub: -1},
 	111: {Name: "vhangup", Nr: 111, Args: args14, Nargs: 0, Sub: -1},
 	112: {Name: "idle", Nr: 112, Args: args177, Nargs: 6, Sub: -1, Flags: FlagGuessed},
@@ -509,16 +509,16 @@ var calls_i386 = [...]Call{
 	114: {Name: "wait4", Nr: 114, Args: args83, Nargs: 4, Sub: -1, Class: ClassProcess, Ret: &types[24]},
 	115: {Name: "swapoff", Nr: 115, Args: args114, Nargs: 1, Sub: -1, Class: ClassFile},
 	116: {Name: "sysinfo", Nr: 116, Args: args126, Nargs: 1, Sub: -1},
-	117: {Name: "ipc", Nr: 117, Args: args448, Nargs: 6, Sub: -1, Class: ClassIPC},
+	117: {Name: "ipc", Nr: 117, Args: args449, Nargs: 6, Sub: -1, Class: ClassIPC},
 	118: {Name: "fsync", Nr: 118, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
 	119: {Name: "sigreturn", Nr: 119, Args: args14, Nargs: 0, Sub: -1, Flags: FlagEnter, Class: ClassSignal},
-	120: {Name: "clone", Nr: 120, Args: args449, Nargs: 5, Sub: -1, Class: ClassProcess},
+	120: {Name: "clone", Nr: 120, Args: args450, Nargs: 5, Sub: -1, Class: ClassProcess},
 	121: {Name: "setdomainname", Nr: 121, Args: args209, Nargs: 2, Sub: -1},
 	122: {Name: "uname", Nr: 122, Args: args85, Nargs: 1, Sub: -1},
 	123: {Name: "modify_ldt", Nr: 123, Args: args175, Nargs: 3, Sub: -1},
 	124: {Name: "adjtimex", Nr: 124, Args: args200, Nargs: 1, Sub: -1, Class: ClassClock},
 	125: {Name: "mprotect", Nr: 125, Args: args9, Nargs: 3, Sub: -1, Class: ClassMemory},
-	126: {Name: "sigprocmask", Nr: 126, Args: args450, Nargs: 3, Sub: -1, Class: ClassSignal},
+	126: {Name: "sigprocmask", Nr: 126, Args: args451, Nargs: 3, Sub: -1, Class: ClassSignal},
 	127: {Name: "create_module", Nr: 127, Args: args177, Nargs: 6, Sub: -1, Flags: FlagGuessed},
 	128: {Name: "init_module", Nr: 128, Args: args212, Nargs: 3, Sub: -1},
 	129: {Name: "delete_module", Nr: 129, Args: args213, Nargs: 2, Sub: -1},
@@ -530,9 +530,9 @@ var calls_i386 = [...]Call{
 	135: {Name: "sysfs", Nr: 135, Args: args166, Nargs: 3, Sub: -1, Flags: FlagGuessed},
 	136: {Name: "personality", Nr: 136, Args: args162, Nargs: 1, Sub: -1, Ret: &types[124]},
 	137: {Name: "afs_syscall", Nr: 137, Args: args177, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	138: {Name: "setfsuid", Nr: 138, Args: args426, Nargs: 1, Sub: -1, Class: ClassCreds},
-	139: {Name: "setfsgid", Nr: 139, Args: args430, Nargs: 1, Sub: -1, Class: ClassCreds},
-	140: {Name: "_llseek", Nr: 140, Args: args451, Nargs: 5, Sub: -1, Class: ClassDesc},
+	138: {Name: "setfsuid", Nr: 138, Args: args427, Nargs: 1, Sub: -1, Class: ClassCreds},
+	139: {Name: "setfsgid", Nr: 139, Args: args431, Nargs: 1, Sub: -1, Class: ClassCreds},
+	140: {Name: "_llseek", Nr: 140, Args: args452, Nargs: 5, Sub: -1, Class: ClassDesc},
 	141: {Name: "getdents", Nr: 141, Args: args112, Nargs: 3, Sub: -1, Class: ClassDesc},
 	142: {Name: "_newselect", Nr: 142, Args: args54, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[46]},
 	143: {Name: "flock", Nr: 143, Args: args109, Nargs: 2, Sub: -1, Class: ClassDesc},
@@ -556,14 +556,14 @@ var calls_i386 = [...]Call{
 	161: {Name: "sched_rr_get_interval", Nr: 161, Args: args173, Nargs: 2, Sub: -1},
 	162: {Name: "nanosleep", Nr: 162, Args: args63, Nargs: 2, Sub: -1},
 	163: {Name: "mremap", Nr: 163, Args: args55, Nargs: 5, Sub: -1, Class: ClassMemory, Ret: &types[13]},
-	164: {Name: "setresuid", Nr: 164, Args: args452, Nargs: 3, Sub: -1, Class: ClassCreds},
-	165: {Name: "getresuid", Nr: 165, Args: args453, Nargs: 3, Sub: -1, Class: ClassCreds},
+	164: {Name: "setresuid", Nr: 164, Args: args453, Nargs: 3, Sub: -1, Class: ClassCreds},
+	165: {Name: "getresuid", Nr: 165, Args: args454, Nargs: 3, Sub: -1, Class: ClassCreds},
 	166: {Name: "vm86", Nr: 166, Args: args177, Nargs: 6, Sub: -1, Flags: FlagGuessed},
 	167: {Name: "query_module", Nr: 167, Args: args177, Nargs: 6, Sub: -1, Flags: FlagGuessed},
 	168: {Name: "poll", Nr: 168, Args: args6, Nargs: 3, Sub: -1, Ret: &types[10]},
 	169: {Name: "nfsservctl", Nr: 169, Args: args177, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	170: {Name: "setresgid", Nr: 170, Args: args454, Nargs: 3, Sub: -1, Class: ClassCreds},
-	171: {Name: "getresgid", Nr: 171, Args: args455, Nargs: 3, Sub: -1, Class: ClassCreds},
+	170: {Name: "setresgid", Nr: 170, Args: args455, Nargs: 3, Sub: -1, Class: ClassCreds},
+	171: {Name: "getresgid", Nr: 171, Args: args456, Nargs: 3, Sub: -1, Class: ClassCreds},
 	172: {Name: "prctl", Nr: 172, Args: args178, Nargs: 5, Sub: 0, Subs: subs_i386_172, SubMask: 0xffffffff},
 	173: {Name: "rt_sigreturn", Nr: 173, Args: args14, Nargs: 0, Sub: -1, Flags: FlagEnter, Class: ClassSignal},
 	174: {Name: "rt_sigaction", Nr: 174, Args: args12, Nargs: 4, Sub: -1, Class: ClassSignal},
@@ -572,9 +572,9 @@ var calls_i386 = [...]Call{
 	177: {Name: "rt_sigtimedwait", Nr: 177, Args: args155, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[118]},
 	178: {Name: "rt_sigqueueinfo", Nr: 178, Args: args156, Nargs: 3, Sub: -1, Class: ClassSignal},
 	179: {Name: "rt_sigsuspend", Nr: 179, Args: args157, Nargs: 2, Sub: -1, Class: ClassSignal},
-	180: {Name: "pread64", Nr: 180, Args: args456, Nargs: 5, Sub: -1, Class: ClassDesc},
-	181: {Name: "pwrite64", Nr: 181, Args: args457, Nargs: 5, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	182: {Name: "chown", Nr: 182, Args: args423, Nargs: 3, Sub: -1, Class: ClassFile},
+	180: {Name: "pread64", Nr: 180, Args: args457, Nargs: 5, Sub: -1, Class: ClassDesc},
+	181: {Name: "pwrite64", Nr: 181, Args: args458, Nargs: 5, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	182: {Name: "chown", Nr: 182, Args: args424, Nargs: 3, Sub: -1, Class: ClassFile},
 	183: {Name: "getcwd", Nr: 183, Args: args113, Nargs: 2, Sub: -1, Class: ClassFile},
 	184: {Name: "capget", Nr: 184, Args: args152, Nargs: 2, Sub: -1, Class: ClassCreds},
 	185: {Name: "capset", Nr: 185, Args: args153, Nargs: 2, Sub: -1, Class: ClassCreds},
@@ -584,12 +584,12 @@ var calls_i386 = [...]Call{
 	189: {Name: "putpmsg", Nr: 189, Args: args177, Nargs: 6, Sub: -1, Flags: FlagGuessed},
 	190: {Name: "vfork", Nr: 190, Args: args14, Nargs: 0, Sub: -1, Class: ClassProcess},
 	191: {Name: "ugetrlimit", Nr: 191, Args: args124, Nargs: 2, Sub: -1},
-	192: {Name: "mmap2", Nr: 192, Args: args458, Nargs: 6, Sub: -1, Class: ClassMemory | ClassDesc, Ret: &types[13]},
-	193: {Name: "truncate64", Nr: 193, Args: args459, Nargs: 3, Sub: -1, Class: ClassFile},
-	194: {Name: "ftruncate64", Nr: 194, Args: args460, Nargs: 3, Sub: -1, Class: ClassDesc},
-	195: {Name: "stat64", Nr: 195, Args: args461, Nargs: 2, Sub: -1, Class: ClassFile},
-	196: {Name: "lstat64", Nr: 196, Args: args461, Nargs: 2, Sub: -1, Class: ClassFile},
-	197: {Name: "fstat64", Nr: 197, Args: args462, Nargs: 2, Sub: -1, Class: ClassDesc},
+	192: {Name: "mmap2", Nr: 192, Args: args459, Nargs: 6, Sub: -1, Class: ClassMemory | ClassDesc, Ret: &types[13]},
+	193: {Name: "truncate64", Nr: 193, Args: args460, Nargs: 3, Sub: -1, Class: ClassFile},
+	194: {Name: "ftruncate64", Nr: 194, Args: args461, Nargs: 3, Sub: -1, Class: ClassDesc},
+	195: {Name: "stat64", Nr: 195, Args: args462, Nargs: 2, Sub: -1, Class: ClassFile},
+	196: {Name: "lstat64", Nr: 196, Args: args462, Nargs: 2, Sub: -1, Class: ClassFile},
+	197: {Name: "fstat64", Nr: 197, Args: args463, Nargs: 2, Sub: -1, Class: ClassDesc},
 	198: {Name: "lchown32", Nr: 198, Args: args120, Nargs: 3, Sub: -1, Class: ClassFile},
 	199: {Name: "getuid32", Nr: 199, Args: args14, Nargs: 0, Sub: -1, Class: ClassCreds},
 	200: {Name: "getgid32", Nr: 200, Args: args14, Nargs: 0, Sub: -1, Class: ClassCreds},
@@ -615,7 +615,7 @@ var calls_i386 = [...]Call{
 	220: {Name: "getdents64", Nr: 220, Args: args112, Nargs: 3, Sub: -1, Class: ClassDesc},
 	221: {Name: "fcntl64", Nr: 221, Args: args94, Nargs: 3, Sub: 1, Subs: subs_i386_221, SubMask: 0xffffffff, Class: ClassDesc},
 	224: {Name: "gettid", Nr: 224, Args: args14, Nargs: 0, Sub: -1, Ret: &types[24]},
-	225: {Name: "readahead", Nr: 225, Args: args464, Nargs: 4, Sub: -1, Class: ClassDesc},
+	225: {Name: "readahead", Nr: 225, Args: args465, Nargs: 4, Sub: -1, Class: ClassDesc},
 	226: {Name: "setxattr", Nr: 226, Args: args216, Nargs: 5, Sub: -1, Class: ClassFile},
 	227: {Name: "lsetxattr", Nr: 227, Args: args216, Nargs: 5, Sub: -1, Class: ClassFile},
 	228: {Name: "fsetxattr", Nr: 228, Args: args217, Nargs: 5, Sub: -1, Class: ClassDesc},
@@ -629,7 +629,7 @@ var calls_i386 = [...]Call{
 	236: {Name: "lremovexattr", Nr: 236, Args: args222, Nargs: 2, Sub: -1, Class: ClassFile},
 	237: {Name: "fremovexattr", Nr: 237, Args: args223, Nargs: 2, Sub: -1, Class: ClassDesc},
 	238: {Name: "tkill", Nr: 238, Args: args224, Nargs: 2, Sub: -1, Class: ClassSignal | ClassProcess},
-	239: {Name: "sendfile64", Nr: 239, Args: args465, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
+	239: {Name: "sendfile64", Nr: 239, Args: args466, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
 	240: {Name: "futex", Nr: 240, Args: args226, Nargs: 6, Sub: 1, Subs: subs_i386_240, SubMask: 0x7f},
 	241: {Name: "sched_setaffinity", Nr: 241, Args: args237, Nargs: 3, Sub: -1},
 	242: {Name: "sched_getaffinity", Nr: 242, Args: args238, Nargs: 3, Sub: -1},
@@ -640,11 +640,11 @@ var calls_i386 = [...]Call{
 	247: {Name: "io_getevents", Nr: 247, Args: args242, Nargs: 5, Sub: -1},
 	248: {Name: "io_submit", Nr: 248, Args: args243, Nargs: 3, Sub: -1},
 	249: {Name: "io_cancel", Nr: 249, Args: args244, Nargs: 3, Sub: -1},
-	250: {Name: "fadvise64", Nr: 250, Args: args466, Nargs: 5, Sub: -1, Class: ClassDesc},
+	250: {Name: "fadvise64", Nr: 250, Args: args467, Nargs: 5, Sub: -1, Class: ClassDesc},
 	252: {Name: "exit_group", Nr: 252, Args: args82, Nargs: 1, Sub: -1, Flags: FlagEnter, Class: ClassProcess},
-	253: {Name: "lookup_dcookie", Nr: 253, Args: args467, Nargs: 4, Sub: -1},
+	253: {Name: "lookup_dcookie", Nr: 253, Args: args468, Nargs: 4, Sub: -1},
 	254: {Name: "epoll_create", Nr: 254, Args: args246, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	255: {Name: "epoll_ctl", Nr: 255, Args: args260, Nargs: 4, Sub: -1, Class: ClassDesc},
+	255: {Name: "epoll_ctl", Nr: 255, Args: args260, Nargs: 4, Sub: 1, Subs: subs_i386_255, SubMask: 0xffffffff, Class: ClassDesc},
 	256: {Name: "epoll_wait", Nr: 256, Args: args259, Nargs: 4, Sub: -1, Class: ClassDesc},
 	257: {Name: "remap_file_pages", Nr: 257, Args: args247, Nargs: 5, Sub: -1, Class: ClassMemory},
 	258: {Name: "set_tid_address", Nr: 258, Args: args248, Nargs: 1, Sub: -1},
@@ -657,102 +657,102 @@ var calls_i386 = [...]Call{
 	265: {Name: "clock_gettime", Nr: 265, Args: args256, Nargs: 2, Sub: -1, Class: ClassClock},
 	266: {Name: "clock_getres", Nr: 266, Args: args257, Nargs: 2, Sub: -1, Class: ClassClock},
 	267: {Name: "clock_nanosleep", Nr: 267, Args: args258, Nargs: 4, Sub: -1},
-	268: {Name: "statfs64", Nr: 268, Args: args468, Nargs: 3, Sub: -1, Class: ClassFile},
-	269: {Name: "fstatfs64", Nr: 269, Args: args469, Nargs: 3, Sub: -1, Class: ClassDesc},
-	270: {Name: "tgkill", Nr: 270, Args: args261, Nargs: 3, Sub: -1, Class: ClassSignal | ClassProcess},
-	271: {Name: "utimes", Nr: 271, Args: args262, Nargs: 2, Sub: -1, Class: ClassFile},
-	272: {Name: "fadvise64_64", Nr: 272, Args: args470, Nargs: 6, Sub: -1, Class: ClassDesc},
+	268: {Name: "statfs64", Nr: 268, Args: args469, Nargs: 3, Sub: -1, Class: ClassFile},
+	269: {Name: "fstatfs64", Nr: 269, Args: args470, Nargs: 3, Sub: -1, Class: ClassDesc},
+	270: {Name: "tgkill", Nr: 270, Args: args262, Nargs: 3, Sub: -1, Class: ClassSignal | ClassProcess},
+	271: {Name: "utimes", Nr: 271, Args: args263, Nargs: 2, Sub: -1, Class: ClassFile},
+	272: {Name: "fadvise64_64", Nr: 272, Args: args471, Nargs: 6, Sub: -1, Class: ClassDesc},
 	273: {Name: "vserver", Nr: 273, Args: args177, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	274: {Name: "mbind", Nr: 274, Args: args263, Nargs: 6, Sub: -1, Class: ClassMemory},
-	275: {Name: "get_mempolicy", Nr: 275, Args: args265, Nargs: 5, Sub: -1, Class: ClassMemory},
-	276: {Name: "set_mempolicy", Nr: 276, Args: args264, Nargs: 3, Sub: -1, Class: ClassMemory},
-	277: {Name: "mq_open", Nr: 277, Args: args266, Nargs: 4, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	278: {Name: "mq_unlink", Nr: 278, Args: args267, Nargs: 1, Sub: -1},
-	279: {Name: "mq_timedsend", Nr: 279, Args: args268, Nargs: 5, Sub: -1, Class: ClassDesc},
-	280: {Name: "mq_timedreceive", Nr: 280, Args: args269, Nargs: 5, Sub: -1, Class: ClassDesc},
-	281: {Name: "mq_notify", Nr: 281, Args: args270, Nargs: 2, Sub: -1, Class: ClassDesc},
-	282: {Name: "mq_getsetattr", Nr: 282, Args: args271, Nargs: 3, Sub: -1, Class: ClassDesc},
-	283: {Name: "kexec_load", Nr: 283, Args: args272, Nargs: 4, Sub: -1},
-	284: {Name: "waitid", Nr: 284, Args: args273, Nargs: 5, Sub: -1, Class: ClassProcess},
-	286: {Name: "add_key", Nr: 286, Args: args274, Nargs: 5, Sub: -1},
-	287: {Name: "request_key", Nr: 287, Args: args275, Nargs: 4, Sub: -1},
-	288: {Name: "keyctl", Nr: 288, Args: args276, Nargs: 5, Sub: 0, Subs: subs_i386_288, SubMask: 0xffffffff},
-	289: {Name: "ioprio_set", Nr: 289, Args: args287, Nargs: 3, Sub: -1},
-	290: {Name: "ioprio_get", Nr: 290, Args: args288, Nargs: 2, Sub: -1, Ret: &types[184]},
+	274: {Name: "mbind", Nr: 274, Args: args264, Nargs: 6, Sub: -1, Class: ClassMemory},
+	275: {Name: "get_mempolicy", Nr: 275, Args: args266, Nargs: 5, Sub: -1, Class: ClassMemory},
+	276: {Name: "set_mempolicy", Nr: 276, Args: args265, Nargs: 3, Sub: -1, Class: ClassMemory},
+	277: {Name: "mq_open", Nr: 277, Args: args267, Nargs: 4, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	278: {Name: "mq_unlink", Nr: 278, Args: args268, Nargs: 1, Sub: -1},
+	279: {Name: "mq_timedsend", Nr: 279, Args: args269, Nargs: 5, Sub: -1, Class: ClassDesc},
+	280: {Name: "mq_timedreceive", Nr: 280, Args: args270, Nargs: 5, Sub: -1, Class: ClassDesc},
+	281: {Name: "mq_notify", Nr: 281, Args: args271, Nargs: 2, Sub: -1, Class: ClassDesc},
+	282: {Name: "mq_getsetattr", Nr: 282, Args: args272, Nargs: 3, Sub: -1, Class: ClassDesc},
+	283: {Name: "kexec_load", Nr: 283, Args: args273, Nargs: 4, Sub: -1},
+	284: {Name: "waitid", Nr: 284, Args: args274, Nargs: 5, Sub: -1, Class: ClassProcess},
+	286: {Name: "add_key", Nr: 286, Args: args275, Nargs: 5, Sub: -1},
+	287: {Name: "request_key", Nr: 287, Args: args276, Nargs: 4, Sub: -1},
+	288: {Name: "keyctl", Nr: 288, Args: args277, Nargs: 5, Sub: 0, Subs: subs_i386_288, SubMask: 0xffffffff},
+	289: {Name: "ioprio_set", Nr: 289, Args: args288, Nargs: 3, Sub: -1},
+	290: {Name: "ioprio_get", Nr: 290, Args: args289, Nargs: 2, Sub: -1, Ret: &types[184]},
 	291: {Name: "inotify_init", Nr: 291, Args: args14, Nargs: 0, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	292: {Name: "inotify_add_watch", Nr: 292, Args: args289, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	293: {Name: "inotify_rm_watch", Nr: 293, Args: args290, Nargs: 2, Sub: -1, Class: ClassDesc},
-	294: {Name: "migrate_pages", Nr: 294, Args: args291, Nargs: 4, Sub: -1, Class: ClassMemory},
-	295: {Name: "openat", Nr: 295, Args: args292, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	296: {Name: "mkdirat", Nr: 296, Args: args293, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	297: {Name: "mknodat", Nr: 297, Args: args294, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	298: {Name: "fchownat", Nr: 298, Args: args295, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	299: {Name: "futimesat", Nr: 299, Args: args296, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	300: {Name: "fstatat64", Nr: 300, Args: args471, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	301: {Name: "unlinkat", Nr: 301, Args: args298, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	302: {Name: "renameat", Nr: 302, Args: args299, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	303: {Name: "linkat", Nr: 303, Args: args300, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	304: {Name: "symlinkat", Nr: 304, Args: args301, Nargs: 3, Sub: -1, Class: ClassFile | ClassDesc},
-	305: {Name: "readlinkat", Nr: 305, Args: args302, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	306: {Name: "fchmodat", Nr: 306, Args: args293, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	307: {Name: "faccessat", Nr: 307, Args: args303, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	308: {Name: "pselect6", Nr: 308, Args: args304, Nargs: 6, Sub: -1, Class: ClassDesc, Ret: &types[46]},
-	309: {Name: "ppoll", Nr: 309, Args: args305, Nargs: 5, Sub: -1, Ret: &types[10]},
-	310: {Name: "unshare", Nr: 310, Args: args306, Nargs: 1, Sub: -1},
-	311: {Name: "set_robust_list", Nr: 311, Args: args307, Nargs: 2, Sub: -1},
-	312: {Name: "get_robust_list", Nr: 312, Args: args308, Nargs: 3, Sub: -1},
-	313: {Name: "splice", Nr: 313, Args: args309, Nargs: 6, Sub: -1, Class: ClassDesc},
-	314: {Name: "sync_file_range", Nr: 314, Args: args472, Nargs: 6, Sub: -1, Class: ClassDesc},
-	315: {Name: "tee", Nr: 315, Args: args310, Nargs: 4, Sub: -1, Class: ClassDesc},
-	316: {Name: "vmsplice", Nr: 316, Args: args312, Nargs: 4, Sub: -1, Class: ClassDesc},
-	317: {Name: "move_pages", Nr: 317, Args: args313, Nargs: 6, Sub: -1, Class: ClassMemory},
-	318: {Name: "getcpu", Nr: 318, Args: args342, Nargs: 3, Sub: -1},
-	319: {Name: "epoll_pwait", Nr: 319, Args: args315, Nargs: 6, Sub: -1, Class: ClassDesc},
-	320: {Name: "utimensat", Nr: 320, Args: args314, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	321: {Name: "signalfd", Nr: 321, Args: args316, Nargs: 3, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
-	322: {Name: "timerfd_create", Nr: 322, Args: args317, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	323: {Name: "eventfd", Nr: 323, Args: args318, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	324: {Name: "fallocate", Nr: 324, Args: args473, Nargs: 6, Sub: -1, Class: ClassDesc},
-	325: {Name: "timerfd_settime", Nr: 325, Args: args320, Nargs: 4, Sub: -1, Class: ClassDesc},
-	326: {Name: "timerfd_gettime", Nr: 326, Args: args321, Nargs: 2, Sub: -1, Class: ClassDesc},
-	327: {Name: "signalfd4", Nr: 327, Args: args323, Nargs: 4, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
-	328: {Name: "eventfd2", Nr: 328, Args: args324, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	329: {Name: "epoll_create1", Nr: 329, Args: args325, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	330: {Name: "dup3", Nr: 330, Args: args326, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	331: {Name: "pipe2", Nr: 331, Args: args327, Nargs: 2, Sub: -1, Class: ClassDesc},
-	332: {Name: "inotify_init1", Nr: 332, Args: args328, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	333: {Name: "preadv", Nr: 333, Args: args329, Nargs: 5, Sub: -1, Class: ClassDesc},
-	334: {Name: "pwritev", Nr: 334, Args: args330, Nargs: 5, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	335: {Name: "rt_tgsigqueueinfo", Nr: 335, Args: args331, Nargs: 4, Sub: -1, Class: ClassSignal},
-	336: {Name: "perf_event_open", Nr: 336, Args: args332, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	337: {Name: "recvmmsg", Nr: 337, Args: args333, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
-	338: {Name: "fanotify_init", Nr: 338, Args: args334, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	339: {Name: "fanotify_mark", Nr: 339, Args: args474, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
-	340: {Name: "prlimit64", Nr: 340, Args: args336, Nargs: 4, Sub: -1},
-	341: {Name: "name_to_handle_at", Nr: 341, Args: args337, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	342: {Name: "open_by_handle_at", Nr: 342, Args: args338, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	343: {Name: "clock_adjtime", Nr: 343, Args: args339, Nargs: 2, Sub: -1, Class: ClassClock},
+	292: {Name: "inotify_add_watch", Nr: 292, Args: args290, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	293: {Name: "inotify_rm_watch", Nr: 293, Args: args291, Nargs: 2, Sub: -1, Class: ClassDesc},
+	294: {Name: "migrate_pages", Nr: 294, Args: args292, Nargs: 4, Sub: -1, Class: ClassMemory},
+	295: {Name: "openat", Nr: 295, Args: args293, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	296: {Name: "mkdirat", Nr: 296, Args: args294, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	297: {Name: "mknodat", Nr: 297, Args: args295, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	298: {Name: "fchownat", Nr: 298, Args: args296, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	299: {Name: "futimesat", Nr: 299, Args: args297, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	300: {Name: "fstatat64", Nr: 300, Args: args472, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	301: {Name: "unlinkat", Nr: 301, Args: args299, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	302: {Name: "renameat", Nr: 302, Args: args300, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	303: {Name: "linkat", Nr: 303, Args: args301, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	304: {Name: "symlinkat", Nr: 304, Args: args302, Nargs: 3, Sub: -1, Class: ClassFile | ClassDesc},
+	305: {Name: "readlinkat", Nr: 305, Args: args303, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	306: {Name: "fchmodat", Nr: 306, Args: args294, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	307: {Name: "faccessat", Nr: 307, Args: args304, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	308: {Name: "pselect6", Nr: 308, Args: args305, Nargs: 6, Sub: -1, Class: ClassDesc, Ret: &types[46]},
+	309: {Name: "ppoll", Nr: 309, Args: args306, Nargs: 5, Sub: -1, Ret: &types[10]},
+	310: {Name: "unshare", Nr: 310, Args: args307, Nargs: 1, Sub: -1},
+	311: {Name: "set_robust_list", Nr: 311, Args: args308, Nargs: 2, Sub: -1},
+	312: {Name: "get_robust_list", Nr: 312, Args: args309, Nargs: 3, Sub: -1},
+	313: {Name: "splice", Nr: 313, Args: args310, Nargs: 6, Sub: -1, Class: ClassDesc},
+	314: {Name: "sync_file_range", Nr: 314, Args: args473, Nargs: 6, Sub: -1, Class: ClassDesc},
+	315: {Name: "tee", Nr: 315, Args: args311, Nargs: 4, Sub: -1, Class: ClassDesc},
+	316: {Name: "vmsplice", Nr: 316, Args: args313, Nargs: 4, Sub: -1, Class: ClassDesc},
+	317: {Name: "move_pages", Nr: 317, Args: args314, Nargs: 6, Sub: -1, Class: ClassMemory},
+	318: {Name: "getcpu", Nr: 318, Args: args343, Nargs: 3, Sub: -1},
+	319: {Name: "epoll_pwait", Nr: 319, Args: args316, Nargs: 6, Sub: -1, Class: ClassDesc},
+	320: {Name: "utimensat", Nr: 320, Args: args315, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	321: {Name: "signalfd", Nr: 321, Args: args317, Nargs: 3, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
+	322: {Name: "timerfd_create", Nr: 322, Args: args318, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	323: {Name: "eventfd", Nr: 323, Args: args319, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	324: {Name: "fallocate", Nr: 324, Args: args474, Nargs: 6, Sub: -1, Class: ClassDesc},
+	325: {Name: "timerfd_settime", Nr: 325, Args: args321, Nargs: 4, Sub: -1, Class: ClassDesc},
+	326: {Name: "timerfd_gettime", Nr: 326, Args: args322, Nargs: 2, Sub: -1, Class: ClassDesc},
+	327: {Name: "signalfd4", Nr: 327, Args: args324, Nargs: 4, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
+	328: {Name: "eventfd2", Nr: 328, Args: args325, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	329: {Name: "epoll_create1", Nr: 329, Args: args326, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	330: {Name: "dup3", Nr: 330, Args: args327, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	331: {Name: "pipe2", Nr: 331, Args: args328, Nargs: 2, Sub: -1, Class: ClassDesc},
+	332: {Name: "inotify_init1", Nr: 332, Args: args329, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	333: {Name: "preadv", Nr: 333, Args: args330, Nargs: 5, Sub: -1, Class: ClassDesc},
+	334: {Name: "pwritev", Nr: 334, Args: args331, Nargs: 5, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	335: {Name: "rt_tgsigqueueinfo", Nr: 335, Args: args332, Nargs: 4, Sub: -1, Class: ClassSignal},
+	336: {Name: "perf_event_open", Nr: 336, Args: args333, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	337: {Name: "recvmmsg", Nr: 337, Args: args334, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
+	338: {Name: "fanotify_init", Nr: 338, Args: args335, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	339: {Name: "fanotify_mark", Nr: 339, Args: args475, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
+	340: {Name: "prlimit64", Nr: 340, Args: args337, Nargs: 4, Sub: -1},
+	341: {Name: "name_to_handle_at", Nr: 341, Args: args338, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	342: {Name: "open_by_handle_at", Nr: 342, Args: args339, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	343: {Name: "clock_adjtime", Nr: 343, Args: args340, Nargs: 2, Sub: -1, Class: ClassClock},
 	344: {Name: "syncfs", Nr: 344, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
-	345: {Name: "sendmmsg", Nr: 345, Args: args340, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
-	346: {Name: "setns", Nr: 346, Args: args341, Nargs: 2, Sub: -1, Class: ClassDesc},
-	347: {Name: "process_vm_readv", Nr: 347, Args: args343, Nargs: 6, Sub: -1},
-	348: {Name: "process_vm_writev", Nr: 348, Args: args343, Nargs: 6, Sub: -1},
-	349: {Name: "kcmp", Nr: 349, Args: args344, Nargs: 5, Sub: -1},
-	350: {Name: "finit_module", Nr: 350, Args: args345, Nargs: 3, Sub: -1, Class: ClassDesc},
-	351: {Name: "sched_setattr", Nr: 351, Args: args346, Nargs: 3, Sub: -1},
-	352: {Name: "sched_getattr", Nr: 352, Args: args347, Nargs: 4, Sub: -1},
-	353: {Name: "renameat2", Nr: 353, Args: args348, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	354: {Name: "seccomp", Nr: 354, Args: args349, Nargs: 3, Sub: 0, Subs: subs_i386_354, SubMask: 0xffffffff},
-	355: {Name: "getrandom", Nr: 355, Args: args353, Nargs: 3, Sub: -1},
-	356: {Name: "memfd_create", Nr: 356, Args: args354, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	357: {Name: "bpf", Nr: 357, Args: args356, Nargs: 3, Sub: -1, Class: ClassDesc},
-	358: {Name: "execveat", Nr: 358, Args: args357, Nargs: 5, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassDesc | ClassFile},
+	345: {Name: "sendmmsg", Nr: 345, Args: args341, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
+	346: {Name: "setns", Nr: 346, Args: args342, Nargs: 2, Sub: -1, Class: ClassDesc},
+	347: {Name: "process_vm_readv", Nr: 347, Args: args344, Nargs: 6, Sub: -1},
+	348: {Name: "process_vm_writev", Nr: 348, Args: args344, Nargs: 6, Sub: -1},
+	349: {Name: "kcmp", Nr: 349, Args: args345, Nargs: 5, Sub: -1},
+	350: {Name: "finit_module", Nr: 350, Args: args346, Nargs: 3, Sub: -1, Class: ClassDesc},
+	351: {Name: "sched_setattr", Nr: 351, Args: args347, Nargs: 3, Sub: -1},
+	352: {Name: "sched_getattr", Nr: 352, Args: args348, Nargs: 4, Sub: -1},
+	353: {Name: "renameat2", Nr: 353, Args: args349, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	354: {Name: "seccomp", Nr: 354, Args: args350, Nargs: 3, Sub: 0, Subs: subs_i386_354, SubMask: 0xffffffff},
+	355: {Name: "getrandom", Nr: 355, Args: args354, Nargs: 3, Sub: -1},
+	356: {Name: "memfd_create", Nr: 356, Args: args355, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	357: {Name: "bpf", Nr: 357, Args: args357, Nargs: 3, Sub: -1, Class: ClassDesc},
+	358: {Name: "execveat", Nr: 358, Args: args358, Nargs: 5, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassDesc | ClassFile},
 	359: {Name: "socket", Nr: 359, Args: args68, Nargs: 3, Sub: -1, Class: ClassNetwork, Ret: &types[0]},
 	360: {Name: "socketpair", Nr: 360, Args: args77, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
 	361: {Name: "bind", Nr: 361, Args: args69, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
 	362: {Name: "connect", Nr: 362, Args: args69, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
 	363: {Name: "listen", Nr: 363, Args: args76, Nargs: 2, Sub: -1, Class: ClassNetwork | ClassDesc},
-	364: {Name: "accept4", Nr: 364, Args: args322, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc, Ret: &types[0]},
+	364: {Name: "accept4", Nr: 364, Args: args323, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc, Ret: &types[0]},
 	365: {Name: "getsockopt", Nr: 365, Args: args79, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
 	366: {Name: "setsockopt", Nr: 366, Args: args78, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
 	367: {Name: "getsockname", Nr: 367, Args: args70, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
@@ -762,19 +762,19 @@ var calls_i386 = [...]Call{
 	371: {Name: "recvfrom", Nr: 371, Args: args72, Nargs: 6, Sub: -1, Class: ClassNetwork | ClassDesc},
 	372: {Name: "recvmsg", Nr: 372, Args: args74, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
 	373: {Name: "shutdown", Nr: 373, Args: args75, Nargs: 2, Sub: -1, Class: ClassNetwork | ClassDesc},
-	374: {Name: "userfaultfd", Nr: 374, Args: args358, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	375: {Name: "membarrier", Nr: 375, Args: args359, Nargs: 2, Sub: 0, Subs: subs_i386_375, SubMask: 0xffffffff},
-	376: {Name: "mlock2", Nr: 376, Args: args360, Nargs: 3, Sub: -1, Class: ClassMemory},
-	377: {Name: "copy_file_range", Nr: 377, Args: args361, Nargs: 6, Sub: -1, Class: ClassDesc},
-	378: {Name: "preadv2", Nr: 378, Args: args362, Nargs: 6, Sub: -1, Class: ClassDesc},
-	379: {Name: "pwritev2", Nr: 379, Args: args363, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	380: {Name: "pkey_mprotect", Nr: 380, Args: args364, Nargs: 4, Sub: -1, Class: ClassMemory},
-	381: {Name: "pkey_alloc", Nr: 381, Args: args365, Nargs: 2, Sub: -1},
-	382: {Name: "pkey_free", Nr: 382, Args: args366, Nargs: 1, Sub: -1},
-	383: {Name: "statx", Nr: 383, Args: args367, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	374: {Name: "userfaultfd", Nr: 374, Args: args359, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	375: {Name: "membarrier", Nr: 375, Args: args360, Nargs: 2, Sub: 0, Subs: subs_i386_375, SubMask: 0xffffffff},
+	376: {Name: "mlock2", Nr: 376, Args: args361, Nargs: 3, Sub: -1, Class: ClassMemory},
+	377: {Name: "copy_file_range", Nr: 377, Args: args362, Nargs: 6, Sub: -1, Class: ClassDesc},
+	378: {Name: "preadv2", Nr: 378, Args: args363, Nargs: 6, Sub: -1, Class: ClassDesc},
+	379: {Name: "pwritev2", Nr: 379, Args: args364, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	380: {Name: "pkey_mprotect", Nr: 380, Args: args365, Nargs: 4, Sub: -1, Class: ClassMemory},
+	381: {Name: "pkey_alloc", Nr: 381, Args: args366, Nargs: 2, Sub: -1},
+	382: {Name: "pkey_free", Nr: 382, Args: args367, Nargs: 1, Sub: -1},
+	383: {Name: "statx", Nr: 383, Args: args368, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
 	384: {Name: "arch_prctl", Nr: 384, Args: args198, Nargs: 2, Sub: 0, Subs: subs_i386_384, SubMask: 0xffffffff},
-	385: {Name: "io_pgetevents", Nr: 385, Args: args368, Nargs: 6, Sub: -1},
-	386: {Name: "rseq", Nr: 386, Args: args369, Nargs: 4, Sub: -1},
+	385: {Name: "io_pgetevents", Nr: 385, Args: args369, Nargs: 6, Sub: -1},
+	386: {Name: "rseq", Nr: 386, Args: args370, Nargs: 4, Sub: -1},
 	393: {Name: "semget", Nr: 393, Args: args86, Nargs: 3, Sub: -1, Class: ClassIPC},
 	394: {Name: "semctl", Nr: 394, Args: args88, Nargs: 4, Sub: -1, Class: ClassIPC},
 	395: {Name: "shmget", Nr: 395, Args: args59, Nargs: 3, Sub: -1, Class: ClassIPC},
@@ -785,75 +785,75 @@ var calls_i386 = [...]Call{
 	400: {Name: "msgsnd", Nr: 400, Args: args91, Nargs: 4, Sub: -1, Class: ClassIPC},
 	401: {Name: "msgrcv", Nr: 401, Args: args92, Nargs: 5, Sub: -1, Class: ClassIPC},
 	402: {Name: "msgctl", Nr: 402, Args: args93, Nargs: 3, Sub: -1, Class: ClassIPC},
-	403: {Name: "clock_gettime64", Nr: 403, Args: args475, Nargs: 2, Sub: -1, Class: ClassClock},
-	404: {Name: "clock_settime64", Nr: 404, Args: args476, Nargs: 2, Sub: -1, Class: ClassClock},
-	405: {Name: "clock_adjtime64", Nr: 405, Args: args477, Nargs: 2, Sub: -1, Class: ClassClock},
-	406: {Name: "clock_getres_time64", Nr: 406, Args: args478, Nargs: 2, Sub: -1, Class: ClassClock},
-	407: {Name: "clock_nanosleep_time64", Nr: 407, Args: args479, Nargs: 4, Sub: -1},
-	408: {Name: "timer_gettime64", Nr: 408, Args: args480, Nargs: 2, Sub: -1},
-	409: {Name: "timer_settime64", Nr: 409, Args: args481, Nargs: 4, Sub: -1},
-	410: {Name: "timerfd_gettime64", Nr: 410, Args: args482, Nargs: 2, Sub: -1, Class: ClassDesc},
-	411: {Name: "timerfd_settime64", Nr: 411, Args: args483, Nargs: 4, Sub: -1, Class: ClassDesc},
-	412: {Name: "utimensat_time64", Nr: 412, Args: args484, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	413: {Name: "pselect6_time64", Nr: 413, Args: args485, Nargs: 6, Sub: -1, Class: ClassDesc, Ret: &types[46]},
-	414: {Name: "ppoll_time64", Nr: 414, Args: args486, Nargs: 5, Sub: -1, Ret: &types[10]},
-	416: {Name: "io_pgetevents_time64", Nr: 416, Args: args487, Nargs: 6, Sub: -1},
-	417: {Name: "recvmmsg_time64", Nr: 417, Args: args488, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
-	418: {Name: "mq_timedsend_time64", Nr: 418, Args: args489, Nargs: 5, Sub: -1, Class: ClassDesc},
-	419: {Name: "mq_timedreceive_time64", Nr: 419, Args: args490, Nargs: 5, Sub: -1, Class: ClassDesc},
-	420: {Name: "semtimedop_time64", Nr: 420, Args: args491, Nargs: 4, Sub: -1, Class: ClassIPC},
-	421: {Name: "rt_sigtimedwait_time64", Nr: 421, Args: args492, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[118]},
+	403: {Name: "clock_gettime64", Nr: 403, Args: args476, Nargs: 2, Sub: -1, Class: ClassClock},
+	404: {Name: "clock_settime64", Nr: 404, Args: args477, Nargs: 2, Sub: -1, Class: ClassClock},
+	405: {Name: "clock_adjtime64", Nr: 405, Args: args478, Nargs: 2, Sub: -1, Class: ClassClock},
+	406: {Name: "clock_getres_time64", Nr: 406, Args: args479, Nargs: 2, Sub: -1, Class: ClassClock},
+	407: {Name: "clock_nanosleep_time64", Nr: 407, Args: args480, Nargs: 4, Sub: -1},
+	408: {Name: "timer_gettime64", Nr: 408, Args: args481, Nargs: 2, Sub: -1},
+	409: {Name: "timer_settime64", Nr: 409, Args: args482, Nargs: 4, Sub: -1},
+	410: {Name: "timerfd_gettime64", Nr: 410, Args: args483, Nargs: 2, Sub: -1, Class: ClassDesc},
+	411: {Name: "timerfd_settime64", Nr: 411, Args: args484, Nargs: 4, Sub: -1, Class: ClassDesc},
+	412: {Name: "utimensat_time64", Nr: 412, Args: args485, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	413: {Name: "pselect6_time64", Nr: 413, Args: args486, Nargs: 6, Sub: -1, Class: ClassDesc, Ret: &types[46]},
+	414: {Name: "ppoll_time64", Nr: 414, Args: args487, Nargs: 5, Sub: -1, Ret: &types[10]},
+	416: {Name: "io_pgetevents_time64", Nr: 416, Args: args488, Nargs: 6, Sub: -1},
+	417: {Name: "recvmmsg_time64", Nr: 417, Args: args489, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
+	418: {Name: "mq_timedsend_time64", Nr: 418, Args: args490, Nargs: 5, Sub: -1, Class: ClassDesc},
+	419: {Name: "mq_timedreceive_time64", Nr: 419, Args: args491, Nargs: 5, Sub: -1, Class: ClassDesc},
+	420: {Name: "semtimedop_time64", Nr: 420, Args: args492, Nargs: 4, Sub: -1, Class: ClassIPC},
+	421: {Name: "rt_sigtimedwait_time64", Nr: 421, Args: args493, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[118]},
 	422: {Name: "futex_time64", Nr: 422, Args: args226, Nargs: 6, Sub: 1, Subs: subs_i386_422, SubMask: 0x7f},
-	423: {Name: "sched_rr_get_interval_time64", Nr: 423, Args: args497, Nargs: 2, Sub: -1},
-	424: {Name: "pidfd_send_signal", Nr: 424, Args: args370, Nargs: 4, Sub: -1, Class: ClassSignal | ClassProcess | ClassDesc},
-	425: {Name: "io_uring_setup", Nr: 425, Args: args371, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	426: {Name: "io_uring_enter", Nr: 426, Args: args372, Nargs: 6, Sub: -1, Class: ClassDesc},
-	427: {Name: "io_uring_register", Nr: 427, Args: args373, Nargs: 4, Sub: -1, Class: ClassDesc},
-	428: {Name: "open_tree", Nr: 428, Args: args374, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	429: {Name: "move_mount", Nr: 429, Args: args375, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	430: {Name: "fsopen", Nr: 430, Args: args376, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	431: {Name: "fsconfig", Nr: 431, Args: args377, Nargs: 5, Sub: 1, Subs: subs_i386_431, SubMask: 0xffffffff, Class: ClassDesc},
-	432: {Name: "fsmount", Nr: 432, Args: args381, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	433: {Name: "fspick", Nr: 433, Args: args382, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	434: {Name: "pidfd_open", Nr: 434, Args: args383, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	435: {Name: "clone3", Nr: 435, Args: args384, Nargs: 2, Sub: -1, Class: ClassProcess},
-	436: {Name: "close_range", Nr: 436, Args: args385, Nargs: 3, Sub: -1},
-	437: {Name: "openat2", Nr: 437, Args: args386, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	438: {Name: "pidfd_getfd", Nr: 438, Args: args387, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	439: {Name: "faccessat2", Nr: 439, Args: args388, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	440: {Name: "process_madvise", Nr: 440, Args: args389, Nargs: 5, Sub: -1, Class: ClassMemory | ClassDesc},
-	441: {Name: "epoll_pwait2", Nr: 441, Args: args390, Nargs: 6, Sub: -1, Class: ClassDesc},
-	442: {Name: "mount_setattr", Nr: 442, Args: args391, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	443: {Name: "quotactl_fd", Nr: 443, Args: args392, Nargs: 4, Sub: -1, Class: ClassDesc},
-	444: {Name: "landlock_create_ruleset", Nr: 444, Args: args393, Nargs: 3, Sub: -1},
-	445: {Name: "landlock_add_rule", Nr: 445, Args: args394, Nargs: 4, Sub: 1, Subs: subs_i386_445, SubMask: 0xffffffff, Class: ClassDesc},
-	446: {Name: "landlock_restrict_self", Nr: 446, Args: args397, Nargs: 2, Sub: -1, Class: ClassDesc},
-	447: {Name: "memfd_secret", Nr: 447, Args: args398, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	448: {Name: "process_mrelease", Nr: 448, Args: args399, Nargs: 2, Sub: -1, Class: ClassDesc},
-	449: {Name: "futex_waitv", Nr: 449, Args: args400, Nargs: 5, Sub: -1},
-	450: {Name: "set_mempolicy_home_node", Nr: 450, Args: args401, Nargs: 4, Sub: -1, Class: ClassMemory},
-	451: {Name: "cachestat", Nr: 451, Args: args402, Nargs: 4, Sub: -1, Class: ClassDesc},
-	452: {Name: "fchmodat2", Nr: 452, Args: args403, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	453: {Name: "map_shadow_stack", Nr: 453, Args: args404, Nargs: 3, Sub: -1, Class: ClassMemory, Ret: &types[13]},
-	454: {Name: "futex_wake", Nr: 454, Args: args405, Nargs: 4, Sub: -1},
-	455: {Name: "futex_wait", Nr: 455, Args: args406, Nargs: 6, Sub: -1},
-	456: {Name: "futex_requeue", Nr: 456, Args: args407, Nargs: 4, Sub: -1},
-	457: {Name: "statmount", Nr: 457, Args: args408, Nargs: 4, Sub: -1},
-	458: {Name: "listmount", Nr: 458, Args: args409, Nargs: 4, Sub: -1},
-	459: {Name: "lsm_get_self_attr", Nr: 459, Args: args410, Nargs: 4, Sub: -1},
-	460: {Name: "lsm_set_self_attr", Nr: 460, Args: args411, Nargs: 4, Sub: -1},
-	461: {Name: "lsm_list_modules", Nr: 461, Args: args412, Nargs: 3, Sub: -1},
-	462: {Name: "mseal", Nr: 462, Args: args413, Nargs: 3, Sub: -1, Class: ClassMemory},
-	463: {Name: "setxattrat", Nr: 463, Args: args414, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
-	464: {Name: "getxattrat", Nr: 464, Args: args414, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
-	465: {Name: "listxattrat", Nr: 465, Args: args415, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	466: {Name: "removexattrat", Nr: 466, Args: args416, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	467: {Name: "open_tree_attr", Nr: 467, Args: args417, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	468: {Name: "file_getattr", Nr: 468, Args: args418, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	469: {Name: "file_setattr", Nr: 469, Args: args419, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	470: {Name: "listns", Nr: 470, Args: args420, Nargs: 4, Sub: -1},
+	423: {Name: "sched_rr_get_interval_time64", Nr: 423, Args: args498, Nargs: 2, Sub: -1},
+	424: {Name: "pidfd_send_signal", Nr: 424, Args: args371, Nargs: 4, Sub: -1, Class: ClassSignal | ClassProcess | ClassDesc},
+	425: {Name: "io_uring_setup", Nr: 425, Args: args372, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	426: {Name: "io_uring_enter", Nr: 426, Args: args373, Nargs: 6, Sub: -1, Class: ClassDesc},
+	427: {Name: "io_uring_register", Nr: 427, Args: args374, Nargs: 4, Sub: -1, Class: ClassDesc},
+	428: {Name: "open_tree", Nr: 428, Args: args375, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	429: {Name: "move_mount", Nr: 429, Args: args376, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	430: {Name: "fsopen", Nr: 430, Args: args377, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	431: {Name: "fsconfig", Nr: 431, Args: args378, Nargs: 5, Sub: 1, Subs: subs_i386_431, SubMask: 0xffffffff, Class: ClassDesc},
+	432: {Name: "fsmount", Nr: 432, Args: args382, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	433: {Name: "fspick", Nr: 433, Args: args383, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	434: {Name: "pidfd_open", Nr: 434, Args: args384, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	435: {Name: "clone3", Nr: 435, Args: args385, Nargs: 2, Sub: -1, Class: ClassProcess},
+	436: {Name: "close_range", Nr: 436, Args: args386, Nargs: 3, Sub: -1},
+	437: {Name: "openat2", Nr: 437, Args: args387, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	438: {Name: "pidfd_getfd", Nr: 438, Args: args388, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	439: {Name: "faccessat2", Nr: 439, Args: args389, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	440: {Name: "process_madvise", Nr: 440, Args: args390, Nargs: 5, Sub: -1, Class: ClassMemory | ClassDesc},
+	441: {Name: "epoll_pwait2", Nr: 441, Args: args391, Nargs: 6, Sub: -1, Class: ClassDesc},
+	442: {Name: "mount_setattr", Nr: 442, Args: args392, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	443: {Name: "quotactl_fd", Nr: 443, Args: args393, Nargs: 4, Sub: -1, Class: ClassDesc},
+	444: {Name: "landlock_create_ruleset", Nr: 444, Args: args394, Nargs: 3, Sub: -1},
+	445: {Name: "landlock_add_rule", Nr: 445, Args: args395, Nargs: 4, Sub: 1, Subs: subs_i386_445, SubMask: 0xffffffff, Class: ClassDesc},
+	446: {Name: "landlock_restrict_self", Nr: 446, Args: args398, Nargs: 2, Sub: -1, Class: ClassDesc},
+	447: {Name: "memfd_secret", Nr: 447, Args: args399, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	448: {Name: "process_mrelease", Nr: 448, Args: args400, Nargs: 2, Sub: -1, Class: ClassDesc},
+	449: {Name: "futex_waitv", Nr: 449, Args: args401, Nargs: 5, Sub: -1},
+	450: {Name: "set_mempolicy_home_node", Nr: 450, Args: args402, Nargs: 4, Sub: -1, Class: ClassMemory},
+	451: {Name: "cachestat", Nr: 451, Args: args403, Nargs: 4, Sub: -1, Class: ClassDesc},
+	452: {Name: "fchmodat2", Nr: 452, Args: args404, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	453: {Name: "map_shadow_stack", Nr: 453, Args: args405, Nargs: 3, Sub: -1, Class: ClassMemory, Ret: &types[13]},
+	454: {Name: "futex_wake", Nr: 454, Args: args406, Nargs: 4, Sub: -1},
+	455: {Name: "futex_wait", Nr: 455, Args: args407, Nargs: 6, Sub: -1},
+	456: {Name: "futex_requeue", Nr: 456, Args: args408, Nargs: 4, Sub: -1},
+	457: {Name: "statmount", Nr: 457, Args: args409, Nargs: 4, Sub: -1},
+	458: {Name: "listmount", Nr: 458, Args: args410, Nargs: 4, Sub: -1},
+	459: {Name: "lsm_get_self_attr", Nr: 459, Args: args411, Nargs: 4, Sub: -1},
+	460: {Name: "lsm_set_self_attr", Nr: 460, Args: args412, Nargs: 4, Sub: -1},
+	461: {Name: "lsm_list_modules", Nr: 461, Args: args413, Nargs: 3, Sub: -1},
+	462: {Name: "mseal", Nr: 462, Args: args414, Nargs: 3, Sub: -1, Class: ClassMemory},
+	463: {Name: "setxattrat", Nr: 463, Args: args415, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
+	464: {Name: "getxattrat", Nr: 464, Args: args415, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
+	465: {Name: "listxattrat", Nr: 465, Args: args416, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	466: {Name: "removexattrat", Nr: 466, Args: args417, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	467: {Name: "open_tree_attr", Nr: 467, Args: args418, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	468: {Name: "file_getattr", Nr: 468, Args: args419, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	469: {Name: "file_setattr", Nr: 469, Args: args420, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	470: {Name: "listns", Nr: 470, Args: args421, Nargs: 4, Sub: -1},
 	471: {Name: "rseq_slice_yield", Nr: 471, Args: args14, Nargs: 0, Sub: -1, Flags: FlagGuessed},
-	472: {Name: "fchroot", Nr: 472, Args: args421, Nargs: 2, Sub: -1, Class: ClassDesc},
+	472: {Name: "fchroot", Nr: 472, Args: args422, Nargs: 2, Sub: -1, Class: ClassDesc},
 }
 
 var calls_x32 = [...]Call{
@@ -1061,141 +1061,141 @@ var calls_x32 = [...]Call{
 	230: {Name: "clock_nanosleep", Nr: 230, Args: args258, Nargs: 4, Sub: -1},
 	231: {Name: "exit_group", Nr: 231, Args: args82, Nargs: 1, Sub: -1, Flags: FlagEnter, Class: ClassProcess},
 	232: {Name: "epoll_wait", Nr: 232, Args: args259, Nargs: 4, Sub: -1, Class: ClassDesc},
-	233: {Name: "epoll_ctl", Nr: 233, Args: args260, Nargs: 4, Sub: -1, Class: ClassDesc},
-	234: {Name: "tgkill", Nr: 234, Args: args261, Nargs: 3, Sub: -1, Class: ClassSignal | ClassProcess},
-	235: {Name: "utimes", Nr: 235, Args: args262, Nargs: 2, Sub: -1, Class: ClassFile},
-	237: {Name: "mbind", Nr: 237, Args: args263, Nargs: 6, Sub: -1, Class: ClassMemory},
-	238: {Name: "set_mempolicy", Nr: 238, Args: args264, Nargs: 3, Sub: -1, Class: ClassMemory},
-	239: {Name: "get_mempolicy", Nr: 239, Args: args265, Nargs: 5, Sub: -1, Class: ClassMemory},
-	240: {Name: "mq_open", Nr: 240, Args: args266, Nargs: 4, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	241: {Name: "mq_unlink", Nr: 241, Args: args267, Nargs: 1, Sub: -1},
-	242: {Name: "mq_timedsend", Nr: 242, Args: args268, Nargs: 5, Sub: -1, Class: ClassDesc},
-	243: {Name: "mq_timedreceive", Nr: 243, Args: args269, Nargs: 5, Sub: -1, Class: ClassDesc},
-	245: {Name: "mq_getsetattr", Nr: 245, Args: args271, Nargs: 3, Sub: -1, Class: ClassDesc},
-	248: {Name: "add_key", Nr: 248, Args: args274, Nargs: 5, Sub: -1},
-	249: {Name: "request_key", Nr: 249, Args: args275, Nargs: 4, Sub: -1},
-	250: {Name: "keyctl", Nr: 250, Args: args276, Nargs: 5, Sub: 0, Subs: subs_x32_250, SubMask: 0xffffffff},
-	251: {Name: "ioprio_set", Nr: 251, Args: args287, Nargs: 3, Sub: -1},
-	252: {Name: "ioprio_get", Nr: 252, Args: args288, Nargs: 2, Sub: -1, Ret: &types[184]},
+	233: {Name: "epoll_ctl", Nr: 233, Args: args260, Nargs: 4, Sub: 1, Subs: subs_x32_233, SubMask: 0xffffffff, Class: ClassDesc},
+	234: {Name: "tgkill", Nr: 234, Args: args262, Nargs: 3, Sub: -1, Class: ClassSignal | ClassProcess},
+	235: {Name: "utimes", Nr: 235, Args: args263, Nargs: 2, Sub: -1, Class: ClassFile},
+	237: {Name: "mbind", Nr: 237, Args: args264, Nargs: 6, Sub: -1, Class: ClassMemory},
+	238: {Name: "set_mempolicy", Nr: 238, Args: args265, Nargs: 3, Sub: -1, Class: ClassMemory},
+	239: {Name: "get_mempolicy", Nr: 239, Args: args266, Nargs: 5, Sub: -1, Class: ClassMemory},
+	240: {Name: "mq_open", Nr: 240, Args: args267, Nargs: 4, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	241: {Name: "mq_unlink", Nr: 241, Args: args268, Nargs: 1, Sub: -1},
+	242: {Name: "mq_timedsend", Nr: 242, Args: args269, Nargs: 5, Sub: -1, Class: ClassDesc},
+	243: {Name: "mq_timedreceive", Nr: 243, Args: args270, Nargs: 5, Sub: -1, Class: ClassDesc},
+	245: {Name: "mq_getsetattr", Nr: 245, Args: args272, Nargs: 3, Sub: -1, Class: ClassDesc},
+	248: {Name: "add_key", Nr: 248, Args: args275, Nargs: 5, Sub: -1},
+	249: {Name: "request_key", Nr: 249, Args: args276, Nargs: 4, Sub: -1},
+	250: {Name: "keyctl", Nr: 250, Args: args277, Nargs: 5, Sub: 0, Subs: subs_x32_250, SubMask: 0xffffffff},
+	251: {Name: "ioprio_set", Nr: 251, Args: args288, Nargs: 3, Sub: -1},
+	252: {Name: "ioprio_get", Nr: 252, Args: args289, Nargs: 2, Sub: -1, Ret: &types[184]},
 	253: {Name: "inotify_init", Nr: 253, Args: args14, Nargs: 0, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	254: {Name: "inotify_add_watch", Nr: 254, Args: args289, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	255: {Name: "inotify_rm_watch", Nr: 255, Args: args290, Nargs: 2, Sub: -1, Class: ClassDesc},
-	256: {Name: "migrate_pages", Nr: 256, Args: args291, Nargs: 4, Sub: -1, Class: ClassMemory},
-	257: {Name: "openat", Nr: 257, Args: args292, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	258: {Name: "mkdirat", Nr: 258, Args: args293, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	259: {Name: "mknodat", Nr: 259, Args: args294, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	260: {Name: "fchownat", Nr: 260, Args: args295, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	261: {Name: "futimesat", Nr: 261, Args: args296, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	262: {Name: "newfstatat", Nr: 262, Args: args297, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	263: {Name: "unlinkat", Nr: 263, Args: args298, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	264: {Name: "renameat", Nr: 264, Args: args299, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	265: {Name: "linkat", Nr: 265, Args: args300, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	266: {Name: "symlinkat", Nr: 266, Args: args301, Nargs: 3, Sub: -1, Class: ClassFile | ClassDesc},
-	267: {Name: "readlinkat", Nr: 267, Args: args302, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	268: {Name: "fchmodat", Nr: 268, Args: args293, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	269: {Name: "faccessat", Nr: 269, Args: args303, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	270: {Name: "pselect6", Nr: 270, Args: args304, Nargs: 6, Sub: -1, Class: ClassDesc, Ret: &types[46]},
-	271: {Name: "ppoll", Nr: 271, Args: args305, Nargs: 5, Sub: -1, Ret: &types[10]},
-	272: {Name: "unshare", Nr: 272, Args: args306, Nargs: 1, Sub: -1},
-	275: {Name: "splice", Nr: 275, Args: args309, Nargs: 6, Sub: -1, Class: ClassDesc},
-	276: {Name: "tee", Nr: 276, Args: args310, Nargs: 4, Sub: -1, Class: ClassDesc},
-	277: {Name: "sync_file_range", Nr: 277, Args: args311, Nargs: 4, Sub: -1, Class: ClassDesc},
-	280: {Name: "utimensat", Nr: 280, Args: args314, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	281: {Name: "epoll_pwait", Nr: 281, Args: args315, Nargs: 6, Sub: -1, Class: ClassDesc},
-	282: {Name: "signalfd", Nr: 282, Args: args316, Nargs: 3, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
-	283: {Name: "timerfd_create", Nr: 283, Args: args317, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	284: {Name: "eventfd", Nr: 284, Args: args318, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	285: {Name: "fallocate", Nr: 285, Args: args319, Nargs: 4, Sub: -1, Class: ClassDesc},
-	286: {Name: "timerfd_settime", Nr: 286, Args: args320, Nargs: 4, Sub: -1, Class: ClassDesc},
-	287: {Name: "timerfd_gettime", Nr: 287, Args: args321, Nargs: 2, Sub: -1, Class: ClassDesc},
-	288: {Name: "accept4", Nr: 288, Args: args322, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc, Ret: &types[0]},
-	289: {Name: "signalfd4", Nr: 289, Args: args323, Nargs: 4, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
-	290: {Name: "eventfd2", Nr: 290, Args: args324, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	291: {Name: "epoll_create1", Nr: 291, Args: args325, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	292: {Name: "dup3", Nr: 292, Args: args326, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	293: {Name: "pipe2", Nr: 293, Args: args327, Nargs: 2, Sub: -1, Class: ClassDesc},
-	294: {Name: "inotify_init1", Nr: 294, Args: args328, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	298: {Name: "perf_event_open", Nr: 298, Args: args332, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	300: {Name: "fanotify_init", Nr: 300, Args: args334, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	301: {Name: "fanotify_mark", Nr: 301, Args: args335, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	302: {Name: "prlimit64", Nr: 302, Args: args336, Nargs: 4, Sub: -1},
-	303: {Name: "name_to_handle_at", Nr: 303, Args: args337, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	304: {Name: "open_by_handle_at", Nr: 304, Args: args338, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	305: {Name: "clock_adjtime", Nr: 305, Args: args339, Nargs: 2, Sub: -1, Class: ClassClock},
+	254: {Name: "inotify_add_watch", Nr: 254, Args: args290, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	255: {Name: "inotify_rm_watch", Nr: 255, Args: args291, Nargs: 2, Sub: -1, Class: ClassDesc},
+	256: {Name: "migrate_pages", Nr: 256, Args: args292, Nargs: 4, Sub: -1, Class: ClassMemory},
+	257: {Name: "openat", Nr: 257, Args: args293, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	258: {Name: "mkdirat", Nr: 258, Args: args294, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	259: {Name: "mknodat", Nr: 259, Args: args295, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	260: {Name: "fchownat", Nr: 260, Args: args296, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	261: {Name: "futimesat", Nr: 261, Args: args297, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	262: {Name: "newfstatat", Nr: 262, Args: args298, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	263: {Name: "unlinkat", Nr: 263, Args: args299, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	264: {Name: "renameat", Nr: 264, Args: args300, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	265: {Name: "linkat", Nr: 265, Args: args301, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	266: {Name: "symlinkat", Nr: 266, Args: args302, Nargs: 3, Sub: -1, Class: ClassFile | ClassDesc},
+	267: {Name: "readlinkat", Nr: 267, Args: args303, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	268: {Name: "fchmodat", Nr: 268, Args: args294, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	269: {Name: "faccessat", Nr: 269, Args: args304, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	270: {Name: "pselect6", Nr: 270, Args: args305, Nargs: 6, Sub: -1, Class: ClassDesc, Ret: &types[46]},
+	271: {Name: "ppoll", Nr: 271, Args: args306, Nargs: 5, Sub: -1, Ret: &types[10]},
+	272: {Name: "unshare", Nr: 272, Args: args307, Nargs: 1, Sub: -1},
+	275: {Name: "splice", Nr: 275, Args: args310, Nargs: 6, Sub: -1, Class: ClassDesc},
+	276: {Name: "tee", Nr: 276, Args: args311, Nargs: 4, Sub: -1, Class: ClassDesc},
+	277: {Name: "sync_file_range", Nr: 277, Args: args312, Nargs: 4, Sub: -1, Class: ClassDesc},
+	280: {Name: "utimensat", Nr: 280, Args: args315, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	281: {Name: "epoll_pwait", Nr: 281, Args: args316, Nargs: 6, Sub: -1, Class: ClassDesc},
+	282: {Name: "signalfd", Nr: 282, Args: args317, Nargs: 3, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
+	283: {Name: "timerfd_create", Nr: 283, Args: args318, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	284: {Name: "eventfd", Nr: 284, Args: args319, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	285: {Name: "fallocate", Nr: 285, Args: args320, Nargs: 4, Sub: -1, Class: ClassDesc},
+	286: {Name: "timerfd_settime", Nr: 286, Args: args321, Nargs: 4, Sub: -1, Class: ClassDesc},
+	287: {Name: "timerfd_gettime", Nr: 287, Args: args322, Nargs: 2, Sub: -1, Class: ClassDesc},
+	288: {Name: "accept4", Nr: 288, Args: args323, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc, Ret: &types[0]},
+	289: {Name: "signalfd4", Nr: 289, Args: args324, Nargs: 4, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
+	290: {Name: "eventfd2", Nr: 290, Args: args325, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	291: {Name: "epoll_create1", Nr: 291, Args: args326, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	292: {Name: "dup3", Nr: 292, Args: args327, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	293: {Name: "pipe2", Nr: 293, Args: args328, Nargs: 2, Sub: -1, Class: ClassDesc},
+	294: {Name: "inotify_init1", Nr: 294, Args: args329, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	298: {Name: "perf_event_open", Nr: 298, Args: args333, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	300: {Name: "fanotify_init", Nr: 300, Args: args335, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	301: {Name: "fanotify_mark", Nr: 301, Args: args336, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	302: {Name: "prlimit64", Nr: 302, Args: args337, Nargs: 4, Sub: -1},
+	303: {Name: "name_to_handle_at", Nr: 303, Args: args338, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	304: {Name: "open_by_handle_at", Nr: 304, Args: args339, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	305: {Name: "clock_adjtime", Nr: 305, Args: args340, Nargs: 2, Sub: -1, Class: ClassClock},
 	306: {Name: "syncfs", Nr: 306, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
-	308: {Name: "setns", Nr: 308, Args: args341, Nargs: 2, Sub: -1, Class: ClassDesc},
-	309: {Name: "getcpu", Nr: 309, Args: args342, Nargs: 3, Sub: -1},
-	312: {Name: "kcmp", Nr: 312, Args: args344, Nargs: 5, Sub: -1},
-	313: {Name: "finit_module", Nr: 313, Args: args345, Nargs: 3, Sub: -1, Class: ClassDesc},
-	314: {Name: "sched_setattr", Nr: 314, Args: args346, Nargs: 3, Sub: -1},
-	315: {Name: "sched_getattr", Nr: 315, Args: args347, Nargs: 4, Sub: -1},
-	316: {Name: "renameat2", Nr: 316, Args: args348, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	317: {Name: "seccomp", Nr: 317, Args: args349, Nargs: 3, Sub: 0, Subs: subs_x32_317, SubMask: 0xffffffff},
-	318: {Name: "getrandom", Nr: 318, Args: args353, Nargs: 3, Sub: -1},
-	319: {Name: "memfd_create", Nr: 319, Args: args354, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	320: {Name: "kexec_file_load", Nr: 320, Args: args355, Nargs: 5, Sub: -1, Class: ClassDesc},
-	321: {Name: "bpf", Nr: 321, Args: args356, Nargs: 3, Sub: -1, Class: ClassDesc},
-	323: {Name: "userfaultfd", Nr: 323, Args: args358, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	324: {Name: "membarrier", Nr: 324, Args: args359, Nargs: 2, Sub: 0, Subs: subs_x32_324, SubMask: 0xffffffff},
-	325: {Name: "mlock2", Nr: 325, Args: args360, Nargs: 3, Sub: -1, Class: ClassMemory},
-	326: {Name: "copy_file_range", Nr: 326, Args: args361, Nargs: 6, Sub: -1, Class: ClassDesc},
-	329: {Name: "pkey_mprotect", Nr: 329, Args: args364, Nargs: 4, Sub: -1, Class: ClassMemory},
-	330: {Name: "pkey_alloc", Nr: 330, Args: args365, Nargs: 2, Sub: -1},
-	331: {Name: "pkey_free", Nr: 331, Args: args366, Nargs: 1, Sub: -1},
-	332: {Name: "statx", Nr: 332, Args: args367, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	333: {Name: "io_pgetevents", Nr: 333, Args: args368, Nargs: 6, Sub: -1},
-	334: {Name: "rseq", Nr: 334, Args: args369, Nargs: 4, Sub: -1},
+	308: {Name: "setns", Nr: 308, Args: args342, Nargs: 2, Sub: -1, Class: ClassDesc},
+	309: {Name: "getcpu", Nr: 309, Args: args343, Nargs: 3, Sub: -1},
+	312: {Name: "kcmp", Nr: 312, Args: args345, Nargs: 5, Sub: -1},
+	313: {Name: "finit_module", Nr: 313, Args: args346, Nargs: 3, Sub: -1, Class: ClassDesc},
+	314: {Name: "sched_setattr", Nr: 314, Args: args347, Nargs: 3, Sub: -1},
+	315: {Name: "sched_getattr", Nr: 315, Args: args348, Nargs: 4, Sub: -1},
+	316: {Name: "renameat2", Nr: 316, Args: args349, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	317: {Name: "seccomp", Nr: 317, Args: args350, Nargs: 3, Sub: 0, Subs: subs_x32_317, SubMask: 0xffffffff},
+	318: {Name: "getrandom", Nr: 318, Args: args354, Nargs: 3, Sub: -1},
+	319: {Name: "memfd_create", Nr: 319, Args: args355, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	320: {Name: "kexec_file_load", Nr: 320, Args: args356, Nargs: 5, Sub: -1, Class: ClassDesc},
+	321: {Name: "bpf", Nr: 321, Args: args357, Nargs: 3, Sub: -1, Class: ClassDesc},
+	323: {Name: "userfaultfd", Nr: 323, Args: args359, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	324: {Name: "membarrier", Nr: 324, Args: args360, Nargs: 2, Sub: 0, Subs: subs_x32_324, SubMask: 0xffffffff},
+	325: {Name: "mlock2", Nr: 325, Args: args361, Nargs: 3, Sub: -1, Class: ClassMemory},
+	326: {Name: "copy_file_range", Nr: 326, Args: args362, Nargs: 6, Sub: -1, Class: ClassDesc},
+	329: {Name: "pkey_mprotect", Nr: 329, Args: args365, Nargs: 4, Sub: -1, Class: ClassMemory},
+	330: {Name: "pkey_alloc", Nr: 330, Args: args366, Nargs: 2, Sub: -1},
+	331: {Name: "pkey_free", Nr: 331, Args: args367, Nargs: 1, Sub: -1},
+	332: {Name: "statx", Nr: 332, Args: args368, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	333: {Name: "io_pgetevents", Nr: 333, Args: args369, Nargs: 6, Sub: -1},
+	334: {Name: "rseq", Nr: 334, Args: args370, Nargs: 4, Sub: -1},
 	335: {Name: "uretprobe", Nr: 335, Args: args14, Nargs: 0, Sub: -1, Flags: FlagGuessed},
 	336: {Name: "uprobe", Nr: 336, Args: args14, Nargs: 0, Sub: -1, Flags: FlagGuessed},
-	424: {Name: "pidfd_send_signal", Nr: 424, Args: args370, Nargs: 4, Sub: -1, Class: ClassSignal | ClassProcess | ClassDesc},
-	425: {Name: "io_uring_setup", Nr: 425, Args: args371, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	426: {Name: "io_uring_enter", Nr: 426, Args: args372, Nargs: 6, Sub: -1, Class: ClassDesc},
-	427: {Name: "io_uring_register", Nr: 427, Args: args373, Nargs: 4, Sub: -1, Class: ClassDesc},
-	428: {Name: "open_tree", Nr: 428, Args: args374, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	429: {Name: "move_mount", Nr: 429, Args: args375, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	430: {Name: "fsopen", Nr: 430, Args: args376, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	431: {Name: "fsconfig", Nr: 431, Args: args377, Nargs: 5, Sub: 1, Subs: subs_x32_431, SubMask: 0xffffffff, Class: ClassDesc},
-	432: {Name: "fsmount", Nr: 432, Args: args381, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	433: {Name: "fspick", Nr: 433, Args: args382, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	434: {Name: "pidfd_open", Nr: 434, Args: args383, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	435: {Name: "clone3", Nr: 435, Args: args384, Nargs: 2, Sub: -1, Class: ClassProcess},
-	436: {Name: "close_range", Nr: 436, Args: args385, Nargs: 3, Sub: -1},
-	437: {Name: "openat2", Nr: 437, Args: args386, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	438: {Name: "pidfd_getfd", Nr: 438, Args: args387, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	439: {Name: "faccessat2", Nr: 439, Args: args388, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	440: {Name: "process_madvise", Nr: 440, Args: args389, Nargs: 5, Sub: -1, Class: ClassMemory | ClassDesc},
-	441: {Name: "epoll_pwait2", Nr: 441, Args: args390, Nargs: 6, Sub: -1, Class: ClassDesc},
-	442: {Name: "mount_setattr", Nr: 442, Args: args391, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	443: {Name: "quotactl_fd", Nr: 443, Args: args392, Nargs: 4, Sub: -1, Class: ClassDesc},
-	444: {Name: "landlock_create_ruleset", Nr: 444, Args: args393, Nargs: 3, Sub: -1},
-	445: {Name: "landlock_add_rule", Nr: 445, Args: args394, Nargs: 4, Sub: 1, Subs: subs_x32_445, SubMask: 0xffffffff, Class: ClassDesc},
-	446: {Name: "landlock_restrict_self", Nr: 446, Args: args397, Nargs: 2, Sub: -1, Class: ClassDesc},
-	447: {Name: "memfd_secret", Nr: 447, Args: args398, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	448: {Name: "process_mrelease", Nr: 448, Args: args399, Nargs: 2, Sub: -1, Class: ClassDesc},
-	449: {Name: "futex_waitv", Nr: 449, Args: args400, Nargs: 5, Sub: -1},
-	450: {Name: "set_mempolicy_home_node", Nr: 450, Args: args401, Nargs: 4, Sub: -1, Class: ClassMemory},
-	451: {Name: "cachestat", Nr: 451, Args: args402, Nargs: 4, Sub: -1, Class: ClassDesc},
-	452: {Name: "fchmodat2", Nr: 452, Args: args403, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	453: {Name: "map_shadow_stack", Nr: 453, Args: args404, Nargs: 3, Sub: -1, Class: ClassMemory, Ret: &types[13]},
-	454: {Name: "futex_wake", Nr: 454, Args: args405, Nargs: 4, Sub: -1},
-	455: {Name: "futex_wait", Nr: 455, Args: args406, Nargs: 6, Sub: -1},
-	456: {Name: "futex_requeue", Nr: 456, Args: args407, Nargs: 4, Sub: -1},
-	457: {Name: "statmount", Nr: 457, Args: args408, Nargs: 4, Sub: -1},
-	458: {Name: "listmount", Nr: 458, Args: args409, Nargs: 4, Sub: -1},
-	459: {Name: "lsm_get_self_attr", Nr: 459, Args: args410, Nargs: 4, Sub: -1},
-	460: {Name: "lsm_set_self_attr", Nr: 460, Args: args411, Nargs: 4, Sub: -1},
-	461: {Name: "lsm_list_modules", Nr: 461, Args: args412, Nargs: 3, Sub: -1},
-	462: {Name: "mseal", Nr: 462, Args: args413, Nargs: 3, Sub: -1, Class: ClassMemory},
-	463: {Name: "setxattrat", Nr: 463, Args: args414, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
-	464: {Name: "getxattrat", Nr: 464, Args: args414, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
-	465: {Name: "listxattrat", Nr: 465, Args: args415, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	466: {Name: "removexattrat", Nr: 466, Args: args416, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	467: {Name: "open_tree_attr", Nr: 467, Args: args417, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	468: {Name: "file_getattr", Nr: 468, Args: args418, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	469: {Name: "file_setattr", Nr: 469, Args: args419, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	470: {Name: "listns", Nr: 470, Args: args420, Nargs: 4, Sub: -1},
+	424: {Name: "pidfd_send_signal", Nr: 424, Args: args371, Nargs: 4, Sub: -1, Class: ClassSignal | ClassProcess | ClassDesc},
+	425: {Name: "io_uring_setup", Nr: 425, Args: args372, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	426: {Name: "io_uring_enter", Nr: 426, Args: args373, Nargs: 6, Sub: -1, Class: ClassDesc},
+	427: {Name: "io_uring_register", Nr: 427, Args: args374, Nargs: 4, Sub: -1, Class: ClassDesc},
+	428: {Name: "open_tree", Nr: 428, Args: args375, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	429: {Name: "move_mount", Nr: 429, Args: args376, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	430: {Name: "fsopen", Nr: 430, Args: args377, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	431: {Name: "fsconfig", Nr: 431, Args: args378, Nargs: 5, Sub: 1, Subs: subs_x32_431, SubMask: 0xffffffff, Class: ClassDesc},
+	432: {Name: "fsmount", Nr: 432, Args: args382, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	433: {Name: "fspick", Nr: 433, Args: args383, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	434: {Name: "pidfd_open", Nr: 434, Args: args384, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	435: {Name: "clone3", Nr: 435, Args: args385, Nargs: 2, Sub: -1, Class: ClassProcess},
+	436: {Name: "close_range", Nr: 436, Args: args386, Nargs: 3, Sub: -1},
+	437: {Name: "openat2", Nr: 437, Args: args387, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	438: {Name: "pidfd_getfd", Nr: 438, Args: args388, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	439: {Name: "faccessat2", Nr: 439, Args: args389, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	440: {Name: "process_madvise", Nr: 440, Args: args390, Nargs: 5, Sub: -1, Class: ClassMemory | ClassDesc},
+	441: {Name: "epoll_pwait2", Nr: 441, Args: args391, Nargs: 6, Sub: -1, Class: ClassDesc},
+	442: {Name: "mount_setattr", Nr: 442, Args: args392, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	443: {Name: "quotactl_fd", Nr: 443, Args: args393, Nargs: 4, Sub: -1, Class: ClassDesc},
+	444: {Name: "landlock_create_ruleset", Nr: 444, Args: args394, Nargs: 3, Sub: -1},
+	445: {Name: "landlock_add_rule", Nr: 445, Args: args395, Nargs: 4, Sub: 1, Subs: subs_x32_445, SubMask: 0xffffffff, Class: ClassDesc},
+	446: {Name: "landlock_restrict_self", Nr: 446, Args: args398, Nargs: 2, Sub: -1, Class: ClassDesc},
+	447: {Name: "memfd_secret", Nr: 447, Args: args399, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	448: {Name: "process_mrelease", Nr: 448, Args: args400, Nargs: 2, Sub: -1, Class: ClassDesc},
+	449: {Name: "futex_waitv", Nr: 449, Args: args401, Nargs: 5, Sub: -1},
+	450: {Name: "set_mempolicy_home_node", Nr: 450, Args: args402, Nargs: 4, Sub: -1, Class: ClassMemory},
+	451: {Name: "cachestat", Nr: 451, Args: args403, Nargs: 4, Sub: -1, Class: ClassDesc},
+	452: {Name: "fchmodat2", Nr: 452, Args: args404, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	453: {Name: "map_shadow_stack", Nr: 453, Args: args405, Nargs: 3, Sub: -1, Class: ClassMemory, Ret: &types[13]},
+	454: {Name: "futex_wake", Nr: 454, Args: args406, Nargs: 4, Sub: -1},
+	455: {Name: "futex_wait", Nr: 455, Args: args407, Nargs: 6, Sub: -1},
+	456: {Name: "futex_requeue", Nr: 456, Args: args408, Nargs: 4, Sub: -1},
+	457: {Name: "statmount", Nr: 457, Args: args409, Nargs: 4, Sub: -1},
+	458: {Name: "listmount", Nr: 458, Args: args410, Nargs: 4, Sub: -1},
+	459: {Name: "lsm_get_self_attr", Nr: 459, Args: args411, Nargs: 4, Sub: -1},
+	460: {Name: "lsm_set_self_attr", Nr: 460, Args: args412, Nargs: 4, Sub: -1},
+	461: {Name: "lsm_list_modules", Nr: 461, Args: args413, Nargs: 3, Sub: -1},
+	462: {Name: "mseal", Nr: 462, Args: args414, Nargs: 3, Sub: -1, Class: ClassMemory},
+	463: {Name: "setxattrat", Nr: 463, Args: args415, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
+	464: {Name: "getxattrat", Nr: 464, Args: args415, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
+	465: {Name: "listxattrat", Nr: 465, Args: args416, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	466: {Name: "removexattrat", Nr: 466, Args: args417, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	467: {Name: "open_tree_attr", Nr: 467, Args: args418, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	468: {Name: "file_getattr", Nr: 468, Args: args419, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	469: {Name: "file_setattr", Nr: 469, Args: args420, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	470: {Name: "listns", Nr: 470, Args: args421, Nargs: 4, Sub: -1},
 	471: {Name: "rseq_slice_yield", Nr: 471, Args: args14, Nargs: 0, Sub: -1, Flags: FlagGuessed},
-	472: {Name: "fchroot", Nr: 472, Args: args421, Nargs: 2, Sub: -1, Class: ClassDesc},
+	472: {Name: "fchroot", Nr: 472, Args: args422, Nargs: 2, Sub: -1, Class: ClassDesc},
 	512: {Name: "rt_sigaction", Nr: 512, Args: args12, Nargs: 4, Sub: -1, Class: ClassSignal},
 	513: {Name: "rt_sigreturn", Nr: 513, Args: args14, Nargs: 0, Sub: -1, Flags: FlagEnter, Class: ClassSignal},
 	514: {Name: "ioctl", Nr: 514, Args: args15, Nargs: 3, Sub: 1, Subs: subs_x32_514, SubMask: 0xffffffff, Flags: FlagIoctl, Class: ClassDesc},
@@ -1211,27 +1211,27 @@ var calls_x32 = [...]Call{
 	524: {Name: "rt_sigqueueinfo", Nr: 524, Args: args156, Nargs: 3, Sub: -1, Class: ClassSignal},
 	525: {Name: "sigaltstack", Nr: 525, Args: args158, Nargs: 2, Sub: -1, Class: ClassSignal},
 	526: {Name: "timer_create", Nr: 526, Args: args251, Nargs: 3, Sub: -1},
-	527: {Name: "mq_notify", Nr: 527, Args: args270, Nargs: 2, Sub: -1, Class: ClassDesc},
-	528: {Name: "kexec_load", Nr: 528, Args: args272, Nargs: 4, Sub: -1},
-	529: {Name: "waitid", Nr: 529, Args: args273, Nargs: 5, Sub: -1, Class: ClassProcess},
-	530: {Name: "set_robust_list", Nr: 530, Args: args307, Nargs: 2, Sub: -1},
-	531: {Name: "get_robust_list", Nr: 531, Args: args308, Nargs: 3, Sub: -1},
-	532: {Name: "vmsplice", Nr: 532, Args: args312, Nargs: 4, Sub: -1, Class: ClassDesc},
-	533: {Name: "move_pages", Nr: 533, Args: args313, Nargs: 6, Sub: -1, Class: ClassMemory},
-	534: {Name: "preadv", Nr: 534, Args: args498, Nargs: 4, Sub: -1, Class: ClassDesc},
-	535: {Name: "pwritev", Nr: 535, Args: args499, Nargs: 4, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	536: {Name: "rt_tgsigqueueinfo", Nr: 536, Args: args331, Nargs: 4, Sub: -1, Class: ClassSignal},
-	537: {Name: "recvmmsg", Nr: 537, Args: args333, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
-	538: {Name: "sendmmsg", Nr: 538, Args: args340, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
-	539: {Name: "process_vm_readv", Nr: 539, Args: args343, Nargs: 6, Sub: -1},
-	540: {Name: "process_vm_writev", Nr: 540, Args: args343, Nargs: 6, Sub: -1},
+	527: {Name: "mq_notify", Nr: 527, Args: args271, Nargs: 2, Sub: -1, Class: ClassDesc},
+	528: {Name: "kexec_load", Nr: 528, Args: args273, Nargs: 4, Sub: -1},
+	529: {Name: "waitid", Nr: 529, Args: args274, Nargs: 5, Sub: -1, Class: ClassProcess},
+	530: {Name: "set_robust_list", Nr: 530, Args: args308, Nargs: 2, Sub: -1},
+	531: {Name: "get_robust_list", Nr: 531, Args: args309, Nargs: 3, Sub: -1},
+	532: {Name: "vmsplice", Nr: 532, Args: args313, Nargs: 4, Sub: -1, Class: ClassDesc},
+	533: {Name: "move_pages", Nr: 533, Args: args314, Nargs: 6, Sub: -1, Class: ClassMemory},
+	534: {Name: "preadv", Nr: 534, Args: args499, Nargs: 4, Sub: -1, Class: ClassDesc},
+	535: {Name: "pwritev", Nr: 535, Args: args500, Nargs: 4, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	536: {Name: "rt_tgsigqueueinfo", Nr: 536, Args: args332, Nargs: 4, Sub: -1, Class: ClassSignal},
+	537: {Name: "recvmmsg", Nr: 537, Args: args334, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
+	538: {Name: "sendmmsg", Nr: 538, Args: args341, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
+	539: {Name: "process_vm_readv", Nr: 539, Args: args344, Nargs: 6, Sub: -1},
+	540: {Name: "process_vm_writev", Nr: 540, Args: args344, Nargs: 6, Sub: -1},
 	541: {Name: "setsockopt", Nr: 541, Args: args78, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
 	542: {Name: "getsockopt", Nr: 542, Args: args79, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
 	543: {Name: "io_setup", Nr: 543, Args: args240, Nargs: 2, Sub: -1, Class: ClassMemory},
 	544: {Name: "io_submit", Nr: 544, Args: args243, Nargs: 3, Sub: -1},
-	545: {Name: "execveat", Nr: 545, Args: args357, Nargs: 5, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassDesc | ClassFile},
-	546: {Name: "preadv2", Nr: 546, Args: args500, Nargs: 5, Sub: -1, Class: ClassDesc},
-	547: {Name: "pwritev2", Nr: 547, Args: args501, Nargs: 5, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	545: {Name: "execveat", Nr: 545, Args: args358, Nargs: 5, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassDesc | ClassFile},
+	546: {Name: "preadv2", Nr: 546, Args: args501, Nargs: 5, Sub: -1, Class: ClassDesc},
+	547: {Name: "pwritev2", Nr: 547, Args: args502, Nargs: 5, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
 }
 
 var calls_arm64 = [...]Call{
@@ -1254,26 +1254,26 @@ var calls_arm64 = [...]Call{
 	16:  {Name: "fremovexattr", Nr: 16, Args: args223, Nargs: 2, Sub: -1, Class: ClassDesc},
 	17:  {Name: "getcwd", Nr: 17, Args: args113, Nargs: 2, Sub: -1, Class: ClassFile},
 	18:  {Name: "lookup_dcookie", Nr: 18, Args: args245, Nargs: 3, Sub: -1},
-	19:  {Name: "eventfd2", Nr: 19, Args: args324, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	20:  {Name: "epoll_create1", Nr: 20, Args: args325, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	21:  {Name: "epoll_ctl", Nr: 21, Args: args260, Nargs: 4, Sub: -1, Class: ClassDesc},
-	22:  {Name: "epoll_pwait", Nr: 22, Args: args315, Nargs: 6, Sub: -1, Class: ClassDesc},
+	19:  {Name: "eventfd2", Nr: 19, Args: args325, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	20:  {Name: "epoll_create1", Nr: 20, Args: args326, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	21:  {Name: "epoll_ctl", Nr: 21, Args: args260, Nargs: 4, Sub: 1, Subs: subs_arm64_21, SubMask: 0xffffffff, Class: ClassDesc},
+	22:  {Name: "epoll_pwait", Nr: 22, Args: args316, Nargs: 6, Sub: -1, Class: ClassDesc},
 	23:  {Name: "dup", Nr: 23, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	24:  {Name: "dup3", Nr: 24, Args: args326, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	24:  {Name: "dup3", Nr: 24, Args: args327, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
 	25:  {Name: "fcntl", Nr: 25, Args: args94, Nargs: 3, Sub: 1, Subs: subs_arm64_25, SubMask: 0xffffffff, Class: ClassDesc},
-	26:  {Name: "inotify_init1", Nr: 26, Args: args328, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	27:  {Name: "inotify_add_watch", Nr: 27, Args: args289, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	28:  {Name: "inotify_rm_watch", Nr: 28, Args: args290, Nargs: 2, Sub: -1, Class: ClassDesc},
+	26:  {Name: "inotify_init1", Nr: 26, Args: args329, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	27:  {Name: "inotify_add_watch", Nr: 27, Args: args290, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	28:  {Name: "inotify_rm_watch", Nr: 28, Args: args291, Nargs: 2, Sub: -1, Class: ClassDesc},
 	29:  {Name: "ioctl", Nr: 29, Args: args15, Nargs: 3, Sub: 1, Subs: subs_arm64_29, SubMask: 0xffffffff, Flags: FlagIoctl, Class: ClassDesc},
-	30:  {Name: "ioprio_set", Nr: 30, Args: args287, Nargs: 3, Sub: -1},
-	31:  {Name: "ioprio_get", Nr: 31, Args: args288, Nargs: 2, Sub: -1, Ret: &types[184]},
+	30:  {Name: "ioprio_set", Nr: 30, Args: args288, Nargs: 3, Sub: -1},
+	31:  {Name: "ioprio_get", Nr: 31, Args: args289, Nargs: 2, Sub: -1, Ret: &types[184]},
 	32:  {Name: "flock", Nr: 32, Args: args109, Nargs: 2, Sub: -1, Class: ClassDesc},
-	33:  {Name: "mknodat", Nr: 33, Args: args294, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	34:  {Name: "mkdirat", Nr: 34, Args: args293, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	35:  {Name: "unlinkat", Nr: 35, Args: args298, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	36:  {Name: "symlinkat", Nr: 36, Args: args301, Nargs: 3, Sub: -1, Class: ClassFile | ClassDesc},
-	37:  {Name: "linkat", Nr: 37, Args: args300, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	38:  {Name: "renameat", Nr: 38, Args: args299, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	33:  {Name: "mknodat", Nr: 33, Args: args295, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	34:  {Name: "mkdirat", Nr: 34, Args: args294, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	35:  {Name: "unlinkat", Nr: 35, Args: args299, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	36:  {Name: "symlinkat", Nr: 36, Args: args302, Nargs: 3, Sub: -1, Class: ClassFile | ClassDesc},
+	37:  {Name: "linkat", Nr: 37, Args: args301, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	38:  {Name: "renameat", Nr: 38, Args: args300, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
 	39:  {Name: "umount2", Nr: 39, Args: args205, Nargs: 2, Sub: -1, Class: ClassFile},
 	40:  {Name: "mount", Nr: 40, Args: args204, Nargs: 5, Sub: -1, Class: ClassFile},
 	41:  {Name: "pivot_root", Nr: 41, Args: args176, Nargs: 2, Sub: -1, Class: ClassFile},
@@ -1282,19 +1282,19 @@ var calls_arm64 = [...]Call{
 	44:  {Name: "fstatfs", Nr: 44, Args: args165, Nargs: 2, Sub: -1, Class: ClassDesc},
 	45:  {Name: "truncate", Nr: 45, Args: args110, Nargs: 2, Sub: -1, Class: ClassFile},
 	46:  {Name: "ftruncate", Nr: 46, Args: args111, Nargs: 2, Sub: -1, Class: ClassDesc},
-	47:  {Name: "fallocate", Nr: 47, Args: args319, Nargs: 4, Sub: -1, Class: ClassDesc},
-	48:  {Name: "faccessat", Nr: 48, Args: args303, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	47:  {Name: "fallocate", Nr: 47, Args: args320, Nargs: 4, Sub: -1, Class: ClassDesc},
+	48:  {Name: "faccessat", Nr: 48, Args: args304, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
 	49:  {Name: "chdir", Nr: 49, Args: args114, Nargs: 1, Sub: -1, Class: ClassFile},
 	50:  {Name: "fchdir", Nr: 50, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
 	51:  {Name: "chroot", Nr: 51, Args: args114, Nargs: 1, Sub: -1, Class: ClassFile},
 	52:  {Name: "fchmod", Nr: 52, Args: args119, Nargs: 2, Sub: -1, Class: ClassDesc},
-	53:  {Name: "fchmodat", Nr: 53, Args: args293, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	54:  {Name: "fchownat", Nr: 54, Args: args295, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	53:  {Name: "fchmodat", Nr: 53, Args: args294, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	54:  {Name: "fchownat", Nr: 54, Args: args296, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
 	55:  {Name: "fchown", Nr: 55, Args: args121, Nargs: 3, Sub: -1, Class: ClassDesc},
-	56:  {Name: "openat", Nr: 56, Args: args292, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	56:  {Name: "openat", Nr: 56, Args: args293, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
 	57:  {Name: "close", Nr: 57, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
 	58:  {Name: "vhangup", Nr: 58, Args: args14, Nargs: 0, Sub: -1},
-	59:  {Name: "pipe2", Nr: 59, Args: args327, Nargs: 2, Sub: -1, Class: ClassDesc},
+	59:  {Name: "pipe2", Nr: 59, Args: args328, Nargs: 2, Sub: -1, Class: ClassDesc},
 	60:  {Name: "quotactl", Nr: 60, Args: args214, Nargs: 4, Sub: -1, Class: ClassFile},
 	61:  {Name: "getdents64", Nr: 61, Args: args112, Nargs: 3, Sub: -1, Class: ClassDesc},
 	62:  {Name: "lseek", Nr: 62, Args: args7, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[11]},
@@ -1304,42 +1304,42 @@ var calls_arm64 = [...]Call{
 	66:  {Name: "writev", Nr: 66, Args: args51, Nargs: 3, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
 	67:  {Name: "pread64", Nr: 67, Args: args48, Nargs: 4, Sub: -1, Class: ClassDesc},
 	68:  {Name: "pwrite64", Nr: 68, Args: args49, Nargs: 4, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	69:  {Name: "preadv", Nr: 69, Args: args329, Nargs: 5, Sub: -1, Class: ClassDesc},
-	70:  {Name: "pwritev", Nr: 70, Args: args330, Nargs: 5, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	69:  {Name: "preadv", Nr: 69, Args: args330, Nargs: 5, Sub: -1, Class: ClassDesc},
+	70:  {Name: "pwritev", Nr: 70, Args: args331, Nargs: 5, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
 	71:  {Name: "sendfile", Nr: 71, Args: args67, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
-	72:  {Name: "pselect6", Nr: 72, Args: args304, Nargs: 6, Sub: -1, Class: ClassDesc, Ret: &types[46]},
-	73:  {Name: "ppoll", Nr: 73, Args: args305, Nargs: 5, Sub: -1, Ret: &types[10]},
-	74:  {Name: "signalfd4", Nr: 74, Args: args323, Nargs: 4, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
-	75:  {Name: "vmsplice", Nr: 75, Args: args312, Nargs: 4, Sub: -1, Class: ClassDesc},
-	76:  {Name: "splice", Nr: 76, Args: args309, Nargs: 6, Sub: -1, Class: ClassDesc},
-	77:  {Name: "tee", Nr: 77, Args: args310, Nargs: 4, Sub: -1, Class: ClassDesc},
-	78:  {Name: "readlinkat", Nr: 78, Args: args302, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	79:  {Name: "newfstatat", Nr: 79, Args: args297, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	72:  {Name: "pselect6", Nr: 72, Args: args305, Nargs: 6, Sub: -1, Class: ClassDesc, Ret: &types[46]},
+	73:  {Name: "ppoll", Nr: 73, Args: args306, Nargs: 5, Sub: -1, Ret: &types[10]},
+	74:  {Name: "signalfd4", Nr: 74, Args: args324, Nargs: 4, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
+	75:  {Name: "vmsplice", Nr: 75, Args: args313, Nargs: 4, Sub: -1, Class: ClassDesc},
+	76:  {Name: "splice", Nr: 76, Args: args310, Nargs: 6, Sub: -1, Class: ClassDesc},
+	77:  {Name: "tee", Nr: 77, Args: args311, Nargs: 4, Sub: -1, Class: ClassDesc},
+	78:  {Name: "readlinkat", Nr: 78, Args: args303, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	79:  {Name: "newfstatat", Nr: 79, Args: args298, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
 	80:  {Name: "fstat", Nr: 80, Args: args5, Nargs: 2, Sub: -1, Class: ClassDesc},
 	81:  {Name: "sync", Nr: 81, Args: args14, Nargs: 0, Sub: -1},
 	82:  {Name: "fsync", Nr: 82, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
 	83:  {Name: "fdatasync", Nr: 83, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
-	84:  {Name: "sync_file_range", Nr: 84, Args: args311, Nargs: 4, Sub: -1, Class: ClassDesc},
-	85:  {Name: "timerfd_create", Nr: 85, Args: args317, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	86:  {Name: "timerfd_settime", Nr: 86, Args: args320, Nargs: 4, Sub: -1, Class: ClassDesc},
-	87:  {Name: "timerfd_gettime", Nr: 87, Args: args321, Nargs: 2, Sub: -1, Class: ClassDesc},
-	88:  {Name: "utimensat", Nr: 88, Args: args314, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	84:  {Name: "sync_file_range", Nr: 84, Args: args312, Nargs: 4, Sub: -1, Class: ClassDesc},
+	85:  {Name: "timerfd_create", Nr: 85, Args: args318, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	86:  {Name: "timerfd_settime", Nr: 86, Args: args321, Nargs: 4, Sub: -1, Class: ClassDesc},
+	87:  {Name: "timerfd_gettime", Nr: 87, Args: args322, Nargs: 2, Sub: -1, Class: ClassDesc},
+	88:  {Name: "utimensat", Nr: 88, Args: args315, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
 	89:  {Name: "acct", Nr: 89, Args: args202, Nargs: 1, Sub: -1, Class: ClassFile},
 	90:  {Name: "capget", Nr: 90, Args: args152, Nargs: 2, Sub: -1, Class: ClassCreds},
 	91:  {Name: "capset", Nr: 91, Args: args153, Nargs: 2, Sub: -1, Class: ClassCreds},
 	92:  {Name: "personality", Nr: 92, Args: args162, Nargs: 1, Sub: -1, Ret: &types[124]},
 	93:  {Name: "exit", Nr: 93, Args: args82, Nargs: 1, Sub: -1, Flags: FlagEnter, Class: ClassProcess},
 	94:  {Name: "exit_group", Nr: 94, Args: args82, Nargs: 1, Sub: -1, Flags: FlagEnter, Class: ClassProcess},
-	95:  {Name: "waitid", Nr: 95, Args: args273, Nargs: 5, Sub: -1, Class: ClassProcess},
+	95:  {Name: "waitid", Nr: 95, Args: args274, Nargs: 5, Sub: -1, Class: ClassProcess},
 	96:  {Name: "set_tid_address", Nr: 96, Args: args248, Nargs: 1, Sub: -1},
-	97:  {Name: "unshare", Nr: 97, Args: args306, Nargs: 1, Sub: -1},
+	97:  {Name: "unshare", Nr: 97, Args: args307, Nargs: 1, Sub: -1},
 	98:  {Name: "futex", Nr: 98, Args: args226, Nargs: 6, Sub: 1, Subs: subs_arm64_98, SubMask: 0x7f},
-	99:  {Name: "set_robust_list", Nr: 99, Args: args307, Nargs: 2, Sub: -1},
-	100: {Name: "get_robust_list", Nr: 100, Args: args308, Nargs: 3, Sub: -1},
+	99:  {Name: "set_robust_list", Nr: 99, Args: args308, Nargs: 2, Sub: -1},
+	100: {Name: "get_robust_list", Nr: 100, Args: args309, Nargs: 3, Sub: -1},
 	101: {Name: "nanosleep", Nr: 101, Args: args63, Nargs: 2, Sub: -1},
 	102: {Name: "getitimer", Nr: 102, Args: args64, Nargs: 2, Sub: -1},
 	103: {Name: "setitimer", Nr: 103, Args: args66, Nargs: 3, Sub: -1},
-	104: {Name: "kexec_load", Nr: 104, Args: args272, Nargs: 4, Sub: -1},
+	104: {Name: "kexec_load", Nr: 104, Args: args273, Nargs: 4, Sub: -1},
 	105: {Name: "init_module", Nr: 105, Args: args212, Nargs: 3, Sub: -1},
 	106: {Name: "delete_module", Nr: 106, Args: args213, Nargs: 2, Sub: -1},
 	107: {Name: "timer_create", Nr: 107, Args: args251, Nargs: 3, Sub: -1},
@@ -1366,7 +1366,7 @@ var calls_arm64 = [...]Call{
 	128: {Name: "restart_syscall", Nr: 128, Args: args14, Nargs: 0, Sub: -1},
 	129: {Name: "kill", Nr: 129, Args: args84, Nargs: 2, Sub: -1, Class: ClassSignal | ClassProcess},
 	130: {Name: "tkill", Nr: 130, Args: args224, Nargs: 2, Sub: -1, Class: ClassSignal | ClassProcess},
-	131: {Name: "tgkill", Nr: 131, Args: args261, Nargs: 3, Sub: -1, Class: ClassSignal | ClassProcess},
+	131: {Name: "tgkill", Nr: 131, Args: args262, Nargs: 3, Sub: -1, Class: ClassSignal | ClassProcess},
 	132: {Name: "sigaltstack", Nr: 132, Args: args158, Nargs: 2, Sub: -1, Class: ClassSignal},
 	133: {Name: "rt_sigsuspend", Nr: 133, Args: args157, Nargs: 2, Sub: -1, Class: ClassSignal},
 	134: {Name: "rt_sigaction", Nr: 134, Args: args12, Nargs: 4, Sub: -1, Class: ClassSignal},
@@ -1403,7 +1403,7 @@ var calls_arm64 = [...]Call{
 	165: {Name: "getrusage", Nr: 165, Args: args125, Nargs: 2, Sub: -1},
 	166: {Name: "umask", Nr: 166, Args: args122, Nargs: 1, Sub: -1, Ret: &types[102]},
 	167: {Name: "prctl", Nr: 167, Args: args178, Nargs: 5, Sub: 0, Subs: subs_arm64_167, SubMask: 0xffffffff},
-	168: {Name: "getcpu", Nr: 168, Args: args342, Nargs: 3, Sub: -1},
+	168: {Name: "getcpu", Nr: 168, Args: args343, Nargs: 3, Sub: -1},
 	169: {Name: "gettimeofday", Nr: 169, Args: args123, Nargs: 2, Sub: -1, Class: ClassClock},
 	170: {Name: "settimeofday", Nr: 170, Args: args203, Nargs: 2, Sub: -1, Class: ClassClock},
 	171: {Name: "adjtimex", Nr: 171, Args: args200, Nargs: 1, Sub: -1, Class: ClassClock},
@@ -1415,12 +1415,12 @@ var calls_arm64 = [...]Call{
 	177: {Name: "getegid", Nr: 177, Args: args14, Nargs: 0, Sub: -1, Class: ClassCreds},
 	178: {Name: "gettid", Nr: 178, Args: args14, Nargs: 0, Sub: -1, Ret: &types[24]},
 	179: {Name: "sysinfo", Nr: 179, Args: args126, Nargs: 1, Sub: -1},
-	180: {Name: "mq_open", Nr: 180, Args: args266, Nargs: 4, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	181: {Name: "mq_unlink", Nr: 181, Args: args267, Nargs: 1, Sub: -1},
-	182: {Name: "mq_timedsend", Nr: 182, Args: args268, Nargs: 5, Sub: -1, Class: ClassDesc},
-	183: {Name: "mq_timedreceive", Nr: 183, Args: args269, Nargs: 5, Sub: -1, Class: ClassDesc},
-	184: {Name: "mq_notify", Nr: 184, Args: args270, Nargs: 2, Sub: -1, Class: ClassDesc},
-	185: {Name: "mq_getsetattr", Nr: 185, Args: args271, Nargs: 3, Sub: -1, Class: ClassDesc},
+	180: {Name: "mq_open", Nr: 180, Args: args267, Nargs: 4, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	181: {Name: "mq_unlink", Nr: 181, Args: args268, Nargs: 1, Sub: -1},
+	182: {Name: "mq_timedsend", Nr: 182, Args: args269, Nargs: 5, Sub: -1, Class: ClassDesc},
+	183: {Name: "mq_timedreceive", Nr: 183, Args: args270, Nargs: 5, Sub: -1, Class: ClassDesc},
+	184: {Name: "mq_notify", Nr: 184, Args: args271, Nargs: 2, Sub: -1, Class: ClassDesc},
+	185: {Name: "mq_getsetattr", Nr: 185, Args: args272, Nargs: 3, Sub: -1, Class: ClassDesc},
 	186: {Name: "msgget", Nr: 186, Args: args90, Nargs: 2, Sub: -1, Class: ClassIPC},
 	187: {Name: "msgctl", Nr: 187, Args: args93, Nargs: 3, Sub: -1, Class: ClassIPC},
 	188: {Name: "msgrcv", Nr: 188, Args: args92, Nargs: 5, Sub: -1, Class: ClassIPC},
@@ -1452,10 +1452,10 @@ var calls_arm64 = [...]Call{
 	214: {Name: "brk", Nr: 214, Args: args11, Nargs: 1, Sub: -1, Class: ClassMemory, Ret: &types[13]},
 	215: {Name: "munmap", Nr: 215, Args: args10, Nargs: 2, Sub: -1, Class: ClassMemory},
 	216: {Name: "mremap", Nr: 216, Args: args55, Nargs: 5, Sub: -1, Class: ClassMemory, Ret: &types[13]},
-	217: {Name: "add_key", Nr: 217, Args: args274, Nargs: 5, Sub: -1},
-	218: {Name: "request_key", Nr: 218, Args: args275, Nargs: 4, Sub: -1},
-	219: {Name: "keyctl", Nr: 219, Args: args276, Nargs: 5, Sub: 0, Subs: subs_arm64_219, SubMask: 0xffffffff},
-	220: {Name: "clone", Nr: 220, Args: args449, Nargs: 5, Sub: -1, Class: ClassProcess},
+	217: {Name: "add_key", Nr: 217, Args: args275, Nargs: 5, Sub: -1},
+	218: {Name: "request_key", Nr: 218, Args: args276, Nargs: 4, Sub: -1},
+	219: {Name: "keyctl", Nr: 219, Args: args277, Nargs: 5, Sub: 0, Subs: subs_arm64_219, SubMask: 0xffffffff},
+	220: {Name: "clone", Nr: 220, Args: args450, Nargs: 5, Sub: -1, Class: ClassProcess},
 	221: {Name: "execve", Nr: 221, Args: args81, Nargs: 3, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassFile},
 	222: {Name: "mmap", Nr: 222, Args: args8, Nargs: 6, Sub: -1, Class: ClassMemory | ClassDesc, Ret: &types[13]},
 	223: {Name: "fadvise64", Nr: 223, Args: args250, Nargs: 4, Sub: -1, Class: ClassDesc},
@@ -1470,99 +1470,99 @@ var calls_arm64 = [...]Call{
 	232: {Name: "mincore", Nr: 232, Args: args57, Nargs: 3, Sub: -1, Class: ClassMemory},
 	233: {Name: "madvise", Nr: 233, Args: args58, Nargs: 3, Sub: -1, Class: ClassMemory},
 	234: {Name: "remap_file_pages", Nr: 234, Args: args247, Nargs: 5, Sub: -1, Class: ClassMemory},
-	235: {Name: "mbind", Nr: 235, Args: args263, Nargs: 6, Sub: -1, Class: ClassMemory},
-	236: {Name: "get_mempolicy", Nr: 236, Args: args265, Nargs: 5, Sub: -1, Class: ClassMemory},
-	237: {Name: "set_mempolicy", Nr: 237, Args: args264, Nargs: 3, Sub: -1, Class: ClassMemory},
-	238: {Name: "migrate_pages", Nr: 238, Args: args291, Nargs: 4, Sub: -1, Class: ClassMemory},
-	239: {Name: "move_pages", Nr: 239, Args: args313, Nargs: 6, Sub: -1, Class: ClassMemory},
-	240: {Name: "rt_tgsigqueueinfo", Nr: 240, Args: args331, Nargs: 4, Sub: -1, Class: ClassSignal},
-	241: {Name: "perf_event_open", Nr: 241, Args: args332, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	242: {Name: "accept4", Nr: 242, Args: args322, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc, Ret: &types[0]},
-	243: {Name: "recvmmsg", Nr: 243, Args: args333, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
+	235: {Name: "mbind", Nr: 235, Args: args264, Nargs: 6, Sub: -1, Class: ClassMemory},
+	236: {Name: "get_mempolicy", Nr: 236, Args: args266, Nargs: 5, Sub: -1, Class: ClassMemory},
+	237: {Name: "set_mempolicy", Nr: 237, Args: args265, Nargs: 3, Sub: -1, Class: ClassMemory},
+	238: {Name: "migrate_pages", Nr: 238, Args: args292, Nargs: 4, Sub: -1, Class: ClassMemory},
+	239: {Name: "move_pages", Nr: 239, Args: args314, Nargs: 6, Sub: -1, Class: ClassMemory},
+	240: {Name: "rt_tgsigqueueinfo", Nr: 240, Args: args332, Nargs: 4, Sub: -1, Class: ClassSignal},
+	241: {Name: "perf_event_open", Nr: 241, Args: args333, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	242: {Name: "accept4", Nr: 242, Args: args323, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc, Ret: &types[0]},
+	243: {Name: "recvmmsg", Nr: 243, Args: args334, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
 	260: {Name: "wait4", Nr: 260, Args: args83, Nargs: 4, Sub: -1, Class: ClassProcess, Ret: &types[24]},
-	261: {Name: "prlimit64", Nr: 261, Args: args336, Nargs: 4, Sub: -1},
-	262: {Name: "fanotify_init", Nr: 262, Args: args334, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	263: {Name: "fanotify_mark", Nr: 263, Args: args335, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	264: {Name: "name_to_handle_at", Nr: 264, Args: args337, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	265: {Name: "open_by_handle_at", Nr: 265, Args: args338, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	266: {Name: "clock_adjtime", Nr: 266, Args: args339, Nargs: 2, Sub: -1, Class: ClassClock},
+	261: {Name: "prlimit64", Nr: 261, Args: args337, Nargs: 4, Sub: -1},
+	262: {Name: "fanotify_init", Nr: 262, Args: args335, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	263: {Name: "fanotify_mark", Nr: 263, Args: args336, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	264: {Name: "name_to_handle_at", Nr: 264, Args: args338, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	265: {Name: "open_by_handle_at", Nr: 265, Args: args339, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	266: {Name: "clock_adjtime", Nr: 266, Args: args340, Nargs: 2, Sub: -1, Class: ClassClock},
 	267: {Name: "syncfs", Nr: 267, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
-	268: {Name: "setns", Nr: 268, Args: args341, Nargs: 2, Sub: -1, Class: ClassDesc},
-	269: {Name: "sendmmsg", Nr: 269, Args: args340, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
-	270: {Name: "process_vm_readv", Nr: 270, Args: args343, Nargs: 6, Sub: -1},
-	271: {Name: "process_vm_writev", Nr: 271, Args: args343, Nargs: 6, Sub: -1},
-	272: {Name: "kcmp", Nr: 272, Args: args344, Nargs: 5, Sub: -1},
-	273: {Name: "finit_module", Nr: 273, Args: args345, Nargs: 3, Sub: -1, Class: ClassDesc},
-	274: {Name: "sched_setattr", Nr: 274, Args: args346, Nargs: 3, Sub: -1},
-	275: {Name: "sched_getattr", Nr: 275, Args: args347, Nargs: 4, Sub: -1},
-	276: {Name: "renameat2", Nr: 276, Args: args348, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	277: {Name: "seccomp", Nr: 277, Args: args349, Nargs: 3, Sub: 0, Subs: subs_arm64_277, SubMask: 0xffffffff},
-	278: {Name: "getrandom", Nr: 278, Args: args353, Nargs: 3, Sub: -1},
-	279: {Name: "memfd_create", Nr: 279, Args: args354, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	280: {Name: "bpf", Nr: 280, Args: args356, Nargs: 3, Sub: -1, Class: ClassDesc},
-	281: {Name: "execveat", Nr: 281, Args: args357, Nargs: 5, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassDesc | ClassFile},
-	282: {Name: "userfaultfd", Nr: 282, Args: args358, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	283: {Name: "membarrier", Nr: 283, Args: args359, Nargs: 2, Sub: 0, Subs: subs_arm64_283, SubMask: 0xffffffff},
-	284: {Name: "mlock2", Nr: 284, Args: args360, Nargs: 3, Sub: -1, Class: ClassMemory},
-	285: {Name: "copy_file_range", Nr: 285, Args: args361, Nargs: 6, Sub: -1, Class: ClassDesc},
-	286: {Name: "preadv2", Nr: 286, Args: args362, Nargs: 6, Sub: -1, Class: ClassDesc},
-	287: {Name: "pwritev2", Nr: 287, Args: args363, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	288: {Name: "pkey_mprotect", Nr: 288, Args: args364, Nargs: 4, Sub: -1, Class: ClassMemory},
-	289: {Name: "pkey_alloc", Nr: 289, Args: args365, Nargs: 2, Sub: -1},
-	290: {Name: "pkey_free", Nr: 290, Args: args366, Nargs: 1, Sub: -1},
-	291: {Name: "statx", Nr: 291, Args: args367, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	292: {Name: "io_pgetevents", Nr: 292, Args: args368, Nargs: 6, Sub: -1},
-	293: {Name: "rseq", Nr: 293, Args: args369, Nargs: 4, Sub: -1},
-	294: {Name: "kexec_file_load", Nr: 294, Args: args355, Nargs: 5, Sub: -1, Class: ClassDesc},
-	424: {Name: "pidfd_send_signal", Nr: 424, Args: args370, Nargs: 4, Sub: -1, Class: ClassSignal | ClassProcess | ClassDesc},
-	425: {Name: "io_uring_setup", Nr: 425, Args: args371, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	426: {Name: "io_uring_enter", Nr: 426, Args: args372, Nargs: 6, Sub: -1, Class: ClassDesc},
-	427: {Name: "io_uring_register", Nr: 427, Args: args373, Nargs: 4, Sub: -1, Class: ClassDesc},
-	428: {Name: "open_tree", Nr: 428, Args: args374, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	429: {Name: "move_mount", Nr: 429, Args: args375, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	430: {Name: "fsopen", Nr: 430, Args: args376, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	431: {Name: "fsconfig", Nr: 431, Args: args377, Nargs: 5, Sub: 1, Subs: subs_arm64_431, SubMask: 0xffffffff, Class: ClassDesc},
-	432: {Name: "fsmount", Nr: 432, Args: args381, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	433: {Name: "fspick", Nr: 433, Args: args382, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	434: {Name: "pidfd_open", Nr: 434, Args: args383, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	435: {Name: "clone3", Nr: 435, Args: args384, Nargs: 2, Sub: -1, Class: ClassProcess},
-	436: {Name: "close_range", Nr: 436, Args: args385, Nargs: 3, Sub: -1},
-	437: {Name: "openat2", Nr: 437, Args: args386, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	438: {Name: "pidfd_getfd", Nr: 438, Args: args387, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	439: {Name: "faccessat2", Nr: 439, Args: args388, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	440: {Name: "process_madvise", Nr: 440, Args: args389, Nargs: 5, Sub: -1, Class: ClassMemory | ClassDesc},
-	441: {Name: "epoll_pwait2", Nr: 441, Args: args390, Nargs: 6, Sub: -1, Class: ClassDesc},
-	442: {Name: "mount_setattr", Nr: 442, Args: args391, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	443: {Name: "quotactl_fd", Nr: 443, Args: args392, Nargs: 4, Sub: -1, Class: ClassDesc},
-	444: {Name: "landlock_create_ruleset", Nr: 444, Args: args393, Nargs: 3, Sub: -1},
-	445: {Name: "landlock_add_rule", Nr: 445, Args: args394, Nargs: 4, Sub: 1, Subs: subs_arm64_445, SubMask: 0xffffffff, Class: ClassDesc},
-	446: {Name: "landlock_restrict_self", Nr: 446, Args: args397, Nargs: 2, Sub: -1, Class: ClassDesc},
-	447: {Name: "memfd_secret", Nr: 447, Args: args398, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	448: {Name: "process_mrelease", Nr: 448, Args: args399, Nargs: 2, Sub: -1, Class: ClassDesc},
-	449: {Name: "futex_waitv", Nr: 449, Args: args400, Nargs: 5, Sub: -1},
-	450: {Name: "set_mempolicy_home_node", Nr: 450, Args: args401, Nargs: 4, Sub: -1, Class: ClassMemory},
-	451: {Name: "cachestat", Nr: 451, Args: args402, Nargs: 4, Sub: -1, Class: ClassDesc},
-	452: {Name: "fchmodat2", Nr: 452, Args: args403, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	453: {Name: "map_shadow_stack", Nr: 453, Args: args404, Nargs: 3, Sub: -1, Class: ClassMemory, Ret: &types[13]},
-	454: {Name: "futex_wake", Nr: 454, Args: args405, Nargs: 4, Sub: -1},
-	455: {Name: "futex_wait", Nr: 455, Args: args406, Nargs: 6, Sub: -1},
-	456: {Name: "futex_requeue", Nr: 456, Args: args407, Nargs: 4, Sub: -1},
-	457: {Name: "statmount", Nr: 457, Args: args408, Nargs: 4, Sub: -1},
-	458: {Name: "listmount", Nr: 458, Args: args409, Nargs: 4, Sub: -1},
-	459: {Name: "lsm_get_self_attr", Nr: 459, Args: args410, Nargs: 4, Sub: -1},
-	460: {Name: "lsm_set_self_attr", Nr: 460, Args: args411, Nargs: 4, Sub: -1},
-	461: {Name: "lsm_list_modules", Nr: 461, Args: args412, Nargs: 3, Sub: -1},
-	462: {Name: "mseal", Nr: 462, Args: args413, Nargs: 3, Sub: -1, Class: ClassMemory},
-	463: {Name: "setxattrat", Nr: 463, Args: args414, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
-	464: {Name: "getxattrat", Nr: 464, Args: args414, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
-	465: {Name: "listxattrat", Nr: 465, Args: args415, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	466: {Name: "removexattrat", Nr: 466, Args: args416, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	467: {Name: "open_tree_attr", Nr: 467, Args: args417, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	468: {Name: "file_getattr", Nr: 468, Args: args418, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	469: {Name: "file_setattr", Nr: 469, Args: args419, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	470: {Name: "listns", Nr: 470, Args: args420, Nargs: 4, Sub: -1},
+	268: {Name: "setns", Nr: 268, Args: args342, Nargs: 2, Sub: -1, Class: ClassDesc},
+	269: {Name: "sendmmsg", Nr: 269, Args: args341, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
+	270: {Name: "process_vm_readv", Nr: 270, Args: args344, Nargs: 6, Sub: -1},
+	271: {Name: "process_vm_writev", Nr: 271, Args: args344, Nargs: 6, Sub: -1},
+	272: {Name: "kcmp", Nr: 272, Args: args345, Nargs: 5, Sub: -1},
+	273: {Name: "finit_module", Nr: 273, Args: args346, Nargs: 3, Sub: -1, Class: ClassDesc},
+	274: {Name: "sched_setattr", Nr: 274, Args: args347, Nargs: 3, Sub: -1},
+	275: {Name: "sched_getattr", Nr: 275, Args: args348, Nargs: 4, Sub: -1},
+	276: {Name: "renameat2", Nr: 276, Args: args349, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	277: {Name: "seccomp", Nr: 277, Args: args350, Nargs: 3, Sub: 0, Subs: subs_arm64_277, SubMask: 0xffffffff},
+	278: {Name: "getrandom", Nr: 278, Args: args354, Nargs: 3, Sub: -1},
+	279: {Name: "memfd_create", Nr: 279, Args: args355, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	280: {Name: "bpf", Nr: 280, Args: args357, Nargs: 3, Sub: -1, Class: ClassDesc},
+	281: {Name: "execveat", Nr: 281, Args: args358, Nargs: 5, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassDesc | ClassFile},
+	282: {Name: "userfaultfd", Nr: 282, Args: args359, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	283: {Name: "membarrier", Nr: 283, Args: args360, Nargs: 2, Sub: 0, Subs: subs_arm64_283, SubMask: 0xffffffff},
+	284: {Name: "mlock2", Nr: 284, Args: args361, Nargs: 3, Sub: -1, Class: ClassMemory},
+	285: {Name: "copy_file_range", Nr: 285, Args: args362, Nargs: 6, Sub: -1, Class: ClassDesc},
+	286: {Name: "preadv2", Nr: 286, Args: args363, Nargs: 6, Sub: -1, Class: ClassDesc},
+	287: {Name: "pwritev2", Nr: 287, Args: args364, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	288: {Name: "pkey_mprotect", Nr: 288, Args: args365, Nargs: 4, Sub: -1, Class: ClassMemory},
+	289: {Name: "pkey_alloc", Nr: 289, Args: args366, Nargs: 2, Sub: -1},
+	290: {Name: "pkey_free", Nr: 290, Args: args367, Nargs: 1, Sub: -1},
+	291: {Name: "statx", Nr: 291, Args: args368, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	292: {Name: "io_pgetevents", Nr: 292, Args: args369, Nargs: 6, Sub: -1},
+	293: {Name: "rseq", Nr: 293, Args: args370, Nargs: 4, Sub: -1},
+	294: {Name: "kexec_file_load", Nr: 294, Args: args356, Nargs: 5, Sub: -1, Class: ClassDesc},
+	424: {Name: "pidfd_send_signal", Nr: 424, Args: args371, Nargs: 4, Sub: -1, Class: ClassSignal | ClassProcess | ClassDesc},
+	425: {Name: "io_uring_setup", Nr: 425, Args: args372, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	426: {Name: "io_uring_enter", Nr: 426, Args: args373, Nargs: 6, Sub: -1, Class: ClassDesc},
+	427: {Name: "io_uring_register", Nr: 427, Args: args374, Nargs: 4, Sub: -1, Class: ClassDesc},
+	428: {Name: "open_tree", Nr: 428, Args: args375, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	429: {Name: "move_mount", Nr: 429, Args: args376, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	430: {Name: "fsopen", Nr: 430, Args: args377, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	431: {Name: "fsconfig", Nr: 431, Args: args378, Nargs: 5, Sub: 1, Subs: subs_arm64_431, SubMask: 0xffffffff, Class: ClassDesc},
+	432: {Name: "fsmount", Nr: 432, Args: args382, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	433: {Name: "fspick", Nr: 433, Args: args383, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	434: {Name: "pidfd_open", Nr: 434, Args: args384, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	435: {Name: "clone3", Nr: 435, Args: args385, Nargs: 2, Sub: -1, Class: ClassProcess},
+	436: {Name: "close_range", Nr: 436, Args: args386, Nargs: 3, Sub: -1},
+	437: {Name: "openat2", Nr: 437, Args: args387, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	438: {Name: "pidfd_getfd", Nr: 438, Args: args388, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	439: {Name: "faccessat2", Nr: 439, Args: args389, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	440: {Name: "process_madvise", Nr: 440, Args: args390, Nargs: 5, Sub: -1, Class: ClassMemory | ClassDesc},
+	441: {Name: "epoll_pwait2", Nr: 441, Args: args391, Nargs: 6, Sub: -1, Class: ClassDesc},
+	442: {Name: "mount_setattr", Nr: 442, Args: args392, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	443: {Name: "quotactl_fd", Nr: 443, Args: args393, Nargs: 4, Sub: -1, Class: ClassDesc},
+	444: {Name: "landlock_create_ruleset", Nr: 444, Args: args394, Nargs: 3, Sub: -1},
+	445: {Name: "landlock_add_rule", Nr: 445, Args: args395, Nargs: 4, Sub: 1, Subs: subs_arm64_445, SubMask: 0xffffffff, Class: ClassDesc},
+	446: {Name: "landlock_restrict_self", Nr: 446, Args: args398, Nargs: 2, Sub: -1, Class: ClassDesc},
+	447: {Name: "memfd_secret", Nr: 447, Args: args399, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	448: {Name: "process_mrelease", Nr: 448, Args: args400, Nargs: 2, Sub: -1, Class: ClassDesc},
+	449: {Name: "futex_waitv", Nr: 449, Args: args401, Nargs: 5, Sub: -1},
+	450: {Name: "set_mempolicy_home_node", Nr: 450, Args: args402, Nargs: 4, Sub: -1, Class: ClassMemory},
+	451: {Name: "cachestat", Nr: 451, Args: args403, Nargs: 4, Sub: -1, Class: ClassDesc},
+	452: {Name: "fchmodat2", Nr: 452, Args: args404, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	453: {Name: "map_shadow_stack", Nr: 453, Args: args405, Nargs: 3, Sub: -1, Class: ClassMemory, Ret: &types[13]},
+	454: {Name: "futex_wake", Nr: 454, Args: args406, Nargs: 4, Sub: -1},
+	455: {Name: "futex_wait", Nr: 455, Args: args407, Nargs: 6, Sub: -1},
+	456: {Name: "futex_requeue", Nr: 456, Args: args408, Nargs: 4, Sub: -1},
+	457: {Name: "statmount", Nr: 457, Args: args409, Nargs: 4, Sub: -1},
+	458: {Name: "listmount", Nr: 458, Args: args410, Nargs: 4, Sub: -1},
+	459: {Name: "lsm_get_self_attr", Nr: 459, Args: args411, Nargs: 4, Sub: -1},
+	460: {Name: "lsm_set_self_attr", Nr: 460, Args: args412, Nargs: 4, Sub: -1},
+	461: {Name: "lsm_list_modules", Nr: 461, Args: args413, Nargs: 3, Sub: -1},
+	462: {Name: "mseal", Nr: 462, Args: args414, Nargs: 3, Sub: -1, Class: ClassMemory},
+	463: {Name: "setxattrat", Nr: 463, Args: args415, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
+	464: {Name: "getxattrat", Nr: 464, Args: args415, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
+	465: {Name: "listxattrat", Nr: 465, Args: args416, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	466: {Name: "removexattrat", Nr: 466, Args: args417, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	467: {Name: "open_tree_attr", Nr: 467, Args: args418, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	468: {Name: "file_getattr", Nr: 468, Args: args419, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	469: {Name: "file_setattr", Nr: 469, Args: args420, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	470: {Name: "listns", Nr: 470, Args: args421, Nargs: 4, Sub: -1},
 	471: {Name: "rseq_slice_yield", Nr: 471, Args: args14, Nargs: 0, Sub: -1, Flags: FlagGuessed},
-	472: {Name: "fchroot", Nr: 472, Args: args421, Nargs: 2, Sub: -1, Class: ClassDesc},
+	472: {Name: "fchroot", Nr: 472, Args: args422, Nargs: 2, Sub: -1, Class: ClassDesc},
 }
 
 var calls_arm = [...]Call{
@@ -1580,16 +1580,16 @@ var calls_arm = [...]Call{
 	12:  {Name: "chdir", Nr: 12, Args: args114, Nargs: 1, Sub: -1, Class: ClassFile},
 	14:  {Name: "mknod", Nr: 14, Args: args160, Nargs: 3, Sub: -1, Class: ClassFile},
 	15:  {Name: "chmod", Nr: 15, Args: args116, Nargs: 2, Sub: -1, Class: ClassFile},
-	16:  {Name: "lchown", Nr: 16, Args: args423, Nargs: 3, Sub: -1, Class: ClassFile},
+	16:  {Name: "lchown", Nr: 16, Args: args424, Nargs: 3, Sub: -1, Class: ClassFile},
 	19:  {Name: "lseek", Nr: 19, Args: args7, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[11]},
 	20:  {Name: "getpid", Nr: 20, Args: args14, Nargs: 0, Sub: -1, Ret: &types[24]},
 	21:  {Name: "mount", Nr: 21, Args: args204, Nargs: 5, Sub: -1, Class: ClassFile},
-	23:  {Name: "setuid", Nr: 23, Args: args426, Nargs: 1, Sub: -1, Class: ClassCreds},
+	23:  {Name: "setuid", Nr: 23, Args: args427, Nargs: 1, Sub: -1, Class: ClassCreds},
 	24:  {Name: "getuid", Nr: 24, Args: args14, Nargs: 0, Sub: -1, Class: ClassCreds},
 	26:  {Name: "ptrace", Nr: 26, Args: args128, Nargs: 4, Sub: 0, Subs: subs_arm_26, SubMask: 0xffffffff},
 	29:  {Name: "pause", Nr: 29, Args: args14, Nargs: 0, Sub: -1, Class: ClassSignal},
 	33:  {Name: "access", Nr: 33, Args: args52, Nargs: 2, Sub: -1, Class: ClassFile},
-	34:  {Name: "nice", Nr: 34, Args: args429, Nargs: 1, Sub: -1},
+	34:  {Name: "nice", Nr: 34, Args: args430, Nargs: 1, Sub: -1},
 	36:  {Name: "sync", Nr: 36, Args: args14, Nargs: 0, Sub: -1},
 	37:  {Name: "kill", Nr: 37, Args: args84, Nargs: 2, Sub: -1, Class: ClassSignal | ClassProcess},
 	38:  {Name: "rename", Nr: 38, Args: args115, Nargs: 2, Sub: -1, Class: ClassFile},
@@ -1599,7 +1599,7 @@ var calls_arm = [...]Call{
 	42:  {Name: "pipe", Nr: 42, Args: args53, Nargs: 1, Sub: -1, Class: ClassDesc},
 	43:  {Name: "times", Nr: 43, Args: args127, Nargs: 1, Sub: -1, Ret: &types[80]},
 	45:  {Name: "brk", Nr: 45, Args: args11, Nargs: 1, Sub: -1, Class: ClassMemory, Ret: &types[13]},
-	46:  {Name: "setgid", Nr: 46, Args: args430, Nargs: 1, Sub: -1, Class: ClassCreds},
+	46:  {Name: "setgid", Nr: 46, Args: args431, Nargs: 1, Sub: -1, Class: ClassCreds},
 	47:  {Name: "getgid", Nr: 47, Args: args14, Nargs: 0, Sub: -1, Class: ClassCreds},
 	49:  {Name: "geteuid", Nr: 49, Args: args14, Nargs: 0, Sub: -1, Class: ClassCreds},
 	50:  {Name: "getegid", Nr: 50, Args: args14, Nargs: 0, Sub: -1, Class: ClassCreds},
@@ -1615,28 +1615,28 @@ var calls_arm = [...]Call{
 	64:  {Name: "getppid", Nr: 64, Args: args14, Nargs: 0, Sub: -1, Ret: &types[24]},
 	65:  {Name: "getpgrp", Nr: 65, Args: args14, Nargs: 0, Sub: -1},
 	66:  {Name: "setsid", Nr: 66, Args: args14, Nargs: 0, Sub: -1},
-	67:  {Name: "sigaction", Nr: 67, Args: args433, Nargs: 3, Sub: -1, Class: ClassSignal},
-	70:  {Name: "setreuid", Nr: 70, Args: args435, Nargs: 2, Sub: -1, Class: ClassCreds},
-	71:  {Name: "setregid", Nr: 71, Args: args436, Nargs: 2, Sub: -1, Class: ClassCreds},
-	72:  {Name: "sigsuspend", Nr: 72, Args: args437, Nargs: 3, Sub: -1, Class: ClassSignal},
-	73:  {Name: "sigpending", Nr: 73, Args: args438, Nargs: 1, Sub: -1, Class: ClassSignal},
+	67:  {Name: "sigaction", Nr: 67, Args: args434, Nargs: 3, Sub: -1, Class: ClassSignal},
+	70:  {Name: "setreuid", Nr: 70, Args: args436, Nargs: 2, Sub: -1, Class: ClassCreds},
+	71:  {Name: "setregid", Nr: 71, Args: args437, Nargs: 2, Sub: -1, Class: ClassCreds},
+	72:  {Name: "sigsuspend", Nr: 72, Args: args438, Nargs: 3, Sub: -1, Class: ClassSignal},
+	73:  {Name: "sigpending", Nr: 73, Args: args439, Nargs: 1, Sub: -1, Class: ClassSignal},
 	74:  {Name: "sethostname", Nr: 74, Args: args209, Nargs: 2, Sub: -1},
 	75:  {Name: "setrlimit", Nr: 75, Args: args201, Nargs: 2, Sub: -1},
 	77:  {Name: "getrusage", Nr: 77, Args: args125, Nargs: 2, Sub: -1},
 	78:  {Name: "gettimeofday", Nr: 78, Args: args123, Nargs: 2, Sub: -1, Class: ClassClock},
 	79:  {Name: "settimeofday", Nr: 79, Args: args203, Nargs: 2, Sub: -1, Class: ClassClock},
-	80:  {Name: "getgroups", Nr: 80, Args: args439, Nargs: 2, Sub: -1, Class: ClassCreds},
-	81:  {Name: "setgroups", Nr: 81, Args: args440, Nargs: 2, Sub: -1, Class: ClassCreds},
+	80:  {Name: "getgroups", Nr: 80, Args: args440, Nargs: 2, Sub: -1, Class: ClassCreds},
+	81:  {Name: "setgroups", Nr: 81, Args: args441, Nargs: 2, Sub: -1, Class: ClassCreds},
 	83:  {Name: "symlink", Nr: 83, Args: args117, Nargs: 2, Sub: -1, Class: ClassFile},
 	85:  {Name: "readlink", Nr: 85, Args: args118, Nargs: 3, Sub: -1, Class: ClassFile},
 	86:  {Name: "uselib", Nr: 86, Args: args161, Nargs: 1, Sub: -1, Class: ClassFile},
 	87:  {Name: "swapon", Nr: 87, Args: args206, Nargs: 2, Sub: -1, Class: ClassFile},
 	88:  {Name: "reboot", Nr: 88, Args: args207, Nargs: 4, Sub: 2, Subs: subs_arm_88, SubMask: 0xffffffff},
 	91:  {Name: "munmap", Nr: 91, Args: args10, Nargs: 2, Sub: -1, Class: ClassMemory},
-	92:  {Name: "truncate", Nr: 92, Args: args444, Nargs: 2, Sub: -1, Class: ClassFile},
-	93:  {Name: "ftruncate", Nr: 93, Args: args445, Nargs: 2, Sub: -1, Class: ClassDesc},
+	92:  {Name: "truncate", Nr: 92, Args: args445, Nargs: 2, Sub: -1, Class: ClassFile},
+	93:  {Name: "ftruncate", Nr: 93, Args: args446, Nargs: 2, Sub: -1, Class: ClassDesc},
 	94:  {Name: "fchmod", Nr: 94, Args: args119, Nargs: 2, Sub: -1, Class: ClassDesc},
-	95:  {Name: "fchown", Nr: 95, Args: args446, Nargs: 3, Sub: -1, Class: ClassDesc},
+	95:  {Name: "fchown", Nr: 95, Args: args447, Nargs: 3, Sub: -1, Class: ClassDesc},
 	96:  {Name: "getpriority", Nr: 96, Args: args167, Nargs: 2, Sub: -1},
 	97:  {Name: "setpriority", Nr: 97, Args: args168, Nargs: 3, Sub: -1},
 	99:  {Name: "statfs", Nr: 99, Args: args164, Nargs: 2, Sub: -1, Class: ClassFile},
@@ -1653,12 +1653,12 @@ var calls_arm = [...]Call{
 	116: {Name: "sysinfo", Nr: 116, Args: args126, Nargs: 1, Sub: -1},
 	118: {Name: "fsync", Nr: 118, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
 	119: {Name: "sigreturn", Nr: 119, Args: args14, Nargs: 0, Sub: -1, Flags: FlagEnter, Class: ClassSignal},
-	120: {Name: "clone", Nr: 120, Args: args449, Nargs: 5, Sub: -1, Class: ClassProcess},
+	120: {Name: "clone", Nr: 120, Args: args450, Nargs: 5, Sub: -1, Class: ClassProcess},
 	121: {Name: "setdomainname", Nr: 121, Args: args209, Nargs: 2, Sub: -1},
 	122: {Name: "uname", Nr: 122, Args: args85, Nargs: 1, Sub: -1},
 	124: {Name: "adjtimex", Nr: 124, Args: args200, Nargs: 1, Sub: -1, Class: ClassClock},
 	125: {Name: "mprotect", Nr: 125, Args: args9, Nargs: 3, Sub: -1, Class: ClassMemory},
-	126: {Name: "sigprocmask", Nr: 126, Args: args450, Nargs: 3, Sub: -1, Class: ClassSignal},
+	126: {Name: "sigprocmask", Nr: 126, Args: args451, Nargs: 3, Sub: -1, Class: ClassSignal},
 	128: {Name: "init_module", Nr: 128, Args: args212, Nargs: 3, Sub: -1},
 	129: {Name: "delete_module", Nr: 129, Args: args213, Nargs: 2, Sub: -1},
 	131: {Name: "quotactl", Nr: 131, Args: args214, Nargs: 4, Sub: -1, Class: ClassFile},
@@ -1667,9 +1667,9 @@ var calls_arm = [...]Call{
 	134: {Name: "bdflush", Nr: 134, Args: args177, Nargs: 6, Sub: -1, Flags: FlagGuessed},
 	135: {Name: "sysfs", Nr: 135, Args: args166, Nargs: 3, Sub: -1, Flags: FlagGuessed},
 	136: {Name: "personality", Nr: 136, Args: args162, Nargs: 1, Sub: -1, Ret: &types[124]},
-	138: {Name: "setfsuid", Nr: 138, Args: args426, Nargs: 1, Sub: -1, Class: ClassCreds},
-	139: {Name: "setfsgid", Nr: 139, Args: args430, Nargs: 1, Sub: -1, Class: ClassCreds},
-	140: {Name: "_llseek", Nr: 140, Args: args451, Nargs: 5, Sub: -1, Class: ClassDesc},
+	138: {Name: "setfsuid", Nr: 138, Args: args427, Nargs: 1, Sub: -1, Class: ClassCreds},
+	139: {Name: "setfsgid", Nr: 139, Args: args431, Nargs: 1, Sub: -1, Class: ClassCreds},
+	140: {Name: "_llseek", Nr: 140, Args: args452, Nargs: 5, Sub: -1, Class: ClassDesc},
 	141: {Name: "getdents", Nr: 141, Args: args112, Nargs: 3, Sub: -1, Class: ClassDesc},
 	142: {Name: "_newselect", Nr: 142, Args: args54, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[46]},
 	143: {Name: "flock", Nr: 143, Args: args109, Nargs: 2, Sub: -1, Class: ClassDesc},
@@ -1693,12 +1693,12 @@ var calls_arm = [...]Call{
 	161: {Name: "sched_rr_get_interval", Nr: 161, Args: args173, Nargs: 2, Sub: -1},
 	162: {Name: "nanosleep", Nr: 162, Args: args63, Nargs: 2, Sub: -1},
 	163: {Name: "mremap", Nr: 163, Args: args55, Nargs: 5, Sub: -1, Class: ClassMemory, Ret: &types[13]},
-	164: {Name: "setresuid", Nr: 164, Args: args452, Nargs: 3, Sub: -1, Class: ClassCreds},
-	165: {Name: "getresuid", Nr: 165, Args: args453, Nargs: 3, Sub: -1, Class: ClassCreds},
+	164: {Name: "setresuid", Nr: 164, Args: args453, Nargs: 3, Sub: -1, Class: ClassCreds},
+	165: {Name: "getresuid", Nr: 165, Args: args454, Nargs: 3, Sub: -1, Class: ClassCreds},
 	168: {Name: "poll", Nr: 168, Args: args6, Nargs: 3, Sub: -1, Ret: &types[10]},
 	169: {Name: "nfsservctl", Nr: 169, Args: args177, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	170: {Name: "setresgid", Nr: 170, Args: args454, Nargs: 3, Sub: -1, Class: ClassCreds},
-	171: {Name: "getresgid", Nr: 171, Args: args455, Nargs: 3, Sub: -1, Class: ClassCreds},
+	170: {Name: "setresgid", Nr: 170, Args: args455, Nargs: 3, Sub: -1, Class: ClassCreds},
+	171: {Name: "getresgid", Nr: 171, Args: args456, Nargs: 3, Sub: -1, Class: ClassCreds},
 	172: {Name: "prctl", Nr: 172, Args: args178, Nargs: 5, Sub: 0, Subs: subs_arm_172, SubMask: 0xffffffff},
 	173: {Name: "rt_sigreturn", Nr: 173, Args: args14, Nargs: 0, Sub: -1, Flags: FlagEnter, Class: ClassSignal},
 	174: {Name: "rt_sigaction", Nr: 174, Args: args12, Nargs: 4, Sub: -1, Class: ClassSignal},
@@ -1707,9 +1707,9 @@ var calls_arm = [...]Call{
 	177: {Name: "rt_sigtimedwait", Nr: 177, Args: args155, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[118]},
 	178: {Name: "rt_sigqueueinfo", Nr: 178, Args: args156, Nargs: 3, Sub: -1, Class: ClassSignal},
 	179: {Name: "rt_sigsuspend", Nr: 179, Args: args157, Nargs: 2, Sub: -1, Class: ClassSignal},
-	180: {Name: "pread64", Nr: 180, Args: args502, Nargs: 6, Sub: -1, Class: ClassDesc},
-	181: {Name: "pwrite64", Nr: 181, Args: args503, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	182: {Name: "chown", Nr: 182, Args: args423, Nargs: 3, Sub: -1, Class: ClassFile},
+	180: {Name: "pread64", Nr: 180, Args: args503, Nargs: 6, Sub: -1, Class: ClassDesc},
+	181: {Name: "pwrite64", Nr: 181, Args: args504, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	182: {Name: "chown", Nr: 182, Args: args424, Nargs: 3, Sub: -1, Class: ClassFile},
 	183: {Name: "getcwd", Nr: 183, Args: args113, Nargs: 2, Sub: -1, Class: ClassFile},
 	184: {Name: "capget", Nr: 184, Args: args152, Nargs: 2, Sub: -1, Class: ClassCreds},
 	185: {Name: "capset", Nr: 185, Args: args153, Nargs: 2, Sub: -1, Class: ClassCreds},
@@ -1717,12 +1717,12 @@ var calls_arm = [...]Call{
 	187: {Name: "sendfile", Nr: 187, Args: args67, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
 	190: {Name: "vfork", Nr: 190, Args: args14, Nargs: 0, Sub: -1, Class: ClassProcess},
 	191: {Name: "ugetrlimit", Nr: 191, Args: args124, Nargs: 2, Sub: -1},
-	192: {Name: "mmap2", Nr: 192, Args: args458, Nargs: 6, Sub: -1, Class: ClassMemory | ClassDesc, Ret: &types[13]},
-	193: {Name: "truncate64", Nr: 193, Args: args504, Nargs: 4, Sub: -1, Class: ClassFile},
-	194: {Name: "ftruncate64", Nr: 194, Args: args505, Nargs: 4, Sub: -1, Class: ClassDesc},
-	195: {Name: "stat64", Nr: 195, Args: args461, Nargs: 2, Sub: -1, Class: ClassFile},
-	196: {Name: "lstat64", Nr: 196, Args: args461, Nargs: 2, Sub: -1, Class: ClassFile},
-	197: {Name: "fstat64", Nr: 197, Args: args462, Nargs: 2, Sub: -1, Class: ClassDesc},
+	192: {Name: "mmap2", Nr: 192, Args: args459, Nargs: 6, Sub: -1, Class: ClassMemory | ClassDesc, Ret: &types[13]},
+	193: {Name: "truncate64", Nr: 193, Args: args505, Nargs: 4, Sub: -1, Class: ClassFile},
+	194: {Name: "ftruncate64", Nr: 194, Args: args506, Nargs: 4, Sub: -1, Class: ClassDesc},
+	195: {Name: "stat64", Nr: 195, Args: args462, Nargs: 2, Sub: -1, Class: ClassFile},
+	196: {Name: "lstat64", Nr: 196, Args: args462, Nargs: 2, Sub: -1, Class: ClassFile},
+	197: {Name: "fstat64", Nr: 197, Args: args463, Nargs: 2, Sub: -1, Class: ClassDesc},
 	198: {Name: "lchown32", Nr: 198, Args: args120, Nargs: 3, Sub: -1, Class: ClassFile},
 	199: {Name: "getuid32", Nr: 199, Args: args14, Nargs: 0, Sub: -1, Class: ClassCreds},
 	200: {Name: "getgid32", Nr: 200, Args: args14, Nargs: 0, Sub: -1, Class: ClassCreds},
@@ -1748,7 +1748,7 @@ var calls_arm = [...]Call{
 	220: {Name: "madvise", Nr: 220, Args: args58, Nargs: 3, Sub: -1, Class: ClassMemory},
 	221: {Name: "fcntl64", Nr: 221, Args: args94, Nargs: 3, Sub: 1, Subs: subs_arm_221, SubMask: 0xffffffff, Class: ClassDesc},
 	224: {Name: "gettid", Nr: 224, Args: args14, Nargs: 0, Sub: -1, Ret: &types[24]},
-	225: {Name: "readahead", Nr: 225, Args: args506, Nargs: 5, Sub: -1, Class: ClassDesc},
+	225: {Name: "readahead", Nr: 225, Args: args507, Nargs: 5, Sub: -1, Class: ClassDesc},
 	226: {Name: "setxattr", Nr: 226, Args: args216, Nargs: 5, Sub: -1, Class: ClassFile},
 	227: {Name: "lsetxattr", Nr: 227, Args: args216, Nargs: 5, Sub: -1, Class: ClassFile},
 	228: {Name: "fsetxattr", Nr: 228, Args: args217, Nargs: 5, Sub: -1, Class: ClassDesc},
@@ -1762,7 +1762,7 @@ var calls_arm = [...]Call{
 	236: {Name: "lremovexattr", Nr: 236, Args: args222, Nargs: 2, Sub: -1, Class: ClassFile},
 	237: {Name: "fremovexattr", Nr: 237, Args: args223, Nargs: 2, Sub: -1, Class: ClassDesc},
 	238: {Name: "tkill", Nr: 238, Args: args224, Nargs: 2, Sub: -1, Class: ClassSignal | ClassProcess},
-	239: {Name: "sendfile64", Nr: 239, Args: args465, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
+	239: {Name: "sendfile64", Nr: 239, Args: args466, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
 	240: {Name: "futex", Nr: 240, Args: args226, Nargs: 6, Sub: 1, Subs: subs_arm_240, SubMask: 0x7f},
 	241: {Name: "sched_setaffinity", Nr: 241, Args: args237, Nargs: 3, Sub: -1},
 	242: {Name: "sched_getaffinity", Nr: 242, Args: args238, Nargs: 3, Sub: -1},
@@ -1772,9 +1772,9 @@ var calls_arm = [...]Call{
 	246: {Name: "io_submit", Nr: 246, Args: args243, Nargs: 3, Sub: -1},
 	247: {Name: "io_cancel", Nr: 247, Args: args244, Nargs: 3, Sub: -1},
 	248: {Name: "exit_group", Nr: 248, Args: args82, Nargs: 1, Sub: -1, Flags: FlagEnter, Class: ClassProcess},
-	249: {Name: "lookup_dcookie", Nr: 249, Args: args467, Nargs: 4, Sub: -1},
+	249: {Name: "lookup_dcookie", Nr: 249, Args: args468, Nargs: 4, Sub: -1},
 	250: {Name: "epoll_create", Nr: 250, Args: args246, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	251: {Name: "epoll_ctl", Nr: 251, Args: args260, Nargs: 4, Sub: -1, Class: ClassDesc},
+	251: {Name: "epoll_ctl", Nr: 251, Args: args260, Nargs: 4, Sub: 1, Subs: subs_arm_251, SubMask: 0xffffffff, Class: ClassDesc},
 	252: {Name: "epoll_wait", Nr: 252, Args: args259, Nargs: 4, Sub: -1, Class: ClassDesc},
 	253: {Name: "remap_file_pages", Nr: 253, Args: args247, Nargs: 5, Sub: -1, Class: ClassMemory},
 	256: {Name: "set_tid_address", Nr: 256, Args: args248, Nargs: 1, Sub: -1},
@@ -1787,21 +1787,21 @@ var calls_arm = [...]Call{
 	263: {Name: "clock_gettime", Nr: 263, Args: args256, Nargs: 2, Sub: -1, Class: ClassClock},
 	264: {Name: "clock_getres", Nr: 264, Args: args257, Nargs: 2, Sub: -1, Class: ClassClock},
 	265: {Name: "clock_nanosleep", Nr: 265, Args: args258, Nargs: 4, Sub: -1},
-	266: {Name: "statfs64", Nr: 266, Args: args468, Nargs: 3, Sub: -1, Class: ClassFile},
-	267: {Name: "fstatfs64", Nr: 267, Args: args469, Nargs: 3, Sub: -1, Class: ClassDesc},
-	268: {Name: "tgkill", Nr: 268, Args: args261, Nargs: 3, Sub: -1, Class: ClassSignal | ClassProcess},
-	269: {Name: "utimes", Nr: 269, Args: args262, Nargs: 2, Sub: -1, Class: ClassFile},
-	270: {Name: "arm_fadvise64_64", Nr: 270, Args: args507, Nargs: 6, Sub: -1, Class: ClassDesc},
+	266: {Name: "statfs64", Nr: 266, Args: args469, Nargs: 3, Sub: -1, Class: ClassFile},
+	267: {Name: "fstatfs64", Nr: 267, Args: args470, Nargs: 3, Sub: -1, Class: ClassDesc},
+	268: {Name: "tgkill", Nr: 268, Args: args262, Nargs: 3, Sub: -1, Class: ClassSignal | ClassProcess},
+	269: {Name: "utimes", Nr: 269, Args: args263, Nargs: 2, Sub: -1, Class: ClassFile},
+	270: {Name: "arm_fadvise64_64", Nr: 270, Args: args508, Nargs: 6, Sub: -1, Class: ClassDesc},
 	271: {Name: "pciconfig_iobase", Nr: 271, Args: args177, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	272: {Name: "pciconfig_read", Nr: 272, Args: args508, Nargs: 5, Sub: -1, Flags: FlagGuessed},
-	273: {Name: "pciconfig_write", Nr: 273, Args: args508, Nargs: 5, Sub: -1, Flags: FlagGuessed},
-	274: {Name: "mq_open", Nr: 274, Args: args266, Nargs: 4, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	275: {Name: "mq_unlink", Nr: 275, Args: args267, Nargs: 1, Sub: -1},
-	276: {Name: "mq_timedsend", Nr: 276, Args: args268, Nargs: 5, Sub: -1, Class: ClassDesc},
-	277: {Name: "mq_timedreceive", Nr: 277, Args: args269, Nargs: 5, Sub: -1, Class: ClassDesc},
-	278: {Name: "mq_notify", Nr: 278, Args: args270, Nargs: 2, Sub: -1, Class: ClassDesc},
-	279: {Name: "mq_getsetattr", Nr: 279, Args: args271, Nargs: 3, Sub: -1, Class: ClassDesc},
-	280: {Name: "waitid", Nr: 280, Args: args273, Nargs: 5, Sub: -1, Class: ClassProcess},
+	272: {Name: "pciconfig_read", Nr: 272, Args: args509, Nargs: 5, Sub: -1, Flags: FlagGuessed},
+	273: {Name: "pciconfig_write", Nr: 273, Args: args509, Nargs: 5, Sub: -1, Flags: FlagGuessed},
+	274: {Name: "mq_open", Nr: 274, Args: args267, Nargs: 4, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	275: {Name: "mq_unlink", Nr: 275, Args: args268, Nargs: 1, Sub: -1},
+	276: {Name: "mq_timedsend", Nr: 276, Args: args269, Nargs: 5, Sub: -1, Class: ClassDesc},
+	277: {Name: "mq_timedreceive", Nr: 277, Args: args270, Nargs: 5, Sub: -1, Class: ClassDesc},
+	278: {Name: "mq_notify", Nr: 278, Args: args271, Nargs: 2, Sub: -1, Class: ClassDesc},
+	279: {Name: "mq_getsetattr", Nr: 279, Args: args272, Nargs: 3, Sub: -1, Class: ClassDesc},
+	280: {Name: "waitid", Nr: 280, Args: args274, Nargs: 5, Sub: -1, Class: ClassProcess},
 	281: {Name: "socket", Nr: 281, Args: args68, Nargs: 3, Sub: -1, Class: ClassNetwork, Ret: &types[0]},
 	282: {Name: "bind", Nr: 282, Args: args69, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
 	283: {Name: "connect", Nr: 283, Args: args69, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
@@ -1810,9 +1810,9 @@ var calls_arm = [...]Call{
 	286: {Name: "getsockname", Nr: 286, Args: args70, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
 	287: {Name: "getpeername", Nr: 287, Args: args70, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
 	288: {Name: "socketpair", Nr: 288, Args: args77, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
-	289: {Name: "send", Nr: 289, Args: args509, Nargs: 4, Sub: -1, Flags: FlagWrite, Class: ClassNetwork | ClassDesc},
+	289: {Name: "send", Nr: 289, Args: args510, Nargs: 4, Sub: -1, Flags: FlagWrite, Class: ClassNetwork | ClassDesc},
 	290: {Name: "sendto", Nr: 290, Args: args71, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassNetwork | ClassDesc},
-	291: {Name: "recv", Nr: 291, Args: args510, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
+	291: {Name: "recv", Nr: 291, Args: args511, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
 	292: {Name: "recvfrom", Nr: 292, Args: args72, Nargs: 6, Sub: -1, Class: ClassNetwork | ClassDesc},
 	293: {Name: "shutdown", Nr: 293, Args: args75, Nargs: 2, Sub: -1, Class: ClassNetwork | ClassDesc},
 	294: {Name: "setsockopt", Nr: 294, Args: args78, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
@@ -1830,167 +1830,167 @@ var calls_arm = [...]Call{
 	306: {Name: "shmdt", Nr: 306, Args: args89, Nargs: 1, Sub: -1, Class: ClassIPC | ClassMemory},
 	307: {Name: "shmget", Nr: 307, Args: args59, Nargs: 3, Sub: -1, Class: ClassIPC},
 	308: {Name: "shmctl", Nr: 308, Args: args61, Nargs: 3, Sub: -1, Class: ClassIPC},
-	309: {Name: "add_key", Nr: 309, Args: args274, Nargs: 5, Sub: -1},
-	310: {Name: "request_key", Nr: 310, Args: args275, Nargs: 4, Sub: -1},
-	311: {Name: "keyctl", Nr: 311, Args: args276, Nargs: 5, Sub: 0, Subs: subs_arm_311, SubMask: 0xffffffff},
+	309: {Name: "add_key", Nr: 309, Args: args275, Nargs: 5, Sub: -1},
+	310: {Name: "request_key", Nr: 310, Args: args276, Nargs: 4, Sub: -1},
+	311: {Name: "keyctl", Nr: 311, Args: args277, Nargs: 5, Sub: 0, Subs: subs_arm_311, SubMask: 0xffffffff},
 	312: {Name: "semtimedop", Nr: 312, Args: args249, Nargs: 4, Sub: -1, Class: ClassIPC},
 	313: {Name: "vserver", Nr: 313, Args: args177, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	314: {Name: "ioprio_set", Nr: 314, Args: args287, Nargs: 3, Sub: -1},
-	315: {Name: "ioprio_get", Nr: 315, Args: args288, Nargs: 2, Sub: -1, Ret: &types[184]},
+	314: {Name: "ioprio_set", Nr: 314, Args: args288, Nargs: 3, Sub: -1},
+	315: {Name: "ioprio_get", Nr: 315, Args: args289, Nargs: 2, Sub: -1, Ret: &types[184]},
 	316: {Name: "inotify_init", Nr: 316, Args: args14, Nargs: 0, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	317: {Name: "inotify_add_watch", Nr: 317, Args: args289, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	318: {Name: "inotify_rm_watch", Nr: 318, Args: args290, Nargs: 2, Sub: -1, Class: ClassDesc},
-	319: {Name: "mbind", Nr: 319, Args: args263, Nargs: 6, Sub: -1, Class: ClassMemory},
-	320: {Name: "get_mempolicy", Nr: 320, Args: args265, Nargs: 5, Sub: -1, Class: ClassMemory},
-	321: {Name: "set_mempolicy", Nr: 321, Args: args264, Nargs: 3, Sub: -1, Class: ClassMemory},
-	322: {Name: "openat", Nr: 322, Args: args292, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	323: {Name: "mkdirat", Nr: 323, Args: args293, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	324: {Name: "mknodat", Nr: 324, Args: args294, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	325: {Name: "fchownat", Nr: 325, Args: args295, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	326: {Name: "futimesat", Nr: 326, Args: args296, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	327: {Name: "fstatat64", Nr: 327, Args: args471, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	328: {Name: "unlinkat", Nr: 328, Args: args298, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	329: {Name: "renameat", Nr: 329, Args: args299, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	330: {Name: "linkat", Nr: 330, Args: args300, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	331: {Name: "symlinkat", Nr: 331, Args: args301, Nargs: 3, Sub: -1, Class: ClassFile | ClassDesc},
-	332: {Name: "readlinkat", Nr: 332, Args: args302, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	333: {Name: "fchmodat", Nr: 333, Args: args293, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	334: {Name: "faccessat", Nr: 334, Args: args303, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	335: {Name: "pselect6", Nr: 335, Args: args304, Nargs: 6, Sub: -1, Class: ClassDesc, Ret: &types[46]},
-	336: {Name: "ppoll", Nr: 336, Args: args305, Nargs: 5, Sub: -1, Ret: &types[10]},
-	337: {Name: "unshare", Nr: 337, Args: args306, Nargs: 1, Sub: -1},
-	338: {Name: "set_robust_list", Nr: 338, Args: args307, Nargs: 2, Sub: -1},
-	339: {Name: "get_robust_list", Nr: 339, Args: args308, Nargs: 3, Sub: -1},
-	340: {Name: "splice", Nr: 340, Args: args309, Nargs: 6, Sub: -1, Class: ClassDesc},
-	341: {Name: "arm_sync_file_range", Nr: 341, Args: args511, Nargs: 6, Sub: -1, Class: ClassDesc},
-	342: {Name: "tee", Nr: 342, Args: args310, Nargs: 4, Sub: -1, Class: ClassDesc},
-	343: {Name: "vmsplice", Nr: 343, Args: args312, Nargs: 4, Sub: -1, Class: ClassDesc},
-	344: {Name: "move_pages", Nr: 344, Args: args313, Nargs: 6, Sub: -1, Class: ClassMemory},
-	345: {Name: "getcpu", Nr: 345, Args: args342, Nargs: 3, Sub: -1},
-	346: {Name: "epoll_pwait", Nr: 346, Args: args315, Nargs: 6, Sub: -1, Class: ClassDesc},
-	347: {Name: "kexec_load", Nr: 347, Args: args272, Nargs: 4, Sub: -1},
-	348: {Name: "utimensat", Nr: 348, Args: args314, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	349: {Name: "signalfd", Nr: 349, Args: args316, Nargs: 3, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
-	350: {Name: "timerfd_create", Nr: 350, Args: args317, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	351: {Name: "eventfd", Nr: 351, Args: args318, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	352: {Name: "fallocate", Nr: 352, Args: args473, Nargs: 6, Sub: -1, Class: ClassDesc},
-	353: {Name: "timerfd_settime", Nr: 353, Args: args320, Nargs: 4, Sub: -1, Class: ClassDesc},
-	354: {Name: "timerfd_gettime", Nr: 354, Args: args321, Nargs: 2, Sub: -1, Class: ClassDesc},
-	355: {Name: "signalfd4", Nr: 355, Args: args323, Nargs: 4, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
-	356: {Name: "eventfd2", Nr: 356, Args: args324, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	357: {Name: "epoll_create1", Nr: 357, Args: args325, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	358: {Name: "dup3", Nr: 358, Args: args326, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	359: {Name: "pipe2", Nr: 359, Args: args327, Nargs: 2, Sub: -1, Class: ClassDesc},
-	360: {Name: "inotify_init1", Nr: 360, Args: args328, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	361: {Name: "preadv", Nr: 361, Args: args329, Nargs: 5, Sub: -1, Class: ClassDesc},
-	362: {Name: "pwritev", Nr: 362, Args: args330, Nargs: 5, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	363: {Name: "rt_tgsigqueueinfo", Nr: 363, Args: args331, Nargs: 4, Sub: -1, Class: ClassSignal},
-	364: {Name: "perf_event_open", Nr: 364, Args: args332, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	365: {Name: "recvmmsg", Nr: 365, Args: args333, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
-	366: {Name: "accept4", Nr: 366, Args: args322, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc, Ret: &types[0]},
-	367: {Name: "fanotify_init", Nr: 367, Args: args334, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	368: {Name: "fanotify_mark", Nr: 368, Args: args474, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
-	369: {Name: "prlimit64", Nr: 369, Args: args336, Nargs: 4, Sub: -1},
-	370: {Name: "name_to_handle_at", Nr: 370, Args: args337, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	371: {Name: "open_by_handle_at", Nr: 371, Args: args338, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	372: {Name: "clock_adjtime", Nr: 372, Args: args339, Nargs: 2, Sub: -1, Class: ClassClock},
+	317: {Name: "inotify_add_watch", Nr: 317, Args: args290, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	318: {Name: "inotify_rm_watch", Nr: 318, Args: args291, Nargs: 2, Sub: -1, Class: ClassDesc},
+	319: {Name: "mbind", Nr: 319, Args: args264, Nargs: 6, Sub: -1, Class: ClassMemory},
+	320: {Name: "get_mempolicy", Nr: 320, Args: args266, Nargs: 5, Sub: -1, Class: ClassMemory},
+	321: {Name: "set_mempolicy", Nr: 321, Args: args265, Nargs: 3, Sub: -1, Class: ClassMemory},
+	322: {Name: "openat", Nr: 322, Args: args293, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	323: {Name: "mkdirat", Nr: 323, Args: args294, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	324: {Name: "mknodat", Nr: 324, Args: args295, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	325: {Name: "fchownat", Nr: 325, Args: args296, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	326: {Name: "futimesat", Nr: 326, Args: args297, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	327: {Name: "fstatat64", Nr: 327, Args: args472, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	328: {Name: "unlinkat", Nr: 328, Args: args299, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	329: {Name: "renameat", Nr: 329, Args: args300, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	330: {Name: "linkat", Nr: 330, Args: args301, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	331: {Name: "symlinkat", Nr: 331, Args: args302, Nargs: 3, Sub: -1, Class: ClassFile | ClassDesc},
+	332: {Name: "readlinkat", Nr: 332, Args: args303, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	333: {Name: "fchmodat", Nr: 333, Args: args294, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	334: {Name: "faccessat", Nr: 334, Args: args304, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	335: {Name: "pselect6", Nr: 335, Args: args305, Nargs: 6, Sub: -1, Class: ClassDesc, Ret: &types[46]},
+	336: {Name: "ppoll", Nr: 336, Args: args306, Nargs: 5, Sub: -1, Ret: &types[10]},
+	337: {Name: "unshare", Nr: 337, Args: args307, Nargs: 1, Sub: -1},
+	338: {Name: "set_robust_list", Nr: 338, Args: args308, Nargs: 2, Sub: -1},
+	339: {Name: "get_robust_list", Nr: 339, Args: args309, Nargs: 3, Sub: -1},
+	340: {Name: "splice", Nr: 340, Args: args310, Nargs: 6, Sub: -1, Class: ClassDesc},
+	341: {Name: "arm_sync_file_range", Nr: 341, Args: args512, Nargs: 6, Sub: -1, Class: ClassDesc},
+	342: {Name: "tee", Nr: 342, Args: args311, Nargs: 4, Sub: -1, Class: ClassDesc},
+	343: {Name: "vmsplice", Nr: 343, Args: args313, Nargs: 4, Sub: -1, Class: ClassDesc},
+	344: {Name: "move_pages", Nr: 344, Args: args314, Nargs: 6, Sub: -1, Class: ClassMemory},
+	345: {Name: "getcpu", Nr: 345, Args: args343, Nargs: 3, Sub: -1},
+	346: {Name: "epoll_pwait", Nr: 346, Args: args316, Nargs: 6, Sub: -1, Class: ClassDesc},
+	347: {Name: "kexec_load", Nr: 347, Args: args273, Nargs: 4, Sub: -1},
+	348: {Name: "utimensat", Nr: 348, Args: args315, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	349: {Name: "signalfd", Nr: 349, Args: args317, Nargs: 3, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
+	350: {Name: "timerfd_create", Nr: 350, Args: args318, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	351: {Name: "eventfd", Nr: 351, Args: args319, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	352: {Name: "fallocate", Nr: 352, Args: args474, Nargs: 6, Sub: -1, Class: ClassDesc},
+	353: {Name: "timerfd_settime", Nr: 353, Args: args321, Nargs: 4, Sub: -1, Class: ClassDesc},
+	354: {Name: "timerfd_gettime", Nr: 354, Args: args322, Nargs: 2, Sub: -1, Class: ClassDesc},
+	355: {Name: "signalfd4", Nr: 355, Args: args324, Nargs: 4, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
+	356: {Name: "eventfd2", Nr: 356, Args: args325, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	357: {Name: "epoll_create1", Nr: 357, Args: args326, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	358: {Name: "dup3", Nr: 358, Args: args327, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	359: {Name: "pipe2", Nr: 359, Args: args328, Nargs: 2, Sub: -1, Class: ClassDesc},
+	360: {Name: "inotify_init1", Nr: 360, Args: args329, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	361: {Name: "preadv", Nr: 361, Args: args330, Nargs: 5, Sub: -1, Class: ClassDesc},
+	362: {Name: "pwritev", Nr: 362, Args: args331, Nargs: 5, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	363: {Name: "rt_tgsigqueueinfo", Nr: 363, Args: args332, Nargs: 4, Sub: -1, Class: ClassSignal},
+	364: {Name: "perf_event_open", Nr: 364, Args: args333, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	365: {Name: "recvmmsg", Nr: 365, Args: args334, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
+	366: {Name: "accept4", Nr: 366, Args: args323, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc, Ret: &types[0]},
+	367: {Name: "fanotify_init", Nr: 367, Args: args335, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	368: {Name: "fanotify_mark", Nr: 368, Args: args475, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
+	369: {Name: "prlimit64", Nr: 369, Args: args337, Nargs: 4, Sub: -1},
+	370: {Name: "name_to_handle_at", Nr: 370, Args: args338, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	371: {Name: "open_by_handle_at", Nr: 371, Args: args339, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	372: {Name: "clock_adjtime", Nr: 372, Args: args340, Nargs: 2, Sub: -1, Class: ClassClock},
 	373: {Name: "syncfs", Nr: 373, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
-	374: {Name: "sendmmsg", Nr: 374, Args: args340, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
-	375: {Name: "setns", Nr: 375, Args: args341, Nargs: 2, Sub: -1, Class: ClassDesc},
-	376: {Name: "process_vm_readv", Nr: 376, Args: args343, Nargs: 6, Sub: -1},
-	377: {Name: "process_vm_writev", Nr: 377, Args: args343, Nargs: 6, Sub: -1},
-	378: {Name: "kcmp", Nr: 378, Args: args344, Nargs: 5, Sub: -1},
-	379: {Name: "finit_module", Nr: 379, Args: args345, Nargs: 3, Sub: -1, Class: ClassDesc},
-	380: {Name: "sched_setattr", Nr: 380, Args: args346, Nargs: 3, Sub: -1},
-	381: {Name: "sched_getattr", Nr: 381, Args: args347, Nargs: 4, Sub: -1},
-	382: {Name: "renameat2", Nr: 382, Args: args348, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	383: {Name: "seccomp", Nr: 383, Args: args349, Nargs: 3, Sub: 0, Subs: subs_arm_383, SubMask: 0xffffffff},
-	384: {Name: "getrandom", Nr: 384, Args: args353, Nargs: 3, Sub: -1},
-	385: {Name: "memfd_create", Nr: 385, Args: args354, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	386: {Name: "bpf", Nr: 386, Args: args356, Nargs: 3, Sub: -1, Class: ClassDesc},
-	387: {Name: "execveat", Nr: 387, Args: args357, Nargs: 5, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassDesc | ClassFile},
-	388: {Name: "userfaultfd", Nr: 388, Args: args358, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	389: {Name: "membarrier", Nr: 389, Args: args359, Nargs: 2, Sub: 0, Subs: subs_arm_389, SubMask: 0xffffffff},
-	390: {Name: "mlock2", Nr: 390, Args: args360, Nargs: 3, Sub: -1, Class: ClassMemory},
-	391: {Name: "copy_file_range", Nr: 391, Args: args361, Nargs: 6, Sub: -1, Class: ClassDesc},
-	392: {Name: "preadv2", Nr: 392, Args: args362, Nargs: 6, Sub: -1, Class: ClassDesc},
-	393: {Name: "pwritev2", Nr: 393, Args: args363, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	394: {Name: "pkey_mprotect", Nr: 394, Args: args364, Nargs: 4, Sub: -1, Class: ClassMemory},
-	395: {Name: "pkey_alloc", Nr: 395, Args: args365, Nargs: 2, Sub: -1},
-	396: {Name: "pkey_free", Nr: 396, Args: args366, Nargs: 1, Sub: -1},
-	397: {Name: "statx", Nr: 397, Args: args367, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	398: {Name: "rseq", Nr: 398, Args: args369, Nargs: 4, Sub: -1},
-	399: {Name: "io_pgetevents", Nr: 399, Args: args368, Nargs: 6, Sub: -1},
-	400: {Name: "migrate_pages", Nr: 400, Args: args291, Nargs: 4, Sub: -1, Class: ClassMemory},
-	401: {Name: "kexec_file_load", Nr: 401, Args: args355, Nargs: 5, Sub: -1, Class: ClassDesc},
-	403: {Name: "clock_gettime64", Nr: 403, Args: args475, Nargs: 2, Sub: -1, Class: ClassClock},
-	404: {Name: "clock_settime64", Nr: 404, Args: args476, Nargs: 2, Sub: -1, Class: ClassClock},
-	405: {Name: "clock_adjtime64", Nr: 405, Args: args477, Nargs: 2, Sub: -1, Class: ClassClock},
-	406: {Name: "clock_getres_time64", Nr: 406, Args: args478, Nargs: 2, Sub: -1, Class: ClassClock},
-	407: {Name: "clock_nanosleep_time64", Nr: 407, Args: args479, Nargs: 4, Sub: -1},
-	408: {Name: "timer_gettime64", Nr: 408, Args: args480, Nargs: 2, Sub: -1},
-	409: {Name: "timer_settime64", Nr: 409, Args: args481, Nargs: 4, Sub: -1},
-	410: {Name: "timerfd_gettime64", Nr: 410, Args: args482, Nargs: 2, Sub: -1, Class: ClassDesc},
-	411: {Name: "timerfd_settime64", Nr: 411, Args: args483, Nargs: 4, Sub: -1, Class: ClassDesc},
-	412: {Name: "utimensat_time64", Nr: 412, Args: args484, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	413: {Name: "pselect6_time64", Nr: 413, Args: args485, Nargs: 6, Sub: -1, Class: ClassDesc, Ret: &types[46]},
-	414: {Name: "ppoll_time64", Nr: 414, Args: args486, Nargs: 5, Sub: -1, Ret: &types[10]},
-	416: {Name: "io_pgetevents_time64", Nr: 416, Args: args487, Nargs: 6, Sub: -1},
-	417: {Name: "recvmmsg_time64", Nr: 417, Args: args488, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
-	418: {Name: "mq_timedsend_time64", Nr: 418, Args: args489, Nargs: 5, Sub: -1, Class: ClassDesc},
-	419: {Name: "mq_timedreceive_time64", Nr: 419, Args: args490, Nargs: 5, Sub: -1, Class: ClassDesc},
-	420: {Name: "semtimedop_time64", Nr: 420, Args: args491, Nargs: 4, Sub: -1, Class: ClassIPC},
-	421: {Name: "rt_sigtimedwait_time64", Nr: 421, Args: args492, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[118]},
+	374: {Name: "sendmmsg", Nr: 374, Args: args341, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
+	375: {Name: "setns", Nr: 375, Args: args342, Nargs: 2, Sub: -1, Class: ClassDesc},
+	376: {Name: "process_vm_readv", Nr: 376, Args: args344, Nargs: 6, Sub: -1},
+	377: {Name: "process_vm_writev", Nr: 377, Args: args344, Nargs: 6, Sub: -1},
+	378: {Name: "kcmp", Nr: 378, Args: args345, Nargs: 5, Sub: -1},
+	379: {Name: "finit_module", Nr: 379, Args: args346, Nargs: 3, Sub: -1, Class: ClassDesc},
+	380: {Name: "sched_setattr", Nr: 380, Args: args347, Nargs: 3, Sub: -1},
+	381: {Name: "sched_getattr", Nr: 381, Args: args348, Nargs: 4, Sub: -1},
+	382: {Name: "renameat2", Nr: 382, Args: args349, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	383: {Name: "seccomp", Nr: 383, Args: args350, Nargs: 3, Sub: 0, Subs: subs_arm_383, SubMask: 0xffffffff},
+	384: {Name: "getrandom", Nr: 384, Args: args354, Nargs: 3, Sub: -1},
+	385: {Name: "memfd_create", Nr: 385, Args: args355, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	386: {Name: "bpf", Nr: 386, Args: args357, Nargs: 3, Sub: -1, Class: ClassDesc},
+	387: {Name: "execveat", Nr: 387, Args: args358, Nargs: 5, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassDesc | ClassFile},
+	388: {Name: "userfaultfd", Nr: 388, Args: args359, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	389: {Name: "membarrier", Nr: 389, Args: args360, Nargs: 2, Sub: 0, Subs: subs_arm_389, SubMask: 0xffffffff},
+	390: {Name: "mlock2", Nr: 390, Args: args361, Nargs: 3, Sub: -1, Class: ClassMemory},
+	391: {Name: "copy_file_range", Nr: 391, Args: args362, Nargs: 6, Sub: -1, Class: ClassDesc},
+	392: {Name: "preadv2", Nr: 392, Args: args363, Nargs: 6, Sub: -1, Class: ClassDesc},
+	393: {Name: "pwritev2", Nr: 393, Args: args364, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	394: {Name: "pkey_mprotect", Nr: 394, Args: args365, Nargs: 4, Sub: -1, Class: ClassMemory},
+	395: {Name: "pkey_alloc", Nr: 395, Args: args366, Nargs: 2, Sub: -1},
+	396: {Name: "pkey_free", Nr: 396, Args: args367, Nargs: 1, Sub: -1},
+	397: {Name: "statx", Nr: 397, Args: args368, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	398: {Name: "rseq", Nr: 398, Args: args370, Nargs: 4, Sub: -1},
+	399: {Name: "io_pgetevents", Nr: 399, Args: args369, Nargs: 6, Sub: -1},
+	400: {Name: "migrate_pages", Nr: 400, Args: args292, Nargs: 4, Sub: -1, Class: ClassMemory},
+	401: {Name: "kexec_file_load", Nr: 401, Args: args356, Nargs: 5, Sub: -1, Class: ClassDesc},
+	403: {Name: "clock_gettime64", Nr: 403, Args: args476, Nargs: 2, Sub: -1, Class: ClassClock},
+	404: {Name: "clock_settime64", Nr: 404, Args: args477, Nargs: 2, Sub: -1, Class: ClassClock},
+	405: {Name: "clock_adjtime64", Nr: 405, Args: args478, Nargs: 2, Sub: -1, Class: ClassClock},
+	406: {Name: "clock_getres_time64", Nr: 406, Args: args479, Nargs: 2, Sub: -1, Class: ClassClock},
+	407: {Name: "clock_nanosleep_time64", Nr: 407, Args: args480, Nargs: 4, Sub: -1},
+	408: {Name: "timer_gettime64", Nr: 408, Args: args481, Nargs: 2, Sub: -1},
+	409: {Name: "timer_settime64", Nr: 409, Args: args482, Nargs: 4, Sub: -1},
+	410: {Name: "timerfd_gettime64", Nr: 410, Args: args483, Nargs: 2, Sub: -1, Class: ClassDesc},
+	411: {Name: "timerfd_settime64", Nr: 411, Args: args484, Nargs: 4, Sub: -1, Class: ClassDesc},
+	412: {Name: "utimensat_time64", Nr: 412, Args: args485, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	413: {Name: "pselect6_time64", Nr: 413, Args: args486, Nargs: 6, Sub: -1, Class: ClassDesc, Ret: &types[46]},
+	414: {Name: "ppoll_time64", Nr: 414, Args: args487, Nargs: 5, Sub: -1, Ret: &types[10]},
+	416: {Name: "io_pgetevents_time64", Nr: 416, Args: args488, Nargs: 6, Sub: -1},
+	417: {Name: "recvmmsg_time64", Nr: 417, Args: args489, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
+	418: {Name: "mq_timedsend_time64", Nr: 418, Args: args490, Nargs: 5, Sub: -1, Class: ClassDesc},
+	419: {Name: "mq_timedreceive_time64", Nr: 419, Args: args491, Nargs: 5, Sub: -1, Class: ClassDesc},
+	420: {Name: "semtimedop_time64", Nr: 420, Args: args492, Nargs: 4, Sub: -1, Class: ClassIPC},
+	421: {Name: "rt_sigtimedwait_time64", Nr: 421, Args: args493, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[118]},
 	422: {Name: "futex_time64", Nr: 422, Args: args226, Nargs: 6, Sub: 1, Subs: subs_arm_422, SubMask: 0x7f},
-	423: {Name: "sched_rr_get_interval_time64", Nr: 423, Args: args497, Nargs: 2, Sub: -1},
-	424: {Name: "pidfd_send_signal", Nr: 424, Args: args370, Nargs: 4, Sub: -1, Class: ClassSignal | ClassProcess | ClassDesc},
-	425: {Name: "io_uring_setup", Nr: 425, Args: args371, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	426: {Name: "io_uring_enter", Nr: 426, Args: args372, Nargs: 6, Sub: -1, Class: ClassDesc},
-	427: {Name: "io_uring_register", Nr: 427, Args: args373, Nargs: 4, Sub: -1, Class: ClassDesc},
-	428: {Name: "open_tree", Nr: 428, Args: args374, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	429: {Name: "move_mount", Nr: 429, Args: args375, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	430: {Name: "fsopen", Nr: 430, Args: args376, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	431: {Name: "fsconfig", Nr: 431, Args: args377, Nargs: 5, Sub: 1, Subs: subs_arm_431, SubMask: 0xffffffff, Class: ClassDesc},
-	432: {Name: "fsmount", Nr: 432, Args: args381, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	433: {Name: "fspick", Nr: 433, Args: args382, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	434: {Name: "pidfd_open", Nr: 434, Args: args383, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	435: {Name: "clone3", Nr: 435, Args: args384, Nargs: 2, Sub: -1, Class: ClassProcess},
-	436: {Name: "close_range", Nr: 436, Args: args385, Nargs: 3, Sub: -1},
-	437: {Name: "openat2", Nr: 437, Args: args386, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	438: {Name: "pidfd_getfd", Nr: 438, Args: args387, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	439: {Name: "faccessat2", Nr: 439, Args: args388, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	440: {Name: "process_madvise", Nr: 440, Args: args389, Nargs: 5, Sub: -1, Class: ClassMemory | ClassDesc},
-	441: {Name: "epoll_pwait2", Nr: 441, Args: args390, Nargs: 6, Sub: -1, Class: ClassDesc},
-	442: {Name: "mount_setattr", Nr: 442, Args: args391, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	443: {Name: "quotactl_fd", Nr: 443, Args: args392, Nargs: 4, Sub: -1, Class: ClassDesc},
-	444: {Name: "landlock_create_ruleset", Nr: 444, Args: args393, Nargs: 3, Sub: -1},
-	445: {Name: "landlock_add_rule", Nr: 445, Args: args394, Nargs: 4, Sub: 1, Subs: subs_arm_445, SubMask: 0xffffffff, Class: ClassDesc},
-	446: {Name: "landlock_restrict_self", Nr: 446, Args: args397, Nargs: 2, Sub: -1, Class: ClassDesc},
-	448: {Name: "process_mrelease", Nr: 448, Args: args399, Nargs: 2, Sub: -1, Class: ClassDesc},
-	449: {Name: "futex_waitv", Nr: 449, Args: args400, Nargs: 5, Sub: -1},
-	450: {Name: "set_mempolicy_home_node", Nr: 450, Args: args401, Nargs: 4, Sub: -1, Class: ClassMemory},
-	451: {Name: "cachestat", Nr: 451, Args: args402, Nargs: 4, Sub: -1, Class: ClassDesc},
-	452: {Name: "fchmodat2", Nr: 452, Args: args403, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	453: {Name: "map_shadow_stack", Nr: 453, Args: args404, Nargs: 3, Sub: -1, Class: ClassMemory, Ret: &types[13]},
-	454: {Name: "futex_wake", Nr: 454, Args: args405, Nargs: 4, Sub: -1},
-	455: {Name: "futex_wait", Nr: 455, Args: args406, Nargs: 6, Sub: -1},
-	456: {Name: "futex_requeue", Nr: 456, Args: args407, Nargs: 4, Sub: -1},
-	457: {Name: "statmount", Nr: 457, Args: args408, Nargs: 4, Sub: -1},
-	458: {Name: "listmount", Nr: 458, Args: args409, Nargs: 4, Sub: -1},
-	459: {Name: "lsm_get_self_attr", Nr: 459, Args: args410, Nargs: 4, Sub: -1},
-	460: {Name: "lsm_set_self_attr", Nr: 460, Args: args411, Nargs: 4, Sub: -1},
-	461: {Name: "lsm_list_modules", Nr: 461, Args: args412, Nargs: 3, Sub: -1},
-	462: {Name: "mseal", Nr: 462, Args: args413, Nargs: 3, Sub: -1, Class: ClassMemory},
-	463: {Name: "setxattrat", Nr: 463, Args: args414, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
-	464: {Name: "getxattrat", Nr: 464, Args: args414, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
-	465: {Name: "listxattrat", Nr: 465, Args: args415, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	466: {Name: "removexattrat", Nr: 466, Args: args416, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	467: {Name: "open_tree_attr", Nr: 467, Args: args417, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	468: {Name: "file_getattr", Nr: 468, Args: args418, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	469: {Name: "file_setattr", Nr: 469, Args: args419, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	470: {Name: "listns", Nr: 470, Args: args420, Nargs: 4, Sub: -1},
+	423: {Name: "sched_rr_get_interval_time64", Nr: 423, Args: args498, Nargs: 2, Sub: -1},
+	424: {Name: "pidfd_send_signal", Nr: 424, Args: args371, Nargs: 4, Sub: -1, Class: ClassSignal | ClassProcess | ClassDesc},
+	425: {Name: "io_uring_setup", Nr: 425, Args: args372, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	426: {Name: "io_uring_enter", Nr: 426, Args: args373, Nargs: 6, Sub: -1, Class: ClassDesc},
+	427: {Name: "io_uring_register", Nr: 427, Args: args374, Nargs: 4, Sub: -1, Class: ClassDesc},
+	428: {Name: "open_tree", Nr: 428, Args: args375, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	429: {Name: "move_mount", Nr: 429, Args: args376, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	430: {Name: "fsopen", Nr: 430, Args: args377, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	431: {Name: "fsconfig", Nr: 431, Args: args378, Nargs: 5, Sub: 1, Subs: subs_arm_431, SubMask: 0xffffffff, Class: ClassDesc},
+	432: {Name: "fsmount", Nr: 432, Args: args382, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	433: {Name: "fspick", Nr: 433, Args: args383, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	434: {Name: "pidfd_open", Nr: 434, Args: args384, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	435: {Name: "clone3", Nr: 435, Args: args385, Nargs: 2, Sub: -1, Class: ClassProcess},
+	436: {Name: "close_range", Nr: 436, Args: args386, Nargs: 3, Sub: -1},
+	437: {Name: "openat2", Nr: 437, Args: args387, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	438: {Name: "pidfd_getfd", Nr: 438, Args: args388, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	439: {Name: "faccessat2", Nr: 439, Args: args389, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	440: {Name: "process_madvise", Nr: 440, Args: args390, Nargs: 5, Sub: -1, Class: ClassMemory | ClassDesc},
+	441: {Name: "epoll_pwait2", Nr: 441, Args: args391, Nargs: 6, Sub: -1, Class: ClassDesc},
+	442: {Name: "mount_setattr", Nr: 442, Args: args392, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	443: {Name: "quotactl_fd", Nr: 443, Args: args393, Nargs: 4, Sub: -1, Class: ClassDesc},
+	444: {Name: "landlock_create_ruleset", Nr: 444, Args: args394, Nargs: 3, Sub: -1},
+	445: {Name: "landlock_add_rule", Nr: 445, Args: args395, Nargs: 4, Sub: 1, Subs: subs_arm_445, SubMask: 0xffffffff, Class: ClassDesc},
+	446: {Name: "landlock_restrict_self", Nr: 446, Args: args398, Nargs: 2, Sub: -1, Class: ClassDesc},
+	448: {Name: "process_mrelease", Nr: 448, Args: args400, Nargs: 2, Sub: -1, Class: ClassDesc},
+	449: {Name: "futex_waitv", Nr: 449, Args: args401, Nargs: 5, Sub: -1},
+	450: {Name: "set_mempolicy_home_node", Nr: 450, Args: args402, Nargs: 4, Sub: -1, Class: ClassMemory},
+	451: {Name: "cachestat", Nr: 451, Args: args403, Nargs: 4, Sub: -1, Class: ClassDesc},
+	452: {Name: "fchmodat2", Nr: 452, Args: args404, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	453: {Name: "map_shadow_stack", Nr: 453, Args: args405, Nargs: 3, Sub: -1, Class: ClassMemory, Ret: &types[13]},
+	454: {Name: "futex_wake", Nr: 454, Args: args406, Nargs: 4, Sub: -1},
+	455: {Name: "futex_wait", Nr: 455, Args: args407, Nargs: 6, Sub: -1},
+	456: {Name: "futex_requeue", Nr: 456, Args: args408, Nargs: 4, Sub: -1},
+	457: {Name: "statmount", Nr: 457, Args: args409, Nargs: 4, Sub: -1},
+	458: {Name: "listmount", Nr: 458, Args: args410, Nargs: 4, Sub: -1},
+	459: {Name: "lsm_get_self_attr", Nr: 459, Args: args411, Nargs: 4, Sub: -1},
+	460: {Name: "lsm_set_self_attr", Nr: 460, Args: args412, Nargs: 4, Sub: -1},
+	461: {Name: "lsm_list_modules", Nr: 461, Args: args413, Nargs: 3, Sub: -1},
+	462: {Name: "mseal", Nr: 462, Args: args414, Nargs: 3, Sub: -1, Class: ClassMemory},
+	463: {Name: "setxattrat", Nr: 463, Args: args415, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
+	464: {Name: "getxattrat", Nr: 464, Args: args415, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
+	465: {Name: "listxattrat", Nr: 465, Args: args416, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	466: {Name: "removexattrat", Nr: 466, Args: args417, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	467: {Name: "open_tree_attr", Nr: 467, Args: args418, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	468: {Name: "file_getattr", Nr: 468, Args: args419, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	469: {Name: "file_setattr", Nr: 469, Args: args420, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	470: {Name: "listns", Nr: 470, Args: args421, Nargs: 4, Sub: -1},
 	471: {Name: "rseq_slice_yield", Nr: 471, Args: args14, Nargs: 0, Sub: -1, Flags: FlagGuessed},
-	472: {Name: "fchroot", Nr: 472, Args: args421, Nargs: 2, Sub: -1, Class: ClassDesc},
+	472: {Name: "fchroot", Nr: 472, Args: args422, Nargs: 2, Sub: -1, Class: ClassDesc},
 }
 
 var tables = [Archs][]Call{calls_x86_64[:], calls_i386[:], calls_x32[:], calls_arm64[:], calls_arm[:]}
@@ -2180,45 +2180,49 @@ var subs_x86_64_202 = []Variant{
 	{0xd, &Call{Name: "futex", Nr: 202, Args: args232, Nargs: 4, Sub: -1}},
 }
 
+var subs_x86_64_233 = []Variant{
+	{0x2, &Call{Name: "epoll_ctl", Nr: 233, Args: args261, Nargs: 4, Sub: -1, Class: ClassDesc}},
+}
+
 var subs_x86_64_250 = []Variant{
-	{0x0, &Call{Name: "keyctl", Nr: 250, Args: args277, Nargs: 3, Sub: -1}},
-	{0x1, &Call{Name: "keyctl", Nr: 250, Args: args278, Nargs: 2, Sub: -1}},
-	{0x2, &Call{Name: "keyctl", Nr: 250, Args: args279, Nargs: 4, Sub: -1}},
-	{0x3, &Call{Name: "keyctl", Nr: 250, Args: args280, Nargs: 2, Sub: -1}},
-	{0x4, &Call{Name: "keyctl", Nr: 250, Args: args281, Nargs: 4, Sub: -1}},
-	{0x5, &Call{Name: "keyctl", Nr: 250, Args: args282, Nargs: 3, Sub: -1}},
-	{0x6, &Call{Name: "keyctl", Nr: 250, Args: args283, Nargs: 4, Sub: -1}},
-	{0x7, &Call{Name: "keyctl", Nr: 250, Args: args280, Nargs: 2, Sub: -1}},
-	{0x8, &Call{Name: "keyctl", Nr: 250, Args: args284, Nargs: 3, Sub: -1}},
-	{0x9, &Call{Name: "keyctl", Nr: 250, Args: args284, Nargs: 3, Sub: -1}},
-	{0xa, &Call{Name: "keyctl", Nr: 250, Args: args285, Nargs: 5, Sub: -1}},
-	{0xb, &Call{Name: "keyctl", Nr: 250, Args: args279, Nargs: 4, Sub: -1}},
-	{0xf, &Call{Name: "keyctl", Nr: 250, Args: args286, Nargs: 3, Sub: -1}},
+	{0x0, &Call{Name: "keyctl", Nr: 250, Args: args278, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "keyctl", Nr: 250, Args: args279, Nargs: 2, Sub: -1}},
+	{0x2, &Call{Name: "keyctl", Nr: 250, Args: args280, Nargs: 4, Sub: -1}},
+	{0x3, &Call{Name: "keyctl", Nr: 250, Args: args281, Nargs: 2, Sub: -1}},
+	{0x4, &Call{Name: "keyctl", Nr: 250, Args: args282, Nargs: 4, Sub: -1}},
+	{0x5, &Call{Name: "keyctl", Nr: 250, Args: args283, Nargs: 3, Sub: -1}},
+	{0x6, &Call{Name: "keyctl", Nr: 250, Args: args284, Nargs: 4, Sub: -1}},
+	{0x7, &Call{Name: "keyctl", Nr: 250, Args: args281, Nargs: 2, Sub: -1}},
+	{0x8, &Call{Name: "keyctl", Nr: 250, Args: args285, Nargs: 3, Sub: -1}},
+	{0x9, &Call{Name: "keyctl", Nr: 250, Args: args285, Nargs: 3, Sub: -1}},
+	{0xa, &Call{Name: "keyctl", Nr: 250, Args: args286, Nargs: 5, Sub: -1}},
+	{0xb, &Call{Name: "keyctl", Nr: 250, Args: args280, Nargs: 4, Sub: -1}},
+	{0xf, &Call{Name: "keyctl", Nr: 250, Args: args287, Nargs: 3, Sub: -1}},
 }
 
 var subs_x86_64_317 = []Variant{
-	{0x0, &Call{Name: "seccomp", Nr: 317, Args: args349, Nargs: 3, Sub: -1}},
-	{0x1, &Call{Name: "seccomp", Nr: 317, Args: args350, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "seccomp", Nr: 317, Args: args351, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "seccomp", Nr: 317, Args: args352, Nargs: 3, Sub: -1}},
+	{0x0, &Call{Name: "seccomp", Nr: 317, Args: args350, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "seccomp", Nr: 317, Args: args351, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "seccomp", Nr: 317, Args: args352, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "seccomp", Nr: 317, Args: args353, Nargs: 3, Sub: -1}},
 }
 
 var subs_x86_64_324 = []Variant{
-	{0x0, &Call{Name: "membarrier", Nr: 324, Args: args359, Nargs: 2, Sub: -1, Ret: &types[231]}},
+	{0x0, &Call{Name: "membarrier", Nr: 324, Args: args360, Nargs: 2, Sub: -1, Ret: &types[231]}},
 }
 
 var subs_x86_64_431 = []Variant{
-	{0x0, &Call{Name: "fsconfig", Nr: 431, Args: args377, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x1, &Call{Name: "fsconfig", Nr: 431, Args: args378, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x2, &Call{Name: "fsconfig", Nr: 431, Args: args377, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x3, &Call{Name: "fsconfig", Nr: 431, Args: args379, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
-	{0x4, &Call{Name: "fsconfig", Nr: 431, Args: args379, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
-	{0x5, &Call{Name: "fsconfig", Nr: 431, Args: args380, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x0, &Call{Name: "fsconfig", Nr: 431, Args: args378, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x1, &Call{Name: "fsconfig", Nr: 431, Args: args379, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "fsconfig", Nr: 431, Args: args378, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x3, &Call{Name: "fsconfig", Nr: 431, Args: args380, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
+	{0x4, &Call{Name: "fsconfig", Nr: 431, Args: args380, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
+	{0x5, &Call{Name: "fsconfig", Nr: 431, Args: args381, Nargs: 5, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_x86_64_445 = []Variant{
-	{0x1, &Call{Name: "landlock_add_rule", Nr: 445, Args: args395, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x2, &Call{Name: "landlock_add_rule", Nr: 445, Args: args396, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x1, &Call{Name: "landlock_add_rule", Nr: 445, Args: args396, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "landlock_add_rule", Nr: 445, Args: args397, Nargs: 4, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_i386_26 = []Variant{
@@ -2397,9 +2401,9 @@ var subs_i386_221 = []Variant{
 	{0x9, &Call{Name: "fcntl64", Nr: 221, Args: args96, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0xa, &Call{Name: "fcntl64", Nr: 221, Args: args99, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0xb, &Call{Name: "fcntl64", Nr: 221, Args: args96, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[86]}},
-	{0xc, &Call{Name: "fcntl64", Nr: 221, Args: args463, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xd, &Call{Name: "fcntl64", Nr: 221, Args: args463, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xe, &Call{Name: "fcntl64", Nr: 221, Args: args463, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xc, &Call{Name: "fcntl64", Nr: 221, Args: args464, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xd, &Call{Name: "fcntl64", Nr: 221, Args: args464, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xe, &Call{Name: "fcntl64", Nr: 221, Args: args464, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0xf, &Call{Name: "fcntl64", Nr: 221, Args: args106, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x10, &Call{Name: "fcntl64", Nr: 221, Args: args105, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x24, &Call{Name: "fcntl64", Nr: 221, Args: args104, Nargs: 3, Sub: -1, Class: ClassDesc}},
@@ -2436,31 +2440,35 @@ var subs_i386_240 = []Variant{
 	{0xd, &Call{Name: "futex", Nr: 240, Args: args232, Nargs: 4, Sub: -1}},
 }
 
+var subs_i386_255 = []Variant{
+	{0x2, &Call{Name: "epoll_ctl", Nr: 255, Args: args261, Nargs: 4, Sub: -1, Class: ClassDesc}},
+}
+
 var subs_i386_288 = []Variant{
-	{0x0, &Call{Name: "keyctl", Nr: 288, Args: args277, Nargs: 3, Sub: -1}},
-	{0x1, &Call{Name: "keyctl", Nr: 288, Args: args278, Nargs: 2, Sub: -1}},
-	{0x2, &Call{Name: "keyctl", Nr: 288, Args: args279, Nargs: 4, Sub: -1}},
-	{0x3, &Call{Name: "keyctl", Nr: 288, Args: args280, Nargs: 2, Sub: -1}},
-	{0x4, &Call{Name: "keyctl", Nr: 288, Args: args281, Nargs: 4, Sub: -1}},
-	{0x5, &Call{Name: "keyctl", Nr: 288, Args: args282, Nargs: 3, Sub: -1}},
-	{0x6, &Call{Name: "keyctl", Nr: 288, Args: args283, Nargs: 4, Sub: -1}},
-	{0x7, &Call{Name: "keyctl", Nr: 288, Args: args280, Nargs: 2, Sub: -1}},
-	{0x8, &Call{Name: "keyctl", Nr: 288, Args: args284, Nargs: 3, Sub: -1}},
-	{0x9, &Call{Name: "keyctl", Nr: 288, Args: args284, Nargs: 3, Sub: -1}},
-	{0xa, &Call{Name: "keyctl", Nr: 288, Args: args285, Nargs: 5, Sub: -1}},
-	{0xb, &Call{Name: "keyctl", Nr: 288, Args: args279, Nargs: 4, Sub: -1}},
-	{0xf, &Call{Name: "keyctl", Nr: 288, Args: args286, Nargs: 3, Sub: -1}},
+	{0x0, &Call{Name: "keyctl", Nr: 288, Args: args278, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "keyctl", Nr: 288, Args: args279, Nargs: 2, Sub: -1}},
+	{0x2, &Call{Name: "keyctl", Nr: 288, Args: args280, Nargs: 4, Sub: -1}},
+	{0x3, &Call{Name: "keyctl", Nr: 288, Args: args281, Nargs: 2, Sub: -1}},
+	{0x4, &Call{Name: "keyctl", Nr: 288, Args: args282, Nargs: 4, Sub: -1}},
+	{0x5, &Call{Name: "keyctl", Nr: 288, Args: args283, Nargs: 3, Sub: -1}},
+	{0x6, &Call{Name: "keyctl", Nr: 288, Args: args284, Nargs: 4, Sub: -1}},
+	{0x7, &Call{Name: "keyctl", Nr: 288, Args: args281, Nargs: 2, Sub: -1}},
+	{0x8, &Call{Name: "keyctl", Nr: 288, Args: args285, Nargs: 3, Sub: -1}},
+	{0x9, &Call{Name: "keyctl", Nr: 288, Args: args285, Nargs: 3, Sub: -1}},
+	{0xa, &Call{Name: "keyctl", Nr: 288, Args: args286, Nargs: 5, Sub: -1}},
+	{0xb, &Call{Name: "keyctl", Nr: 288, Args: args280, Nargs: 4, Sub: -1}},
+	{0xf, &Call{Name: "keyctl", Nr: 288, Args: args287, Nargs: 3, Sub: -1}},
 }
 
 var subs_i386_354 = []Variant{
-	{0x0, &Call{Name: "seccomp", Nr: 354, Args: args349, Nargs: 3, Sub: -1}},
-	{0x1, &Call{Name: "seccomp", Nr: 354, Args: args350, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "seccomp", Nr: 354, Args: args351, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "seccomp", Nr: 354, Args: args352, Nargs: 3, Sub: -1}},
+	{0x0, &Call{Name: "seccomp", Nr: 354, Args: args350, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "seccomp", Nr: 354, Args: args351, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "seccomp", Nr: 354, Args: args352, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "seccomp", Nr: 354, Args: args353, Nargs: 3, Sub: -1}},
 }
 
 var subs_i386_375 = []Variant{
-	{0x0, &Call{Name: "membarrier", Nr: 375, Args: args359, Nargs: 2, Sub: -1, Ret: &types[231]}},
+	{0x0, &Call{Name: "membarrier", Nr: 375, Args: args360, Nargs: 2, Sub: -1, Ret: &types[231]}},
 }
 
 var subs_i386_384 = []Variant{
@@ -2469,33 +2477,33 @@ var subs_i386_384 = []Variant{
 }
 
 var subs_i386_422 = []Variant{
-	{0x0, &Call{Name: "futex_time64", Nr: 422, Args: args493, Nargs: 4, Sub: -1}},
+	{0x0, &Call{Name: "futex_time64", Nr: 422, Args: args494, Nargs: 4, Sub: -1}},
 	{0x1, &Call{Name: "futex_time64", Nr: 422, Args: args228, Nargs: 3, Sub: -1}},
 	{0x3, &Call{Name: "futex_time64", Nr: 422, Args: args229, Nargs: 5, Sub: -1}},
 	{0x4, &Call{Name: "futex_time64", Nr: 422, Args: args230, Nargs: 6, Sub: -1}},
 	{0x5, &Call{Name: "futex_time64", Nr: 422, Args: args231, Nargs: 6, Sub: -1}},
-	{0x6, &Call{Name: "futex_time64", Nr: 422, Args: args494, Nargs: 4, Sub: -1}},
+	{0x6, &Call{Name: "futex_time64", Nr: 422, Args: args495, Nargs: 4, Sub: -1}},
 	{0x7, &Call{Name: "futex_time64", Nr: 422, Args: args233, Nargs: 2, Sub: -1}},
 	{0x8, &Call{Name: "futex_time64", Nr: 422, Args: args233, Nargs: 2, Sub: -1}},
-	{0x9, &Call{Name: "futex_time64", Nr: 422, Args: args495, Nargs: 6, Sub: -1}},
+	{0x9, &Call{Name: "futex_time64", Nr: 422, Args: args496, Nargs: 6, Sub: -1}},
 	{0xa, &Call{Name: "futex_time64", Nr: 422, Args: args235, Nargs: 6, Sub: -1}},
-	{0xb, &Call{Name: "futex_time64", Nr: 422, Args: args496, Nargs: 5, Sub: -1}},
+	{0xb, &Call{Name: "futex_time64", Nr: 422, Args: args497, Nargs: 5, Sub: -1}},
 	{0xc, &Call{Name: "futex_time64", Nr: 422, Args: args230, Nargs: 6, Sub: -1}},
-	{0xd, &Call{Name: "futex_time64", Nr: 422, Args: args494, Nargs: 4, Sub: -1}},
+	{0xd, &Call{Name: "futex_time64", Nr: 422, Args: args495, Nargs: 4, Sub: -1}},
 }
 
 var subs_i386_431 = []Variant{
-	{0x0, &Call{Name: "fsconfig", Nr: 431, Args: args377, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x1, &Call{Name: "fsconfig", Nr: 431, Args: args378, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x2, &Call{Name: "fsconfig", Nr: 431, Args: args377, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x3, &Call{Name: "fsconfig", Nr: 431, Args: args379, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
-	{0x4, &Call{Name: "fsconfig", Nr: 431, Args: args379, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
-	{0x5, &Call{Name: "fsconfig", Nr: 431, Args: args380, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x0, &Call{Name: "fsconfig", Nr: 431, Args: args378, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x1, &Call{Name: "fsconfig", Nr: 431, Args: args379, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "fsconfig", Nr: 431, Args: args378, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x3, &Call{Name: "fsconfig", Nr: 431, Args: args380, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
+	{0x4, &Call{Name: "fsconfig", Nr: 431, Args: args380, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
+	{0x5, &Call{Name: "fsconfig", Nr: 431, Args: args381, Nargs: 5, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_i386_445 = []Variant{
-	{0x1, &Call{Name: "landlock_add_rule", Nr: 445, Args: args395, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x2, &Call{Name: "landlock_add_rule", Nr: 445, Args: args396, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x1, &Call{Name: "landlock_add_rule", Nr: 445, Args: args396, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "landlock_add_rule", Nr: 445, Args: args397, Nargs: 4, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_x32_72 = []Variant{
@@ -2601,45 +2609,49 @@ var subs_x32_202 = []Variant{
 	{0xd, &Call{Name: "futex", Nr: 202, Args: args232, Nargs: 4, Sub: -1}},
 }
 
+var subs_x32_233 = []Variant{
+	{0x2, &Call{Name: "epoll_ctl", Nr: 233, Args: args261, Nargs: 4, Sub: -1, Class: ClassDesc}},
+}
+
 var subs_x32_250 = []Variant{
-	{0x0, &Call{Name: "keyctl", Nr: 250, Args: args277, Nargs: 3, Sub: -1}},
-	{0x1, &Call{Name: "keyctl", Nr: 250, Args: args278, Nargs: 2, Sub: -1}},
-	{0x2, &Call{Name: "keyctl", Nr: 250, Args: args279, Nargs: 4, Sub: -1}},
-	{0x3, &Call{Name: "keyctl", Nr: 250, Args: args280, Nargs: 2, Sub: -1}},
-	{0x4, &Call{Name: "keyctl", Nr: 250, Args: args281, Nargs: 4, Sub: -1}},
-	{0x5, &Call{Name: "keyctl", Nr: 250, Args: args282, Nargs: 3, Sub: -1}},
-	{0x6, &Call{Name: "keyctl", Nr: 250, Args: args283, Nargs: 4, Sub: -1}},
-	{0x7, &Call{Name: "keyctl", Nr: 250, Args: args280, Nargs: 2, Sub: -1}},
-	{0x8, &Call{Name: "keyctl", Nr: 250, Args: args284, Nargs: 3, Sub: -1}},
-	{0x9, &Call{Name: "keyctl", Nr: 250, Args: args284, Nargs: 3, Sub: -1}},
-	{0xa, &Call{Name: "keyctl", Nr: 250, Args: args285, Nargs: 5, Sub: -1}},
-	{0xb, &Call{Name: "keyctl", Nr: 250, Args: args279, Nargs: 4, Sub: -1}},
-	{0xf, &Call{Name: "keyctl", Nr: 250, Args: args286, Nargs: 3, Sub: -1}},
+	{0x0, &Call{Name: "keyctl", Nr: 250, Args: args278, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "keyctl", Nr: 250, Args: args279, Nargs: 2, Sub: -1}},
+	{0x2, &Call{Name: "keyctl", Nr: 250, Args: args280, Nargs: 4, Sub: -1}},
+	{0x3, &Call{Name: "keyctl", Nr: 250, Args: args281, Nargs: 2, Sub: -1}},
+	{0x4, &Call{Name: "keyctl", Nr: 250, Args: args282, Nargs: 4, Sub: -1}},
+	{0x5, &Call{Name: "keyctl", Nr: 250, Args: args283, Nargs: 3, Sub: -1}},
+	{0x6, &Call{Name: "keyctl", Nr: 250, Args: args284, Nargs: 4, Sub: -1}},
+	{0x7, &Call{Name: "keyctl", Nr: 250, Args: args281, Nargs: 2, Sub: -1}},
+	{0x8, &Call{Name: "keyctl", Nr: 250, Args: args285, Nargs: 3, Sub: -1}},
+	{0x9, &Call{Name: "keyctl", Nr: 250, Args: args285, Nargs: 3, Sub: -1}},
+	{0xa, &Call{Name: "keyctl", Nr: 250, Args: args286, Nargs: 5, Sub: -1}},
+	{0xb, &Call{Name: "keyctl", Nr: 250, Args: args280, Nargs: 4, Sub: -1}},
+	{0xf, &Call{Name: "keyctl", Nr: 250, Args: args287, Nargs: 3, Sub: -1}},
 }
 
 var subs_x32_317 = []Variant{
-	{0x0, &Call{Name: "seccomp", Nr: 317, Args: args349, Nargs: 3, Sub: -1}},
-	{0x1, &Call{Name: "seccomp", Nr: 317, Args: args350, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "seccomp", Nr: 317, Args: args351, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "seccomp", Nr: 317, Args: args352, Nargs: 3, Sub: -1}},
+	{0x0, &Call{Name: "seccomp", Nr: 317, Args: args350, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "seccomp", Nr: 317, Args: args351, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "seccomp", Nr: 317, Args: args352, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "seccomp", Nr: 317, Args: args353, Nargs: 3, Sub: -1}},
 }
 
 var subs_x32_324 = []Variant{
-	{0x0, &Call{Name: "membarrier", Nr: 324, Args: args359, Nargs: 2, Sub: -1, Ret: &types[231]}},
+	{0x0, &Call{Name: "membarrier", Nr: 324, Args: args360, Nargs: 2, Sub: -1, Ret: &types[231]}},
 }
 
 var subs_x32_431 = []Variant{
-	{0x0, &Call{Name: "fsconfig", Nr: 431, Args: args377, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x1, &Call{Name: "fsconfig", Nr: 431, Args: args378, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x2, &Call{Name: "fsconfig", Nr: 431, Args: args377, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x3, &Call{Name: "fsconfig", Nr: 431, Args: args379, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
-	{0x4, &Call{Name: "fsconfig", Nr: 431, Args: args379, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
-	{0x5, &Call{Name: "fsconfig", Nr: 431, Args: args380, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x0, &Call{Name: "fsconfig", Nr: 431, Args: args378, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x1, &Call{Name: "fsconfig", Nr: 431, Args: args379, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "fsconfig", Nr: 431, Args: args378, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x3, &Call{Name: "fsconfig", Nr: 431, Args: args380, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
+	{0x4, &Call{Name: "fsconfig", Nr: 431, Args: args380, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
+	{0x5, &Call{Name: "fsconfig", Nr: 431, Args: args381, Nargs: 5, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_x32_445 = []Variant{
-	{0x1, &Call{Name: "landlock_add_rule", Nr: 445, Args: args395, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x2, &Call{Name: "landlock_add_rule", Nr: 445, Args: args396, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x1, &Call{Name: "landlock_add_rule", Nr: 445, Args: args396, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "landlock_add_rule", Nr: 445, Args: args397, Nargs: 4, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_x32_514 = []Variant{
@@ -2722,6 +2734,10 @@ var subs_x32_521 = []Variant{
 	{0x4206, &Call{Name: "ptrace", Nr: 521, Args: args132, Nargs: 4, Sub: -1}},
 	{0x4207, &Call{Name: "ptrace", Nr: 521, Args: args131, Nargs: 2, Sub: -1}},
 	{0x4208, &Call{Name: "ptrace", Nr: 521, Args: args130, Nargs: 4, Sub: -1}},
+}
+
+var subs_arm64_21 = []Variant{
+	{0x2, &Call{Name: "epoll_ctl", Nr: 21, Args: args261, Nargs: 4, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_arm64_25 = []Variant{
@@ -2905,44 +2921,44 @@ var subs_arm64_167 = []Variant{
 }
 
 var subs_arm64_219 = []Variant{
-	{0x0, &Call{Name: "keyctl", Nr: 219, Args: args277, Nargs: 3, Sub: -1}},
-	{0x1, &Call{Name: "keyctl", Nr: 219, Args: args278, Nargs: 2, Sub: -1}},
-	{0x2, &Call{Name: "keyctl", Nr: 219, Args: args279, Nargs: 4, Sub: -1}},
-	{0x3, &Call{Name: "keyctl", Nr: 219, Args: args280, Nargs: 2, Sub: -1}},
-	{0x4, &Call{Name: "keyctl", Nr: 219, Args: args281, Nargs: 4, Sub: -1}},
-	{0x5, &Call{Name: "keyctl", Nr: 219, Args: args282, Nargs: 3, Sub: -1}},
-	{0x6, &Call{Name: "keyctl", Nr: 219, Args: args283, Nargs: 4, Sub: -1}},
-	{0x7, &Call{Name: "keyctl", Nr: 219, Args: args280, Nargs: 2, Sub: -1}},
-	{0x8, &Call{Name: "keyctl", Nr: 219, Args: args284, Nargs: 3, Sub: -1}},
-	{0x9, &Call{Name: "keyctl", Nr: 219, Args: args284, Nargs: 3, Sub: -1}},
-	{0xa, &Call{Name: "keyctl", Nr: 219, Args: args285, Nargs: 5, Sub: -1}},
-	{0xb, &Call{Name: "keyctl", Nr: 219, Args: args279, Nargs: 4, Sub: -1}},
-	{0xf, &Call{Name: "keyctl", Nr: 219, Args: args286, Nargs: 3, Sub: -1}},
+	{0x0, &Call{Name: "keyctl", Nr: 219, Args: args278, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "keyctl", Nr: 219, Args: args279, Nargs: 2, Sub: -1}},
+	{0x2, &Call{Name: "keyctl", Nr: 219, Args: args280, Nargs: 4, Sub: -1}},
+	{0x3, &Call{Name: "keyctl", Nr: 219, Args: args281, Nargs: 2, Sub: -1}},
+	{0x4, &Call{Name: "keyctl", Nr: 219, Args: args282, Nargs: 4, Sub: -1}},
+	{0x5, &Call{Name: "keyctl", Nr: 219, Args: args283, Nargs: 3, Sub: -1}},
+	{0x6, &Call{Name: "keyctl", Nr: 219, Args: args284, Nargs: 4, Sub: -1}},
+	{0x7, &Call{Name: "keyctl", Nr: 219, Args: args281, Nargs: 2, Sub: -1}},
+	{0x8, &Call{Name: "keyctl", Nr: 219, Args: args285, Nargs: 3, Sub: -1}},
+	{0x9, &Call{Name: "keyctl", Nr: 219, Args: args285, Nargs: 3, Sub: -1}},
+	{0xa, &Call{Name: "keyctl", Nr: 219, Args: args286, Nargs: 5, Sub: -1}},
+	{0xb, &Call{Name: "keyctl", Nr: 219, Args: args280, Nargs: 4, Sub: -1}},
+	{0xf, &Call{Name: "keyctl", Nr: 219, Args: args287, Nargs: 3, Sub: -1}},
 }
 
 var subs_arm64_277 = []Variant{
-	{0x0, &Call{Name: "seccomp", Nr: 277, Args: args349, Nargs: 3, Sub: -1}},
-	{0x1, &Call{Name: "seccomp", Nr: 277, Args: args350, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "seccomp", Nr: 277, Args: args351, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "seccomp", Nr: 277, Args: args352, Nargs: 3, Sub: -1}},
+	{0x0, &Call{Name: "seccomp", Nr: 277, Args: args350, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "seccomp", Nr: 277, Args: args351, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "seccomp", Nr: 277, Args: args352, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "seccomp", Nr: 277, Args: args353, Nargs: 3, Sub: -1}},
 }
 
 var subs_arm64_283 = []Variant{
-	{0x0, &Call{Name: "membarrier", Nr: 283, Args: args359, Nargs: 2, Sub: -1, Ret: &types[231]}},
+	{0x0, &Call{Name: "membarrier", Nr: 283, Args: args360, Nargs: 2, Sub: -1, Ret: &types[231]}},
 }
 
 var subs_arm64_431 = []Variant{
-	{0x0, &Call{Name: "fsconfig", Nr: 431, Args: args377, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x1, &Call{Name: "fsconfig", Nr: 431, Args: args378, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x2, &Call{Name: "fsconfig", Nr: 431, Args: args377, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x3, &Call{Name: "fsconfig", Nr: 431, Args: args379, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
-	{0x4, &Call{Name: "fsconfig", Nr: 431, Args: args379, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
-	{0x5, &Call{Name: "fsconfig", Nr: 431, Args: args380, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x0, &Call{Name: "fsconfig", Nr: 431, Args: args378, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x1, &Call{Name: "fsconfig", Nr: 431, Args: args379, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "fsconfig", Nr: 431, Args: args378, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x3, &Call{Name: "fsconfig", Nr: 431, Args: args380, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
+	{0x4, &Call{Name: "fsconfig", Nr: 431, Args: args380, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
+	{0x5, &Call{Name: "fsconfig", Nr: 431, Args: args381, Nargs: 5, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_arm64_445 = []Variant{
-	{0x1, &Call{Name: "landlock_add_rule", Nr: 445, Args: args395, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x2, &Call{Name: "landlock_add_rule", Nr: 445, Args: args396, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x1, &Call{Name: "landlock_add_rule", Nr: 445, Args: args396, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "landlock_add_rule", Nr: 445, Args: args397, Nargs: 4, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_arm_26 = []Variant{
@@ -3121,9 +3137,9 @@ var subs_arm_221 = []Variant{
 	{0x9, &Call{Name: "fcntl64", Nr: 221, Args: args96, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0xa, &Call{Name: "fcntl64", Nr: 221, Args: args99, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0xb, &Call{Name: "fcntl64", Nr: 221, Args: args96, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[86]}},
-	{0xc, &Call{Name: "fcntl64", Nr: 221, Args: args463, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xd, &Call{Name: "fcntl64", Nr: 221, Args: args463, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xe, &Call{Name: "fcntl64", Nr: 221, Args: args463, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xc, &Call{Name: "fcntl64", Nr: 221, Args: args464, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xd, &Call{Name: "fcntl64", Nr: 221, Args: args464, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xe, &Call{Name: "fcntl64", Nr: 221, Args: args464, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0xf, &Call{Name: "fcntl64", Nr: 221, Args: args106, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x10, &Call{Name: "fcntl64", Nr: 221, Args: args105, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x24, &Call{Name: "fcntl64", Nr: 221, Args: args104, Nargs: 3, Sub: -1, Class: ClassDesc}},
@@ -3160,61 +3176,65 @@ var subs_arm_240 = []Variant{
 	{0xd, &Call{Name: "futex", Nr: 240, Args: args232, Nargs: 4, Sub: -1}},
 }
 
+var subs_arm_251 = []Variant{
+	{0x2, &Call{Name: "epoll_ctl", Nr: 251, Args: args261, Nargs: 4, Sub: -1, Class: ClassDesc}},
+}
+
 var subs_arm_311 = []Variant{
-	{0x0, &Call{Name: "keyctl", Nr: 311, Args: args277, Nargs: 3, Sub: -1}},
-	{0x1, &Call{Name: "keyctl", Nr: 311, Args: args278, Nargs: 2, Sub: -1}},
-	{0x2, &Call{Name: "keyctl", Nr: 311, Args: args279, Nargs: 4, Sub: -1}},
-	{0x3, &Call{Name: "keyctl", Nr: 311, Args: args280, Nargs: 2, Sub: -1}},
-	{0x4, &Call{Name: "keyctl", Nr: 311, Args: args281, Nargs: 4, Sub: -1}},
-	{0x5, &Call{Name: "keyctl", Nr: 311, Args: args282, Nargs: 3, Sub: -1}},
-	{0x6, &Call{Name: "keyctl", Nr: 311, Args: args283, Nargs: 4, Sub: -1}},
-	{0x7, &Call{Name: "keyctl", Nr: 311, Args: args280, Nargs: 2, Sub: -1}},
-	{0x8, &Call{Name: "keyctl", Nr: 311, Args: args284, Nargs: 3, Sub: -1}},
-	{0x9, &Call{Name: "keyctl", Nr: 311, Args: args284, Nargs: 3, Sub: -1}},
-	{0xa, &Call{Name: "keyctl", Nr: 311, Args: args285, Nargs: 5, Sub: -1}},
-	{0xb, &Call{Name: "keyctl", Nr: 311, Args: args279, Nargs: 4, Sub: -1}},
-	{0xf, &Call{Name: "keyctl", Nr: 311, Args: args286, Nargs: 3, Sub: -1}},
+	{0x0, &Call{Name: "keyctl", Nr: 311, Args: args278, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "keyctl", Nr: 311, Args: args279, Nargs: 2, Sub: -1}},
+	{0x2, &Call{Name: "keyctl", Nr: 311, Args: args280, Nargs: 4, Sub: -1}},
+	{0x3, &Call{Name: "keyctl", Nr: 311, Args: args281, Nargs: 2, Sub: -1}},
+	{0x4, &Call{Name: "keyctl", Nr: 311, Args: args282, Nargs: 4, Sub: -1}},
+	{0x5, &Call{Name: "keyctl", Nr: 311, Args: args283, Nargs: 3, Sub: -1}},
+	{0x6, &Call{Name: "keyctl", Nr: 311, Args: args284, Nargs: 4, Sub: -1}},
+	{0x7, &Call{Name: "keyctl", Nr: 311, Args: args281, Nargs: 2, Sub: -1}},
+	{0x8, &Call{Name: "keyctl", Nr: 311, Args: args285, Nargs: 3, Sub: -1}},
+	{0x9, &Call{Name: "keyctl", Nr: 311, Args: args285, Nargs: 3, Sub: -1}},
+	{0xa, &Call{Name: "keyctl", Nr: 311, Args: args286, Nargs: 5, Sub: -1}},
+	{0xb, &Call{Name: "keyctl", Nr: 311, Args: args280, Nargs: 4, Sub: -1}},
+	{0xf, &Call{Name: "keyctl", Nr: 311, Args: args287, Nargs: 3, Sub: -1}},
 }
 
 var subs_arm_383 = []Variant{
-	{0x0, &Call{Name: "seccomp", Nr: 383, Args: args349, Nargs: 3, Sub: -1}},
-	{0x1, &Call{Name: "seccomp", Nr: 383, Args: args350, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "seccomp", Nr: 383, Args: args351, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "seccomp", Nr: 383, Args: args352, Nargs: 3, Sub: -1}},
+	{0x0, &Call{Name: "seccomp", Nr: 383, Args: args350, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "seccomp", Nr: 383, Args: args351, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "seccomp", Nr: 383, Args: args352, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "seccomp", Nr: 383, Args: args353, Nargs: 3, Sub: -1}},
 }
 
 var subs_arm_389 = []Variant{
-	{0x0, &Call{Name: "membarrier", Nr: 389, Args: args359, Nargs: 2, Sub: -1, Ret: &types[231]}},
+	{0x0, &Call{Name: "membarrier", Nr: 389, Args: args360, Nargs: 2, Sub: -1, Ret: &types[231]}},
 }
 
 var subs_arm_422 = []Variant{
-	{0x0, &Call{Name: "futex_time64", Nr: 422, Args: args493, Nargs: 4, Sub: -1}},
+	{0x0, &Call{Name: "futex_time64", Nr: 422, Args: args494, Nargs: 4, Sub: -1}},
 	{0x1, &Call{Name: "futex_time64", Nr: 422, Args: args228, Nargs: 3, Sub: -1}},
 	{0x3, &Call{Name: "futex_time64", Nr: 422, Args: args229, Nargs: 5, Sub: -1}},
 	{0x4, &Call{Name: "futex_time64", Nr: 422, Args: args230, Nargs: 6, Sub: -1}},
 	{0x5, &Call{Name: "futex_time64", Nr: 422, Args: args231, Nargs: 6, Sub: -1}},
-	{0x6, &Call{Name: "futex_time64", Nr: 422, Args: args494, Nargs: 4, Sub: -1}},
+	{0x6, &Call{Name: "futex_time64", Nr: 422, Args: args495, Nargs: 4, Sub: -1}},
 	{0x7, &Call{Name: "futex_time64", Nr: 422, Args: args233, Nargs: 2, Sub: -1}},
 	{0x8, &Call{Name: "futex_time64", Nr: 422, Args: args233, Nargs: 2, Sub: -1}},
-	{0x9, &Call{Name: "futex_time64", Nr: 422, Args: args495, Nargs: 6, Sub: -1}},
+	{0x9, &Call{Name: "futex_time64", Nr: 422, Args: args496, Nargs: 6, Sub: -1}},
 	{0xa, &Call{Name: "futex_time64", Nr: 422, Args: args235, Nargs: 6, Sub: -1}},
-	{0xb, &Call{Name: "futex_time64", Nr: 422, Args: args496, Nargs: 5, Sub: -1}},
+	{0xb, &Call{Name: "futex_time64", Nr: 422, Args: args497, Nargs: 5, Sub: -1}},
 	{0xc, &Call{Name: "futex_time64", Nr: 422, Args: args230, Nargs: 6, Sub: -1}},
-	{0xd, &Call{Name: "futex_time64", Nr: 422, Args: args494, Nargs: 4, Sub: -1}},
+	{0xd, &Call{Name: "futex_time64", Nr: 422, Args: args495, Nargs: 4, Sub: -1}},
 }
 
 var subs_arm_431 = []Variant{
-	{0x0, &Call{Name: "fsconfig", Nr: 431, Args: args377, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x1, &Call{Name: "fsconfig", Nr: 431, Args: args378, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x2, &Call{Name: "fsconfig", Nr: 431, Args: args377, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x3, &Call{Name: "fsconfig", Nr: 431, Args: args379, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
-	{0x4, &Call{Name: "fsconfig", Nr: 431, Args: args379, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
-	{0x5, &Call{Name: "fsconfig", Nr: 431, Args: args380, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x0, &Call{Name: "fsconfig", Nr: 431, Args: args378, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x1, &Call{Name: "fsconfig", Nr: 431, Args: args379, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "fsconfig", Nr: 431, Args: args378, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x3, &Call{Name: "fsconfig", Nr: 431, Args: args380, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
+	{0x4, &Call{Name: "fsconfig", Nr: 431, Args: args380, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
+	{0x5, &Call{Name: "fsconfig", Nr: 431, Args: args381, Nargs: 5, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_arm_445 = []Variant{
-	{0x1, &Call{Name: "landlock_add_rule", Nr: 445, Args: args395, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x2, &Call{Name: "landlock_add_rule", Nr: 445, Args: args396, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x1, &Call{Name: "landlock_add_rule", Nr: 445, Args: args396, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "landlock_add_rule", Nr: 445, Args: args397, Nargs: 4, Sub: -1, Class: ClassDesc}},
 }
 
 var args0 = []Arg{
@@ -4741,17 +4761,24 @@ var args260 = []Arg{
 }
 
 var args261 = []Arg{
+	{Name: "epfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "op", Type: &types[170], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "event", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
+}
+
+var args262 = []Arg{
 	{Name: "tgid", Type: &types[24], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "tid", Type: &types[24], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "sig", Type: &types[17], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args262 = []Arg{
+var args263 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "times", Type: &types[171], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountFixed, N: 2},
 }
 
-var args263 = []Arg{
+var args264 = []Arg{
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "length", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "mode", Type: &types[172], Form: FormValue, Reg: 2, Regs: 1},
@@ -4760,13 +4787,13 @@ var args263 = []Arg{
 	{Name: "flags", Type: &types[174], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args264 = []Arg{
+var args265 = []Arg{
 	{Name: "mode", Type: &types[172], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "nodemask", Type: &types[173], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "maxnode", Type: &types[37], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args265 = []Arg{
+var args266 = []Arg{
 	{Name: "mode", Type: &types[9], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
 	{Name: "nodemask", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "maxnode", Type: &types[37], Form: FormValue, Reg: 2, Regs: 1},
@@ -4774,18 +4801,18 @@ var args265 = []Arg{
 	{Name: "flags", Type: &types[175], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args266 = []Arg{
+var args267 = []Arg{
 	{Name: "name", Type: &types[144], Form: FormString, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "oflag", Type: &types[4], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "mode", Type: &types[5], Form: FormValue, Reg: 2, Regs: 1, Cond: CondCreat},
 	{Name: "attr", Type: &types[176], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args267 = []Arg{
+var args268 = []Arg{
 	{Name: "name", Type: &types[144], Form: FormString, Reg: 0, Regs: 1, Dir: DirIn},
 }
 
-var args268 = []Arg{
+var args269 = []Arg{
 	{Name: "mqdes", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "msg_ptr", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "msg_len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
@@ -4793,7 +4820,7 @@ var args268 = []Arg{
 	{Name: "abs_timeout", Type: &types[54], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
-var args269 = []Arg{
+var args270 = []Arg{
 	{Name: "mqdes", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "msg_ptr", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "msg_len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
@@ -4801,25 +4828,25 @@ var args269 = []Arg{
 	{Name: "abs_timeout", Type: &types[54], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
-var args270 = []Arg{
+var args271 = []Arg{
 	{Name: "mqdes", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "sevp", Type: &types[166], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 }
 
-var args271 = []Arg{
+var args272 = []Arg{
 	{Name: "mqdes", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "newattr", Type: &types[176], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "oldattr", Type: &types[176], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
-var args272 = []Arg{
+var args273 = []Arg{
 	{Name: "entry", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "nr_segments", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "segments", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[177], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args273 = []Arg{
+var args274 = []Arg{
 	{Name: "idtype", Type: &types[178], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "id", Type: &types[9], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "infop", Type: &types[112], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
@@ -4827,7 +4854,7 @@ var args273 = []Arg{
 	{Name: "rusage", Type: &types[75], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirOut},
 }
 
-var args274 = []Arg{
+var args275 = []Arg{
 	{Name: "type", Type: &types[144], Form: FormString, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "description", Type: &types[144], Form: FormString, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "payload", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
@@ -4835,14 +4862,14 @@ var args274 = []Arg{
 	{Name: "ringid", Type: &types[179], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args275 = []Arg{
+var args276 = []Arg{
 	{Name: "type", Type: &types[144], Form: FormString, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "description", Type: &types[144], Form: FormString, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "callout_info", Type: &types[144], Form: FormString, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "dest_keyring", Type: &types[179], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args276 = []Arg{
+var args277 = []Arg{
 	{Name: "operation", Type: &types[180], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[82], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[82], Form: FormValue, Reg: 2, Regs: 1},
@@ -4850,56 +4877,56 @@ var args276 = []Arg{
 	{Name: "arg5", Type: &types[82], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args277 = []Arg{
+var args278 = []Arg{
 	{Name: "operation", Type: &types[180], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[179], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args278 = []Arg{
+var args279 = []Arg{
 	{Name: "operation", Type: &types[180], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[144], Form: FormString, Reg: 1, Regs: 1, Dir: DirIn},
 }
 
-var args279 = []Arg{
+var args280 = []Arg{
 	{Name: "operation", Type: &types[180], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[179], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "arg4", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args280 = []Arg{
+var args281 = []Arg{
 	{Name: "operation", Type: &types[180], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[179], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args281 = []Arg{
+var args282 = []Arg{
 	{Name: "operation", Type: &types[180], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[179], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[100], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "arg4", Type: &types[101], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args282 = []Arg{
+var args283 = []Arg{
 	{Name: "operation", Type: &types[180], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[179], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[181], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args283 = []Arg{
+var args284 = []Arg{
 	{Name: "operation", Type: &types[180], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[179], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[99], Form: FormChars, Reg: 2, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "arg4", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args284 = []Arg{
+var args285 = []Arg{
 	{Name: "operation", Type: &types[180], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[179], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[179], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args285 = []Arg{
+var args286 = []Arg{
 	{Name: "operation", Type: &types[180], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[179], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[144], Form: FormString, Reg: 2, Regs: 1, Dir: DirIn},
@@ -4907,62 +4934,62 @@ var args285 = []Arg{
 	{Name: "arg5", Type: &types[179], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args286 = []Arg{
+var args287 = []Arg{
 	{Name: "operation", Type: &types[180], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[179], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args287 = []Arg{
+var args288 = []Arg{
 	{Name: "which", Type: &types[182], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "who", Type: &types[9], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "ioprio", Type: &types[183], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args288 = []Arg{
+var args289 = []Arg{
 	{Name: "which", Type: &types[182], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "who", Type: &types[9], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args289 = []Arg{
+var args290 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pathname", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "mask", Type: &types[185], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args290 = []Arg{
+var args291 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "wd", Type: &types[9], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args291 = []Arg{
+var args292 = []Arg{
 	{Name: "pid", Type: &types[24], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "maxnode", Type: &types[37], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "old_nodes", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "new_nodes", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args292 = []Arg{
+var args293 = []Arg{
 	{Name: "dirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[4], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "mode", Type: &types[5], Form: FormValue, Reg: 3, Regs: 1, Cond: CondCreat},
 }
 
-var args293 = []Arg{
+var args294 = []Arg{
 	{Name: "dirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "mode", Type: &types[5], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args294 = []Arg{
+var args295 = []Arg{
 	{Name: "dirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "mode", Type: &types[121], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "dev", Type: &types[122], Form: FormValue, Reg: 3, Regs: 1, Cond: CondDevice},
 }
 
-var args295 = []Arg{
+var args296 = []Arg{
 	{Name: "dirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "owner", Type: &types[100], Form: FormValue, Reg: 2, Regs: 1},
@@ -4970,30 +4997,23 @@ var args295 = []Arg{
 	{Name: "flags", Type: &types[187], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args296 = []Arg{
+var args297 = []Arg{
 	{Name: "dirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "times", Type: &types[171], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountFixed, N: 2},
 }
 
-var args297 = []Arg{
+var args298 = []Arg{
 	{Name: "dirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "statbuf", Type: &types[6], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 	{Name: "flags", Type: &types[187], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args298 = []Arg{
+var args299 = []Arg{
 	{Name: "dirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[188], Form: FormValue, Reg: 2, Regs: 1},
-}
-
-var args299 = []Arg{
-	{Name: "olddirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "oldpath", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "newdirfd", Type: &types[186], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "newpath", Type: &types[3], Form: FormPath, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
 var args300 = []Arg{
@@ -5001,29 +5021,36 @@ var args300 = []Arg{
 	{Name: "oldpath", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "newdirfd", Type: &types[186], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "newpath", Type: &types[3], Form: FormPath, Reg: 3, Regs: 1, Dir: DirIn},
-	{Name: "flags", Type: &types[187], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args301 = []Arg{
+	{Name: "olddirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "oldpath", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "newdirfd", Type: &types[186], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "newpath", Type: &types[3], Form: FormPath, Reg: 3, Regs: 1, Dir: DirIn},
+	{Name: "flags", Type: &types[187], Form: FormValue, Reg: 4, Regs: 1},
+}
+
+var args302 = []Arg{
 	{Name: "target", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "newdirfd", Type: &types[186], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "linkpath", Type: &types[3], Form: FormPath, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
-var args302 = []Arg{
+var args303 = []Arg{
 	{Name: "dirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "buf", Type: &types[99], Form: FormChars, Reg: 2, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "bufsiz", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args303 = []Arg{
+var args304 = []Arg{
 	{Name: "dirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "mode", Type: &types[43], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args304 = []Arg{
+var args305 = []Arg{
 	{Name: "nfds", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "readfds", Type: &types[44], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirEntry | DirOut, Count: CountBits, Carg: 0},
 	{Name: "writefds", Type: &types[44], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirOut, Count: CountBits, Carg: 0},
@@ -5032,7 +5059,7 @@ var args304 = []Arg{
 	{Name: "sig", Type: &types[189], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args305 = []Arg{
+var args306 = []Arg{
 	{Name: "fds", Type: &types[7], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 1},
 	{Name: "nfds", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "tmo", Type: &types[54], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirOut},
@@ -5040,22 +5067,22 @@ var args305 = []Arg{
 	{Name: "sigsetsize", Type: &types[2], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args306 = []Arg{
+var args307 = []Arg{
 	{Name: "flags", Type: &types[190], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args307 = []Arg{
+var args308 = []Arg{
 	{Name: "head", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "len", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args308 = []Arg{
+var args309 = []Arg{
 	{Name: "pid", Type: &types[24], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "head", Type: &types[13], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 	{Name: "len", Type: &types[2], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
-var args309 = []Arg{
+var args310 = []Arg{
 	{Name: "fd_in", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "off_in", Type: &types[191], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "fd_out", Type: &types[0], Form: FormValue, Reg: 2, Regs: 1},
@@ -5064,28 +5091,28 @@ var args309 = []Arg{
 	{Name: "flags", Type: &types[192], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args310 = []Arg{
+var args311 = []Arg{
 	{Name: "fd_in", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "fd_out", Type: &types[0], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[192], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args311 = []Arg{
+var args312 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "offset", Type: &types[41], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "nbytes", Type: &types[41], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[193], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args312 = []Arg{
+var args313 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "iov", Type: &types[114], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "nr_segs", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[192], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args313 = []Arg{
+var args314 = []Arg{
 	{Name: "pid", Type: &types[24], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "count", Type: &types[37], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "pages", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
@@ -5094,14 +5121,14 @@ var args313 = []Arg{
 	{Name: "flags", Type: &types[174], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args314 = []Arg{
+var args315 = []Arg{
 	{Name: "dirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "times", Type: &types[194], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountFixed, N: 2},
 	{Name: "flags", Type: &types[187], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args315 = []Arg{
+var args316 = []Arg{
 	{Name: "epfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "events", Type: &types[169], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "maxevents", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
@@ -5110,100 +5137,100 @@ var args315 = []Arg{
 	{Name: "sigsetsize", Type: &types[2], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args316 = []Arg{
+var args317 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "mask", Type: &types[20], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "sizemask", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args317 = []Arg{
+var args318 = []Arg{
 	{Name: "clockid", Type: &types[165], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[195], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args318 = []Arg{
+var args319 = []Arg{
 	{Name: "initval", Type: &types[8], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args319 = []Arg{
+var args320 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "mode", Type: &types[196], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "offset", Type: &types[41], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "len", Type: &types[41], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args320 = []Arg{
+var args321 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[197], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "new_value", Type: &types[168], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "old_value", Type: &types[168], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args321 = []Arg{
+var args322 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "curr_value", Type: &types[168], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args322 = []Arg{
+var args323 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "addr", Type: &types[61], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountPtr, Carg: 2},
 	{Name: "addrlen", Type: &types[62], Form: FormLen, Reg: 2, Regs: 1, Dir: DirEntry | DirOut},
 	{Name: "flags", Type: &types[198], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args323 = []Arg{
+var args324 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "mask", Type: &types[20], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "sizemask", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[199], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args324 = []Arg{
+var args325 = []Arg{
 	{Name: "initval", Type: &types[8], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[200], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args325 = []Arg{
+var args326 = []Arg{
 	{Name: "flags", Type: &types[201], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args326 = []Arg{
+var args327 = []Arg{
 	{Name: "oldfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "newfd", Type: &types[0], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "flags", Type: &types[155], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args327 = []Arg{
+var args328 = []Arg{
 	{Name: "pipefd", Type: &types[0], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut, Count: CountFixed, N: 2},
 	{Name: "flags", Type: &types[155], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args328 = []Arg{
+var args329 = []Arg{
 	{Name: "flags", Type: &types[202], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args329 = []Arg{
+var args330 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "iov", Type: &types[42], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirOut, Count: CountArgLong, Carg: 2},
 	{Name: "iovcnt", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "offset", Type: &types[203], Form: FormValue, Reg: 3, Regs: 2},
 }
 
-var args330 = []Arg{
+var args331 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "iov", Type: &types[42], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "iovcnt", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "offset", Type: &types[203], Form: FormValue, Reg: 3, Regs: 2},
 }
 
-var args331 = []Arg{
+var args332 = []Arg{
 	{Name: "tgid", Type: &types[24], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "tid", Type: &types[24], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "sig", Type: &types[17], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "info", Type: &types[112], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args332 = []Arg{
+var args333 = []Arg{
 	{Name: "attr", Type: &types[204], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "pid", Type: &types[24], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "cpu", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
@@ -5211,7 +5238,7 @@ var args332 = []Arg{
 	{Name: "flags", Type: &types[205], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args333 = []Arg{
+var args334 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "msgvec", Type: &types[206], Form: FormMmsg, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "vlen", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
@@ -5219,12 +5246,12 @@ var args333 = []Arg{
 	{Name: "timeout", Type: &types[54], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
-var args334 = []Arg{
+var args335 = []Arg{
 	{Name: "flags", Type: &types[207], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "event_f_flags", Type: &types[4], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args335 = []Arg{
+var args336 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[208], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "mask", Type: &types[209], Form: FormValue, Reg: 2, Regs: 1},
@@ -5232,14 +5259,14 @@ var args335 = []Arg{
 	{Name: "pathname", Type: &types[3], Form: FormPath, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
-var args336 = []Arg{
+var args337 = []Arg{
 	{Name: "pid", Type: &types[24], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "resource", Type: &types[104], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "new_limit", Type: &types[211], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "old_limit", Type: &types[211], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args337 = []Arg{
+var args338 = []Arg{
 	{Name: "dirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "handle", Type: &types[212], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
@@ -5247,36 +5274,36 @@ var args337 = []Arg{
 	{Name: "flags", Type: &types[213], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args338 = []Arg{
+var args339 = []Arg{
 	{Name: "mount_fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "handle", Type: &types[212], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[4], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args339 = []Arg{
+var args340 = []Arg{
 	{Name: "clk_id", Type: &types[165], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "buf", Type: &types[148], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args340 = []Arg{
+var args341 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "msgvec", Type: &types[206], Form: FormMmsg, Reg: 1, Regs: 1, Dir: DirIn, Count: CountRet},
 	{Name: "vlen", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[63], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args341 = []Arg{
+var args342 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "nstype", Type: &types[214], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args342 = []Arg{
+var args343 = []Arg{
 	{Name: "cpu", Type: &types[8], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
 	{Name: "node", Type: &types[8], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 	{Name: "tcache", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args343 = []Arg{
+var args344 = []Arg{
 	{Name: "pid", Type: &types[24], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "local_iov", Type: &types[114], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "liovcnt", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
@@ -5285,7 +5312,7 @@ var args343 = []Arg{
 	{Name: "flags", Type: &types[37], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args344 = []Arg{
+var args345 = []Arg{
 	{Name: "pid1", Type: &types[24], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid2", Type: &types[24], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "type", Type: &types[215], Form: FormValue, Reg: 2, Regs: 1},
@@ -5293,26 +5320,26 @@ var args344 = []Arg{
 	{Name: "idx2", Type: &types[37], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args345 = []Arg{
+var args346 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "param_values", Type: &types[144], Form: FormString, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[216], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args346 = []Arg{
+var args347 = []Arg{
 	{Name: "pid", Type: &types[24], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[217], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args347 = []Arg{
+var args348 = []Arg{
 	{Name: "pid", Type: &types[24], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[217], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args348 = []Arg{
+var args349 = []Arg{
 	{Name: "olddirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "oldpath", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "newdirfd", Type: &types[186], Form: FormValue, Reg: 2, Regs: 1},
@@ -5320,42 +5347,42 @@ var args348 = []Arg{
 	{Name: "flags", Type: &types[218], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args349 = []Arg{
+var args350 = []Arg{
 	{Name: "operation", Type: &types[219], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "args", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args350 = []Arg{
+var args351 = []Arg{
 	{Name: "operation", Type: &types[219], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[220], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "args", Type: &types[221], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
-var args351 = []Arg{
+var args352 = []Arg{
 	{Name: "operation", Type: &types[219], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "args", Type: &types[222], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
-var args352 = []Arg{
+var args353 = []Arg{
 	{Name: "operation", Type: &types[219], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "args", Type: &types[223], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
-var args353 = []Arg{
+var args354 = []Arg{
 	{Name: "buf", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "count", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "flags", Type: &types[224], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args354 = []Arg{
+var args355 = []Arg{
 	{Name: "name", Type: &types[144], Form: FormString, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[225], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args355 = []Arg{
+var args356 = []Arg{
 	{Name: "kernel_fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "initrd_fd", Type: &types[0], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "cmdline_len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
@@ -5363,13 +5390,13 @@ var args355 = []Arg{
 	{Name: "flags", Type: &types[226], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args356 = []Arg{
+var args357 = []Arg{
 	{Name: "cmd", Type: &types[227], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[228], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args357 = []Arg{
+var args358 = []Arg{
 	{Name: "dirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "argv", Type: &types[71], Form: FormStrings, Reg: 2, Regs: 1, Dir: DirIn},
@@ -5377,22 +5404,22 @@ var args357 = []Arg{
 	{Name: "flags", Type: &types[187], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args358 = []Arg{
+var args359 = []Arg{
 	{Name: "flags", Type: &types[229], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args359 = []Arg{
+var args360 = []Arg{
 	{Name: "cmd", Type: &types[230], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args360 = []Arg{
+var args361 = []Arg{
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "length", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "flags", Type: &types[232], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args361 = []Arg{
+var args362 = []Arg{
 	{Name: "fd_in", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "off_in", Type: &types[191], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "fd_out", Type: &types[0], Form: FormValue, Reg: 2, Regs: 1},
@@ -5401,7 +5428,7 @@ var args361 = []Arg{
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args362 = []Arg{
+var args363 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "iov", Type: &types[42], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirOut, Count: CountArgLong, Carg: 2},
 	{Name: "iovcnt", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
@@ -5409,7 +5436,7 @@ var args362 = []Arg{
 	{Name: "flags", Type: &types[233], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args363 = []Arg{
+var args364 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "iov", Type: &types[42], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "iovcnt", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
@@ -5417,23 +5444,23 @@ var args363 = []Arg{
 	{Name: "flags", Type: &types[233], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args364 = []Arg{
+var args365 = []Arg{
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "length", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "prot", Type: &types[14], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "pkey", Type: &types[9], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args365 = []Arg{
+var args366 = []Arg{
 	{Name: "flags", Type: &types[37], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "access_rights", Type: &types[234], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args366 = []Arg{
+var args367 = []Arg{
 	{Name: "pkey", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args367 = []Arg{
+var args368 = []Arg{
 	{Name: "dirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[235], Form: FormValue, Reg: 2, Regs: 1},
@@ -5441,7 +5468,7 @@ var args367 = []Arg{
 	{Name: "statxbuf", Type: &types[237], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirOut},
 }
 
-var args368 = []Arg{
+var args369 = []Arg{
 	{Name: "ctx_id", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "min_nr", Type: &types[80], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "nr", Type: &types[80], Form: FormValue, Reg: 2, Regs: 1},
@@ -5450,26 +5477,26 @@ var args368 = []Arg{
 	{Name: "usig", Type: &types[13], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args369 = []Arg{
+var args370 = []Arg{
 	{Name: "rseq", Type: &types[82], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "rseq_len", Type: &types[158], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "flags", Type: &types[158], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "sig", Type: &types[158], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args370 = []Arg{
+var args371 = []Arg{
 	{Name: "pidfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "sig", Type: &types[17], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "info", Type: &types[112], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[238], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args371 = []Arg{
+var args372 = []Arg{
 	{Name: "entries", Type: &types[8], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "params", Type: &types[239], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args372 = []Arg{
+var args373 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "to_submit", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "min_complete", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
@@ -5478,20 +5505,20 @@ var args372 = []Arg{
 	{Name: "sigsz", Type: &types[2], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args373 = []Arg{
+var args374 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "opcode", Type: &types[241], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "nr_args", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args374 = []Arg{
+var args375 = []Arg{
 	{Name: "dirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[242], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args375 = []Arg{
+var args376 = []Arg{
 	{Name: "from_dirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "from_path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "to_dirfd", Type: &types[186], Form: FormValue, Reg: 2, Regs: 1},
@@ -5499,24 +5526,16 @@ var args375 = []Arg{
 	{Name: "flags", Type: &types[243], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args376 = []Arg{
+var args377 = []Arg{
 	{Name: "fsname", Type: &types[144], Form: FormString, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[244], Form: FormValue, Reg: 1, Regs: 1},
-}
-
-var args377 = []Arg{
-	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[245], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "key", Type: &types[144], Form: FormString, Reg: 2, Regs: 1, Dir: DirIn},
-	{Name: "value", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "aux", Type: &types[9], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args378 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[245], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "key", Type: &types[144], Form: FormString, Reg: 2, Regs: 1, Dir: DirIn},
-	{Name: "value", Type: &types[144], Form: FormString, Reg: 3, Regs: 1, Dir: DirIn},
+	{Name: "value", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "aux", Type: &types[9], Form: FormValue, Reg: 4, Regs: 1},
 }
 
@@ -5524,11 +5543,19 @@ var args379 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[245], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "key", Type: &types[144], Form: FormString, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "value", Type: &types[144], Form: FormString, Reg: 3, Regs: 1, Dir: DirIn},
+	{Name: "aux", Type: &types[9], Form: FormValue, Reg: 4, Regs: 1},
+}
+
+var args380 = []Arg{
+	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "cmd", Type: &types[245], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "key", Type: &types[144], Form: FormString, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "value", Type: &types[3], Form: FormPath, Reg: 3, Regs: 1, Dir: DirIn},
 	{Name: "aux", Type: &types[186], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args380 = []Arg{
+var args381 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[245], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "key", Type: &types[144], Form: FormString, Reg: 2, Regs: 1, Dir: DirIn},
@@ -5536,55 +5563,55 @@ var args380 = []Arg{
 	{Name: "aux", Type: &types[0], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args381 = []Arg{
+var args382 = []Arg{
 	{Name: "fs_fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[246], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "attr_flags", Type: &types[247], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args382 = []Arg{
+var args383 = []Arg{
 	{Name: "dirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[248], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args383 = []Arg{
+var args384 = []Arg{
 	{Name: "pid", Type: &types[24], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[249], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args384 = []Arg{
+var args385 = []Arg{
 	{Name: "cl_args", Type: &types[250], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn, Count: CountBytes, Carg: 1},
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args385 = []Arg{
+var args386 = []Arg{
 	{Name: "first", Type: &types[8], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "last", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "flags", Type: &types[251], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args386 = []Arg{
+var args387 = []Arg{
 	{Name: "dirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "how", Type: &types[252], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountBytes, Carg: 3},
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args387 = []Arg{
+var args388 = []Arg{
 	{Name: "pidfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "targetfd", Type: &types[0], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args388 = []Arg{
+var args389 = []Arg{
 	{Name: "dirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "mode", Type: &types[43], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[253], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args389 = []Arg{
+var args390 = []Arg{
 	{Name: "pidfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "iov", Type: &types[114], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "vlen", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
@@ -5592,7 +5619,7 @@ var args389 = []Arg{
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args390 = []Arg{
+var args391 = []Arg{
 	{Name: "epfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "events", Type: &types[169], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "maxevents", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
@@ -5601,7 +5628,7 @@ var args390 = []Arg{
 	{Name: "sigsetsize", Type: &types[2], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args391 = []Arg{
+var args392 = []Arg{
 	{Name: "dirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[255], Form: FormValue, Reg: 2, Regs: 1},
@@ -5609,55 +5636,55 @@ var args391 = []Arg{
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args392 = []Arg{
+var args393 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[82], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "id", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args393 = []Arg{
+var args394 = []Arg{
 	{Name: "attr", Type: &types[257], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn, Count: CountBytes, Carg: 1},
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "flags", Type: &types[258], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args394 = []Arg{
+var args395 = []Arg{
 	{Name: "ruleset_fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "rule_type", Type: &types[259], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "rule_attr", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args395 = []Arg{
+var args396 = []Arg{
 	{Name: "ruleset_fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "rule_type", Type: &types[259], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "rule_attr", Type: &types[260], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args396 = []Arg{
+var args397 = []Arg{
 	{Name: "ruleset_fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "rule_type", Type: &types[259], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "rule_attr", Type: &types[261], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args397 = []Arg{
+var args398 = []Arg{
 	{Name: "ruleset_fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[82], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args398 = []Arg{
+var args399 = []Arg{
 	{Name: "flags", Type: &types[155], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args399 = []Arg{
+var args400 = []Arg{
 	{Name: "pidfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args400 = []Arg{
+var args401 = []Arg{
 	{Name: "waiters", Type: &types[262], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 1},
 	{Name: "nr_futexes", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
@@ -5665,41 +5692,41 @@ var args400 = []Arg{
 	{Name: "clockid", Type: &types[165], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args401 = []Arg{
+var args402 = []Arg{
 	{Name: "start", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "length", Type: &types[37], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "home_node", Type: &types[37], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[82], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args402 = []Arg{
+var args403 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cstat_range", Type: &types[263], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "cstat", Type: &types[264], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args403 = []Arg{
+var args404 = []Arg{
 	{Name: "dirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "mode", Type: &types[5], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[187], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args404 = []Arg{
+var args405 = []Arg{
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "flags", Type: &types[265], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args405 = []Arg{
+var args406 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "mask", Type: &types[82], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "nr", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[266], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args406 = []Arg{
+var args407 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "val", Type: &types[82], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "mask", Type: &types[82], Form: FormValue, Reg: 2, Regs: 1},
@@ -5708,54 +5735,54 @@ var args406 = []Arg{
 	{Name: "clockid", Type: &types[165], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args407 = []Arg{
+var args408 = []Arg{
 	{Name: "waiters", Type: &types[262], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn, Count: CountFixed, N: 2},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "nr_wake", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "nr_requeue", Type: &types[9], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args408 = []Arg{
+var args409 = []Arg{
 	{Name: "req", Type: &types[267], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "buf", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "bufsize", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[82], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args409 = []Arg{
+var args410 = []Arg{
 	{Name: "req", Type: &types[267], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "mnt_ids", Type: &types[38], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "nr_mnt_ids", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[268], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args410 = []Arg{
+var args411 = []Arg{
 	{Name: "attr", Type: &types[269], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "ctx", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "size", Type: &types[8], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args411 = []Arg{
+var args412 = []Arg{
 	{Name: "attr", Type: &types[269], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "ctx", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args412 = []Arg{
+var args413 = []Arg{
 	{Name: "ids", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "size", Type: &types[8], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args413 = []Arg{
+var args414 = []Arg{
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "length", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "flags", Type: &types[82], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args414 = []Arg{
+var args415 = []Arg{
 	{Name: "dirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "at_flags", Type: &types[187], Form: FormValue, Reg: 2, Regs: 1},
@@ -5764,7 +5791,7 @@ var args414 = []Arg{
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args415 = []Arg{
+var args416 = []Arg{
 	{Name: "dirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "at_flags", Type: &types[187], Form: FormValue, Reg: 2, Regs: 1},
@@ -5772,14 +5799,14 @@ var args415 = []Arg{
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args416 = []Arg{
+var args417 = []Arg{
 	{Name: "dirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "at_flags", Type: &types[187], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "name", Type: &types[144], Form: FormString, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args417 = []Arg{
+var args418 = []Arg{
 	{Name: "dirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[242], Form: FormValue, Reg: 2, Regs: 1},
@@ -5787,7 +5814,7 @@ var args417 = []Arg{
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args418 = []Arg{
+var args419 = []Arg{
 	{Name: "dirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "ufattr", Type: &types[271], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
@@ -5795,7 +5822,7 @@ var args418 = []Arg{
 	{Name: "at_flags", Type: &types[187], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args419 = []Arg{
+var args420 = []Arg{
 	{Name: "dirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "ufattr", Type: &types[271], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
@@ -5803,145 +5830,145 @@ var args419 = []Arg{
 	{Name: "at_flags", Type: &types[187], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args420 = []Arg{
+var args421 = []Arg{
 	{Name: "req", Type: &types[272], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "ns_ids", Type: &types[38], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "nr_ns_ids", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args421 = []Arg{
+var args422 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args422 = []Arg{
+var args423 = []Arg{
 	{Name: "pid", Type: &types[24], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "wstatus", Type: &types[73], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 	{Name: "options", Type: &types[74], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args423 = []Arg{
+var args424 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "owner", Type: &types[273], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "group", Type: &types[274], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args424 = []Arg{
+var args425 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "statbuf", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args425 = []Arg{
+var args426 = []Arg{
 	{Name: "target", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 }
 
-var args426 = []Arg{
+var args427 = []Arg{
 	{Name: "uid", Type: &types[273], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args427 = []Arg{
+var args428 = []Arg{
 	{Name: "tptr", Type: &types[80], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
 }
 
-var args428 = []Arg{
+var args429 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "statbuf", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args429 = []Arg{
+var args430 = []Arg{
 	{Name: "inc", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args430 = []Arg{
+var args431 = []Arg{
 	{Name: "gid", Type: &types[274], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args431 = []Arg{
+var args432 = []Arg{
 	{Name: "signum", Type: &types[17], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "handler", Type: &types[275], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args432 = []Arg{
+var args433 = []Arg{
 	{Name: "buf", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args433 = []Arg{
+var args434 = []Arg{
 	{Name: "signum", Type: &types[17], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "act", Type: &types[276], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "oldact", Type: &types[276], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
-var args434 = []Arg{
+var args435 = []Arg{
 	{Name: "mask", Type: &types[82], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args435 = []Arg{
+var args436 = []Arg{
 	{Name: "ruid", Type: &types[273], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "euid", Type: &types[273], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args436 = []Arg{
+var args437 = []Arg{
 	{Name: "rgid", Type: &types[274], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "egid", Type: &types[274], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args437 = []Arg{
+var args438 = []Arg{
 	{Name: "unused1", Type: &types[82], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "unused2", Type: &types[82], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "mask", Type: &types[277], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args438 = []Arg{
-	{Name: "set", Type: &types[278], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
-}
-
 var args439 = []Arg{
-	{Name: "size", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "list", Type: &types[274], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
+	{Name: "set", Type: &types[278], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
 }
 
 var args440 = []Arg{
 	{Name: "size", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "list", Type: &types[274], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 0},
+	{Name: "list", Type: &types[274], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 }
 
 var args441 = []Arg{
-	{Name: "args", Type: &types[279], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
+	{Name: "size", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "list", Type: &types[274], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 0},
 }
 
 var args442 = []Arg{
+	{Name: "args", Type: &types[279], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
+}
+
+var args443 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "dirp", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "count", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args443 = []Arg{
+var args444 = []Arg{
 	{Name: "args", Type: &types[280], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
 }
 
-var args444 = []Arg{
-	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
-	{Name: "length", Type: &types[37], Form: FormValue, Reg: 1, Regs: 1},
-}
-
 var args445 = []Arg{
-	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "length", Type: &types[37], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args446 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "length", Type: &types[37], Form: FormValue, Reg: 1, Regs: 1},
+}
+
+var args447 = []Arg{
+	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "owner", Type: &types[273], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "group", Type: &types[274], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args447 = []Arg{
+var args448 = []Arg{
 	{Name: "call", Type: &types[281], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "args", Type: &types[111], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountFixed, N: 6},
 }
 
-var args448 = []Arg{
+var args449 = []Arg{
 	{Name: "call", Type: &types[282], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "first", Type: &types[9], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "second", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
@@ -5950,7 +5977,7 @@ var args448 = []Arg{
 	{Name: "fifth", Type: &types[80], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args449 = []Arg{
+var args450 = []Arg{
 	{Name: "flags", Type: &types[69], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "stack", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "parent_tid", Type: &types[70], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
@@ -5958,58 +5985,58 @@ var args449 = []Arg{
 	{Name: "child_tid", Type: &types[13], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args450 = []Arg{
+var args451 = []Arg{
 	{Name: "how", Type: &types[19], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "set", Type: &types[278], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "oldset", Type: &types[278], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
-var args451 = []Arg{
+var args452 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "offset", Type: &types[283], Form: FormValue, Reg: 1, Regs: 2},
 	{Name: "result", Type: &types[284], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 	{Name: "whence", Type: &types[12], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args452 = []Arg{
+var args453 = []Arg{
 	{Name: "ruid", Type: &types[273], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "euid", Type: &types[273], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "suid", Type: &types[273], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args453 = []Arg{
+var args454 = []Arg{
 	{Name: "ruid", Type: &types[273], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
 	{Name: "euid", Type: &types[273], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 	{Name: "suid", Type: &types[273], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
-var args454 = []Arg{
+var args455 = []Arg{
 	{Name: "rgid", Type: &types[274], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "egid", Type: &types[274], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "sgid", Type: &types[274], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args455 = []Arg{
+var args456 = []Arg{
 	{Name: "rgid", Type: &types[274], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
 	{Name: "egid", Type: &types[274], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 	{Name: "sgid", Type: &types[274], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
-var args456 = []Arg{
+var args457 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "buf", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "count", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "offset", Type: &types[41], Form: FormValue, Reg: 3, Regs: 2},
 }
 
-var args457 = []Arg{
+var args458 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "buf", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "count", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "offset", Type: &types[41], Form: FormValue, Reg: 3, Regs: 2},
 }
 
-var args458 = []Arg{
+var args459 = []Arg{
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "length", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "prot", Type: &types[14], Form: FormValue, Reg: 2, Regs: 1},
@@ -6018,99 +6045,99 @@ var args458 = []Arg{
 	{Name: "offset", Type: &types[285], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args459 = []Arg{
-	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
-	{Name: "length", Type: &types[41], Form: FormValue, Reg: 1, Regs: 2},
-}
-
 var args460 = []Arg{
-	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "length", Type: &types[41], Form: FormValue, Reg: 1, Regs: 2},
 }
 
 var args461 = []Arg{
-	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
-	{Name: "statbuf", Type: &types[286], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "length", Type: &types[41], Form: FormValue, Reg: 1, Regs: 2},
 }
 
 var args462 = []Arg{
-	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "statbuf", Type: &types[286], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args463 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "statbuf", Type: &types[286], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+}
+
+var args464 = []Arg{
+	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[81], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg", Type: &types[287], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
-var args464 = []Arg{
+var args465 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "offset", Type: &types[41], Form: FormValue, Reg: 1, Regs: 2},
 	{Name: "count", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args465 = []Arg{
+var args466 = []Arg{
 	{Name: "out_fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "in_fd", Type: &types[0], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "offset", Type: &types[288], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "count", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args466 = []Arg{
+var args467 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "offset", Type: &types[41], Form: FormValue, Reg: 1, Regs: 2},
 	{Name: "len", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "advice", Type: &types[164], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args467 = []Arg{
+var args468 = []Arg{
 	{Name: "cookie", Type: &types[163], Form: FormValue, Reg: 0, Regs: 2},
 	{Name: "buffer", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "len", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args468 = []Arg{
-	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
-	{Name: "sz", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "buf", Type: &types[289], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
-}
-
 var args469 = []Arg{
-	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "sz", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "buf", Type: &types[289], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
 var args470 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "sz", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "buf", Type: &types[289], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+}
+
+var args471 = []Arg{
+	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "offset", Type: &types[41], Form: FormValue, Reg: 1, Regs: 2},
 	{Name: "len", Type: &types[41], Form: FormValue, Reg: 3, Regs: 2},
 	{Name: "advice", Type: &types[164], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args471 = []Arg{
+var args472 = []Arg{
 	{Name: "dirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "statbuf", Type: &types[286], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 	{Name: "flags", Type: &types[187], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args472 = []Arg{
+var args473 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "offset", Type: &types[41], Form: FormValue, Reg: 1, Regs: 2},
 	{Name: "nbytes", Type: &types[41], Form: FormValue, Reg: 3, Regs: 2},
 	{Name: "flags", Type: &types[193], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args473 = []Arg{
+var args474 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "mode", Type: &types[196], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "offset", Type: &types[41], Form: FormValue, Reg: 2, Regs: 2},
 	{Name: "len", Type: &types[41], Form: FormValue, Reg: 4, Regs: 2},
 }
 
-var args474 = []Arg{
+var args475 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[208], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "mask", Type: &types[209], Form: FormValue, Reg: 2, Regs: 2},
@@ -6118,65 +6145,65 @@ var args474 = []Arg{
 	{Name: "pathname", Type: &types[3], Form: FormPath, Reg: 5, Regs: 1, Dir: DirIn},
 }
 
-var args475 = []Arg{
+var args476 = []Arg{
 	{Name: "clockid", Type: &types[165], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "tp", Type: &types[254], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args476 = []Arg{
+var args477 = []Arg{
 	{Name: "clockid", Type: &types[165], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "tp", Type: &types[254], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 }
 
-var args477 = []Arg{
+var args478 = []Arg{
 	{Name: "clk_id", Type: &types[165], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "buf", Type: &types[290], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args478 = []Arg{
+var args479 = []Arg{
 	{Name: "clockid", Type: &types[165], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "res", Type: &types[254], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args479 = []Arg{
+var args480 = []Arg{
 	{Name: "clockid", Type: &types[165], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[167], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "request", Type: &types[254], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "remain", Type: &types[254], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn, Cond: CondInterrupted},
 }
 
-var args480 = []Arg{
+var args481 = []Arg{
 	{Name: "timerid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "curr_value", Type: &types[291], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args481 = []Arg{
+var args482 = []Arg{
 	{Name: "timerid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[167], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "new_value", Type: &types[291], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "old_value", Type: &types[291], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args482 = []Arg{
+var args483 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "curr_value", Type: &types[291], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args483 = []Arg{
+var args484 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[197], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "new_value", Type: &types[291], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "old_value", Type: &types[291], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args484 = []Arg{
+var args485 = []Arg{
 	{Name: "dirfd", Type: &types[186], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "times", Type: &types[292], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountFixed, N: 2},
 	{Name: "flags", Type: &types[187], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args485 = []Arg{
+var args486 = []Arg{
 	{Name: "nfds", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "readfds", Type: &types[44], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirEntry | DirOut, Count: CountBits, Carg: 0},
 	{Name: "writefds", Type: &types[44], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirOut, Count: CountBits, Carg: 0},
@@ -6185,7 +6212,7 @@ var args485 = []Arg{
 	{Name: "sig", Type: &types[189], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args486 = []Arg{
+var args487 = []Arg{
 	{Name: "fds", Type: &types[7], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 1},
 	{Name: "nfds", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "tmo", Type: &types[254], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirOut},
@@ -6193,7 +6220,7 @@ var args486 = []Arg{
 	{Name: "sigsetsize", Type: &types[2], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args487 = []Arg{
+var args488 = []Arg{
 	{Name: "ctx_id", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "min_nr", Type: &types[80], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "nr", Type: &types[80], Form: FormValue, Reg: 2, Regs: 1},
@@ -6202,7 +6229,7 @@ var args487 = []Arg{
 	{Name: "usig", Type: &types[13], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args488 = []Arg{
+var args489 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "msgvec", Type: &types[206], Form: FormMmsg, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "vlen", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
@@ -6210,7 +6237,7 @@ var args488 = []Arg{
 	{Name: "timeout", Type: &types[254], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
-var args489 = []Arg{
+var args490 = []Arg{
 	{Name: "mqdes", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "msg_ptr", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "msg_len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
@@ -6218,7 +6245,7 @@ var args489 = []Arg{
 	{Name: "abs_timeout", Type: &types[254], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
-var args490 = []Arg{
+var args491 = []Arg{
 	{Name: "mqdes", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "msg_ptr", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "msg_len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
@@ -6226,35 +6253,35 @@ var args490 = []Arg{
 	{Name: "abs_timeout", Type: &types[254], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
-var args491 = []Arg{
+var args492 = []Arg{
 	{Name: "semid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "sops", Type: &types[78], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 2},
 	{Name: "nsops", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "timeout", Type: &types[254], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args492 = []Arg{
+var args493 = []Arg{
 	{Name: "set", Type: &types[20], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "info", Type: &types[112], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 	{Name: "timeout", Type: &types[254], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "sigsetsize", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args493 = []Arg{
+var args494 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "op", Type: &types[157], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "val", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "timeout", Type: &types[254], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args494 = []Arg{
+var args495 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "op", Type: &types[157], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "-", Type: &types[82], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "timeout", Type: &types[254], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args495 = []Arg{
+var args496 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "op", Type: &types[157], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "val", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
@@ -6263,7 +6290,7 @@ var args495 = []Arg{
 	{Name: "val3", Type: &types[160], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args496 = []Arg{
+var args497 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "op", Type: &types[157], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "val", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
@@ -6271,36 +6298,28 @@ var args496 = []Arg{
 	{Name: "uaddr2", Type: &types[13], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args497 = []Arg{
+var args498 = []Arg{
 	{Name: "pid", Type: &types[24], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "tp", Type: &types[254], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args498 = []Arg{
-	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "iov", Type: &types[42], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirOut, Count: CountArgLong, Carg: 2},
-	{Name: "iovcnt", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "offset", Type: &types[41], Form: FormValue, Reg: 3, Regs: 1},
-}
-
 var args499 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "iov", Type: &types[42], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
+	{Name: "iov", Type: &types[42], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirOut, Count: CountArgLong, Carg: 2},
 	{Name: "iovcnt", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "offset", Type: &types[41], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args500 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "iov", Type: &types[42], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirOut, Count: CountArgLong, Carg: 2},
+	{Name: "iov", Type: &types[42], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "iovcnt", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "offset", Type: &types[41], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "flags", Type: &types[233], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args501 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "iov", Type: &types[42], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
+	{Name: "iov", Type: &types[42], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirOut, Count: CountArgLong, Carg: 2},
 	{Name: "iovcnt", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "offset", Type: &types[41], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "flags", Type: &types[233], Form: FormValue, Reg: 4, Regs: 1},
@@ -6308,42 +6327,50 @@ var args501 = []Arg{
 
 var args502 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "iov", Type: &types[42], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
+	{Name: "iovcnt", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "offset", Type: &types[41], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "flags", Type: &types[233], Form: FormValue, Reg: 4, Regs: 1},
+}
+
+var args503 = []Arg{
+	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "buf", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "count", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "offset", Type: &types[41], Form: FormValue, Reg: 4, Regs: 2},
 }
 
-var args503 = []Arg{
+var args504 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "buf", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "count", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "offset", Type: &types[41], Form: FormValue, Reg: 4, Regs: 2},
 }
 
-var args504 = []Arg{
-	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
-	{Name: "length", Type: &types[41], Form: FormValue, Reg: 2, Regs: 2},
-}
-
 var args505 = []Arg{
-	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "length", Type: &types[41], Form: FormValue, Reg: 2, Regs: 2},
 }
 
 var args506 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "length", Type: &types[41], Form: FormValue, Reg: 2, Regs: 2},
+}
+
+var args507 = []Arg{
+	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "offset", Type: &types[41], Form: FormValue, Reg: 2, Regs: 2},
 	{Name: "count", Type: &types[2], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args507 = []Arg{
+var args508 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "advice", Type: &types[164], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "offset", Type: &types[41], Form: FormValue, Reg: 2, Regs: 2},
 	{Name: "len", Type: &types[41], Form: FormValue, Reg: 4, Regs: 2},
 }
 
-var args508 = []Arg{
+var args509 = []Arg{
 	{Name: "bus", Type: &types[82], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "dfn", Type: &types[82], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "off", Type: &types[82], Form: FormValue, Reg: 2, Regs: 1},
@@ -6351,21 +6378,21 @@ var args508 = []Arg{
 	{Name: "buf", Type: &types[13], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args509 = []Arg{
+var args510 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "buf", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[63], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args510 = []Arg{
+var args511 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "buf", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[63], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args511 = []Arg{
+var args512 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[193], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "offset", Type: &types[41], Form: FormValue, Reg: 2, Regs: 2},

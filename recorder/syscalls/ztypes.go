@@ -1070,7 +1070,7 @@ var structs = [...]Struct{
 		}},
 	}},
 	{Name: "statx", Noname: false, Layouts: [Archs]*Layout{
-		0: {Size: 232, Fields: []Field{
+		0: {Size: 256, Fields: []Field{
 			{Name: "stx_mask", typ: 236, Off: 0, Size: 4},
 			{Name: "stx_blksize", typ: 38, Off: 4, Size: 4},
 			{Name: "stx_attributes", typ: 297, Off: 8, Size: 8},
@@ -1097,8 +1097,10 @@ var structs = [...]Struct{
 			{Name: "stx_atomic_write_unit_min", typ: 38, Off: 168, Size: 4},
 			{Name: "stx_atomic_write_unit_max", typ: 38, Off: 172, Size: 4},
 			{Name: "stx_atomic_write_segments_max", typ: 38, Off: 176, Size: 4},
+			{Name: "stx_dio_read_offset_align", typ: 38, Off: 180, Size: 4},
+			{Name: "stx_atomic_write_unit_max_opt", typ: 38, Off: 184, Size: 4},
 		}},
-		1: {Size: 232, Fields: []Field{
+		1: {Size: 256, Fields: []Field{
 			{Name: "stx_mask", typ: 236, Off: 0, Size: 4},
 			{Name: "stx_blksize", typ: 38, Off: 4, Size: 4},
 			{Name: "stx_attributes", typ: 297, Off: 8, Size: 8},
@@ -1125,8 +1127,10 @@ var structs = [...]Struct{
 			{Name: "stx_atomic_write_unit_min", typ: 38, Off: 168, Size: 4},
 			{Name: "stx_atomic_write_unit_max", typ: 38, Off: 172, Size: 4},
 			{Name: "stx_atomic_write_segments_max", typ: 38, Off: 176, Size: 4},
+			{Name: "stx_dio_read_offset_align", typ: 38, Off: 180, Size: 4},
+			{Name: "stx_atomic_write_unit_max_opt", typ: 38, Off: 184, Size: 4},
 		}},
-		2: {Size: 232, Fields: []Field{
+		2: {Size: 256, Fields: []Field{
 			{Name: "stx_mask", typ: 236, Off: 0, Size: 4},
 			{Name: "stx_blksize", typ: 38, Off: 4, Size: 4},
 			{Name: "stx_attributes", typ: 297, Off: 8, Size: 8},
@@ -1153,8 +1157,10 @@ var structs = [...]Struct{
 			{Name: "stx_atomic_write_unit_min", typ: 38, Off: 168, Size: 4},
 			{Name: "stx_atomic_write_unit_max", typ: 38, Off: 172, Size: 4},
 			{Name: "stx_atomic_write_segments_max", typ: 38, Off: 176, Size: 4},
+			{Name: "stx_dio_read_offset_align", typ: 38, Off: 180, Size: 4},
+			{Name: "stx_atomic_write_unit_max_opt", typ: 38, Off: 184, Size: 4},
 		}},
-		3: {Size: 232, Fields: []Field{
+		3: {Size: 256, Fields: []Field{
 			{Name: "stx_mask", typ: 236, Off: 0, Size: 4},
 			{Name: "stx_blksize", typ: 38, Off: 4, Size: 4},
 			{Name: "stx_attributes", typ: 297, Off: 8, Size: 8},
@@ -1181,8 +1187,10 @@ var structs = [...]Struct{
 			{Name: "stx_atomic_write_unit_min", typ: 38, Off: 168, Size: 4},
 			{Name: "stx_atomic_write_unit_max", typ: 38, Off: 172, Size: 4},
 			{Name: "stx_atomic_write_segments_max", typ: 38, Off: 176, Size: 4},
+			{Name: "stx_dio_read_offset_align", typ: 38, Off: 180, Size: 4},
+			{Name: "stx_atomic_write_unit_max_opt", typ: 38, Off: 184, Size: 4},
 		}},
-		4: {Size: 232, Fields: []Field{
+		4: {Size: 256, Fields: []Field{
 			{Name: "stx_mask", typ: 236, Off: 0, Size: 4},
 			{Name: "stx_blksize", typ: 38, Off: 4, Size: 4},
 			{Name: "stx_attributes", typ: 297, Off: 8, Size: 8},
@@ -1209,6 +1217,8 @@ var structs = [...]Struct{
 			{Name: "stx_atomic_write_unit_min", typ: 38, Off: 168, Size: 4},
 			{Name: "stx_atomic_write_unit_max", typ: 38, Off: 172, Size: 4},
 			{Name: "stx_atomic_write_segments_max", typ: 38, Off: 176, Size: 4},
+			{Name: "stx_dio_read_offset_align", typ: 38, Off: 180, Size: 4},
+			{Name: "stx_atomic_write_unit_max_opt", typ: 38, Off: 184, Size: 4},
 		}},
 	}},
 	{Name: "statfs", Noname: false, Layouts: [Archs]*Layout{
@@ -1377,12 +1387,12 @@ var structs = [...]Struct{
 			{Name: "l_len", typ: 284, Off: 8, Size: 4, Signed: true},
 			{Name: "l_pid", typ: 284, Off: 12, Size: 4, Signed: true},
 		}},
-		2: {Size: 16, Fields: []Field{
+		2: {Size: 32, Fields: []Field{
 			{Name: "l_type", typ: 88, Off: 0, Size: 2, Signed: true},
 			{Name: "l_whence", typ: 12, Off: 2, Size: 2, Signed: true},
-			{Name: "l_start", typ: 284, Off: 4, Size: 4, Signed: true},
-			{Name: "l_len", typ: 284, Off: 8, Size: 4, Signed: true},
-			{Name: "l_pid", typ: 284, Off: 12, Size: 4, Signed: true},
+			{Name: "l_start", typ: 284, Off: 8, Size: 8, Signed: true},
+			{Name: "l_len", typ: 284, Off: 16, Size: 8, Signed: true},
+			{Name: "l_pid", typ: 284, Off: 24, Size: 4, Signed: true},
 		}},
 		3: {Size: 32, Fields: []Field{
 			{Name: "l_type", typ: 88, Off: 0, Size: 2, Signed: true},
