@@ -104,7 +104,7 @@ var golden = []struct {
 		`rt_sigaction(SIGINT, {sa_handler=0x4000, sa_mask=[CHLD], sa_flags=SA_RESTORER|SA_RESTART, sa_restorer=0x7f00}, {sa_handler=SIG_DFL, sa_mask=[], sa_flags=0}, 8) = 0`},
 	{x64, "rt_sigprocmask", args(2, 0x10, 0, 8), 0, []record.Item{mem(1, uint64(0xfffffffe7ffbfeff))}, `rt_sigprocmask(SIG_SETMASK, ~[KILL STOP RTMIN RT_1], NULL, 8) = 0`},
 	{x64, "wait4", args(0xffffffff, 0x10, 0, 0), 77, []record.Item{mem(1, int32(0x8b))}, `wait4(-1, [{WIFSIGNALED(s) && WTERMSIG(s) == SIGSEGV && WCOREDUMP(s)}], 0, NULL) = 77`},
-	{x64, "wait4", args(0xffffffff, 0x10, 1, 0), 0, []record.Item{mem(1, int32(0x300))}, `wait4(-1, [{WIFEXITED(s) && WEXITSTATUS(s) == 3}], WNOHANG, NULL) = 0`},
+	{x64, "wait4", args(0xffffffff, 0x10, 1, 0), 7, []record.Item{mem(1, int32(0x300))}, `wait4(-1, [{WIFEXITED(s) && WEXITSTATUS(s) == 3}], WNOHANG, NULL) = 7`},
 	{x64, "clone", args(0x1200011, 0, 0, 0x7f10, 0), 99, nil, `clone(child_stack=NULL, flags=CLONE_CHILD_CLEARTID|CLONE_CHILD_SETTID|SIGCHLD, child_tidptr=0x7f10) = 99`},
 	{arm64, "clone", args(0x1200011, 0, 0, 0, 0x7f10), 99, nil, `clone(child_stack=NULL, flags=CLONE_CHILD_CLEARTID|CLONE_CHILD_SETTID|SIGCHLD, child_tidptr=0x7f10) = 99`},
 	{x64, "clone3", args(0x10, 88), 99, []record.Item{mem(0, uint64(0x3d0f00), uint64(0x1), uint64(0x2), uint64(0x3), uint64(0), uint64(0x7000), uint64(0x8000), uint64(0x9000), make([]byte, 24))},
