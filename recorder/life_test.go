@@ -232,7 +232,7 @@ func TestTheNextDaemonGoesOn(t *testing.T) {
 	sweep(t)
 	cfg := Config{
 		PinDir: fmt.Sprintf("/sys/fs/bpf/recorderd-coretest-%d-%d", os.Getpid(), testNumber.Add(1)), Hierarchy: "v2",
-		Log: slog.New(slog.NewTextHandler(testLog{t}, nil)),
+		Log:      slog.New(slog.NewTextHandler(testLog{t}, nil)),
 		RingSize: 64 << 10, MemoryBudget: 8 << 20, Watch: []string{"/" + filepath.Base(root)}, Containerd: containerd.Config{Addresses: []string{"/nonexistent"}},
 	}
 	begin := func() (*Recorder, func()) {

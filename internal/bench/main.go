@@ -20,6 +20,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -42,7 +43,11 @@ func main() {
 	rounds := flag.Int("rounds", 7, "rounds; each measures everything once")
 	calls := flag.Int("calls", 400000, "cheap calls in a measurement; the others make fewer")
 	requests := flag.Int("requests", 100000, "redis requests in a measurement, of each kind; 0: no redis")
+	only := flag.String("modes", "", "measure only these, comma separated, of none,floor,untraced,traced,perf,strace")
 	flag.Parse()
+	if *only != "" {
+		modes = slices.DeleteFunc(modes, func(m mode) bool { return !slices.Contains(strings.Split(*only, ","), m.name) })
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	defer stop()
 	if err := run(ctx, *rounds, *calls, *requests); err != nil {
@@ -288,10 +293,11 @@ func (b *bench) redis(m mode, requests int) (map[string]float64, error) {
 		}
 	}
 	out, err := exec.CommandContext(b.ctx, "redis-benchmark", "-s", sock, "-t", "set,get", "-n", strconv.Itoa(requests), "--csv").Output()
-	if err = errors.Join(err, stop()); err != nil {
+	cpu, cpuErr := cpuTime(sock)
+	if err = errors.Join(err, cpuErr, stop()); err != nil {
 		return nil, err
 	}
-	rps := map[string]float64{}
+	rps := map[string]float64{"CPU": cpu / float64(2*requests) * 1e9}
 	for line := range strings.Lines(string(out)) {
 		f := strings.Split(strings.ReplaceAll(line, `"`, ""), ",")
 		if len(f) > 1 && (f[0] == "SET" || f[0] == "GET") {
@@ -300,10 +306,31 @@ func (b *bench) redis(m mode, requests int) (map[string]float64, error) {
 			}
 		}
 	}
-	if len(rps) != 2 {
+	if len(rps) != 3 {
 		return nil, fmt.Errorf("redis-benchmark printed %q", out)
 	}
 	return rps, nil
+}
+
+// cpuTime is what a redis-server has used since it started, in seconds.
+func cpuTime(sock string) (float64, error) {
+	out, err := exec.Command("redis-cli", "-s", sock, "info", "cpu").Output()
+	if err != nil {
+		return 0, fmt.Errorf("ask redis for its CPU time: %w", err)
+	}
+	var sum float64
+	for line := range strings.Lines(string(out)) {
+		for _, name := range []string{"used_cpu_sys:", "used_cpu_user:"} {
+			if rest, ok := strings.CutPrefix(strings.TrimSpace(line), name); ok {
+				v, err := strconv.ParseFloat(rest, 64)
+				if err != nil {
+					return 0, fmt.Errorf("read redis's CPU time %q: %w", line, err)
+				}
+				sum += v
+			}
+		}
+	}
+	return sum, nil
 }
 
 // work is the measured process. It prints ns a turn, the least of ten parts: what
@@ -365,7 +392,7 @@ func report(w io.Writer, results map[string]map[string][]float64, density map[st
 	fmt.Fprintln(t, "WORK\tMODE\tMEDIAN\tADDED\tIN UNITS OF THE FLOOR (QUARTILES)")
 	for _, name := range names {
 		byMode := results[name]
-		rates := strings.HasPrefix(name, "redis")
+		rates := strings.HasPrefix(name, "redis") && name != "redis CPU"
 		for _, m := range modes {
 			v := byMode[m.name]
 			if len(v) == 0 {
