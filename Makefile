@@ -2,7 +2,8 @@
 #
 # Building needs Go only: the compiled BPF programs are in the repository.
 
-GO      ?= go
+# sudo may have a PATH without Go.
+GO      ?= $(or $(shell command -v go),$(wildcard /usr/local/go/bin/go),go)
 BIN     := bin
 VERSION ?=
 LDFLAGS := $(if $(VERSION),-X github.com/recorderd/recorderd/internal/version.release=$(VERSION))
