@@ -155,7 +155,7 @@ func Supported() error {
 	}
 	release := unix.ByteSliceToString(uts.Release[:])
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("%w: run as root, or with CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN (uid is %d)", ErrRights, os.Geteuid())
+		return fmt.Errorf("%w: run as root (the user id is %d)", ErrRights, os.Geteuid())
 	}
 	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
 		return fmt.Errorf("%w: Linux %s has no /sys/kernel/btf/vmlinux: a kernel with CONFIG_DEBUG_INFO_BTF=y is needed", ErrUnsupported, release)

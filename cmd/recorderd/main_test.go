@@ -179,7 +179,7 @@ func TestNotRoot(t *testing.T) {
 	if status != exitUnsupported {
 		t.Errorf("status %d, want %d", status, exitUnsupported)
 	}
-	oneLine(t, msg, "run as root", "CAP_BPF")
+	oneLine(t, msg, "run as root", "65534")
 }
 
 // Two daemons cannot share a pin directory or a socket; the first goes on.
