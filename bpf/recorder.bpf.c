@@ -1274,7 +1274,11 @@ static __always_inline void leave(struct task_state *ts)
 /* Brings a task's mark in line with the cgroup it is in. Returns whether it had to. */
 static __always_inline bool settle(u32 user, struct task_struct *task, struct cgroup *c)
 {
-	struct task_state *ts = bpf_task_storage_get(&tasks, task, NULL, 0);
+	/*
+	 * Not looked up where there is none: the iterator can be preempted inside the
+	 * lookup, and meanwhile no other program on that CPU can make a mark.
+	 */
+	struct task_state *ts = task->bpf_storage ? bpf_task_storage_get(&tasks, task, NULL, 0) : NULL;
 	struct claim to = {};
 	bool in = find_ring(user, c, &to);
 
@@ -1410,10 +1414,13 @@ int on_exec(u64 *ctx)
 
 	ts = task->bpf_storage ? bpf_task_storage_get(&tasks, task, NULL, 0) : NULL;
 	if (!ts) {
-		/* Did an event miss it? */
-		if (settle(BY_EXEC, task, cgroup_of(task)))
-			count(STAT_FOUND);
-		return 0;
+		/* Did an event miss it, or was there no memory for its mark? */
+		if (!settle(BY_EXEC, task, cgroup_of(task)))
+			return 0;
+		count(STAT_FOUND);
+		ts = bpf_task_storage_get(&tasks, task, NULL, 0);
+		if (!ts)
+			return 0;
 	}
 	r = ring_of(ts->slot);
 	s = scratch_of(BY_EXEC);
@@ -1643,6 +1650,8 @@ int all_tasks(struct bpf_iter__task *ctx)
 		return 0;
 	if (settle(BY_ITER, task, cgroup_of(task)))
 		count(STAT_FOUND);
+	if (!task->bpf_storage)
+		return 0;
 	ts = bpf_task_storage_get(&tasks, task, NULL, 0);
 	if (!ts || !ts->gen)
 		return 0;

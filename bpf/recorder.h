@@ -314,7 +314,7 @@ struct task_state {
 	__u64 calls;
 	__u64 build[12]; /* where the task's next short record is put together */
 	char  first_comm[COMM_LEN];
-	__u8  entry_data[2 * ENTRY_DATA]; /* items read at sys_enter; the first half is used */
+	__u8  entry_data[ENTRY_DATA]; /* items read at sys_enter */
 };
 
 /* Who a task is or was. */

@@ -374,7 +374,7 @@ type TaskInfo struct {
 // SizeofTaskInfo is the size of TaskInfo in bytes.
 const SizeofTaskInfo = 88
 
-// TaskState is struct task_state of bpf/recorder.h, 656 bytes.
+// TaskState is struct task_state of bpf/recorder.h, 400 bytes.
 type TaskState struct {
 	Slot      uint32
 	Gen       uint32
@@ -384,8 +384,8 @@ type TaskState struct {
 	Calls     uint64
 	Build     [12]uint64
 	FirstComm [16]byte
-	EntryData [512]uint8
+	EntryData [256]uint8
 }
 
 // SizeofTaskState is the size of TaskState in bytes.
-const SizeofTaskState = 656
+const SizeofTaskState = 400
