@@ -57,8 +57,10 @@ const (
 	// settleTime is how long a container without tasks stays live while its
 	// cgroup exists: it may be between two processes.
 	settleTime = 5 * time.Second
-	// lookEvery is the time between two looks at everything.
+	// lookEvery is the time between two looks at the rings, scanEvery between two
+	// passes over all tasks of the node: about a microsecond for each.
 	lookEvery = 2 * time.Second
+	scanEvery = 10 * time.Second
 )
 
 // Recorder holds the recordings of a node. Its methods may be called from several
@@ -275,6 +277,7 @@ func (r *Recorder) Run(ctx context.Context, ready func()) error {
 
 	// Existing tasks are marked by the iterator, which the first look runs.
 	r.look(ctx, true)
+	scanned := time.Now()
 	r.ready.Store(true)
 	if ready != nil {
 		ready()
@@ -286,7 +289,11 @@ func (r *Recorder) Run(ctx context.Context, ready func()) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			r.look(ctx, true)
+			scan := time.Since(scanned) >= scanEvery
+			if scan {
+				scanned = time.Now()
+			}
+			r.look(ctx, scan)
 		case <-r.kick:
 			r.look(ctx, false)
 		}
@@ -318,24 +325,24 @@ func (r *Recorder) listen(hints *bpf.Events) {
 	}
 }
 
-// look brings everything in line with the kernel. all adds what is not urgent.
-func (r *Recorder) look(ctx context.Context, all bool) {
+// look brings everything in line with the kernel. scan adds a pass over all tasks.
+func (r *Recorder) look(ctx context.Context, scan bool) {
 	fresh := r.collect()
 	if err := r.refill(spareRings); err != nil {
 		r.log.Error("make spare rings", "error", err)
 	}
-	if all {
-		r.watchNamespaces()
+	r.watchNamespaces()
+	if scan {
 		if _, err := r.kernel.Tasks(-1); err != nil {
 			r.log.Warn("look at all tasks", "error", err)
 		}
 		fresh = append(fresh, r.collect()...)
-		r.rate.sample(r.writtenAll())
 	}
+	r.rate.sample(r.writtenAll())
 	if len(fresh) > 0 {
 		go r.runtimes.Refresh(ctx) //nolint:errcheck // Status tells
 	}
-	r.settle(all)
+	r.settle(scan)
 }
 
 // collect finds the spares that containers have taken.
@@ -385,7 +392,7 @@ func (r *Recorder) adoptLocked(ring *bpf.Ring) *recording {
 	rec.command = commandOf(h)
 	r.recs[rec.id] = rec
 	r.bySlot[rec.slot] = rec
-	r.log.Info("container", "id", rec.id, "cgroup", rec.path, "slot", rec.slot)
+	r.log.Debug("container", "id", rec.id, "cgroup", rec.path, "slot", rec.slot)
 	return rec
 }
 
@@ -514,7 +521,7 @@ func (r *Recorder) settle(all bool) {
 			old := now-min(last, now) > uint64(settleTime)
 			if old || !r.hierarchy.exists(rec.path, rec.cgroup) {
 				rec.ended, rec.endedAt = true, wallTime(last)
-				r.log.Info("ended", "id", rec.id, "cgroup", rec.path, "exit", h.InitExit)
+				r.log.Debug("ended", "id", rec.id, "cgroup", rec.path, "exit", h.InitExit)
 			}
 		}
 		if !rec.known || all {
@@ -852,6 +859,9 @@ func (r *rate) sample(n uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
+	if now.Sub(r.at) < lookEvery/2 {
+		return
+	}
 	if !r.at.IsZero() && n >= r.n {
 		r.last = float64(n-r.n) / now.Sub(r.at).Seconds()
 	}

@@ -4,15 +4,19 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/recorder/dump"
 	"github.com/recorderd/recorderd/recorder/replay"
 )
@@ -26,6 +30,25 @@ func TestSameAsStrace(t *testing.T) {
 	compile(t, "testdata/i386.c", filepath.Join(bin, "i386"), "-m32", "-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector", "-fno-pie", "-no-pie")
 	sh := func(script string) []string { return []string{"/bin/sh", "-c", script} }
 	work := t.TempDir()
+	compile(t, "testdata/threads.cc", filepath.Join(bin, "threads"), "-O1", "-pthread")
+	goProgram := filepath.Join(bin, "gonet")
+	if b, err := exec.Command("go", "build", "-o", goProgram, "testdata/gonet.go").CombinedOutput(); err != nil {
+		t.Fatalf("build gonet.go: %v\n%s", err, b)
+	}
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "hello") }))
+	defer web.Close()
+	file := func(name, text string) string {
+		name = filepath.Join(work, name)
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	nginx := file("nginx.conf", "daemon on; user root; worker_processes 1; pid "+work+"/nginx.pid; error_log "+work+"/error.log;\n"+
+		"events {}\nhttp { access_log off; server { listen unix:"+work+"/nginx.sock; root "+work+"; location /x { return 200 hello; } } }\n")
+	index := file("index.html", "<p>hello\n")
+	node := file("n.js", "const fs=require('fs'),net=require('net'),cp=require('child_process');fs.readdirSync('/etc');fs.writeFileSync('"+work+"/n','x');"+
+		"const s=net.createServer(c=>{c.end('hi')});s.listen('"+work+"/n.sock',()=>{net.connect('"+work+"/n.sock',()=>{}).on('data',d=>{console.log(''+d);s.close();cp.execSync('true')})})")
 	for _, tc := range []struct {
 		name string
 		args []string
@@ -42,7 +65,26 @@ func TestSameAsStrace(t *testing.T) {
 		{"gzip", sh("head -c 300000 /dev/zero | gzip | gunzip | wc -c")},
 		{"sort and awk", sh("seq 1000 | sort -R | awk '{s+=$1} END{print s}'")},
 		{"redis", sh("redis-server --port 0 --unixsocket " + work + "/r.sock --save '' --daemonize no >/dev/null & p=$!; for i in $(seq 100); do redis-cli -s " + work + "/r.sock ping >/dev/null 2>&1 && break; sleep 0.1; done; redis-cli -s " + work + "/r.sock set a b; redis-cli -s " + work + "/r.sock get a; redis-cli -s " + work + "/r.sock shutdown nosave; wait $p")},
-		{"go program", []string{"go", "version"}},
+		{"go program", []string{goProgram}},
+		{"threaded c++", []string{filepath.Join(bin, "threads")}},
+		{"bash", []string{"/bin/bash", "-c", `set -m; f() { local x; while read -r x; do echo "$x" | tr a-z A-Z; done; }; printf 'a\nb\n' | f; sleep 0.1 & wait; trap 'echo usr1' USR1; kill -USR1 $$; a=(1 2 3); echo "${a[@]}" <<<x; diff <(echo 1) <(echo 2); exec 3</etc/passwd; read -u 3 l; [[ -f /etc/hosts && ! -x /etc/hosts ]]; kill %9; exit 3`}},
+		{"coreutils", sh("cd " + work + ` && mkdir -p c && seq 100 | tee c/a | sort -rn | uniq | head -3; cp -a c/a c/b; ln -s a c/l; ln c/a c/h; mv c/b c/m; touch -d 2001-02-03 c/t; chmod 640 c/a; stat c/a c/l >/dev/null; ls -la c >/dev/null; df . >/dev/null; dd if=/dev/zero of=c/d bs=4k count=3 status=none; truncate -s 100k c/d; du -s c >/dev/null; md5sum c/*; cut -c1 c/a | wc -l; mkfifo c/f; timeout 1 cat c/f & echo x >c/f; wait; nice -n 5 true; env true; date >/dev/null; id >/dev/null; uname -a >/dev/null; nproc; shuf -i 1-9 -n 3 >/dev/null; split -n 2 c/a c/s; comm c/a c/a >/dev/null; sync c/a; readlink -f c/l; realpath c; tty; rm -r c`)},
+		{"curl", []string{"curl", "-sS", web.URL, "-o", "/dev/null", web.URL + "/two", "-o", "/dev/null", "http://127.0.0.1:1/"}},
+		{"nginx", sh("nginx -c " + nginx + " && for i in 1 2 3; do curl -s --unix-socket " + work + "/nginx.sock http://x/x; curl -s --unix-socket " + work + "/nginx.sock http://x/index.html; done; nginx -c " + nginx + " -s quit; while [ -e " + work + "/nginx.pid ]; do sleep 0.1; done; cat " + index)},
+		{"sqlite3", []string{"sqlite3", filepath.Join(work, "db"), "pragma journal_mode=wal; create table t(a,b); begin; insert into t values(1,2),(3,4); commit; select sum(a) from t; vacuum; .tables"}},
+		{"node", []string{"node", node}},
+		{"ip", sh("ip addr; ip link show lo; ip -6 route; ip route show table all; ip neigh; ip rule; ip netns")},
+		{"ss", sh("ss -tan; ss -ulnp; ss -x; ss -s")},
+		{"ps", sh("ps aux; ps -eLf; pgrep -l nothing; free; uptime; vmstat; w; top -b -n 1 | head -3")},
+		{"sshd", sh("ssh-keygen -q -t ed25519 -N '' -f " + work + "/key && mkdir -p /run/sshd && $(command -v sshd) -t -h " + work + "/key -f /dev/null; ssh -V")},
+		{"tmux", sh("cd " + work + " && TERM=screen tmux -S t.sock -f /dev/null new-session -d 'sleep 0.3; echo done' \\; new-window true; tmux -S t.sock list-windows; tmux -S t.sock kill-server; sleep 0.2")},
+		{"xz", sh("cd " + work + " && seq 30000 >x && xz -T2 x && xz -l x.xz && xz -dc x.xz | tail -1; bzip2 -c x.xz | bunzip2 | wc -c")},
+		{"rsync", sh("cd " + work + " && mkdir -p r/s && seq 1000 >r/s/a && rsync -a r/ q/ && seq 1001 >r/s/a && rsync -ac --delete r/ q/ && rm -r r q")},
+		{"openssl", sh("cd " + work + " && openssl genpkey -algorithm ed25519 -out k.pem && openssl req -x509 -key k.pem -subj /CN=x -out c.pem && openssl x509 -in c.pem -noout -text && echo hi | openssl enc -aes-256-cbc -pbkdf2 -pass pass:x | openssl enc -d -aes-256-cbc -pbkdf2 -pass pass:x && openssl rand -hex 4")},
+		{"dpkg and apt", sh("dpkg -l | wc -l; apt-get --version; apt-cache policy bash; dpkg-query -S /bin/sh; apt-config dump | wc -l")},
+		{"util-linux", sh("cd " + work + " && lsblk; findmnt -n /; flock lock true; taskset -p $$; chrt -p $$; ionice; setsid true; unshare -u true; ipcs; i=$(ipcmk -Q); ipcrm -q ${i##* }; i=$(ipcmk -M 4096); ipcrm -m ${i##* }; i=$(ipcmk -S 2); ipcs -s -i ${i##* }; ipcrm -s ${i##* }; lscpu; prlimit >/dev/null; setpriv --dump; script -qc 'stty -a' s.log; mountpoint /; getopt -o a -- -a; dmesg -s 100 | tail -1; swapon; losetup; hexdump -C lock; rev /etc/hostname; lslocks; lsns >/dev/null; logger -s --no-act x; namei /etc/passwd; fallocate -l 4096 fa; blkid -p /dev/vda")},
+		{"lsof", sh("lsof -p $$ -n | wc -l")},
+		{"diff, patch and sed", sh("cd " + work + " && seq 9 >p1; sed 's/5/x/' p1 >p2; diff -u p1 p2 >p.diff; patch p1 p.diff; cmp p1 p2; sed -i s/x/y/ p1; grep -n y p1; find . -name 'p*' -newer p.diff -print0 | xargs -0 ls -l; tput -T xterm cols; awk 'BEGIN{\"date\"|getline; print length}'")},
 	} {
 		t.Run(tc.name, func(t *testing.T) { sameAsStrace(t, tc.args) })
 	}
@@ -50,7 +92,7 @@ func TestSameAsStrace(t *testing.T) {
 
 func compile(t *testing.T, src, out string, flags ...string) {
 	t.Helper()
-	if b, err := exec.Command("gcc", append(flags, "-o", out, src)...).CombinedOutput(); err != nil {
+	if b, err := exec.Command(map[string]string{".c": "gcc", ".cc": "g++"}[filepath.Ext(src)], append(flags, "-o", out, src)...).CombinedOutput(); err != nil {
 		t.Fatalf("compile %s: %v\n%s", src, err, b)
 	}
 }
@@ -79,6 +121,8 @@ func sameAsStrace(t *testing.T, args []string) {
 		}
 	}
 	list, err := r.List(t.Context())
+	// Other containers of this machine are recorded, too.
+	list = slices.DeleteFunc(list, func(rec api.Recording) bool { return rec.Container.Cgroup != "/"+filepath.Base(root)+"/c" })
 	if err != nil || len(list) != 1 {
 		t.Fatalf("%d recordings, %v", len(list), err)
 	}
