@@ -137,6 +137,11 @@ func Load(cfg Config) (*Kernel, error) {
 	k := &Kernel{cfg: cfg, lock: lock, maps: map[string]*ebpf.Map{}, progs: map[string]*ebpf.Program{}}
 	if k.adopt() {
 		k.adopted = true
+		// The programs are the same, the plans need not be, nor what is watched.
+		if err := errors.Join(k.setPlans(), k.clear("roots"), k.clear("root_paths")); err != nil {
+			k.Close()
+			return nil, err
+		}
 		return k, nil
 	}
 	if err := k.load(); err != nil {
@@ -200,6 +205,13 @@ func lockPins(dir string) (*os.File, error) {
 	if st.Type != unix.BPF_FS_MAGIC {
 		return nil, fmt.Errorf("pin directory %s is not on a BPF file system: mount one (mount -t bpf bpf /sys/fs/bpf), or choose one with --pin-dir", dir)
 	}
+	var own unix.Stat_t
+	if err := unix.Stat(dir, &own); err != nil {
+		return nil, fmt.Errorf("pin directory %s: %w", dir, err)
+	}
+	if own.Uid != 0 || own.Mode&0o022 != 0 {
+		return nil, fmt.Errorf("pin directory %s can be written to by others than root: remove it, or choose another with --pin-dir", dir)
+	}
 	f, err := os.Open(dir)
 	if err != nil {
 		return nil, fmt.Errorf("pin directory: %w", err)
@@ -230,7 +242,7 @@ func mountBPF(dir string) error {
 
 // pinned maps, in the names of recorder.bpf.c.
 var pinnedMaps = []string{
-	"tasks", "rings", "spare", "claims", "roots", "root_paths", "plans", "subplans", "events", "stats", "iter_slot", "grace",
+	"tasks", "rings", "spare", "claims", "roots", "root_paths", "plans", "subplans", "events", "stats", "iter_slot", "grace", "refused",
 }
 
 func (k *Kernel) pin(parts ...string) string {
@@ -384,12 +396,32 @@ func (k *Kernel) setPlans() error {
 			return fmt.Errorf("set plan of call %d: %w", i, err)
 		}
 	}
+	if err := k.clear("subplans"); err != nil {
+		return err
+	}
 	for key, p := range k.cfg.SubPlans {
 		if err := k.maps["subplans"].Put(key, p); err != nil {
 			return fmt.Errorf("set plan of call %d, command %#x: %w", key.Nr, key.Cmd, err)
 		}
 	}
 	return nil
+}
+
+// clear empties a map.
+func (k *Kernel) clear(name string) error {
+	m := k.maps[name]
+	for {
+		key, err := m.NextKeyBytes(nil)
+		if err != nil {
+			return fmt.Errorf("clear map %s: %w", name, err)
+		}
+		if key == nil {
+			return nil
+		}
+		if err := m.Delete(key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("clear map %s: %w", name, err)
+		}
+	}
 }
 
 func onlyData(p layout.Plan) bool {

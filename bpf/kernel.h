@@ -34,6 +34,9 @@ typedef _Bool bool;
 /* Hides what the compiler knows of a value: where it would turn arithmetic into
  * branches, which cost the verifier a state each. */
 #define opaque(v)       asm volatile("" : "+r"(v))
+/* At the end of a loop whose last act is a call: kernels before 6.4 or so refuse a
+ * jump back to what stands right behind a call (back-edge). This is something between. */
+#define again(v)        asm volatile("%0 = %0" : "+r"(v))
 #define READ_ONCE(x)    (*(const volatile typeof(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile typeof(x) *)&(x) = (v))
 
@@ -45,6 +48,7 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_QUEUE = 22,
 	BPF_MAP_TYPE_RINGBUF = 27,
@@ -57,6 +61,7 @@ enum {
 	BPF_F_NO_PREALLOC = 1 << 0,
 	BPF_F_MMAPABLE = 1 << 10,
 	BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
+	PF_EXITING = 0x4,
 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)

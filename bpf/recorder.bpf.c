@@ -77,6 +77,15 @@ struct {
 	__type(value, struct claim);
 } claims SEC(".maps");
 
+/* Key: id of a container's cgroup for which no ring was free, so that it is counted
+ * and told once and not with each of its tasks. The oldest goes when it is full. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u64);
+	__type(value, u32);
+} refused SEC(".maps");
+
 /* Key: id of a cgroup that user space watches: each cgroup below it that gets a
  * task is a container. */
 struct {
@@ -145,6 +154,10 @@ struct scratch {
 	u32 wide;  /* bytes of a pointer */
 	u32 limit; /* bytes of contents to keep, 0: none */
 	u32 at, room; /* of the contents of an iovec array: bytes done and wanted */
+	/* Here and not on the stack: a chain of calls has 512 bytes of that, in which
+	 * kernels before 6.13 round each function's up to 32. */
+	u64 msg[7];
+	u64 iov[2];
 };
 
 struct {
@@ -406,6 +419,7 @@ __noinline int cap_mem(u32 user, u64 ptr, u64 n, u32 max, u32 tag)
 		flags = ITEM_CUT;
 	}
 	len = n;
+	opaque(len); /* clang knows what follows already, but kernels before 6.4 do not */
 	if (len > 4096)
 		return 0;
 	if (len && bpf_probe_read_user(s->buf + off + 4, len, (void *)ptr)) {
@@ -442,6 +456,7 @@ __noinline int add_iov(u32 user, u64 ptr, u64 len)
 		take = 4096;
 	if (len < take)
 		take = len;
+	opaque(take);
 	if (take > 4096)
 		return 1;
 	if (take && bpf_probe_read_user(s->buf + off + 4 + at, take, (void *)ptr))
@@ -475,22 +490,13 @@ __noinline int cap_iov(u32 user, u64 ptr, u64 n, u64 bytes, u32 arg)
 	s->room = room;
 	s->at = 0;
 	for (i = 0; i < 16; i++) {
-		u64 v[2] = {};
-
 		if (i >= n)
 			break;
-		if (s->wide == 4) {
-			u32 w[2] = {};
-
-			if (bpf_probe_read_user(w, sizeof(w), (void *)ptr + i * 8))
-				break;
-			v[0] = w[0];
-			v[1] = w[1];
-		} else if (bpf_probe_read_user(v, sizeof(v), (void *)ptr + i * 16)) {
+		if (bpf_probe_read_user(s->iov, 2 * s->wide == 8 ? 8 : 16, (void *)ptr + i * 2 * s->wide))
 			break;
-		}
-		if (add_iov(user, v[0], v[1]))
+		if (s->wide == 4 ? add_iov(user, (u32)s->iov[0], s->iov[0] >> 32) : add_iov(user, s->iov[0], s->iov[1]))
 			break;
+		again(i);
 	}
 	at = s->at;
 	if (at > 8192)
@@ -508,17 +514,17 @@ __noinline int cap_msg(u32 user, u64 ptr, u64 bytes, u32 arg)
 	if (!s || !ptr)
 		return 0;
 	if (s->wide == 4) {
-		u32 m[7] = {};
+		u32 *m = (u32 *)s->msg;
 
-		cap_mem(user, ptr, sizeof(m), sizeof(m), tag(arg, ITEM_MSG));
-		if (bpf_probe_read_user(m, sizeof(m), (void *)ptr))
+		cap_mem(user, ptr, 7 * 4, 7 * 4, tag(arg, ITEM_MSG));
+		if (bpf_probe_read_user(m, 7 * 4, (void *)ptr))
 			return 0;
 		name = m[0], namelen = m[1], iov = m[2], iovlen = m[3], control = m[4], controllen = m[5];
 	} else {
-		u64 m[7] = {};
+		u64 *m = s->msg;
 
-		cap_mem(user, ptr, sizeof(m), sizeof(m), tag(arg, ITEM_MSG));
-		if (bpf_probe_read_user(m, sizeof(m), (void *)ptr))
+		cap_mem(user, ptr, 7 * 8, 7 * 8, tag(arg, ITEM_MSG));
+		if (bpf_probe_read_user(m, 7 * 8, (void *)ptr))
 			return 0;
 		name = m[0], namelen = (u32)m[1], iov = m[2], iovlen = m[3], control = m[4], controllen = m[5];
 	}
@@ -553,6 +559,7 @@ __noinline int cap_strv(u32 user, u64 ptr, u32 max, u32 arg)
 			break;
 		}
 		cap_str(user, p, max, tag(arg, ITEM_STRV));
+		again(i);
 	}
 	return 0;
 }
@@ -823,8 +830,10 @@ static __always_inline u32 close_items(struct scratch *s)
 {
 	u32 off = s->off;
 
+	opaque(off);
 	if (off > REC_MAX)
 		off = REC_MAX;
+	opaque(off);
 	*(u64 *)(s->buf + off) = 0;
 	return (off + 7) & ~7u;
 }
@@ -967,10 +976,11 @@ static __noinline int exit_slow(struct task_state *ts, struct pt_regs *regs, str
 		s->flags |= RECF_CUT;
 		ts->entry = 0;
 	} else if (n) {
-		u32 off = s->off;
+		u32 off = s->off, len = n;
 
-		if (off <= 128 && n <= ENTRY_DATA && !bpf_probe_read_kernel(s->buf + off, n, ts->entry_data))
-			s->off = off + n;
+		opaque(len); /* the one that is checked shall be the one that is used */
+		if (off <= 128 && len <= ENTRY_DATA && !bpf_probe_read_kernel(s->buf + off, len, ts->entry_data))
+			s->off = off + len;
 		ts->entry = 0;
 	}
 	capture(BY_EXIT, index | (compat ? PLAN_CALLS : 0), 0);
@@ -1076,6 +1086,7 @@ plain:
 	to_main(r, ts->slot, ts->build, len, REC_CALL, flags);
 out:
 	ts->enter = 0;
+	ts->entry = 0;
 	return 0;
 }
 
@@ -1159,8 +1170,12 @@ static __noinline bool claim_ring(u32 user, struct cgroup *c, struct claim *out)
 	u32 slot, i;
 
 	if (bpf_map_pop_elem(&spare, &slot)) {
-		count(STAT_NO_RING);
-		tell(EVENT_NORING, 0, id);
+		u32 one = 1;
+
+		if (!bpf_map_update_elem(&refused, &id, &one, BPF_NOEXIST)) {
+			count(STAT_NO_RING);
+			tell(EVENT_NORING, 0, id);
+		}
 		return false;
 	}
 	r = ring_of(slot);
@@ -1193,6 +1208,7 @@ static __noinline bool claim_ring(u32 user, struct cgroup *c, struct claim *out)
 		return true;
 	}
 	count(STAT_CLAIMS);
+	bpf_map_delete_elem(&refused, &id);
 	tell(EVENT_CLAIM, slot, id);
 	*out = new;
 	return true;
@@ -1236,23 +1252,31 @@ static __always_inline void new_init(struct ring_head *r, struct task_struct *ta
 	r->init_tid = task->tgid;
 	r->init_start = task->start_time;
 	r->init_gone = 0;
+	r->init_execed = 0;
 }
 
-static __always_inline struct task_state *mark(struct task_struct *task, struct claim *to, struct task_struct *named)
+/* A task is marked as one of a ring's. Generations are unique over all rings, so
+ * whoever changes it, among the iterator and the events, counts, and nobody else. */
+static __always_inline struct task_state *mark(u32 user, struct task_struct *task, struct claim *to, struct task_struct *named)
 {
-	struct task_state *ts = bpf_task_storage_get(&tasks, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	struct ring_head *r = ring_of(to->slot);
+	struct task_state *ts;
 
-	if (!r)
-		return ts;
+	/* The slot may be another container's by now; a task that is ending has been
+	 * counted out, or will never be counted in. */
+	if (!r || r->gen != to->gen || task->flags & PF_EXITING)
+		return NULL;
+	ts = bpf_task_storage_get(&tasks, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!ts) {
 		count(STAT_NO_STORAGE);
 		__sync_fetch_and_add(&r->unmarked, 1);
-		tell(EVENT_SCAN, to->slot, r->cgroup);
+		if (user != BY_ITER) /* which would ask for itself */
+			tell(EVENT_SCAN, to->slot, r->cgroup);
 		return NULL;
 	}
 	ts->slot = to->slot;
-	ts->gen = to->gen;
+	if (__sync_lock_test_and_set(&ts->gen, to->gen) == to->gen)
+		return ts;
 	bpf_probe_read_kernel(ts->first_comm, COMM_LEN, named->comm);
 	if (__sync_fetch_and_add(&r->tasks_ever, 1) == 0 && !r->began_late)
 		new_init(r, task);
@@ -1263,16 +1287,18 @@ static __always_inline struct task_state *mark(struct task_struct *task, struct 
 static __always_inline void leave(struct task_state *ts)
 {
 	struct ring_head *r = ring_of(ts->slot);
+	u32 gen = __sync_lock_test_and_set(&ts->gen, 0);
 
-	if (r && r->gen == ts->gen && __sync_fetch_and_add(&r->tasks_live, -1) == 1) {
+	if (r && gen && r->gen == gen && __sync_fetch_and_add(&r->tasks_live, -1) == 1) {
 		r->last_exit = bpf_ktime_get_ns();
 		tell(EVENT_ENDED, ts->slot, r->cgroup);
 	}
-	ts->gen = 0;
 }
 
-/* Brings a task's mark in line with the cgroup it is in. Returns whether it had to. */
-static __always_inline bool settle(u32 user, struct task_struct *task, struct cgroup *c)
+enum settled { SAME, MARKED, LEFT };
+
+/* Brings a task's mark in line with the cgroup it is in. Returns what it did. */
+static __always_inline enum settled settle(u32 user, struct task_struct *task, struct cgroup *c)
 {
 	/*
 	 * Not looked up where there is none: the iterator can be preempted inside the
@@ -1280,20 +1306,24 @@ static __always_inline bool settle(u32 user, struct task_struct *task, struct cg
 	 */
 	struct task_state *ts = task->bpf_storage ? bpf_task_storage_get(&tasks, task, NULL, 0) : NULL;
 	struct claim to = {};
-	bool in = find_ring(user, c, &to);
+	bool in;
 
+	if (task->flags & PF_EXITING)
+		return SAME; /* on_task_exit counts it out */
+	in = find_ring(user, c, &to);
 	if (ts && ts->gen) {
-		if (in && ts->slot == to.slot && ts->gen == to.gen)
-			return false;
+		if (in && ts->gen == to.gen)
+			return SAME;
 		leave(ts);
 		if (!in)
 			count(STAT_MOVED_OUT);
 	}
 	if (in)
-		return mark(task, &to, task);
-	if (ts)
-		bpf_task_storage_delete(&tasks, task);
-	return false;
+		return mark(user, task, &to, task) ? MARKED : SAME;
+	if (!ts)
+		return SAME;
+	bpf_task_storage_delete(&tasks, task);
+	return LEFT;
 }
 
 SEC("tp_btf/cgroup_attach_task")
@@ -1304,9 +1334,8 @@ int on_attach(u64 *ctx)
 
 	if (dst->root->hierarchy_id != hierarchy)
 		return 0;
-	settle(BY_ATTACH, task, dst);
 	/* The event names only the leader of a process that moves as a whole. */
-	if (task->signal->nr_threads > 1)
+	if (settle(BY_ATTACH, task, dst) != SAME && task->signal->nr_threads > 1)
 		tell(EVENT_SCAN, 0, 0);
 	return 0;
 }
@@ -1327,8 +1356,12 @@ int on_fork(u64 *ctx)
 	ts = bpf_task_storage_get(&tasks, parent, NULL, 0);
 	if (ts && ts->gen) {
 		struct claim to = { .slot = ts->slot, .gen = ts->gen };
+		struct ring_head *r = ring_of(to.slot);
 
-		mark(child, &to, parent);
+		if (r && r->gen == to.gen)
+			mark(BY_FORK, child, &to, parent);
+		else
+			settle(BY_FORK, child, cgroup_of(child));
 	}
 	return 0;
 }
@@ -1338,12 +1371,16 @@ static __always_inline u32 pid_at(struct pid *pid, u32 level, u32 *ns)
 {
 	struct upid up = {};
 	u32 own = pid->level;
+	u64 at;
 
 	if (!level)
 		level = own;
 	if (level > own || level > 32)
 		return 0; /* not seen there */
-	bpf_probe_read_kernel(&up, sizeof(up), (void *)pid + core_field_offset(pid->numbers) + level * core_type_size(struct upid));
+	at = level;
+	opaque(at);
+	at &= 63; /* 6.1 forgets what it knew of a product of 32 bits */
+	bpf_probe_read_kernel(&up, sizeof(up), (void *)pid + core_field_offset(pid->numbers) + at * core_type_size(struct upid));
 	if (ns)
 		bpf_probe_read_kernel(ns, sizeof(*ns), (void *)up.ns + core_field_offset(up.ns->ns.inum));
 	return up.nr;
@@ -1394,6 +1431,9 @@ static __always_inline void meet_init(struct ring_head *r, struct task_struct *t
 
 	if (!level || pid_at(task->signal->pids[1], 0, NULL) != 1 || (r->pid_level && r->pid_level <= level))
 		return;
+	/* A container in the host's pid namespace may make one of its own inside. */
+	if (!r->pid_level && r->init_execed && !r->init_gone)
+		return;
 	r->pid_level = level;
 	new_init(r, task);
 }
@@ -1415,7 +1455,7 @@ int on_exec(u64 *ctx)
 	ts = task->bpf_storage ? bpf_task_storage_get(&tasks, task, NULL, 0) : NULL;
 	if (!ts) {
 		/* Did an event miss it, or was there no memory for its mark? */
-		if (!settle(BY_EXEC, task, cgroup_of(task)))
+		if (settle(BY_EXEC, task, cgroup_of(task)) != MARKED)
 			return 0;
 		count(STAT_FOUND);
 		ts = bpf_task_storage_get(&tasks, task, NULL, 0);
@@ -1430,8 +1470,10 @@ int on_exec(u64 *ctx)
 	if (__sync_fetch_and_add(&r->execs, 1) == 0 && r->init_gone && !r->pid_level)
 		new_init(r, task);
 	meet_init(r, task);
-	if (r->init_tid == task->tgid)
+	if (r->init_tid == task->tgid) {
+		r->init_execed = 1;
 		keep_args(r, task);
+	}
 	s->flags = RECF_NODUR;
 	begin(BY_EXEC, bpf_ktime_get_ns(), 0, old, who_what(task->pid, 0, 0));
 	off = s->off;
@@ -1500,8 +1542,11 @@ int on_task_exit(u64 *ctx)
 	if (!(r->flags & RING_FROZEN))
 		commit_from(BY_TASK, ts->slot, REC_EXIT, guard ? class_of(REC_EXIT, task->exit_code, 0) : NO_GUARD);
 
-	if (last && task->tgid == r->init_tid) {
-		r->init_exit = task->exit_code;
+	if (last && task->tgid == r->init_tid && !r->init_gone) {
+		u32 code = task->signal->group_exit_code;
+
+		/* Of two threads that end at once, both may be the last. */
+		r->init_exit = code ? code : task->exit_code;
 		r->init_end = now;
 		r->init_gone = oom ? 2 : 1;
 	}
@@ -1622,6 +1667,7 @@ int on_rmdir(u64 *ctx)
 	if (c->root->hierarchy_id != hierarchy)
 		return 0;
 	id = c->kn->id;
+	bpf_map_delete_elem(&roots, &id);
 	known = bpf_map_lookup_elem(&claims, &id);
 	if (known)
 		tell(EVENT_RMDIR, known->slot, id);
@@ -1648,7 +1694,7 @@ int all_tasks(struct bpf_iter__task *ctx)
 
 	if (!task || task->flags & 0x00200000 /* PF_KTHREAD */ || task->exit_state)
 		return 0;
-	if (settle(BY_ITER, task, cgroup_of(task)))
+	if (settle(BY_ITER, task, cgroup_of(task)) == MARKED)
 		count(STAT_FOUND);
 	if (!task->bpf_storage)
 		return 0;

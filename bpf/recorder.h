@@ -125,7 +125,8 @@ struct ring_head {
 	__u32 began_late;   /* 1: the first tasks were there before they were seen */
 	__u64 init_end;     /* ns: when init ended */
 	__u32 args_len;     /* bytes in args */
-	__u32 pad1[11];
+	__u32 init_execed;  /* 1: init has made an execve that was seen */
+	__u32 pad1[10];
 	struct guard_class class[GUARD_CLASSES];
 	/* the path of the cgroup, leaf first, each part cut at PATH_PART - 1 bytes */
 	char path[PATH_PARTS][PATH_PART];

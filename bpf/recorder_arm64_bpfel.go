@@ -21,6 +21,7 @@ const (
 	recorderMapGrace       = "grace"
 	recorderMapIterSlot    = "iter_slot"
 	recorderMapPlans       = "plans"
+	recorderMapRefused     = "refused"
 	recorderMapRings       = "rings"
 	recorderMapRootPaths   = "root_paths"
 	recorderMapRoots       = "roots"
@@ -116,6 +117,7 @@ type recorderMapSpecs struct {
 	Grace     *ebpf.MapSpec `ebpf:"grace"`
 	IterSlot  *ebpf.MapSpec `ebpf:"iter_slot"`
 	Plans     *ebpf.MapSpec `ebpf:"plans"`
+	Refused   *ebpf.MapSpec `ebpf:"refused"`
 	Rings     *ebpf.MapSpec `ebpf:"rings"`
 	RootPaths *ebpf.MapSpec `ebpf:"root_paths"`
 	Roots     *ebpf.MapSpec `ebpf:"roots"`
@@ -163,6 +165,7 @@ type recorderMaps struct {
 	Grace     *ebpf.Map `ebpf:"grace"`
 	IterSlot  *ebpf.Map `ebpf:"iter_slot"`
 	Plans     *ebpf.Map `ebpf:"plans"`
+	Refused   *ebpf.Map `ebpf:"refused"`
 	Rings     *ebpf.Map `ebpf:"rings"`
 	RootPaths *ebpf.Map `ebpf:"root_paths"`
 	Roots     *ebpf.Map `ebpf:"roots"`
@@ -180,6 +183,7 @@ func (m *recorderMaps) Close() error {
 		m.Grace,
 		m.IterSlot,
 		m.Plans,
+		m.Refused,
 		m.Rings,
 		m.RootPaths,
 		m.Roots,

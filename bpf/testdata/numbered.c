@@ -2,10 +2,12 @@
 // Makes calls that carry a number each, as fast as it can, from several threads.
 //
 //   numbered THREADS CALLS FORGE
+//   numbered THREADS sleep
 //
 // Each thread makes CALLS calls getppid(n, thread, ~n, n * 2654435761, 0, 0x4242).
 // With FORGE not 0 one more thread writes 4 KiB of forged records to descriptor 1
-// all the time, at every alignment, for random positions and cookies.
+// all the time, at every alignment, for random positions and cookies. With sleep
+// in place of CALLS the threads wait, for ever, in pause().
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdint.h>
@@ -15,12 +17,15 @@
 #include <unistd.h>
 
 static long calls;
+static int asleep;
 static volatile int done;
 
 static void *count(void *arg)
 {
 	uint64_t thread = (uint64_t)(uintptr_t)arg;
 
+	while (asleep)
+		pause();
 	for (uint64_t n = 0; n < (uint64_t)calls; n++)
 		syscall(SYS_getppid, n, thread, ~n, n * 2654435761u, 0, 0x4242);
 	return NULL;
@@ -54,6 +59,7 @@ int main(int argc, char **argv)
 	pthread_t t[64], f;
 
 	calls = argc > 2 ? atol(argv[2]) : 1000000;
+	asleep = argc > 2 && !strcmp(argv[2], "sleep");
 	if (threads > 64)
 		return 2;
 	if (argc > 3 && atoi(argv[3]))

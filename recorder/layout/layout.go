@@ -320,7 +320,8 @@ type RingHead struct {
 	BeganLate  uint32
 	InitEnd    uint64
 	ArgsLen    uint32
-	_          [11]uint32
+	InitExeced uint32
+	_          [10]uint32
 	Class      [64]GuardClass
 	Path       [10][160]byte
 	Args       [1024]byte
