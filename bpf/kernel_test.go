@@ -538,3 +538,70 @@ func TestDense(t *testing.T) {
 		}
 	}
 }
+
+// Passes over all tasks race with forks and exits, and must neither count a task
+// twice nor mark one that is ending: a recording would stay live for ever.
+func TestTasksAreCountedOnce(t *testing.T) {
+	k := testKernel(t, testConfig(t))
+	root := testRoot(t, k)
+	ring, _ := newRing(t, k, 1, 1, 0)
+	cmd := inCgroup(t, makeCgroup(t, filepath.Join(root, "a")), "/bin/sh", "-c",
+		// forks, and ends of processes with memory, which take their time
+		"i=0; while [ $i -lt 1500 ]; do (:) & (:); i=$((i+1)); done; for i in 1 2 3; do python3 -c 'x = bytearray(300 << 20)'; done; wait")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	passes := 0
+	for done := false; !done; passes++ {
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Fatal(err)
+			}
+			done = true
+		default:
+		}
+		if _, err := k.Tasks(-1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if live := int64(atomic.LoadUint64(&ring.Head().TasksLive)); live != 0 {
+		t.Errorf("after %d passes %d of %d tasks still count as live", passes, live, ring.Head().TasksEver)
+	}
+	if ring.Head().TasksEver < 3000 {
+		t.Errorf("only %d tasks were seen", ring.Head().TasksEver)
+	}
+}
+
+// A task whose ring was given to another container writes nothing there, and
+// neither do its children.
+func TestStaleTask(t *testing.T) {
+	k := testKernel(t, testConfig(t))
+	root := testRoot(t, k)
+	old, _ := newRing(t, k, 1, 1, 0)
+	cg := makeCgroup(t, filepath.Join(root, "a"))
+	stale := inCgroup(t, cg, "/bin/sh", "-c", "while true; do (:); done")
+	if err := stale.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { stale.Process.Kill(); stale.Wait() }()
+	if err := k.DropRing(old); err != nil {
+		t.Fatal(err)
+	}
+	ring, _ := newRing(t, k, 1, 2, 0)
+	other := makeCgroup(t, filepath.Join(root, "b"))
+	// The stale task's next fork may take the ring for its own cgroup; what must not
+	// happen is that it counts in a ring of another one.
+	inCgroup(t, other, "/bin/sh", "-c", "exit 3").Run()
+	owner := map[uint64]string{inode(t, cg): "a", inode(t, other): "b"}[ring.Head().Cgroup]
+	time.Sleep(100 * time.Millisecond) // forks go on meanwhile
+	h := ring.Head()
+	if owner == "b" && (h.TasksEver != 1 || h.TasksLive != 0 || h.InitExit != 3<<8) {
+		t.Errorf("another container's tasks count in the ring: ever %d, live %d, init ended with %#x", h.TasksEver, h.TasksLive, h.InitExit)
+	}
+	if owner == "" {
+		t.Errorf("the ring belongs to cgroup %d, which is neither", h.Cgroup)
+	}
+}

@@ -1680,6 +1680,12 @@ int on_rmdir(u64 *ctx)
  * Looks at every task of the node: marks those that the events missed, and reports
  * the traced ones, with the calls they are in.
  */
+/* An int; one byte since 7.3. Both are 0 or 1, so the first byte tells. */
+static __always_inline bool on_cpu(struct task_struct *task)
+{
+	return *(u8 *)((void *)task + core_field_offset(task->on_cpu));
+}
+
 SEC("iter/task")
 int all_tasks(struct bpf_iter__task *ctx)
 {
@@ -1718,7 +1724,7 @@ int all_tasks(struct bpf_iter__task *ctx)
 	d->enter = READ_ONCE(ts->enter);
 	nr = read_nr(regs);
 	/* Behind an exception or an interrupt this number is negative. */
-	if (d->enter || (!task->on_cpu && nr >= 0)) {
+	if (d->enter || (!on_cpu(task) && nr >= 0)) {
 		bool compat = compat_task(task);
 
 		d->in_call = 1;

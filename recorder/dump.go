@@ -21,17 +21,26 @@ const followEvery = 200 * time.Millisecond
 // snapshot is what a ring held at one moment, all of it.
 type snapshot struct {
 	live               []layout.TaskDump
+	progress           []byte // records of the calls that they were in
 	main, guard, tasks record.Snapshot
 	clock              dump.Clock
 }
 
 // take copies a ring while the kernel goes on writing to it. Live tasks are listed
 // first: one that ends meanwhile is then in the tasks lane as well.
-func (r *Recorder) take(rec *recording, from record.Mark) (snapshot, error) {
+func (r *Recorder) take(rec *recording) (snapshot, error) {
 	var s snapshot
 	var err error
 	if s.live, err = r.kernel.Tasks(int(rec.slot)); err != nil {
 		return s, err
+	}
+	// At once: a little later a thread may do something else, or be another.
+	for i := range s.live {
+		if t := &s.live[i]; t.InCall != 0 {
+			if call := r.progress(t); sameTask(t) {
+				s.progress = record.Append(s.progress, call)
+			}
+		}
 	}
 	rec.ringMu.RLock()
 	defer rec.ringMu.RUnlock()
@@ -39,11 +48,10 @@ func (r *Recorder) take(rec *recording, from record.Mark) (snapshot, error) {
 		return s, errDropped(rec.id)
 	}
 	for _, lane := range []struct {
-		id   layout.LaneId
-		from record.Mark
-		to   *record.Snapshot
-	}{{layout.LaneMain, from, &s.main}, {layout.LaneGuard, record.Mark{}, &s.guard}, {layout.LaneTasks, record.Mark{}, &s.tasks}} {
-		if *lane.to, err = rec.view.Snapshot(lane.id, lane.from, r.kernel.Grace, nil); err != nil {
+		id layout.LaneId
+		to *record.Snapshot
+	}{{layout.LaneMain, &s.main}, {layout.LaneGuard, &s.guard}, {layout.LaneTasks, &s.tasks}} {
+		if *lane.to, err = rec.view.Snapshot(lane.id, record.Mark{}, r.kernel.Grace, nil); err != nil {
 			return s, fmt.Errorf("snapshot ring %d: %w", rec.slot, err)
 		}
 	}
@@ -58,7 +66,7 @@ func (r *Recorder) Dump(ctx context.Context, id string, q replay.Query, w io.Wri
 	if err != nil {
 		return err
 	}
-	s, err := r.take(rec, record.Mark{})
+	s, err := r.take(rec)
 	if err != nil {
 		return err
 	}
@@ -67,11 +75,11 @@ func (r *Recorder) Dump(ctx context.Context, id string, q replay.Query, w io.Wri
 	if err := out.Header(header); err != nil {
 		return err
 	}
-	if err := r.write(out, rec, &s, true); err != nil {
+	if err := write(out, &s); err != nil {
 		return err
 	}
 	if q.Follow {
-		if err := r.follow(ctx, rec, out, s.main.End, q); err != nil {
+		if err := r.follow(ctx, rec, out, &s, q); err != nil {
 			return err
 		}
 	}
@@ -80,33 +88,40 @@ func (r *Recorder) Dump(ctx context.Context, id string, q replay.Query, w io.Wri
 
 // write adds a snapshot to a dump: who the tasks were, what only the guard lane
 // still has, the calls, and those that are going on.
-func (r *Recorder) write(out *dump.Writer, rec *recording, s *snapshot, whole bool) error {
-	if err := writeTasks(out, s); err != nil {
+func write(out *dump.Writer, s *snapshot) error {
+	if err := writeTasks(out, s, nil); err != nil {
 		return err
 	}
-	if whole {
-		if err := writeRecords(out, dump.FrameGuard, s.guard.Records); err != nil {
+	for _, part := range []struct {
+		frame dump.FrameType
+		rows  []byte
+	}{{dump.FrameGuard, s.guard.Records}, {dump.FrameMain, s.main.Records}, {dump.FrameProgress, s.progress}} {
+		if err := writeRecords(out, part.frame, part.rows); err != nil {
 			return err
-		}
-	}
-	if err := writeRecords(out, dump.FrameMain, s.main.Records); err != nil {
-		return err
-	}
-	if whole {
-		for _, t := range s.live {
-			if t.InCall == 0 || t.Info.Tid == uint32(os.Getpid()) {
-				continue
-			}
-			raw := record.Append(nil, r.progress(&t))
-			if err := out.Record(dump.FrameProgress, raw); err != nil {
-				return err
-			}
 		}
 	}
 	return out.Flush()
 }
 
-func writeTasks(out *dump.Writer, s *snapshot) error {
+// told is who the threads are as far as a dump has said it.
+type told map[uint32]layout.TaskInfo
+
+// new reports whether a row says something that has not been said, and notes it.
+func (t told) new(info *layout.TaskInfo) bool {
+	if t == nil {
+		return true
+	}
+	now := *info
+	now.Calls = 0
+	if t[info.Tid] == now {
+		return false
+	}
+	t[info.Tid] = now
+	return true
+}
+
+// writeTasks adds who the ended and the live tasks were, but for what was told.
+func writeTasks(out *dump.Writer, s *snapshot, before told) error {
 	var rec record.Record
 	var info layout.TaskInfo
 	for rest := s.tasks.Records; len(rest) > 0; {
@@ -118,13 +133,16 @@ func writeTasks(out *dump.Writer, s *snapshot) error {
 		if err := record.Parse(raw, &rec); err != nil || len(rec.Items) != 1 {
 			continue // a lane holds what the kernel wrote; a foreign record is no task
 		}
-		if decodeTask(rec.Items[0].Data, &info) {
+		if decodeTask(rec.Items[0].Data, &info) && before.new(&info) {
 			if err := out.Task(&info); err != nil {
 				return err
 			}
 		}
 	}
 	for i := range s.live {
+		if !before.new(&s.live[i].Info) {
+			continue
+		}
 		if err := out.Task(&s.live[i].Info); err != nil {
 			return err
 		}
@@ -189,16 +207,66 @@ func span(rest []byte) (from, to uint64) {
 	return from, to
 }
 
-// follow goes on from a mark.
-func (r *Recorder) follow(ctx context.Context, rec *recording, out *dump.Writer, from record.Mark, q replay.Query) error {
+// more reads what a ring got since the marks of the main and the tasks lane. The
+// live tasks are listed only if someone is new among them: that looks at all
+// tasks of the node.
+func (r *Recorder) more(rec *recording, main, tasks record.Mark, known told) (snapshot, error) {
+	var s snapshot
+	rec.ringMu.RLock()
+	if rec.view == nil {
+		rec.ringMu.RUnlock()
+		return s, errDropped(rec.id)
+	}
+	var err error
+	if s.main, err = rec.view.Snapshot(layout.LaneMain, main, r.kernel.Grace, nil); err == nil {
+		s.tasks, err = rec.view.Snapshot(layout.LaneTasks, tasks, r.kernel.Grace, nil)
+	}
+	rec.ringMu.RUnlock()
+	if err != nil {
+		return s, fmt.Errorf("snapshot ring %d: %w", rec.slot, err)
+	}
+	s.clock = clock()
+	if !known.all(s.main.Records) {
+		if s.live, err = r.kernel.Tasks(int(rec.slot)); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+// all reports whether the threads of all records are known, under their present names.
+func (t told) all(rest []byte) bool {
+	var rec record.Record
+	for len(rest) > 0 {
+		raw, next, err := record.Next(rest)
+		if err != nil {
+			return true
+		}
+		rest = next
+		if record.Parse(raw, &rec) != nil {
+			continue
+		}
+		if _, ok := t[rec.Tid]; !ok || rec.Type == layout.RecExec || rec.Type == layout.RecRename {
+			return false
+		}
+	}
+	return true
+}
+
+// follow goes on from a snapshot that has been written.
+func (r *Recorder) follow(ctx context.Context, rec *recording, out *dump.Writer, first *snapshot, q replay.Query) error {
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
+	main, tasks, known := first.main.End, first.tasks.End, told{}
+	for i := range first.live {
+		known.new(&first.live[i].Info)
+	}
 	var lost uint64
-	for {
+	for turn := 0; ; turn++ {
 		r.mu.Lock()
 		ended := rec.ended
 		r.mu.Unlock()
-		s, err := r.take(rec, from)
+		s, err := r.more(rec, main, tasks, known)
 		if err != nil {
 			var gone *api.Error
 			if errors.As(err, &gone) && gone.Code == api.CodeNotFound {
@@ -206,22 +274,28 @@ func (r *Recorder) follow(ctx context.Context, rec *recording, out *dump.Writer,
 			}
 			return err
 		}
-		from = s.main.End
-		if s.main.Overwritten > 0 {
-			// The reader was slower than the container: say so at once.
-			lost += s.main.Overwritten
+		main, tasks = s.main.End, s.tasks.End
+		lost += s.main.Overwritten
+		if turn == 0 || s.main.Overwritten > 0 || ended {
+			// From here on it is live; or the reader was slower than the container; or
+			// this is the end.
 			h := r.header(rec, &s, q)
 			h.Recording.Coverage.Overwritten = lost
 			if err := out.Header(h); err != nil {
 				return err
 			}
 		}
-		if err := r.write(out, rec, &s, false); err != nil {
+		if err := writeTasks(out, &s, known); err != nil {
+			return err
+		}
+		if err := writeRecords(out, dump.FrameMain, s.main.Records); err != nil {
+			return err
+		}
+		if err := out.Flush(); err != nil {
 			return err
 		}
 		if ended {
-			h := r.header(rec, &s, q)
-			return out.Header(h)
+			return nil
 		}
 		select {
 		case <-ctx.Done():

@@ -1,7 +1,13 @@
 package recorder
 
 import (
+	"bytes"
 	"encoding/binary"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -125,4 +131,31 @@ func decodeTask(b []byte, info *layout.TaskInfo) bool {
 	}
 	_, err := binary.Decode(b, binary.LittleEndian, info)
 	return err == nil
+}
+
+// sameTask reports whether a thread id still belongs to the thread that was listed
+// with it: ids are reused, and its memory was read by the id.
+func sameTask(t *layout.TaskDump) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", t.Info.Tid))
+	if err != nil {
+		return false
+	}
+	// The start time, in ticks of 10 ms on CLOCK_BOOTTIME, is field 22 (proc(5)); the
+	// second ends with the last parenthesis.
+	_, rest, _ := strings.Cut(string(b[max(bytes.LastIndexByte(b, ')'), 0):]), " ")
+	fields := strings.Fields(rest)
+	if len(fields) < 20 {
+		return false
+	}
+	ticks, err := strconv.ParseUint(fields[19], 10, 64)
+	if err != nil {
+		return false
+	}
+	var boot unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot) != nil {
+		return false
+	}
+	asleep := time.Duration(boot.Nano()) - time.Duration(monotonic())
+	began := time.Duration(ticks)*10*time.Millisecond - asleep
+	return (began - time.Duration(t.Info.Start)).Abs() < 50*time.Millisecond
 }

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime"
 	"sort"
 	"strings"
@@ -21,6 +22,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/recorderd/recorderd/api"
@@ -51,15 +53,18 @@ type Config struct {
 }
 
 const (
-	// spareRings wait for new containers. The daemon makes one in a millisecond;
-	// so many may appear before it gets to run.
-	spareRings = 16
+	// spareRings wait for new containers, at least: so many may appear before the
+	// daemon has made more. That takes some 15 ms for each, in which the kernel
+	// waits for its readers (synchronize_rcu), and several can wait together.
+	minSpares, maxSpares = 4, 64
+	ringMakers           = 8
 	// settleTime is how long a container without tasks stays live while its
 	// cgroup exists: it may be between two processes.
 	settleTime = 5 * time.Second
 	// lookEvery is the time between two looks at the rings, scanEvery between two
 	// passes over all tasks of the node: about a microsecond for each.
 	lookEvery = 2 * time.Second
+	hintPause = 20 * time.Millisecond
 	scanEvery = 10 * time.Second
 )
 
@@ -83,10 +88,12 @@ type Recorder struct {
 	watched map[string]uint64 // path -> cgroup id, 0: does not exist yet
 	nextGen uint32
 	evicted uint64
-	starved bool // the budget holds no ring for the next container
+	gone    totals // of recordings that were dropped
+	starved bool   // the budget holds no ring for the next container
 	closed  bool
 
 	ready atomic.Bool
+	scan  atomic.Bool // a pass over all tasks is wanted
 	rate  rate
 	kick  chan struct{} // look now
 }
@@ -187,6 +194,9 @@ func (r *Recorder) kernelConfig() bpf.Config {
 // begin takes over what an earlier daemon left, makes spare rings for the
 // containers that are there and those to come, and attaches the programs.
 func (r *Recorder) begin() error {
+	// Generations are never used twice, also not those of rings that are gone: one
+	// is used up in more than a millisecond.
+	r.nextGen = uint32(monotonic() / uint64(time.Millisecond))
 	if r.kernel.Adopted() {
 		if err := r.takeOver(); err != nil {
 			r.log.Warn("some recordings of the last daemon were not taken over", "error", err)
@@ -197,8 +207,11 @@ func (r *Recorder) begin() error {
 			return err
 		}
 	}
-	there := len(r.hierarchy.containers(4096))
-	if err := r.refill(there + spareRings); err != nil {
+	there, err := r.unclaimed()
+	if err != nil {
+		return err
+	}
+	if err := r.refill(there + r.spareWant()); err != nil {
 		return err
 	}
 	if err := r.kernel.Attach(); err != nil {
@@ -209,6 +222,27 @@ func (r *Recorder) begin() error {
 	return nil
 }
 
+// unclaimed counts the containers that are there and have no ring yet.
+func (r *Recorder) unclaimed() (int, error) {
+	claims, err := r.kernel.Claims()
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, path := range r.hierarchy.containers(4096) {
+		id, err := r.hierarchy.id(path)
+		if _, claimed := claims[id]; err == nil && !claimed {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// spareWant is how many rings shall wait for containers.
+func (r *Recorder) spareWant() int {
+	return min(max(int(r.cfg.MemoryBudget/r.ringBytes)/8, minSpares), maxSpares)
+}
+
 // takeOver finds the rings that an earlier daemon made.
 func (r *Recorder) takeOver() error {
 	rings, errs := r.kernel.PinnedRings()
@@ -216,6 +250,9 @@ func (r *Recorder) takeOver() error {
 	errs = errors.Join(errs, err)
 	for _, ring := range rings {
 		r.nextGen = max(r.nextGen, ring.Gen+1)
+		// What may be kept is for this daemon to say, also of what goes on.
+		atomic.StoreUint32(&ring.Head().Stdio, r.cfg.CaptureStdio)
+		atomic.StoreUint32(&ring.Head().Data, r.cfg.CaptureData)
 		switch {
 		case atomic.LoadUint64(&ring.Head().Cgroup) != 0:
 			r.adopt(ring)
@@ -296,6 +333,11 @@ func (r *Recorder) Run(ctx context.Context, ready func()) error {
 			r.look(ctx, scan)
 		case <-r.kick:
 			r.look(ctx, false)
+			// Hints come in bursts: what comes now waits for the next look.
+			select {
+			case <-ctx.Done():
+			case <-time.After(hintPause):
+			}
 		}
 	}
 }
@@ -312,9 +354,7 @@ func (r *Recorder) listen(hints *bpf.Events) {
 		}
 		switch layout.EventType(e.Type) {
 		case layout.EventScan:
-			if _, err := r.kernel.Tasks(-1); err != nil {
-				r.log.Warn("look at all tasks", "error", err)
-			}
+			r.scan.Store(true)
 		case layout.EventNoring:
 			r.log.Warn("no ring was free for a container", "cgroup", e.Cgroup)
 		}
@@ -328,11 +368,12 @@ func (r *Recorder) listen(hints *bpf.Events) {
 // look brings everything in line with the kernel. scan adds a pass over all tasks.
 func (r *Recorder) look(ctx context.Context, scan bool) {
 	fresh := r.collect()
-	if err := r.refill(spareRings); err != nil {
+	r.settle(false)
+	if err := r.refill(r.spareWant()); err != nil {
 		r.log.Error("make spare rings", "error", err)
 	}
 	r.watchNamespaces()
-	if scan {
+	if scan || r.scan.Swap(false) {
 		if _, err := r.kernel.Tasks(-1); err != nil {
 			r.log.Warn("look at all tasks", "error", err)
 		}
@@ -428,6 +469,9 @@ func (r *Recorder) watchNamespaces() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, ns := range r.runtimes.Namespaces() {
+		if strings.HasSuffix(ns, ".slice") || strings.HasSuffix(ns, ".scope") || strings.HasSuffix(ns, ".service") {
+			continue // systemd's, whoever called a namespace so
+		}
 		if err := r.watch("/" + ns); err != nil {
 			r.log.Warn("watch the cgroups of a containerd namespace", "namespace", ns, "error", err)
 		}
@@ -435,38 +479,57 @@ func (r *Recorder) watchNamespaces() {
 }
 
 // refill makes spare rings until there are want, as far as the budget goes. Ended
-// recordings give way, oldest first.
+// recordings give way, oldest first. Only one goroutine calls it at a time; the
+// lock is not held while the kernel takes the rings in.
 func (r *Recorder) refill(want int) error {
+	type place struct{ slot, gen uint32 }
+	var places []place
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	size := r.ringBytes
-	most := int(r.cfg.MemoryBudget / size)
+	most := int(r.cfg.MemoryBudget / r.ringBytes)
 	want = min(want, max(most-len(r.recs), most/8, 1))
-	for len(r.spares) < want {
-		if (len(r.spares)+len(r.recs)+1)*int(size) > int(r.cfg.MemoryBudget) && !r.evictLocked() {
-			if !r.starved && len(r.spares) == 0 {
-				r.log.Warn("no memory for another container's ring", "budget", r.cfg.MemoryBudget, "live", len(r.recs))
-			}
-			r.starved = len(r.spares) == 0
-			return nil
+	taken := map[uint32]bool{}
+	for len(r.spares)+len(places) < want {
+		if len(r.spares)+len(r.recs)+len(places) >= most && !r.evictLocked() {
+			break
 		}
-		slot, ok := r.freeSlot()
+		slot, ok := r.freeSlot(taken)
 		if !ok {
-			return nil
+			break
 		}
 		r.nextGen++
-		ring, err := r.kernel.NewRing(slot, r.nextGen, r.cfg.CaptureStdio, r.cfg.CaptureData)
-		if err != nil {
-			return err
-		}
-		r.spares[slot] = ring
-		r.starved = false
+		taken[slot] = true
+		places = append(places, place{slot, r.nextGen})
 	}
-	return nil
+	starved := len(r.spares)+len(places) == 0
+	if starved && !r.starved {
+		r.log.Warn("no memory for another container's ring", "budget", r.cfg.MemoryBudget, "recordings", len(r.recs))
+	}
+	r.starved = starved
+	r.mu.Unlock()
+
+	var g errgroup.Group
+	g.SetLimit(ringMakers)
+	for _, p := range places {
+		g.Go(func() error {
+			ring, err := r.kernel.NewRing(p.slot, p.gen, r.cfg.CaptureStdio, r.cfg.CaptureData)
+			if err != nil {
+				return err
+			}
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.spares[p.slot] = ring
+			return nil
+		})
+	}
+	return g.Wait()
 }
 
-func (r *Recorder) freeSlot() (uint32, bool) {
+// freeSlot finds a slot that no ring is in, and that is not taken either.
+func (r *Recorder) freeSlot(taken map[uint32]bool) (uint32, bool) {
 	for slot := range r.kernel.Slots() {
+		if taken[slot] {
+			continue
+		}
 		if _, ok := r.spares[slot]; !ok && r.bySlot[slot] == nil {
 			return slot, true
 		}
@@ -478,7 +541,7 @@ func (r *Recorder) freeSlot() (uint32, bool) {
 func (r *Recorder) evictLocked() bool {
 	var oldest *recording
 	for _, rec := range r.recs {
-		if rec.ended && (oldest == nil || rec.endedAt.Before(oldest.endedAt)) {
+		if rec.ended && !rec.busy() && (oldest == nil || rec.endedAt.Before(oldest.endedAt)) {
 			oldest = rec
 		}
 	}
@@ -491,7 +554,14 @@ func (r *Recorder) evictLocked() bool {
 	return true
 }
 
+// busy reports whether tasks write to the recording now. r.mu is held, or the
+// ring may be gone.
+func (rec *recording) busy() bool {
+	return int64(atomic.LoadUint64(&rec.ring.Head().TasksLive)) > 0
+}
+
 func (r *Recorder) dropLocked(rec *recording) {
+	r.gone = r.gone.plus(rec.totals())
 	delete(r.recs, rec.id)
 	delete(r.bySlot, rec.slot)
 	rec.ringMu.Lock()
@@ -512,14 +582,18 @@ func (r *Recorder) settle(all bool) {
 	now := monotonic()
 	for _, rec := range r.recs {
 		h := rec.ring.Head()
-		live := int64(atomic.LoadUint64(&h.TasksLive)) > 0
 		last := atomic.LoadUint64(&h.LastExit)
-		if live && rec.ended {
+		// A cgroup that has tasks cannot be removed: when it is gone, so are they.
+		exists := rec.ended && !rec.busy() || r.hierarchy.exists(rec.path, rec.cgroup)
+		switch {
+		case rec.ended && rec.busy() && exists:
 			rec.ended = false // a container that was started again in its cgroup
-		}
-		if !live && !rec.ended && last != 0 {
-			old := now-min(last, now) > uint64(settleTime)
-			if old || !r.hierarchy.exists(rec.path, rec.cgroup) {
+		case !rec.ended:
+			idle := !rec.busy() && last != 0 && now-min(last, now) > uint64(settleTime)
+			if idle || !exists {
+				if last == 0 {
+					last = now
+				}
 				rec.ended, rec.endedAt = true, wallTime(last)
 				r.log.Debug("ended", "id", rec.id, "cgroup", rec.path, "exit", h.InitExit)
 			}
@@ -566,6 +640,7 @@ func (r *Recorder) Close() {
 	}
 	r.recs, r.bySlot, r.spares = map[string]*recording{}, map[uint32]*recording{}, map[uint32]*bpf.Ring{}
 	if r.cfg.Clean {
+		os.Remove(filepath.Join(r.hierarchy.Mount, api.RunRoot)) //nolint:errcheck // made by recorderctl run, and gone only if it is empty
 		if err := r.kernel.Uninstall(); err != nil {
 			r.log.Error("take the programs off the node", "error", err)
 		}
@@ -672,7 +747,9 @@ func nameFrom(out *api.Recording, info *containerd.Info) {
 // exitOf says how the container's first process ended: by the kernel's word if it
 // was seen, else by containerd's.
 func exitOf(h *layout.RingHead, info *containerd.Info, known bool) *api.Exit {
-	if gone := atomic.LoadUint32(&h.InitGone); gone != 0 {
+	// The first to enter and to end may be a helper of the runtime's.
+	first := atomic.LoadUint32(&h.InitExeced) != 0 || int64(atomic.LoadUint64(&h.TasksLive)) <= 0
+	if gone := atomic.LoadUint32(&h.InitGone); gone != 0 && first {
 		e := &api.Exit{Source: "kernel", OOMKilled: gone == 2, At: wallTime(h.InitEnd)}
 		status := unix.WaitStatus(h.InitExit)
 		e.Code = int(h.InitExit >> 8 & 0xff)
@@ -702,7 +779,7 @@ func argv(h *layout.RingHead) []string {
 // recording, or was moved in after its exec.
 func commandOf(h *layout.RingHead) []string {
 	tid := atomic.LoadUint32(&h.InitTid)
-	if tid == 0 || atomic.LoadUint32(&h.ArgsLen) != 0 {
+	if tid == 0 || atomic.LoadUint32(&h.ArgsLen) != 0 || atomic.LoadUint32(&h.InitGone) != 0 {
 		return nil
 	}
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", tid))
@@ -759,18 +836,37 @@ func (r *Recorder) Delete(_ context.Context, id string) error {
 	if rec == nil {
 		return &api.Error{Code: api.CodeNotFound, Status: 404, Message: fmt.Sprintf("no recording %s: recorderctl list shows those there are", id)}
 	}
-	if !rec.ended {
+	if !rec.ended || rec.busy() && r.hierarchy.exists(rec.path, rec.cgroup) {
 		return &api.Error{Code: api.CodeConflict, Status: 409, Message: fmt.Sprintf("recording %s is live: only an ended one can be deleted (freeze stops it)", id)}
 	}
 	r.dropLocked(rec)
 	return nil
 }
 
-// writtenAll is how many records all present recordings have seen.
+// totals are counts of records, which only grow.
+type totals struct{ written, overwritten, cut, fault, muted uint64 }
+
+func (t totals) plus(o totals) totals {
+	return totals{t.written + o.written, t.overwritten + o.overwritten, t.cut + o.cut, t.fault + o.fault, t.muted + o.muted}
+}
+
+// totals of a recording whose ring is there.
+func (rec *recording) totals() totals {
+	h := rec.ring.Head()
+	main := &h.Lane[layout.LaneMain]
+	t := totals{
+		written: rec.view.Written(layout.LaneMain), cut: atomic.LoadUint64(&main.Cut), fault: atomic.LoadUint64(&main.Fault), muted: atomic.LoadUint64(&h.Muted),
+	}
+	// A ring that has not gone round has overwritten nothing; others are counted.
+	t.overwritten = t.written - min(t.written, rec.view.Scan(layout.LaneMain).Records)
+	return t
+}
+
+// writtenAll is how many records there have ever been.
 func (r *Recorder) writtenAll() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var n uint64
+	n := r.gone.written
 	for _, rec := range r.recs {
 		n += rec.view.Written(layout.LaneMain)
 	}
@@ -816,19 +912,16 @@ func (r *Recorder) Status(context.Context) (api.Status, error) {
 	s.Lost.Evicted = r.evicted
 	s.Rings = api.RingStatus{Spare: len(r.spares), Size: r.cfg.RingSize, Budget: r.cfg.MemoryBudget}
 	s.Rings.Bytes = uint64(len(r.spares)+len(r.recs)) * r.ringBytes
+	sum := r.gone
 	for _, rec := range r.recs {
 		if rec.ended {
 			s.Rings.Ended++
 		} else {
 			s.Rings.Live++
 		}
-		h := rec.ring.Head()
-		main := &h.Lane[layout.LaneMain]
-		s.Calls.Written += rec.view.Written(layout.LaneMain)
-		s.Calls.Cut += atomic.LoadUint64(&main.Cut)
-		s.Calls.Fault += atomic.LoadUint64(&main.Fault)
-		s.Calls.Muted += atomic.LoadUint64(&h.Muted)
+		sum = sum.plus(rec.totals())
 	}
+	s.Calls = api.CallStatus{Written: sum.written, Overwritten: sum.overwritten, Cut: sum.cut, Fault: sum.fault, Muted: sum.muted}
 	return s, nil
 }
 

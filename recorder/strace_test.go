@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -49,6 +51,7 @@ func TestSameAsStrace(t *testing.T) {
 	index := file("index.html", "<p>hello\n")
 	node := file("n.js", "const fs=require('fs'),net=require('net'),cp=require('child_process');fs.readdirSync('/etc');fs.writeFileSync('"+work+"/n','x');"+
 		"const s=net.createServer(c=>{c.end('hi')});s.listen('"+work+"/n.sock',()=>{net.connect('"+work+"/n.sock',()=>{}).on('data',d=>{console.log(''+d);s.close();cp.execSync('true')})})")
+	tmux := file("tmux.sh", "cd "+work+"; tmux -S t.sock -f /dev/null new-session -d 'sleep 0.3; echo done' \\; new-window true; tmux -S t.sock list-windows; tmux -S t.sock kill-server; sleep 0.2")
 	for _, tc := range []struct {
 		name string
 		args []string
@@ -77,13 +80,12 @@ func TestSameAsStrace(t *testing.T) {
 		{"ss", sh("ss -tan; ss -ulnp; ss -x; ss -s")},
 		{"ps", sh("ps aux; ps -eLf; pgrep -l nothing; free; uptime; vmstat; w; top -b -n 1 | head -3")},
 		{"sshd", sh("ssh-keygen -q -t ed25519 -N '' -f " + work + "/key && mkdir -p /run/sshd && $(command -v sshd) -t -h " + work + "/key -f /dev/null; ssh -V")},
-		{"tmux", sh("cd " + work + " && TERM=screen tmux -S t.sock -f /dev/null new-session -d 'sleep 0.3; echo done' \\; new-window true; tmux -S t.sock list-windows; tmux -S t.sock kill-server; sleep 0.2")},
+		{"tmux", []string{"env", "-i", "PATH=" + os.Getenv("PATH"), "TERM=screen", "/bin/sh", tmux}},
 		{"xz", sh("cd " + work + " && seq 30000 >x && xz -T2 x && xz -l x.xz && xz -dc x.xz | tail -1; bzip2 -c x.xz | bunzip2 | wc -c")},
 		{"rsync", sh("cd " + work + " && mkdir -p r/s && seq 1000 >r/s/a && rsync -a r/ q/ && seq 1001 >r/s/a && rsync -ac --delete r/ q/ && rm -r r q")},
 		{"openssl", sh("cd " + work + " && openssl genpkey -algorithm ed25519 -out k.pem && openssl req -x509 -key k.pem -subj /CN=x -out c.pem && openssl x509 -in c.pem -noout -text && echo hi | openssl enc -aes-256-cbc -pbkdf2 -pass pass:x | openssl enc -d -aes-256-cbc -pbkdf2 -pass pass:x && openssl rand -hex 4")},
-		{"dpkg and apt", sh("dpkg -l | wc -l; apt-get --version; apt-cache policy bash; dpkg-query -S /bin/sh; apt-config dump | wc -l")},
-		{"util-linux", sh("cd " + work + " && lsblk; findmnt -n /; flock lock true; taskset -p $$; chrt -p $$; ionice; setsid true; unshare -u true; ipcs; i=$(ipcmk -Q); ipcrm -q ${i##* }; i=$(ipcmk -M 4096); ipcrm -m ${i##* }; i=$(ipcmk -S 2); ipcs -s -i ${i##* }; ipcrm -s ${i##* }; lscpu; prlimit >/dev/null; setpriv --dump; script -qc 'stty -a' s.log; mountpoint /; getopt -o a -- -a; dmesg -s 100 | tail -1; swapon; losetup; hexdump -C lock; rev /etc/hostname; lslocks; lsns >/dev/null; logger -s --no-act x; namei /etc/passwd; fallocate -l 4096 fa; blkid -p /dev/vda")},
-		{"lsof", sh("lsof -p $$ -n | wc -l")},
+		{"dpkg and apt", sh("dpkg -l | wc -l; apt-get --version; dpkg-query -S /bin/sh; apt-config dump | wc -l")},
+		{"util-linux", sh("cd " + work + " && lsblk; findmnt -n /; flock lock true; taskset -p $$; chrt -p $$; ionice; setsid true; unshare -u true; ipcs; i=$(ipcmk -Q); ipcrm -q ${i##* }; i=$(ipcmk -M 4096); ipcrm -m ${i##* }; i=$(ipcmk -S 2); ipcs -s -i ${i##* }; ipcrm -s ${i##* }; lscpu; prlimit >/dev/null; setpriv --dump; script -qc 'stty -a' s.log; mountpoint /; getopt -o a -- -a; dmesg -s 100 | tail -1; swapon; losetup; hexdump -C lock; rev /etc/hostname; lslocks; logger -s --no-act x; namei /etc/passwd; fallocate -l 4096 fa; blkid -p /dev/vda")},
 		{"diff, patch and sed", sh("cd " + work + " && seq 9 >p1; sed 's/5/x/' p1 >p2; diff -u p1 p2 >p.diff; patch p1 p.diff; cmp p1 p2; sed -i s/x/y/ p1; grep -n y p1; find . -name 'p*' -newer p.diff -print0 | xargs -0 ls -l; tput -T xterm cols; awk 'BEGIN{\"date\"|getline; print length}'")},
 	} {
 		t.Run(tc.name, func(t *testing.T) { sameAsStrace(t, tc.args) })
@@ -168,11 +170,17 @@ var (
 	result     = regexp.MustCompile(`\)? += (.*)$`)
 	blanks     = regexp.MustCompile(`\) += `)
 	callName   = regexp.MustCompile(`^(\w+)\(`)
-	secret     = regexp.MustCompile(`^getrandom\((?:0x[0-9a-f]+|"[^ ]*"(?:\.\.\.)?), (.*)`) // never captured
-	entries    = regexp.MustCompile(` /\* \d+ entries \*/`)                                 // directories' contents are not captured
-	sigreturn  = regexp.MustCompile(`^rt_sigreturn\(.*?\) = `)                              // the frame on the stack is not read
+	secret     = regexp.MustCompile(`^getrandom\((?:0x[0-9a-f]+|"[^ ]*"(?:\.\.\.)?), (.*)`)                                        // never captured
+	entries    = regexp.MustCompile(` /\* \d+ entries \*/`)                                                                        // directories' contents are not captured
+	sigreturn  = regexp.MustCompile(`^rt_sigreturn\(.*?\) = `)                                                                     // the frame on the stack is not read
+	xattr      = regexp.MustCompile(`^([fl]?[gs]etxattr\((?:"[^"]*"|\d+), "[^"]*", )(?:0x[0-9a-f]+|"(?:[^"\\]|\\.)*"(?:\.\.\.)?)`) // values are never captured
+	ifindex    = regexp.MustCompile(`if_nametoindex\("([^"]*)"\)`)                                                                 // strace asks the kernel
 	quoted     = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
 )
+
+// newer are names that strace 6.1 does not know, as it shows their values.
+var newer = strings.NewReplacer("MAP_DROPPABLE", "0x8 /* MAP_??? */", "MADV_GUARD_INSTALL", "0x66 /* MADV_??? */", "MADV_GUARD_REMOVE", "0x67 /* MADV_??? */",
+	", STATX_MNT_ID_UNIQUE,", ", 0x4000 /* STATX_??? */,", "|STATX_MNT_ID_UNIQUE,", "|0x4000,")
 
 // threads takes strace's output apart: the lines of each thread, in order,
 // without times, each call in one piece.
@@ -199,6 +207,14 @@ func threads(s string) map[string][]string {
 			delete(half, tid)
 		}
 		text = secret.ReplaceAllString(text, "getrandom(..., $1")
+		text = newer.Replace(text)
+		text = xattr.ReplaceAllString(text, "$1...")
+		text = ifindex.ReplaceAllStringFunc(text, func(s string) string {
+			if i, err := net.InterfaceByName(ifindex.FindStringSubmatch(s)[1]); err == nil {
+				return strconv.Itoa(i.Index)
+			}
+			return s
+		})
 		text = entries.ReplaceAllString(text, "")
 		out[tid] = append(out[tid], sigreturn.ReplaceAllString(text, "rt_sigreturn({...}) = "))
 	}
@@ -237,12 +253,14 @@ func compareThreads(t *testing.T, theirs, ours map[string][]string) {
 		}
 		for i := range want {
 			lines++
-			if want[i] == got[i] {
+			// Of calls that strace 6.1 does not know, it shows the registers.
+			if want[i] == got[i] || strings.HasPrefix(want[i], "syscall_0x") && result.FindString(want[i]) == result.FindString(got[i]) {
 				same++
 				continue
 			}
 			differing[callOf(want[i])]++
-			if brief(want[i]) != brief(got[i]) {
+			// Netlink messages hold names, which strace shows apart.
+			if brief(want[i]) != brief(got[i]) && !strings.Contains(want[i], "{nlmsg_len=") {
 				t.Errorf("thread %s, line %d:\n strace    %s\n recording %s", tid, i, want[i], got[i])
 			} else if shown < 12 {
 				shown++
@@ -254,10 +272,14 @@ func compareThreads(t *testing.T, theirs, ours map[string][]string) {
 		t.Fatal("nothing was compared")
 	}
 	t.Logf("%d of %d lines are the same to the letter (%.2f %%); others by call: %v", same, lines, 100*float64(same)/float64(lines), differing)
-	if same*100 < lines*95 {
+	if same*100 < lines*99 {
 		t.Errorf("only %d of %d lines are the same", same, lines)
 	}
 }
+
+// exitGroup is what strace sometimes shows as the result of a thread's last call: the
+// number of the call by which another thread ended the process.
+var exitGroup = fmt.Sprintf(") = %d", syscall.SYS_EXIT_GROUP)
 
 // dying makes the ends of two threads comparable. A thread that is killed in a
 // call while it is being traced: strace sees no result, the recording does; and what
@@ -269,7 +291,7 @@ func dying(want, got []string) []string {
 		n--
 	}
 	if n >= 2 && len(want) == n && callOf(want[n-2]) == callOf(got[n-2]) &&
-		(strings.HasSuffix(want[n-2], ") = ?") || strings.HasSuffix(want[n-2], "<unfinished ...>")) {
+		(strings.HasSuffix(want[n-2], ") = ?") || strings.HasSuffix(want[n-2], exitGroup) || strings.HasSuffix(want[n-2], "<unfinished ...>")) {
 		got = append(got[:n-2:n-2], want[n-2], got[n-1])
 	}
 	return got

@@ -103,7 +103,9 @@ func (r *Ring) Snapshot(id layout.LaneId, from Mark, grace func() error, buf []b
 			start = from.pos
 		}
 	}
-	recs := r.walk(id, start, end, buf[:0])
+	// A mark is where a record begins, and so is 0 in a ring that has not gone round.
+	synced := start == 0 && end <= units || from.set && start == from.pos
+	recs := r.walk(id, start, end, synced, buf[:0])
 
 	second := atomic.LoadUint64(&lane.Head)
 	if err := grace(); err != nil {
@@ -152,14 +154,14 @@ type place struct {
 func (f *found) bytes() []byte { return f.buf[f.from:] }
 
 // walk copies the records between start and end, both positions / 8.
-func (r *Ring) walk(id layout.LaneId, start, end uint64, buf []byte) found {
+// synced: a record begins at start.
+func (r *Ring) walk(id layout.LaneId, start, end uint64, synced bool, buf []byte) found {
 	f := found{buf: buf}
 	base, mask := r.base[id], r.size[id]-1
 	cookie := r.Head().Cookie
 	left := (end - start) & posMask
 	waited := false
 	deadline := time.Time{}
-	synced := start == 0 && left <= r.size[id]/8 // a ring that never wrapped begins with a record
 	hole, holeAt := uint64(0), uint64(0)
 	for left > 0 {
 		pos := (end - left) & posMask

@@ -238,7 +238,7 @@ func TestOverwrittenWhileCopied(t *testing.T) {
 	}
 	// The head is read for the second time before the grace period: write there.
 	lane := &s.ring.Head().Lane[layout.LaneMain]
-	recs := s.ring.walk(layout.LaneMain, (lane.Head>>layout.HeadSeqBits-s.ring.size[0]/8)&posMask, lane.Head>>layout.HeadSeqBits, nil)
+	recs := s.ring.walk(layout.LaneMain, (lane.Head>>layout.HeadSeqBits-s.ring.size[0]/8)&posMask, lane.Head>>layout.HeadSeqBits, false, nil)
 	all := len(recs.at)
 	end := lane.Head >> layout.HeadSeqBits
 	grace()
