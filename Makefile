@@ -29,7 +29,7 @@ race: test-tools ## the tests again, under the race detector (root)
 
 .PHONY: test-tools
 test-tools:
-	scripts/install-tools containerd runc strace gcc git busybox-static redis-server python3 perl make gzip tar findutils gawk
+	scripts/install-tools containerd runc strace gcc git busybox-static redis-server python3 perl make gzip tar findutils gawk g++ gcc-multilib curl nginx-light sqlite3 nodejs iproute2 procps openssh-server openssh-client tmux xz-utils bzip2 rsync openssl patch diffutils util-linux bsdextrautils
 
 .PHONY: bench
 bench: ## what recording costs, beside doing nothing, perf and strace (root)
@@ -60,3 +60,7 @@ fuzz: ## every fuzz test for FUZZTIME (default 20s)
 .PHONY: help
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
+
+.PHONY: kernels
+kernels: ## the tests on other kernels, in qemu: KERNELS="6.1 6.12-rt 7", ARCH=arm64 (root, Debian)
+	scripts/kernels $(KERNELS)

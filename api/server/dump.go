@@ -19,7 +19,8 @@ const chunk = 64 << 10
 
 var dumpParams = []string{
 	replay.ParamFormat, replay.ParamSince, replay.ParamUntil, replay.ParamLast, replay.ParamPid, replay.ParamTid,
-	replay.ParamFailed, replay.ParamExpr, replay.ParamFollow, replay.ParamHostPids,
+	replay.ParamFailed, replay.ParamSuccess, replay.ParamPath, replay.ParamExpr, replay.ParamFollow, replay.ParamHostPids,
+	replay.ParamTime, replay.ParamDuration, replay.ParamFds, replay.ParamSummary,
 }
 
 // dump streams a recording, raw as the backend writes it, or decoded.
@@ -84,6 +85,8 @@ func contentType(f replay.Format) string {
 	switch f {
 	case replay.FormatRaw:
 		return "application/vnd.recorderd.dump"
+	case replay.FormatChrome:
+		return "application/json"
 	case replay.FormatJSON:
 		return "application/x-ndjson"
 	}

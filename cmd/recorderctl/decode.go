@@ -17,7 +17,9 @@ read, and the exit status is 1.
 
 ` + queryHelp,
 		Example: `  recorderctl dump web -o raw >web.rec
-  recorderctl decode web.rec --failed`,
+  recorderctl decode web.rec --failed
+  recorderctl decode web.rec -c
+  recorderctl decode web.rec -o chrome >web.json   # for ui.perfetto.dev`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usagef("decode: %d files are given: one is expected, or - for standard input", len(args))

@@ -3,6 +3,7 @@ package main
 import (
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,7 +16,7 @@ import (
 const queryHelp = `Times are durations that count back from the end (30s), times of day (15:04:05)
 or dates (2006-01-02T15:04:05, or RFC 3339). Process ids are those that the
 container sees. -e chooses calls as strace does: names, classes such as %file and
-%network, and those behind ! are left out.
+%network, and those behind ! are left out. -P, -y, -t, -r and -T are strace's.
 `
 
 // queryFlags are the flags of dump and decode.
@@ -23,10 +24,13 @@ type queryFlags struct {
 	flags  *pflag.FlagSet
 	format *choiceFlag
 	color  *choiceFlag
+	time   *choiceFlag
+	by     *choiceFlag
 }
 
 func newQueryFlags(cmd *cobra.Command, follow bool) *queryFlags {
 	f := cmd.Flags()
+	q := &queryFlags{flags: f}
 	f.String(replay.ParamSince, "", "only from this time on")
 	f.String(replay.ParamUntil, "", "only up to this time")
 	f.String(replay.ParamLast, "", "only the last `N` of what fits")
@@ -34,12 +38,32 @@ func newQueryFlags(cmd *cobra.Command, follow bool) *queryFlags {
 	f.StringSlice(replay.ParamTid, nil, "only of these `threads`")
 	f.Bool(replay.ParamFailed, false, "only calls that failed")
 	f.StringArrayP("expr", replay.ParamExpr, nil, "only these `calls`: openat,%file,!futex")
+	f.Bool(replay.ParamSuccess, false, "only calls that returned without an error")
+	f.StringArrayP(replay.ParamPath, "P", nil, "only calls that name this `path`, or a descriptor known to be open on it")
+	if follow {
+		f.Bool(replay.ParamSummary, false, "how many calls there were and how long they took, instead of the calls")
+	} else {
+		f.BoolP(replay.ParamSummary, "c", false, "how many calls there were and how long they took, instead of the calls")
+	}
+	q.by = &choiceFlag{value: string(replay.SummaryByCall), choice: []string{string(replay.SummaryByCall), string(replay.SummaryByThread)}}
+	f.Var(q.by, "summary-by", "a summary with a line for each of these: call, thread")
+	q.by.complete(cmd, "summary-by")
+	f.BoolP(replay.ParamFds, "y", false, "descriptors with their paths and addresses, as far as the recording says them")
+	stamps := make([]string, len(replay.AllStamps))
+	for i, s := range replay.AllStamps {
+		stamps[i] = string(s)
+	}
+	q.time = &choiceFlag{choice: stamps}
+	f.Var(q.time, replay.ParamTime, "times of lines: "+strings.Join(stamps, ", "))
+	q.time.complete(cmd, replay.ParamTime)
+	f.CountP("timestamps", "t", "as strace: -t is --time seconds, -tt clock, -ttt unix")
+	f.BoolP("relative", "r", false, "as strace: --time relative")
+	f.BoolP(replay.ParamDuration, "T", true, "how long calls took; it is on, and -T=false leaves it out")
 	f.Bool(replay.ParamHostPids, false, "process ids as the host sees them")
 	if follow {
 		f.BoolP(replay.ParamFollow, "f", false, "go on with what comes")
 	}
-	q := &queryFlags{flags: f}
-	q.format = outputFlag(cmd, "text", "strace", "json", "raw")
+	q.format = outputFlag(cmd, "text", "strace", "json", "chrome", "raw")
 	q.color = &choiceFlag{value: "auto", choice: []string{"auto", "always", "never"}}
 	f.Var(q.color, "color", "colours: auto, always, never")
 	q.color.complete(cmd, "color")
@@ -55,7 +79,8 @@ func (q *queryFlags) options(cmd *cobra.Command) (replay.Options, error) {
 		case "expr":
 			name = replay.ParamExpr
 		case replay.ParamSince, replay.ParamUntil, replay.ParamLast, replay.ParamPid, replay.ParamTid,
-			replay.ParamFailed, replay.ParamHostPids, replay.ParamFollow:
+			replay.ParamFailed, replay.ParamHostPids, replay.ParamFollow, replay.ParamSuccess, replay.ParamPath,
+			replay.ParamFds, replay.ParamTime, replay.ParamDuration:
 		default:
 			return
 		}
@@ -65,6 +90,12 @@ func (q *queryFlags) options(cmd *cobra.Command) (replay.Options, error) {
 		}
 		v.Set(name, f.Value.String())
 	})
+	if summary, _ := q.flags.GetBool(replay.ParamSummary); summary || q.flags.Changed("summary-by") {
+		v.Set(replay.ParamSummary, q.by.value)
+	}
+	if err := q.stamps(v); err != nil {
+		return replay.Options{}, err
+	}
 	query, err := replay.ParseQuery(v)
 	if err != nil {
 		return replay.Options{}, usageError{err}
@@ -73,6 +104,27 @@ func (q *queryFlags) options(cmd *cobra.Command) (replay.Options, error) {
 		return replay.Options{}, usagef("a raw dump is nothing for a terminal: send it to a file, >FILE")
 	}
 	return replay.Options{Query: query, Location: time.Local, Colour: q.colored(cmd)}, nil
+}
+
+// stamps adds what strace's -t and -r say about times.
+func (q *queryFlags) stamps(v url.Values) error {
+	asked := 0
+	if q.flags.Changed(replay.ParamTime) {
+		asked++
+	}
+	if n, _ := q.flags.GetCount("timestamps"); n > 0 {
+		asked++
+		form := []replay.Stamps{replay.StampSeconds, replay.StampClock, replay.StampUnix}
+		v.Set(replay.ParamTime, string(form[min(n, len(form))-1]))
+	}
+	if relative, _ := q.flags.GetBool("relative"); relative {
+		asked++
+		v.Set(replay.ParamTime, string(replay.StampRelative))
+	}
+	if asked > 1 {
+		return usagef("--time, -t and -r: only one of them can be")
+	}
+	return nil
 }
 
 // colored reports whether the output is to have colours.

@@ -13,7 +13,8 @@ import (
 type straceSink struct {
 	*lines
 	format  formatter
-	clock   wallClock
+	clock   stamper
+	brief   bool // no durations
 	host    bool
 	special special
 	taken   uint64 // ns
@@ -38,11 +39,14 @@ const straceLimit = 32
 
 func newStrace(out *lines, h *dump.Header, o *Options) *straceSink {
 	s := &straceSink{
-		lines: out, format: newFormatter(h), clock: newWallClock(h, o.Location), host: o.HostPids,
+		lines: out, format: newFormatter(h), clock: newStamper(h, o, StampUnix), brief: o.NoDuration, host: o.HostPids,
 		taken: h.Clock.Monotonic(h.Taken), special: specialCalls(), ending: make(map[*Task]uint32),
 		leaders: make(map[uint32]uint32),
 	}
 	s.format.opt.StringLimit, s.format.opt.Align = straceLimit, 40
+	if o.Fds {
+		s.format.decodeFds()
+	}
 	return s
 }
 
@@ -230,7 +234,7 @@ func (s *straceSink) second(ev *Event) {
 }
 
 func (s *straceSink) duration(ev *Event) {
-	if ev.State == Finished && !ev.NoDur() {
+	if !s.brief && ev.State == Finished && !ev.NoDur() {
 		s.buf = append(s.buf, " <"...)
 		s.buf = append(appendSeconds(s.buf, ev.Rec.Dur), '>')
 	}
@@ -245,10 +249,6 @@ func (s *straceSink) leader(task *Task, mono uint64) int {
 		s.buf = append(s.buf, ' ')
 	}
 	s.buf = append(s.buf, ' ')
-	sec, ns := s.clock.split(mono)
-	s.buf = appendInt(s.buf, sec)
-	s.buf = append(s.buf, '.')
-	s.buf = appendMicros(s.buf, ns)
-	s.buf = append(s.buf, ' ')
+	s.buf, _ = s.clock.append(s.buf, mono)
 	return len(s.buf) - start
 }

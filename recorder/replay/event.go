@@ -65,8 +65,11 @@ type Event struct {
 	// NoArgs: the arguments are lost, only the call's number is known.
 	NoArgs bool
 
-	program []byte // KindExec: the REC_EXEC
-	struck  bool   // KindExit: the record before was SIGKILL
+	program []byte      // KindExec: the REC_EXEC
+	abi     record.Arch // of a call
+	cwd     string      // with fds: the working directory, "" if it is not known
+	fds     []FD        // if they were asked for
+	struck  bool        // KindExit: the record before was SIGKILL
 }
 
 // Failed reports whether the event is a system call that returned an error.
@@ -131,6 +134,8 @@ type held struct {
 	state       State
 	guard       bool
 	noArgs      bool
+	abi         record.Arch
+	fds         *[]FD
 	begun, drop bool // straceSink has written its beginning, or will not write it
 }
 
@@ -138,7 +143,7 @@ type held struct {
 func (ev *Event) hold(a *arena) held {
 	h := held{
 		time: ev.Time, start: ev.Start, task: ev.Task, comm: ev.Comm, was: ev.Was,
-		kind: ev.Kind, state: ev.State, guard: ev.Guard, noArgs: ev.NoArgs,
+		kind: ev.Kind, state: ev.State, guard: ev.Guard, noArgs: ev.NoArgs, abi: ev.abi,
 	}
 	if ev.Raw != nil {
 		h.raw = a.copy(ev.Raw)
@@ -150,6 +155,10 @@ func (ev *Event) hold(a *arena) held {
 		p := a.copy(ev.program)
 		h.program = &p
 	}
+	if len(ev.fds) > 0 {
+		fds := ev.fds
+		h.fds = &fds
+	}
 	return h
 }
 
@@ -158,12 +167,15 @@ func (h *held) restore(ev *Event) {
 	items := ev.Rec.Items
 	*ev = Event{
 		Kind: h.kind, State: h.state, Raw: h.raw, Time: h.time, Start: h.start, Task: h.task, Comm: h.comm,
-		Was: h.was, Guard: h.guard, NoArgs: h.noArgs,
+		Was: h.was, Guard: h.guard, NoArgs: h.noArgs, abi: h.abi,
 	}
 	ev.Rec.Items = items
 	_ = record.Parse(h.raw, &ev.Rec) // has been parsed before, or written by Append
 	if h.program != nil {
 		ev.program = *h.program
+	}
+	if h.fds != nil {
+		ev.fds = *h.fds
 	}
 }
 

@@ -13,10 +13,23 @@ import (
 type formatter struct {
 	arch    record.Arch
 	opt     strace.Options
+	fds     []FD // of the event at hand
 	scratch []byte
 }
 
 func newFormatter(h *dump.Header) formatter { return formatter{arch: h.Arch} }
+
+// decodeFds lets calls be shown with what their descriptors are open on.
+func (f *formatter) decodeFds() {
+	f.opt.Fd = func(num int32, result bool) string {
+		for i := range f.fds {
+			if fd := &f.fds[i]; fd.Num == num && (fd.result == result || fd.made) {
+				return fd.Text
+			}
+		}
+		return ""
+	}
+}
 
 func (f *formatter) abi(ev *Event) record.Arch { return f.arch.ABI(ev.Rec.Flags) }
 
@@ -25,6 +38,7 @@ const unfinished = " <unfinished ...>"
 // call appends a call in whatever state. column: where in its line it begins.
 func (f *formatter) call(b []byte, ev *Event, column int) []byte {
 	f.opt.Column = column
+	f.fds = ev.fds
 	start := len(b)
 	switch {
 	case ev.State == Finished && !ev.NoArgs:
@@ -57,6 +71,7 @@ func (f *formatter) incomplete(b []byte, ev *Event) bool {
 
 // entry appends what strace shows when a call begins.
 func (f *formatter) entry(b []byte, ev *Event) []byte {
+	f.fds = ev.fds
 	if !ev.NoArgs && ev.State == Finished {
 		first, _ := f.halves(ev)
 		return append(b, first...)
@@ -77,6 +92,7 @@ func (f *formatter) entry(b []byte, ev *Event) []byte {
 // halves returns a finished call in two, valid until the next call of halves: what
 // strace shows when it begins, and the rest. Nothing is in both or in none.
 func (f *formatter) halves(ev *Event) (first, rest []byte) {
+	f.fds = ev.fds
 	opt := f.opt
 	opt.Align = 0 // "<... x resumed>)" is beyond it anyway
 	b := strace.AppendEntry(f.scratch[:0], f.abi(ev), &ev.Rec, opt)
@@ -96,6 +112,7 @@ func (f *formatter) halves(ev *Event) (first, rest []byte) {
 // resumed appends what strace shows when a call returns after another line.
 func (f *formatter) resumed(b []byte, ev *Event, column int) []byte {
 	f.opt.Column = column
+	f.fds = ev.fds
 	start := len(b)
 	if ev.State == Finished && !ev.NoArgs {
 		_, rest := f.halves(ev)

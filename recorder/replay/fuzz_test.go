@@ -17,7 +17,9 @@ func all(t *testing.T, in []byte) {
 	for _, q := range []Query{
 		{}, {Format: FormatStrace}, {Format: FormatJSON}, {Format: FormatRaw},
 		{Last: 3, Failed: true, HostPids: true}, {Format: FormatStrace, Follow: true, Last: 2},
-		{Format: FormatRaw, Pids: []uint32{1}}, {Format: FormatJSON, Tids: []uint32{1}, HostPids: true, Follow: true},
+		{Successful: true, Time: StampRelative, Fds: true, NoDuration: true}, {Format: FormatStrace, Paths: []string{"/"}, Time: StampSeconds, Fds: true},
+		{Format: FormatChrome, Fds: true}, {Summary: SummaryByCall}, {Summary: SummaryByThread, Format: FormatJSON},
+		{Format: FormatRaw, Pids: []uint32{1}}, {Format: FormatJSON, Fds: true}, {Format: FormatJSON, Tids: []uint32{1}, HostPids: true, Follow: true},
 	} {
 		var out bytes.Buffer
 		_, err := run(&out, in, Options{Query: q, Flush: func() error { return nil }})
@@ -27,7 +29,13 @@ func all(t *testing.T, in []byte) {
 		default:
 			t.Fatalf("%+v: %v", q, err)
 		}
-		if q.Format != FormatJSON {
+		if q.Format == FormatChrome && out.Len() > 0 {
+			checkChrome(t, out.Bytes())
+		}
+		if q.Format == FormatJSON {
+			checkSchema(t, out.Bytes())
+		}
+		if q.Format != FormatJSON || q.Summary != "" {
 			continue
 		}
 		for line := range bytes.Lines(out.Bytes()) {
@@ -41,6 +49,7 @@ func all(t *testing.T, in []byte) {
 // FuzzReplay feeds whole files.
 func FuzzReplay(f *testing.F) {
 	f.Add(story(f))
+	f.Add(fdStory(f))
 	f.Add([]byte(dump.Magic))
 	f.Fuzz(all)
 }

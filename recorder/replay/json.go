@@ -48,6 +48,7 @@ type Line struct {
 	Unfinished bool           `json:"unfinished,omitempty"`
 	State      string         `json:"state,omitempty"` // a State, if not finished
 	Program    *Program       `json:"program,omitempty"`
+	Fds        []FD           `json:"fds,omitempty"` // what is known of its descriptors, if that was asked for
 
 	Cut   bool `json:"cut,omitempty"`   // something was cut at a limit
 	Fault bool `json:"fault,omitempty"` // memory that could not be read
@@ -76,13 +77,14 @@ type EndLine struct {
 type jsonSink struct {
 	*lines
 	scratch bytes.Buffer
+	fds     bool
 	format  formatter
 	clock   wallClock
 	taken   uint64
 }
 
 func newJSON(out *lines, h *dump.Header, o *Options) (*jsonSink, error) {
-	j := &jsonSink{lines: out, format: newFormatter(h), clock: newWallClock(h, time.UTC), taken: h.Clock.Monotonic(h.Taken)}
+	j := &jsonSink{lines: out, format: newFormatter(h), clock: newWallClock(h, time.UTC), taken: h.Clock.Monotonic(h.Taken), fds: o.Fds}
 	return j, j.again(h)
 }
 
@@ -194,12 +196,27 @@ func (j *jsonSink) call(b []byte, ev *Event) []byte {
 			b = jsonUint(b, "durationNs", rec.Dur)
 		}
 	}
+	if j.fds {
+		b = j.descriptors(b, ev)
+	}
 	if p, ok := ev.Program(); ok {
 		if text, err := json.Marshal(&p); err == nil {
 			b = append(append(b, `,"program":`...), text...)
 		}
 	}
 	return b
+}
+
+// descriptors appends what is known of a call's descriptors.
+func (j *jsonSink) descriptors(b []byte, ev *Event) []byte {
+	if len(ev.fds) == 0 {
+		return b
+	}
+	text, err := json.Marshal(ev.fds)
+	if err != nil {
+		return b
+	}
+	return append(append(b, `,"fds":`...), text...)
 }
 
 // args appends the arguments, unless encoding them fails, which nothing in a Value can.

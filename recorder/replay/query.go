@@ -20,11 +20,12 @@ const (
 	FormatText   Format = "text"   // for people
 	FormatStrace Format = "strace" // what strace -f -ttt -T -o FILE would have written
 	FormatJSON   Format = "json"   // one object a line, see Line
+	FormatChrome Format = "chrome" // Chrome trace event format, for Perfetto
 	FormatRaw    Format = "raw"    // a dump again
 )
 
 // Formats are the formats, the default first.
-var Formats = []Format{FormatText, FormatStrace, FormatJSON, FormatRaw}
+var Formats = []Format{FormatText, FormatStrace, FormatJSON, FormatChrome, FormatRaw}
 
 // The names of a Query's values, in URLs and as flags of commands.
 const (
@@ -34,6 +35,12 @@ const (
 	ParamPid      = "pid"
 	ParamTid      = "tid"
 	ParamFailed   = "failed"
+	ParamSuccess  = "successful"
+	ParamPath     = "path"
+	ParamTime     = "time"
+	ParamDuration = "durations"
+	ParamFds      = "decode-fds"
+	ParamSummary  = "summary"
 	ParamExpr     = "e"
 	ParamFormat   = "format"
 	ParamFollow   = "follow"
@@ -42,18 +49,39 @@ const (
 
 // Query is what to show of a dump, and how. The zero Query shows all of it as text.
 //
-// Expr and Failed choose among system calls. As with strace, signals and how
+// Exprs, Failed, Successful and Paths choose among system calls. As with strace, signals and how
 // threads ended are shown nevertheless; with Failed only ends that were none in peace.
 type Query struct {
-	Since, Until Moment   // by the time at which a call returned
-	Last         int      // only so many of what fits; 0: all
-	Pids, Tids   []uint32 // any of them; as the container sees them, or the host with HostPids
-	Failed       bool     // only calls that failed
-	Exprs        []Expr   // what any of them has, without what any leaves out
-	HostPids     bool     // ids are the host's, in filters and in output
-	Format       Format   // "" is FormatText
-	Follow       bool     // go on with what comes
+	Since, Until Moment    // by the time at which a call returned
+	Last         int       // only so many of what fits; 0: all
+	Pids, Tids   []uint32  // any of them; as the container sees them, or the host with HostPids
+	Failed       bool      // only calls that failed
+	Successful   bool      // only calls that returned without an error
+	Paths        []string  // only calls that name any of them or a descriptor open on it, if that is known
+	Exprs        []Expr    // what any of them has, without what any leaves out
+	HostPids     bool      // ids are the host's, in filters and in output
+	Format       Format    // "" is FormatText
+	Follow       bool      // go on with what comes
+	Time         Stamps    // how text and strace show times; "" is StampClock in text, StampUnix in strace
+	NoDuration   bool      // text and strace without how long calls took
+	Summary      SummaryBy // instead of lines; text, strace and json only
+	Fds          bool      // descriptors with what they are open on, as far as the dump says it
 }
+
+// Stamps is how lines of text and strace begin.
+type Stamps string
+
+// The ways to show times.
+const (
+	StampNone     Stamps = "none"
+	StampSeconds  Stamps = "seconds"  // 15:04:05
+	StampClock    Stamps = "clock"    // 15:04:05.123456
+	StampUnix     Stamps = "unix"     // seconds since 1970, with microseconds
+	StampRelative Stamps = "relative" // since the line before
+)
+
+// AllStamps are the ways to show times.
+var AllStamps = []Stamps{StampNone, StampSeconds, StampClock, StampUnix, StampRelative}
 
 // ParseQuery reads a Query from URL parameters, of which it ignores those that
 // are not its own. Errors name the parameter.
@@ -70,6 +98,32 @@ func ParseQuery(v url.Values) (Query, error) {
 	p.each(ParamPid, func(s string) error { return addID(&q.Pids, s) })
 	p.each(ParamTid, func(s string) error { return addID(&q.Tids, s) })
 	p.one(ParamFailed, boolean(&q.Failed))
+	p.one(ParamSuccess, boolean(&q.Successful))
+	p.each(ParamPath, func(s string) error {
+		if s == "" || strings.ContainsRune(s, 0) {
+			return fmt.Errorf("%q is no path", s)
+		}
+		q.Paths = append(q.Paths, s)
+		return nil
+	})
+	p.one(ParamTime, func(s string) error {
+		q.Time = Stamps(s)
+		if s != "" && !slices.Contains(AllStamps, q.Time) {
+			return fmt.Errorf("%q is none of none, seconds, clock, unix, relative", s)
+		}
+		return nil
+	})
+	durations := true
+	p.one(ParamDuration, boolean(&durations))
+	q.NoDuration = !durations
+	p.one(ParamFds, boolean(&q.Fds))
+	p.one(ParamSummary, func(s string) error {
+		q.Summary = SummaryBy(s)
+		if s != "" && q.Summary != SummaryByCall && q.Summary != SummaryByThread {
+			return fmt.Errorf("%q is neither call nor thread", s)
+		}
+		return nil
+	})
 	p.one(ParamFollow, boolean(&q.Follow))
 	p.one(ParamHostPids, boolean(&q.HostPids))
 	p.each(ParamExpr, func(s string) error {
@@ -80,12 +134,22 @@ func ParseQuery(v url.Values) (Query, error) {
 	p.one(ParamFormat, func(s string) error {
 		q.Format = Format(s)
 		if s != "" && !slices.Contains(Formats, q.Format) {
-			return fmt.Errorf("%q is none of text, strace, json, raw", s)
+			return fmt.Errorf("%q is none of text, strace, json, chrome, raw", s)
 		}
 		return nil
 	})
-	if p.err == nil && q.Format == FormatRaw && q.Last > 0 {
+	switch {
+	case p.err != nil:
+	case q.Format == FormatRaw && q.Last > 0:
 		p.err = fmt.Errorf("%s: not with format raw", ParamLast)
+	case q.Format == FormatRaw && len(q.Paths) > 0:
+		p.err = fmt.Errorf("%s: not with format raw", ParamPath)
+	case q.Summary != "" && q.Follow:
+		p.err = fmt.Errorf("%s: not while following", ParamSummary)
+	case q.Summary != "" && q.Format != "" && q.Format != FormatText && q.Format != FormatStrace && q.Format != FormatJSON:
+		p.err = fmt.Errorf("%s: not with format %s", ParamSummary, q.Format)
+	case q.Failed && q.Successful:
+		p.err = fmt.Errorf("%s: nothing is %s, too", ParamFailed, ParamSuccess)
 	}
 	if p.err != nil {
 		return Query{}, p.err
@@ -111,12 +175,20 @@ func (q Query) Values() url.Values {
 		set(ParamTid, strconv.FormatUint(uint64(id), 10), true)
 	}
 	set(ParamFailed, "true", q.Failed)
+	set(ParamSuccess, "true", q.Successful)
+	for _, path := range q.Paths {
+		set(ParamPath, path, true)
+	}
 	for _, e := range q.Exprs {
 		set(ParamExpr, e.String(), true)
 	}
 	set(ParamFormat, string(q.Format), q.Format != "")
 	set(ParamFollow, "true", q.Follow)
 	set(ParamHostPids, "true", q.HostPids)
+	set(ParamTime, string(q.Time), q.Time != "")
+	set(ParamDuration, "false", q.NoDuration)
+	set(ParamFds, "true", q.Fds)
+	set(ParamSummary, string(q.Summary), q.Summary != "")
 	return v
 }
 
@@ -132,7 +204,7 @@ func (q Query) Filtered() bool { return len(q.filter()) > 0 }
 
 // filter returns the parameters of q that leave something out.
 func (q Query) filter() url.Values {
-	q.Format, q.Follow = "", false
+	q.Format, q.Follow, q.Time, q.NoDuration, q.Fds, q.Summary = "", false, "", false, false, ""
 	v := q.Values()
 	if len(q.Pids)+len(q.Tids) == 0 {
 		v.Del(ParamHostPids) // changes the output only
@@ -143,7 +215,7 @@ func (q Query) filter() url.Values {
 // describe shows parameters to people.
 func describe(v url.Values) string {
 	var words []string
-	for _, name := range []string{ParamSince, ParamUntil, ParamLast, ParamPid, ParamTid, ParamFailed, ParamExpr, ParamHostPids} {
+	for _, name := range []string{ParamSince, ParamUntil, ParamLast, ParamPid, ParamTid, ParamFailed, ParamSuccess, ParamPath, ParamExpr, ParamHostPids} {
 		for _, value := range v[name] {
 			if value == "true" {
 				words = append(words, name)
@@ -225,6 +297,8 @@ type filter struct {
 	end          uint64
 	pids, tids   []uint32
 	host, failed bool
+	successful   bool
+	paths        []string
 	calls        *callSet
 	arch         record.Arch
 }
@@ -246,9 +320,9 @@ func newFilter(q *Query, h *dump.Header, loc *time.Location) *filter {
 		until: 1<<64 - 1,
 		end:   h.Clock.Monotonic(endOf(h)),
 		pids:  q.Pids, tids: q.Tids, host: q.HostPids,
-		failed: q.Failed,
-		calls:  compile(q.Exprs),
-		arch:   h.Arch,
+		failed: q.Failed, successful: q.Successful, paths: q.Paths,
+		calls: compile(q.Exprs),
+		arch:  h.Arch,
 	}
 	if !q.Since.IsZero() {
 		f.since = h.Clock.Monotonic(q.Since.Time(endOf(h), loc))
@@ -277,7 +351,12 @@ func (f *filter) wants(ev *Event) bool {
 	}
 	switch ev.Kind {
 	case KindCall, KindExec:
-		if f.failed && !ev.Failed() {
+		switch {
+		case f.failed && !ev.Failed():
+			return false
+		case f.successful && (ev.State != Finished || ev.Failed()):
+			return false
+		case len(f.paths) > 0 && !ev.concerns(f.paths):
 			return false
 		}
 		return f.calls == nil || f.calls.has(f.arch.ABI(ev.Rec.Flags), ev.Rec.Nr)

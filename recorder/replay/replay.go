@@ -1,5 +1,5 @@
 // Package replay turns a dump into lines: text for people, what strace would have
-// written, JSON, or a dump again. It puts together what belongs together (both
+// written, JSON, a Chrome trace, or a dump again. It puts together what belongs together (both
 // lanes, the records of one execve, threads and their names), filters it, and
 // streams: its memory does not grow with the dump, but for strace's order and for
 // the last so many lines.
@@ -36,6 +36,9 @@ func Run(w io.Writer, r *dump.Reader, o Options) (Stats, error) {
 		o.Location = time.UTC
 	}
 	out := &lines{w: w, flush: o.Flush}
+	if o.Summary != "" && o.Format != FormatRaw {
+		return walk(r, &o.Query, o.Location, func(h *dump.Header) (sink, error) { return newSummary(out, h, &o), nil })
+	}
 	switch o.Format {
 	case FormatText, "":
 		return walk(r, &o.Query, o.Location, func(h *dump.Header) (sink, error) { return newText(out, h, &o), nil })
@@ -43,6 +46,8 @@ func Run(w io.Writer, r *dump.Reader, o Options) (Stats, error) {
 		return walk(r, &o.Query, o.Location, func(h *dump.Header) (sink, error) { return newStrace(out, h, &o), nil })
 	case FormatJSON:
 		return walk(r, &o.Query, o.Location, func(h *dump.Header) (sink, error) { return newJSON(out, h, &o) })
+	case FormatChrome:
+		return walk(r, &o.Query, o.Location, func(h *dump.Header) (sink, error) { return newChrome(out, h, &o), nil })
 	case FormatRaw:
 		return copyRaw(w, r, &o)
 	}
@@ -89,6 +94,64 @@ func (l *lines) mark(live bool) error {
 		return l.flush()
 	}
 	return nil
+}
+
+// stamper writes the times of lines as Query.Time has it.
+type stamper struct {
+	wallClock
+	form Stamps
+	last uint64 // of StampRelative
+	any  bool
+}
+
+func newStamper(h *dump.Header, o *Options, form Stamps) stamper {
+	if o.Time != "" {
+		form = o.Time
+	}
+	return stamper{wallClock: newWallClock(h, o.Location), form: form}
+}
+
+// append appends a time and a blank. newDay: it is a time of day, and of another day than the last one.
+func (c *stamper) append(b []byte, mono uint64) (_ []byte, newDay bool) {
+	switch c.form {
+	case StampNone:
+		return b, false
+	case StampUnix:
+		sec, ns := c.split(mono)
+		b = append(appendInt(b, sec), '.')
+		b = appendMicros(b, ns)
+	case StampRelative:
+		var since uint64
+		if c.any && mono > c.last {
+			since = mono - c.last
+		}
+		c.last, c.any = mono, true
+		// as wide as strace has it
+		for limit := uint64(1e14); limit > 1e9 && since < limit; limit /= 10 {
+			b = append(b, ' ')
+		}
+		b = appendSeconds(b, since)
+	default:
+		start := len(b)
+		b, newDay = c.appendClock(b, mono)
+		if c.form == StampSeconds {
+			b = b[:start+len("15:04:05")]
+		}
+	}
+	return append(b, ' '), newDay
+}
+
+// unknown appends blanks in the place of a time.
+func (c *stamper) unknown(b []byte) []byte {
+	switch c.form {
+	case StampNone:
+		return b
+	case StampSeconds:
+		return append(b, "--:--:-- "...)
+	case StampClock:
+		return append(b, "--:--:--.------ "...)
+	}
+	return append(b, "- "...)
 }
 
 // wallClock writes the times of records as times of day.

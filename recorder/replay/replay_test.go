@@ -290,6 +290,7 @@ func TestParseQuery(t *testing.T) {
 	for _, s := range []string{
 		"", "since=30s", "since=12%3A00&until=2026-11-22T12:00:00Z", "last=10", "pid=1&pid=2&tid=3", "failed=true",
 		"e=openat%2C%25file%2C%21futex&e=%2F%5Eepoll%2F", "format=json&follow=true&host-pids=true",
+		"successful=true&path=%2Fetc%2Fx&path=y", "time=unix&durations=false&decode-fds=true", "summary=thread",
 	} {
 		q := query(t, s)
 		back, err := ParseQuery(q.Values())
@@ -302,24 +303,31 @@ func TestParseQuery(t *testing.T) {
 		}
 	}
 	for s, want := range map[string]string{
-		"since=yesterday":    `since: "yesterday" is neither a duration (30s), a time of day (15:04:05) nor a time (2006-01-02T15:04:05Z)`,
-		"until=-5s":          `until: "-5s" is negative: a duration counts back from the end`,
-		"since=1s&since=2s":  `since: given 2 times`,
-		"last=x":             `last: "x" is no number from 0 to 2147483647`,
-		"last=-1":            `last: "-1" is no number from 0 to 2147483647`,
-		"last=1&format=raw":  `last: not with format raw`,
-		"pid=0":              `pid: 0 is no id`,
-		"tid=99999999999":    `tid: "99999999999" is no number from 0 to 2147483647`,
-		"failed=maybe":       `failed: "maybe" is neither true nor false`,
-		"format=xml":         `format: "xml" is none of text, strace, json, raw`,
-		"e=opnat":            `e: "opnat": no system call is called "opnat"; the nearest is "openat"`,
-		"e=qqqqqqqqqqqqqqqq": `e: "qqqqqqqqqqqqqqqq": no system call is called "qqqqqqqqqqqqqqqq"`,
-		"e=file":             `e: "file": no system call is called "file"; the class is %file`,
-		"e=%25sound":         `e: "%sound": no class of system calls is called %sound; there are %file, %desc, %network, %net, %process, %signal, %memory, %ipc, %creds, %clock`,
-		"e=read,,write":      `e: "read,,write": a name is missing`,
-		"e=":                 `e: "": a name is missing`,
-		"e=/(/":              "e: \"/(/\": error parsing regexp: missing closing ): `(`",
-		"e=/x":               `e: "/x": the regular expression /x has no / at its end`,
+		"since=yesterday":         `since: "yesterday" is neither a duration (30s), a time of day (15:04:05) nor a time (2006-01-02T15:04:05Z)`,
+		"until=-5s":               `until: "-5s" is negative: a duration counts back from the end`,
+		"since=1s&since=2s":       `since: given 2 times`,
+		"last=x":                  `last: "x" is no number from 0 to 2147483647`,
+		"last=-1":                 `last: "-1" is no number from 0 to 2147483647`,
+		"last=1&format=raw":       `last: not with format raw`,
+		"pid=0":                   `pid: 0 is no id`,
+		"tid=99999999999":         `tid: "99999999999" is no number from 0 to 2147483647`,
+		"failed=maybe":            `failed: "maybe" is neither true nor false`,
+		"format=xml":              `format: "xml" is none of text, strace, json, chrome, raw`,
+		"time=now":                `time: "now" is none of none, seconds, clock, unix, relative`,
+		"summary=pid":             `summary: "pid" is neither call nor thread`,
+		"summary=call&follow":     `summary: not while following`,
+		"summary=call&format=raw": `summary: not with format raw`,
+		"path=":                   `path: "" is no path`,
+		"path=/&format=raw":       `path: not with format raw`,
+		"failed&successful":       `failed: nothing is successful, too`,
+		"e=opnat":                 `e: "opnat": no system call is called "opnat"; the nearest is "openat"`,
+		"e=qqqqqqqqqqqqqqqq":      `e: "qqqqqqqqqqqqqqqq": no system call is called "qqqqqqqqqqqqqqqq"`,
+		"e=file":                  `e: "file": no system call is called "file"; the class is %file`,
+		"e=%25sound":              `e: "%sound": no class of system calls is called %sound; there are %file, %desc, %network, %net, %process, %signal, %memory, %ipc, %creds, %clock`,
+		"e=read,,write":           `e: "read,,write": a name is missing`,
+		"e=":                      `e: "": a name is missing`,
+		"e=/(/":                   "e: \"/(/\": error parsing regexp: missing closing ): `(`",
+		"e=/x":                    `e: "/x": the regular expression /x has no / at its end`,
 	} {
 		v, err := url.ParseQuery(s)
 		if err != nil {

@@ -17,7 +17,8 @@ import (
 type textSink struct {
 	*lines
 	format formatter
-	clock  wallClock
+	clock  stamper
+	brief  bool   // no durations
 	taken  uint64 // when the dump was taken, ns
 	host   bool
 	colour bool
@@ -32,8 +33,11 @@ type textSink struct {
 
 func newText(out *lines, h *dump.Header, o *Options) *textSink {
 	t := &textSink{
-		lines: out, format: newFormatter(h), clock: newWallClock(h, o.Location),
+		lines: out, format: newFormatter(h), clock: newStamper(h, o, StampClock), brief: o.NoDuration,
 		taken: h.Clock.Monotonic(h.Taken), host: o.HostPids, colour: o.Colour, quiet: o.Quiet,
+	}
+	if o.Fds {
+		t.format.decodeFds()
 	}
 	if !t.quiet {
 		t.header(h, o)
@@ -66,15 +70,14 @@ func (t *textSink) event(ev *Event) error {
 	at := len(t.buf)
 	var newDay bool
 	if ev.State == Blocked && ev.NoDur() {
-		t.buf = append(t.buf, "--:--:--.------"...)
-	} else if t.buf, newDay = t.clock.appendClock(t.buf, ev.Time); newDay && !t.quiet {
+		t.buf = t.clock.unknown(t.buf)
+	} else if t.buf, newDay = t.clock.append(t.buf, ev.Time); newDay && !t.quiet {
 		t.buf = t.buf[:before]
 		t.comment("%s", t.clock.time(ev.Time).Format("2006-01-02 MST"))
 		t.paint(dim)
 		at = len(t.buf)
-		t.buf, _ = t.clock.appendClock(t.buf, ev.Time)
+		t.buf, _ = t.clock.append(t.buf, ev.Time)
 	}
-	t.buf = append(t.buf, ' ')
 	t.who(ev, at)
 	t.paint(plain)
 	switch ev.Kind {
@@ -103,6 +106,7 @@ func (t *textSink) event(ev *Event) error {
 
 func (t *textSink) duration(ev *Event) {
 	switch {
+	case t.brief:
 	case ev.State == Blocked && !ev.NoDur() && t.taken >= ev.Start:
 		t.buf = append(t.buf, " <blocked for "...)
 		t.buf = append(appendSeconds(t.buf, t.taken-ev.Start), '>')
@@ -234,6 +238,12 @@ func (t *textSink) header(h *dump.Header, o *Options) {
 	}
 	t.line("taken", "%s by recorderd %s on %s (Linux %s, %s)", t.day(h.Taken), orElse(h.Version, "unknown"),
 		orElse(h.Node, orElse(r.Node, "unknown")), orElse(h.Kernel, "unknown"), h.Arch)
+	if o.Fds || len(o.Paths) > 0 {
+		known := newFiles()
+		if known.header(h); known.off != "" {
+			t.line("unknown", "what descriptors are open on: %s", known.off)
+		}
+	}
 	for _, q := range append(asked(h), o.Query) {
 		if q.Filtered() {
 			t.line("filter", "%s", describe(q.filter()))

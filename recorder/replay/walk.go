@@ -85,6 +85,10 @@ func walk(r *dump.Reader, q *Query, loc *time.Location, open func(*dump.Header) 
 		names:    make(changes),
 		special:  specialCalls(),
 	}
+	if q.Fds || len(q.Paths) > 0 {
+		w.files = newFiles()
+		w.files.header(h)
+	}
 	readErr, err := w.run(r)
 	w.stats.Records = make(map[string]uint64)
 	for _, t := range []dump.FrameType{dump.FrameTasks, dump.FrameGuard, dump.FrameMain, dump.FrameProgress} {
@@ -119,6 +123,7 @@ type walker struct {
 	kept    int                // bytes of records that threads keep
 	names   changes            // of names, among the records at hand
 	special special
+	files   *files // nil: nobody asked for descriptors
 
 	held     []byte      // the records of the guard lane
 	guard    []entry     // their index, sorted when the main lane begins
@@ -230,6 +235,9 @@ func (w *walker) frame(f dump.Frame, h *dump.Header) error {
 	switch f.Type {
 	case dump.FrameHeader:
 		if w.heads++; w.heads > 1 {
+			if w.files != nil {
+				w.files.again(h, w.to)
+			}
 			return w.out.again(h)
 		}
 	case dump.FrameTasks:
@@ -273,10 +281,24 @@ func (w *walker) scan(index []entry, b []byte, start int) []entry {
 		if t := layout.RecType(one[0] & 0xf); t == layout.RecExec || t == layout.RecRename {
 			w.names.add(le.Uint32(one[16:]), e.time)
 		}
+		if w.files != nil && layout.RecType(one[0]&0xf) == layout.RecCall {
+			w.forked(one)
+		}
 		index = append(index, e)
 		off += len(one)
 	}
 	return index
+}
+
+// forked notes a call that made a process.
+func (w *walker) forked(raw []byte) {
+	flags := layout.RecFlag(binary.LittleEndian.Uint64(raw) >> 4 & 0x3ff)
+	if !w.special.fork.has(w.arch.ABI(flags), nrOf(raw)) {
+		return
+	}
+	if rec := &w.tmp; record.Parse(raw, rec) == nil && rec.Ret > 0 {
+		w.files.fork(rec, w.tasks.at(rec.Tid, rec.Time))
+	}
 }
 
 // sortEntries sorts by time what is nearly sorted; records of the same time stay in order.
@@ -309,6 +331,9 @@ func (w *walker) main(b []byte) error {
 	}
 	if !w.began {
 		w.began, w.from = true, w.index[0].time
+		if w.files != nil {
+			w.files.from = w.from
+		}
 		w.sortGuard()
 	}
 	for _, e := range w.index {
@@ -446,6 +471,10 @@ func (w *walker) emit(ev *Event, th *thread) error {
 	} else {
 		ev.Comm = th.comm
 	}
+	ev.abi = w.arch.ABI(ev.Rec.Flags)
+	if w.files != nil {
+		w.files.see(ev)
+	}
 	for _, f := range w.filters {
 		if !f.wants(ev) {
 			return nil
@@ -463,6 +492,9 @@ func (w *walker) record(raw []byte, guard bool) error {
 	ev.Rec.Items = items
 	if record.Parse(raw, &ev.Rec) != nil {
 		w.stats.Invalid++
+		if w.files != nil {
+			w.files.forget(w.to)
+		}
 		return nil
 	}
 	ev.Time, ev.Start = ev.Rec.Time, ev.Rec.Start()

@@ -16,7 +16,8 @@ type Value struct {
 	Type string `json:"type"` // of calls.txt: "path", "openflags", "timespec" …
 	Raw  uint64 `json:"raw"`  // what stood in the register (both, where 64 bits took two)
 	// Decoded is what Raw means: a string (names, contents, enumerations, all
-	// that has a text of its own), []string (flags), Object (structs), []any
+	// that has a text of its own), []string (flags, signal sets), Object (structs,
+	// socket addresses, messages, siginfo), []any
 	// (arrays and vectors), int64 or uint64; nil where that is Raw itself, a
 	// null pointer, or a pointer to what was not captured.
 	Decoded any `json:"value,omitempty"`
@@ -169,10 +170,33 @@ func (p *printer) argValue(a *syscalls.Arg) Value {
 		} else if it := p.item(a.Reg, layout.ItemLen, true); it != nil && len(it.Data) >= 4 {
 			v.Decoded = load(it.Data, 4)
 		}
+	case syscalls.FormIovec:
+		if it := take(layout.ItemIov); it != nil {
+			v.Decoded = p.iovecValue(it, p.item(a.Reg, layout.ItemIovdata, entry))
+		}
+	case syscalls.FormMsg:
+		if it := take(layout.ItemMsg); it != nil {
+			v.Decoded = p.msgValue(a, it.Data, entry)
+		}
+	case syscalls.FormMmsg:
+		if it := take(layout.ItemMmsg); it != nil {
+			v.Decoded = p.mmsgValue(a, it.Data, entry)
+		}
 	case syscalls.FormPointer:
-		if it := take(layout.ItemMem); it != nil && memories[a.Type.Name] == nil {
-			v.Decoded = p.memoryValue(a, it)
-			break
+		it := take(layout.ItemMem)
+		if it == nil && a.Dir&syscalls.DirIn != 0 {
+			entry = !entry
+			it = take(layout.ItemMem)
+		}
+		if it != nil {
+			if memories[a.Type.Name] == nil {
+				v.Decoded = p.memoryValue(a, it)
+				break
+			}
+			if value, ok := p.memoryObject(a, it); ok {
+				v.Decoded = value
+				break
+			}
 		}
 		fallthrough
 	default:
@@ -229,7 +253,10 @@ func (p *printer) structValue(t *syscalls.Type, data []byte) any {
 	if l == nil || p.depth > 4 {
 		return nil
 	}
-	if t.Struct.Name == "siginfo" || t.Struct.Name == "sigevent" || t.Struct.Name == "file_handle" {
+	if t.Struct.Name == "siginfo" {
+		return p.siginfoValue(data, p.word)
+	}
+	if t.Struct.Name == "file_handle" {
 		return p.textValue(func() bool { p.structure(t, data); return true })
 	}
 	p.depth++
@@ -252,7 +279,11 @@ func (p *printer) fieldValue(f *syscalls.Field, data []byte) any {
 	case f.Char:
 		text, _, _ := bytes.Cut(d[:int(f.Size)*max(int(f.N), 1)], []byte{0})
 		return string(text)
-	case t.Name == "bytes" || t.Name == "hwaddr" || t.Name == "sockaddr" || t.Name == "sigmask":
+	case t.Name == "sigmask":
+		return sigsetNames(d[:int(f.Size)*max(int(f.N), 1)])
+	case t.Name == "sockaddr":
+		return p.sockaddrValue(d[:int(f.Size)*max(int(f.N), 1)])
+	case t.Name == "bytes" || t.Name == "hwaddr":
 		return p.textValue(func() bool { p.field(f, data); return true })
 	}
 	one := func(d []byte) any {

@@ -334,7 +334,7 @@ func (p *printer) iovecs(iov, data *record.Item) {
 		switch take := min(length, uint64(len(contents))); {
 		case base == 0:
 			p.dst = append(p.dst, "NULL"...)
-		case data == nil && length > 0 || data != nil && take == 0 && length > 0 && data.Cut():
+		case data == nil && length > 0 || data != nil && take == 0 && length > 0 && (data.Cut() || p.failed()):
 			p.addr(base)
 		default:
 			p.dst = appendQuoted(p.dst, contents[:take], p.opt.StringLimit, take < length && data != nil && data.Cut() && take > 0)
@@ -380,7 +380,15 @@ func (p *printer) msg(a *syscalls.Arg, d []byte, entry bool) {
 		if data != nil && len(data.Data) == 0 && a.Form == syscalls.FormMmsg {
 			data = nil // how much of it is valid was not known when it was read
 		}
-		p.iovecs(n, data)
+		if name := p.item(a.Reg, layout.ItemName, entry); isNetlink(name) && len(n.Data) == 2*p.word && data != nil && len(data.Data) >= nlHeader {
+			p.dst = append(p.dst, "[{iov_base="...)
+			p.netlink(data.Data, data.Cut())
+			p.dst = append(p.dst, ", iov_len="...)
+			p.dst = strconv.AppendUint(p.dst, load(n.Data[p.word:], p.word), 10)
+			p.dst = append(p.dst, "}]"...)
+		} else {
+			p.iovecs(n, data)
+		}
 	} else {
 		p.addr(iov)
 	}

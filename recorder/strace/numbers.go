@@ -188,10 +188,20 @@ func futexWakeOp(p *printer, _ *syscalls.Type, v uint64) {
 	p.hex(v & 0xfff)
 }
 
+// ioctlAliases are requests of which strace shows every name that their number has.
+var ioctlAliases = map[string]string{
+	"FICLONE": "BTRFS_IOC_CLONE or FICLONE", "FICLONERANGE": "BTRFS_IOC_CLONE_RANGE or FICLONERANGE",
+	"FIDEDUPERANGE": "BTRFS_IOC_FILE_EXTENT_SAME or FIDEDUPERANGE",
+	"TCSETS":        "SNDCTL_TMR_START or TCSETS", "TCSETSW": "SNDCTL_TMR_STOP or TCSETSW", "TCSETSF": "SNDCTL_TMR_CONTINUE or TCSETSF",
+}
+
 // ioctlcmd shows a request by name, or as the parts of its number.
 func ioctlcmd(p *printer, _ *syscalls.Type, v uint64) {
 	v &= 0xffffffff
 	if name := ioctlSet.Enum(v); name != "" {
+		if also := ioctlAliases[name]; also != "" {
+			name = also
+		}
 		p.dst = append(p.dst, name...)
 		return
 	}

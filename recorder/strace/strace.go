@@ -25,6 +25,9 @@ type Options struct {
 	Column int
 	// Verbose shows the fields of structs that strace shows with -v only.
 	Verbose bool
+	// Fd returns what a file descriptor is open on, to be shown between < and >, or
+	// "". -100 is the working directory. result: it is what the call returned.
+	Fd func(fd int32, result bool) string
 }
 
 // AppendCall appends a finished call (REC_CALL) and its result:
@@ -251,6 +254,21 @@ func (p *printer) result() {
 		fallthrough
 	default:
 		p.dst = strconv.AppendInt(p.dst, ret, 10)
+		if t.Kind == syscalls.KindFd {
+			p.openOn(int32(ret), true)
+		}
+	}
+}
+
+// openOn shows what a file descriptor is open on, if that is asked for and known.
+func (p *printer) openOn(fd int32, result bool) {
+	if p.opt.Fd == nil {
+		return
+	}
+	if text := p.opt.Fd(fd, result); text != "" {
+		p.dst = append(p.dst, '<')
+		p.dst = append(p.dst, text...)
+		p.dst = append(p.dst, '>')
 	}
 }
 

@@ -222,6 +222,34 @@ func TestSignalsAndExits(t *testing.T) {
 	}
 }
 
+// TestObjects checks that what has a text of its own is an object in JSON.
+func TestObjects(t *testing.T) {
+	si := append(words(int32(17), int32(0), int32(1), int32(0), int32(7), int32(1000), int32(3), int32(0), int64(250), int64(0)), make([]byte, 64)...)
+	name := append(words(uint16(1)), "/run/x\x00"...)
+	cmsg := words(uint64(20), uint32(1), uint32(1), int32(5), int32(0))
+	msg := words(uint64(0x10), uint64(9), uint64(0x20), uint64(1), uint64(0x30), uint64(24), uint64(0))
+	for _, c := range []struct {
+		value any
+		want  string
+	}{
+		{Siginfo(x64, &record.Record{Type: layout.RecSignal, Nr: 17, Items: []record.Item{item(0, layout.ItemMem, si)}}),
+			`{"si_signo":"SIGCHLD","si_code":"CLD_EXITED","si_pid":7,"si_uid":1000,"si_status":3,"si_utime":250,"si_stime":0}`},
+		{Siginfo(x64, &record.Record{Type: layout.RecSignal, Nr: 11, Ret: 1}), `{"si_signo":"SIGSEGV","si_code":"SEGV_MAPERR"}`},
+		{Args(x64, &record.Record{Type: layout.RecCall, Nr: nr(x64, "recvmsg"), Args: args(3, 0x1000, 0), Ret: 2, Items: []record.Item{
+			item(1, layout.ItemMsg, msg), item(1, layout.ItemName, name), item(1, layout.ItemIov, words(uint64(0x40), uint64(8))),
+			item(1, layout.ItemIovdata, []byte("hi")), item(1, layout.ItemControl, cmsg)}})[1].Decoded,
+			`{"msg_name":{"sa_family":"AF_UNIX","sun_path":"/run/x"},"msg_namelen":9,"msg_iov":[{"iov_base":"hi","iov_len":8}],"msg_iovlen":1,` +
+				`"msg_control":[{"cmsg_len":20,"cmsg_level":"SOL_SOCKET","cmsg_type":"SCM_RIGHTS","cmsg_data":[5]}],"msg_controllen":24,"msg_flags":[]}`},
+		{Args(x64, &record.Record{Type: layout.RecCall, Nr: nr(x64, "select"), Args: args(8, 0x1000), Ret: 1, Items: []record.Item{
+			item(1, layout.ItemMem, []byte{0x28, 0, 0, 0, 0, 0, 0, 0}, layout.ItemEntry)}})[1].Decoded, `[3,5]`},
+	} {
+		b, err := json.Marshal(c.value)
+		if err != nil || string(b) != c.want {
+			t.Errorf("got  %s %v\nwant %s", b, err, c.want)
+		}
+	}
+}
+
 // TestQuote checks strace's escapes: octal with as few digits as stay unambiguous.
 func TestQuote(t *testing.T) {
 	for in, want := range map[string]string{
@@ -349,6 +377,9 @@ func FuzzCall(f *testing.F) {
 			check(t, AppendEntry(nil, arch, &enter, opt))
 		}
 		if _, err := json.Marshal(Args(arch, rec)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := json.Marshal(Siginfo(arch, rec)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := json.Marshal(Return(arch, rec)); err != nil {

@@ -30,18 +30,19 @@ func init() {
 		"stat": stat, "stat64": stat, "statx": statx, "epoll_data": epollData, "utimespec": utimespec, "utimespec64": utimespec,
 		"siginfo": siginfo, "sigaction": sigaction, "old_sigaction": sigaction, "flock": flock, "flock64": flock, "flock_ofd": flock,
 		"clone_args": cloneArgs, "io_uring_params": uringParams, "file_handle": fileHandle, "open_how": openHow,
-		"sigevent": sigevent, "pollfd": pollfd, "sched_attr": schedAttr, "utimbuf": utimbuf, "utimeval": utimeval,
+		"sigevent": sigevent, "pollfd": pollfd, "sched_attr": schedAttr, "utimbuf": utimbuf, "utimeval": utimeval, "fiemap": fiemap,
+		"ipc_perm": ipcPerm, "shmid_ds": shmidDs, "msqid_ds": msqidDs, "semid_ds": semidDs,
 	}
 	memories = map[string]func(*printer, *syscalls.Arg, *record.Item) bool{
 		"fdset": fdset, "cpuset": cpuset, "sockaddr": sockaddrArg, "sockoptval": sockoptval, "str16": str16, "bpfattr": opaque,
-		"sendoff": sendOffset, "sendoff64": sendOffset, "movedoff": movedOffset, "sigset": sigsetArg, "old_sigset": sigsetArg, "cap_data": capData, "seccompaction": seccompAction,
+		"sendoff": sendOffset, "sendoff64": sendOffset, "movedoff": movedOffset, "sigset": sigsetArg, "old_sigset": sigsetArg, "cap_data": capData, "seccompaction": seccompAction, "nodemask": nodemask,
 	}
 	values = map[string]func(*printer, *syscalls.Type, uint64){
 		"wstatus": wstatus, "clockid": clockid, "sigset": sigsetValue, "sigmask": sigsetValue, "old_sigset": oldSigset, "old_sigset_arg": oldSigset,
 		"rlim": rlim, "sighandler": sighandler, "sockopt": sockopt, "sockproto": sockproto, "futexop": futexop, "futexwakeop": futexWakeOp,
 		"capmask": capmask, "ioctlcmd": ioctlcmd, "offhl": offset64, "offhilo": offset64, "pgoff": pgoff, "fanmask64": fanmask, "ioprio": ioprio, "ipckey": hexEnum,
 		"keyringid": decimalEnum, "inaddr": inaddr, "termoflag": termOflag, "termcflag": termCflag, "cloneflags": cloneflags, "clone3flags": clone3flags,
-		"waitid": intValue, "socktype": socktype, "mmapflags": hugeFlags("MAP_HUGE_SHIFT"), "memfdflags": hugeFlags("MFD_HUGE_SHIFT"), "shmgetflags": hugeFlags("SHM_HUGE_SHIFT"), "ambientcap": ambientCap, "syslogaction": syslogAction, "ptracer": ptracer, "nodemask": ptrValue, "sigmaskarg": ptrValue, "parenttid": intValue, "fsmagic": fsmagic, "personality": personality,
+		"waitid": intValue, "socktype": socktype, "mmapflags": hugeFlags("MAP_HUGE_SHIFT"), "memfdflags": hugeFlags("MFD_HUGE_SHIFT"), "shmgetflags": hugeFlags("SHM_HUGE_SHIFT"), "ambientcap": ambientCap, "syslogaction": syslogAction, "ptracer": ptracer, "sigmaskarg": ptrValue, "parenttid": intValue, "fsmagic": fsmagic, "personality": personality,
 		"oct?": octalValue, "futexbitset": hexEnum,
 	}
 	results = map[string]func(*printer, int64){
@@ -453,6 +454,50 @@ func schedAttr(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
 	p.dst = append(p.dst, '}')
 }
 
+// fiemap shows what was asked of a file's extents, and how much was answered.
+func fiemap(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+	p.dst = append(p.dst, '{')
+	p.fieldList(l, data, false, "fm_start", "fm_length", "fm_flags", "fm_extent_count")
+	p.dst = append(p.dst, '}')
+	if p.failed() || p.entering {
+		return
+	}
+	p.dst = append(p.dst, " => {"...)
+	p.fieldList(l, data, false, "fm_flags", "fm_mapped_extents")
+	p.dst = append(p.dst, ", ...}"...) // the extents are not captured
+}
+
+// nodemask shows a set of NUMA nodes, as longs.
+func nodemask(p *printer, a *syscalls.Arg, it *record.Item) bool {
+	bits := p.rec.Args[a.Carg%6]
+	if bits == 0 || bits > 1<<16 {
+		return false
+	}
+	n := max(int(bits-1)+8*p.word-1, 0) / (8 * p.word)
+	if n > len(it.Data)/p.word {
+		return false
+	}
+	p.dst = append(p.dst, '[')
+	for i := range n {
+		if i > 0 {
+			p.dst = append(p.dst, ", "...)
+		}
+		const digits = "0123456789abcdef"
+		v, width := load(it.Data[i*p.word:], p.word), 2*p.word // %#016lx, %#08lx
+		if v != 0 {
+			p.dst = append(p.dst, "0x"...)
+			if v>>(8*p.word-8) == 0 {
+				width -= 2
+			}
+		}
+		for width--; width >= 0; width-- {
+			p.dst = append(p.dst, digits[v>>(4*width)&15])
+		}
+	}
+	p.dst = append(p.dst, ']')
+	return true
+}
+
 // capData shows the two halves of a capability set as one.
 func capData(p *printer, a *syscalls.Arg, it *record.Item) bool {
 	d := it.Data
@@ -591,7 +636,7 @@ func pollResult(p *printer, ret int64) {
 		return
 	}
 	p.dst = append(p.dst, " (["...)
-	more := false
+	more, shown := false, 0
 	for d := it.Data; len(d) >= 8; d = d[8:] {
 		revents := load(d[6:], 2)
 		if revents == 0 {
@@ -599,6 +644,10 @@ func pollResult(p *printer, ret int64) {
 		}
 		if more {
 			p.dst = append(p.dst, ", "...)
+		}
+		if shown++; p.opt.StringLimit > 0 && shown > p.opt.StringLimit {
+			p.dst = append(p.dst, "..."...)
+			break
 		}
 		more = true
 		p.dst = append(p.dst, "{fd="...)

@@ -66,10 +66,19 @@ func (p *printer) pointer(a *syscalls.Arg, v uint64) bool {
 		}
 	case syscalls.FormString:
 		if it := p.item(a.Reg, layout.ItemStr, entry); it != nil {
+			if a.Type.Name == "str16" {
+				// a thread's name: the kernel takes 15 bytes, whatever follows
+				const most = 15
+				p.dst = appendQuoted(p.dst, it.Data[:min(len(it.Data), most)], p.opt.StringLimit, len(it.Data) >= most)
+				return true
+			}
 			p.dst = appendQuoted(p.dst, it.Data, p.opt.StringLimit, it.Cut() || it.Fault())
 			return true
 		}
 	case syscalls.FormPathN, syscalls.FormChars:
+		if a.Count == syscalls.CountRet && p.rec.Ret == 0 && p.call.Args[len(p.call.Args)-1].Type.Name == "size" && p.rec.Args[p.call.Args[len(p.call.Args)-1].Reg%6] == 0 {
+			return false // listxattr was asked for the size only
+		}
 		if it := p.item(a.Reg, layout.ItemMem, entry); it != nil {
 			data, limit := it.Data, p.opt.StringLimit
 			if a.Form == syscalls.FormPathN {
@@ -90,7 +99,21 @@ func (p *printer) pointer(a *syscalls.Arg, v uint64) bool {
 			}
 			return false
 		}
-		p.dst = appendQuoted(p.dst, it.Data, p.opt.StringLimit, it.Cut() || it.Fault())
+		if p.call.Name == "sendto" || p.call.Name == "recvfrom" {
+			addr := p.item(4, layout.ItemMem, entry)
+			if len(it.Data) >= nlHeader && (isNetlink(addr) || addr == nil && a.Dir&syscalls.DirOut == 0 && !it.Cut() && looksLikeRequest(it.Data)) {
+				p.netlink(it.Data, it.Cut())
+				return true
+			}
+		}
+		data, cut := it.Data, it.Cut() || it.Fault()
+		if p.call.Name == "recvfrom" || p.call.Name == "recv" {
+			// with MSG_TRUNC the result is larger than the buffer
+			if room := p.rec.Args[2] & p.longMask(); room < uint64(len(data)) {
+				data, cut = data[:room], false
+			}
+		}
+		p.dst = appendQuoted(p.dst, data, p.opt.StringLimit, cut)
 		return true
 	case syscalls.FormStrings:
 		return p.strings(a.Reg, entry)
@@ -129,6 +152,9 @@ func (p *printer) pointer(a *syscalls.Arg, v uint64) bool {
 			return false
 		}
 		it := p.item(a.Reg, layout.ItemMem, entry)
+		if it == nil && a.Dir&syscalls.DirIn != 0 {
+			it = p.item(a.Reg, layout.ItemMem, !entry) // its page was not there yet when the call began
+		}
 		if it == nil {
 			return false
 		}
@@ -295,12 +321,14 @@ func (p *printer) value(t *syscalls.Type, v uint64, inMemory bool) {
 		p.addr(v)
 	case syscalls.KindFd:
 		p.dst = strconv.AppendInt(p.dst, int64(int32(v)), 10)
+		p.openOn(int32(v), false)
 	case syscalls.KindDirfd:
 		if int32(v) == -100 {
 			p.dst = append(p.dst, "AT_FDCWD"...)
 		} else {
 			p.dst = strconv.AppendInt(p.dst, int64(int32(v)), 10)
 		}
+		p.openOn(int32(v), false)
 	case syscalls.KindUID:
 		p.uid(t, v)
 	case syscalls.KindMode:
@@ -526,7 +554,7 @@ func (p *printer) unknown(s *syscalls.Set, v uint64) {
 // 0x8002 (flags O_RDWR|O_LARGEFILE), 1 (SUID_DUMP_USER).
 func (p *printer) flagsResult(t *syscalls.Type, ret int64) {
 	if t.Set.Pure {
-		if t.Name == "locktype_ret" || t.Name == "nstype_ret" {
+		if t.Name == "locktype_ret" {
 			p.hex(uint64(ret))
 		} else {
 			p.dst = strconv.AppendInt(p.dst, ret, 10)
@@ -538,7 +566,11 @@ func (p *printer) flagsResult(t *syscalls.Type, ret int64) {
 		}
 		return
 	}
-	p.hex(uint64(ret))
+	if t.Name == "nstype_ret" {
+		p.dst = strconv.AppendInt(p.dst, ret, 10)
+	} else {
+		p.hex(uint64(ret))
+	}
 	if ret == 0 && t.Set.Mask == 0 {
 		return
 	}

@@ -26,6 +26,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/msg.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -635,6 +636,108 @@ static void tty(void)
 	ioctl(m, FIOCLEX);
 }
 
+/* System V objects, netlink, memory policies, extents: structs with rules of their own. */
+static void more(void)
+{
+	char buf[512];
+	int fd = open("/etc/passwd", O_RDONLY), id;
+	struct fiemap_ {
+		uint64_t start, length;
+		uint32_t flags, mapped, count, reserved;
+		char extents[112];
+	} fm = {0, 4096, 1, 0, 1};
+
+	ioctl(fd, 0xc020660b, &fm); /* FS_IOC_FIEMAP */
+	fm.length = -1;
+	fm.flags = 0x10;
+	ioctl(fd, 0xc020660b, &fm);
+	ioctl(-1, 0xc020660b, &fm);
+	ioctl(fd, 0x40049409, -1); /* FICLONE */
+	prctl(PR_SET_NAME, "fourteen bytes");
+	prctl(PR_SET_NAME, "exactly fifteen");
+	prctl(PR_SET_NAME, "certainly more than fifteen");
+	unsigned long nodes[2] = {1, 0};
+	S(SYS_set_mempolicy, 0, nodes, 64);
+	S(SYS_set_mempolicy, 0, NULL, 0);
+	int mode;
+	S(SYS_get_mempolicy, &mode, nodes, 64, NULL, 0);
+	flistxattr(fd, NULL, 0);
+	flistxattr(fd, buf, 0);
+	struct __user_cap_header_struct hdr = {0, 0};
+	S(SYS_capget, &hdr, NULL);
+	struct timespec ts = {0, 1000};
+	nanosleep(&ts, &ts);
+#ifdef __x86_64__
+	struct shmid_ds shm;
+	id = shmget(IPC_PRIVATE, 4096, 0600);
+	shmctl(id, IPC_STAT, &shm);
+	shmctl(id, IPC_SET, &shm);
+	shmctl(id, SHM_LOCK, NULL);
+	shmctl(id, IPC_RMID, NULL);
+	shmctl(-1, IPC_STAT, &shm);
+	shmctl(-1, 77, (void *)5);
+	struct msqid_ds msq;
+	id = msgget(IPC_PRIVATE, 0640);
+	msgctl(id, IPC_STAT, &msq);
+	msgctl(id, IPC_SET, &msq);
+	msgctl(id, IPC_RMID, NULL);
+	msgctl(-1, 99, &msq);
+	struct semid_ds sem;
+	struct seminfo info;
+	unsigned short vals[2] = {1, 2};
+	id = semget(0x1234567, 2, IPC_CREAT | 0600);
+	semctl(id, 0, IPC_STAT, &sem);
+	semctl(id, 0, IPC_SET, &sem);
+	semctl(id, 0, SETALL, vals);
+	semctl(id, 1, GETVAL, 0);
+	semctl(id, 1, SETVAL, 3);
+	semctl(0, 0, IPC_INFO, &info);
+	semctl(id, 0, IPC_RMID, 0);
+	semctl(-1, 0, 77, 5);
+#endif
+	struct {
+		struct nlmsghdr h;
+		unsigned char body[64];
+	} nl = {{28, 26, 0x301, 7, 0}, {2}};
+	struct sockaddr_nl kernel = {AF_NETLINK};
+	struct iovec iov = {&nl, 28};
+	struct msghdr msg = {&kernel, sizeof(kernel), &iov, 1};
+	int s = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK, NETLINK_ROUTE);
+
+	bind(s, (void *)&kernel, sizeof(kernel));
+	connect(s, (void *)&kernel, sizeof(kernel));
+	send(s, &nl, 28, 0);                               /* RTM_GETROUTE */
+	nl.h.nlmsg_type = 18;                              /* RTM_GETLINK of an interface that is not there */
+	nl.h.nlmsg_len = iov.iov_len = 16 + 16 + 8 + 12;
+	nl.h.nlmsg_flags = 5;
+	memset(nl.body, 0, sizeof(nl.body));
+	memcpy(nl.body + 16, "\10\0\35\0\1\0\0\0", 8);  /* IFLA_EXT_MASK */
+	memcpy(nl.body + 24, "\12\0\3\0nosuch", 11);       /* IFLA_IFNAME */
+	sendmsg(s, &msg, 0);
+	iov.iov_base = buf;
+	iov.iov_len = sizeof(buf);
+	recv(s, buf, 0, MSG_TRUNC);
+	while (recvmsg(s, &msg, 0) > 0)
+		;
+	iov.iov_base = &nl;
+	iov.iov_len = nl.h.nlmsg_len = 20;
+	nl.h.nlmsg_type = 22; /* RTM_GETADDR */
+	nl.h.nlmsg_flags = 0x305;
+	sendmsg(s, &msg, 0);
+	nl.h.nlmsg_type = 20; /* RTM_NEWADDR */
+	nl.h.nlmsg_flags = 0x605;
+	nl.h.nlmsg_len = iov.iov_len = 16 + 8 + 8;
+	memcpy(nl.body, "\2\30\200\376\0\0\0\0\10\0\2\0\12\1\2\3", 16);
+	sendmsg(s, &msg, 0);
+	sendmsg(-1, &msg, 0);
+	nl.h.nlmsg_type = 3; /* NLMSG_DONE */
+	nl.h.nlmsg_len = iov.iov_len = 20;
+	nl.h.nlmsg_flags = 2;
+	sendmsg(s, &msg, 0);
+	close(s);
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	void (*parts[])(void) = {
@@ -642,7 +745,11 @@ int main(int argc, char **argv)
 #ifndef __i386__ /* socketcall, whose pointers are not followed */
 		network,
 #endif
-		 events, processes, memory, tty, bits};
+		events, processes, memory, tty, bits,
+#ifndef __i386__
+		more,
+#endif
+	};
 
 	for (unsigned i = 0; i < sizeof(parts) / sizeof(*parts); i++)
 		parts[i]();

@@ -1,0 +1,199 @@
+// Command guest is /init of the machines that internal/kerneltest boots. It makes
+// the system that the tests expect, runs them, makes one recording for each version
+// of cgroups, and switches the machine off.
+//
+// What it finds goes to the console in lines that begin with "kerneltest:". The
+// host demands each of them, so whatever is missing is a failure.
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	pins   = "/sys/fs/bpf/recorderd-kerneltest"
+	socket = "/run/recorderd.sock"
+	ready  = "/run/recorderd.ready"
+)
+
+func main() {
+	if os.Getpid() != 1 {
+		fmt.Fprintln(os.Stderr, "guest: it is /init of an emulated machine, and nothing else")
+		os.Exit(2)
+	}
+	if err := system(); err != nil {
+		say("FAIL system: %v", err)
+		off()
+	}
+	var uts unix.Utsname
+	unix.Uname(&uts)
+	say("linux %s %s", unix.ByteSliceToString(uts.Release[:]), unix.ByteSliceToString(uts.Machine[:]))
+	if slices.Contains(os.Args[1:], "refused") {
+		refused()
+	} else {
+		tests("bpf", ".")
+		tests("recorder", "^TestTheNextDaemonGoesOn$")
+		for _, hierarchy := range []string{"v2", "pids"} {
+			if err := recording(hierarchy); err != nil {
+				say("FAIL recording with cgroups %s: %v", hierarchy, err)
+			} else {
+				say("recorded with cgroups %s", hierarchy)
+			}
+		}
+	}
+	say("end")
+	off()
+}
+
+func say(format string, args ...any) {
+	fmt.Printf("kerneltest: "+format+"\n", args...)
+}
+
+func off() {
+	unix.Sync()
+	time.Sleep(100 * time.Millisecond) // the serial line
+	if err := unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF); err != nil {
+		say("FAIL power off: %v", err)
+	}
+	select {}
+}
+
+// system mounts what a distribution would have.
+func system() error {
+	for _, m := range []struct{ dir, kind, options string }{
+		{"/proc", "proc", ""},
+		{"/sys", "sysfs", ""},
+		{"/dev", "devtmpfs", ""},
+		{"/tmp", "tmpfs", ""},
+		{"/run", "tmpfs", ""},
+		{"/sys/kernel/tracing", "tracefs", ""},
+		{"/sys/fs/bpf", "bpf", ""},
+		{"/sys/fs/cgroup", "tmpfs", ""},
+		{"/sys/fs/cgroup/unified", "cgroup2", ""},
+		{"/sys/fs/cgroup/pids", "cgroup", "pids"}, // v1; memory is not v1's on all kernels now
+	} {
+		if err := os.MkdirAll(m.dir, 0o755); err != nil {
+			return err
+		}
+		if err := unix.Mount(m.kind, m.dir, m.kind, 0, m.options); err != nil && !errors.Is(err, unix.EBUSY) {
+			return fmt.Errorf("mount %s: %w", m.dir, err)
+		}
+	}
+	os.Setenv("PATH", "/bin")
+	os.Setenv("HOME", "/")
+	return os.Chdir("/tmp")
+}
+
+// tests runs a compiled test binary. Its PASS lines are what the host counts.
+func tests(name, pattern string) {
+	start := time.Now()
+	cmd := exec.Command("/"+name+".test", "-test.v", "-test.run", pattern, "-test.timeout", "10m")
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stdout
+	cmd.Env = append(os.Environ(), "RECORDERD_TEST_NUMBERED=/bin/numbered", "RECORDERD_TEST_SLOWER=50")
+	if err := cmd.Run(); err != nil {
+		say("FAIL %s: %v", name, err)
+		return
+	}
+	say("tests of %s passed in %.0f s", name, time.Since(start).Seconds())
+}
+
+// refused shows what recorderd says on a kernel that it cannot use.
+func refused() {
+	out, err := exec.Command("/bin/recorderd", "--socket", socket, "--pin-dir", pins, "--state-dir", "/run/state").CombinedOutput()
+	if err == nil {
+		say("FAIL refused: recorderd ended well")
+	}
+	for line := range strings.Lines(string(out)) {
+		say("recorderd says: %s", strings.TrimSpace(line))
+	}
+}
+
+// recording is the whole way, as a user goes it: daemon, run, dump.
+func recording(hierarchy string) (err error) {
+	os.Remove(ready)
+	var log bytes.Buffer
+	daemon := exec.Command("/bin/recorderd", "--socket", socket, "--pin-dir", pins, "--state-dir", "/run/state", "--cgroup-hierarchy", hierarchy,
+		"--watch", "/recorderctl", "--ring-size", "256KiB", "--memory-budget", "32MiB", "--ready-file", ready, "--clean")
+	daemon.Stdout, daemon.Stderr = &log, &log
+	if err := daemon.Start(); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- daemon.Wait() }()
+	defer func() {
+		daemon.Process.Signal(syscall.SIGTERM)
+		if e := <-ended; e != nil || err != nil {
+			err = errors.Join(err, e, fmt.Errorf("the daemon's log: %s", &log))
+		}
+		if _, e := os.Stat(pins); e == nil && err == nil {
+			err = fmt.Errorf("%s is left", pins)
+		}
+	}()
+	for end := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if _, err := os.Stat(ready); err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			return errors.New("recorderd is not ready within 60 s")
+		}
+	}
+	if hierarchy == "v2" {
+		if err := verified(); err != nil {
+			return err
+		}
+	}
+	run := exec.Command("/bin/recorderctl", "--socket", socket, "run", "--name", "case", "--", "/bin/sh", "-c", "read x </the/missing/file; (exit 3); exit 5")
+	out, err := run.CombinedOutput()
+	if run.ProcessState.ExitCode() != 5 {
+		return fmt.Errorf("recorderctl run ended with %d, want 5: %w\n%s", run.ProcessState.ExitCode(), err, out)
+	}
+	text, err := exec.Command("/bin/recorderctl", "--socket", socket, "dump", "case").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("recorderctl dump: %w\n%s", err, text)
+	}
+	for _, want := range []string{`execve("/bin/sh", ["/bin/sh", "-c"`, `"/the/missing/file", O_RDONLY`, "ENOENT", "+++ exited with 3 +++", "+++ exited with 5 +++"} {
+		if !strings.Contains(string(text), want) {
+			return fmt.Errorf("the dump lacks %q:\n%s", want, text)
+		}
+	}
+	return nil
+}
+
+// verified prints what the verifier did with each program of the running daemon.
+func verified() error {
+	sizes := map[string]uint32{}
+	paths, _ := filepath.Glob(pins + "/prog-*")
+	for _, path := range paths {
+		p, err := ebpf.LoadPinnedProgram(path, nil)
+		if err != nil {
+			return err
+		}
+		info, err := p.Info()
+		p.Close()
+		if err != nil {
+			return err
+		}
+		n, ok := info.VerifiedInstructions()
+		if !ok { // since 5.16
+			return nil
+		}
+		sizes[strings.TrimPrefix(filepath.Base(path), "prog-")] = n
+	}
+	for _, name := range slices.Sorted(maps.Keys(sizes)) {
+		say("verified %s %d", name, sizes[name])
+	}
+	return nil
+}

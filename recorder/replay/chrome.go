@@ -1,0 +1,253 @@
+package replay
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+
+	"github.com/recorderd/recorderd/recorder/dump"
+	"github.com/recorderd/recorderd/recorder/strace"
+	"github.com/recorderd/recorderd/recorder/syscalls"
+)
+
+// chromeSink writes Chrome's trace event format, for ui.perfetto.dev and
+// chrome://tracing: threads are tracks, calls slices on them, signals and exits
+// instants. Times are microseconds on CLOCK_MONOTONIC.
+type chromeSink struct {
+	*lines
+	header  *dump.Header
+	format  formatter
+	clock   wallClock
+	taken   uint64
+	host    bool
+	special special
+	names   map[chromeThread]Comm // as written last
+	procs   map[uint32]bool       // whose name has been written
+	text    []byte
+	scratch bytes.Buffer
+	events  uint64
+}
+
+// chromeThread is a track. Threads of which the container's ids are not known are
+// of process 0, which no container sees, with the host's id.
+type chromeThread struct{ pid, tid uint32 }
+
+func newChrome(out *lines, h *dump.Header, o *Options) *chromeSink {
+	c := &chromeSink{
+		lines: out, header: h, format: newFormatter(h), clock: newWallClock(h, o.Location), taken: h.Clock.Monotonic(h.Taken), host: o.HostPids,
+		special: specialCalls(), names: make(map[chromeThread]Comm), procs: make(map[uint32]bool),
+	}
+	if o.Fds {
+		c.format.decodeFds()
+	}
+	c.buf = append(c.buf, `{"displayTimeUnit":"ns","traceEvents":[`...)
+	return c
+}
+
+func (c *chromeSink) track(t *Task) chromeThread {
+	pid, tid := t.IDs(c.host)
+	if !t.Known || !c.host && !t.InContainer() {
+		pid = 0
+	}
+	return chromeThread{pid, tid}
+}
+
+// begin begins an object of traceEvents; finish ends it.
+func (c *chromeSink) begin(name, category, phase string, at chromeThread, ns uint64) {
+	if c.events > 0 {
+		c.buf = append(c.buf, ',')
+	}
+	c.events++
+	c.buf = append(c.buf, "\n{\"ph\":\""...)
+	c.buf = append(append(c.buf, phase...), '"')
+	c.buf = jsonString(c.buf, "name", []byte(name))
+	if category != "" {
+		c.buf = jsonString(c.buf, "cat", []byte(category))
+	}
+	c.buf = jsonUint(c.buf, "pid", uint64(at.pid))
+	c.buf = jsonUint(c.buf, "tid", uint64(at.tid))
+	if phase != "M" {
+		c.buf = appendChromeTime(jsonKey(c.buf, "ts"), ns)
+	}
+}
+
+func (c *chromeSink) finish() error {
+	c.buf = append(c.buf, '}')
+	return c.done()
+}
+
+// appendChromeTime appends ns as microseconds.
+func appendChromeTime(b []byte, ns uint64) []byte {
+	b = appendUint(b, ns/1000)
+	ns %= 1000
+	return append(b, '.', byte('0'+ns/100), byte('0'+ns/10%10), byte('0'+ns%10))
+}
+
+// name writes what a track is called, when it is new or was called otherwise.
+func (c *chromeSink) name(at chromeThread, comm Comm) error {
+	if old, ok := c.names[at]; ok && old == comm {
+		return nil
+	}
+	c.names[at] = comm
+	name := safe(string(comm.Bytes()))
+	meta := func(what, name string) error {
+		c.begin(what, "", "M", at, 0)
+		c.buf = append(c.buf, `,"args":{"name":`...)
+		c.quote([]byte(name))
+		c.buf = append(c.buf, '}')
+		return c.finish()
+	}
+	switch {
+	case at.pid == 0 && !c.procs[0]:
+		c.procs[0] = true
+		if err := meta("process_name", "unknown"); err != nil {
+			return err
+		}
+	case at.pid == at.tid || !c.procs[at.pid]:
+		c.procs[at.pid] = true
+		if err := meta("process_name", name); err != nil {
+			return err
+		}
+	}
+	return meta("thread_name", name)
+}
+
+func (c *chromeSink) event(ev *Event) error {
+	if ev.Kind == KindRename {
+		return nil // what comes next has the new name
+	}
+	at := c.track(ev.Task)
+	if ev.Was != nil {
+		at = c.track(ev.Was) // this thread called it
+	}
+	if err := c.name(at, ev.Comm); err != nil {
+		return err
+	}
+	c.text = c.text[:0]
+	switch ev.Kind {
+	case KindCall, KindExec:
+		return c.call(ev, at)
+	case KindSignal:
+		c.text = c.format.signal(c.text, ev)
+		return c.instant(string(strace.AppendSignalName(nil, int(ev.Rec.Nr))), "signal", "t", at, ev)
+	case KindExit:
+		c.text = c.format.exit(c.text, ev)
+		scope := "t"
+		if ev.Rec.Args[1] != 0 {
+			scope = "p" // the whole process
+		}
+		return c.instant("exit", "exit", scope, at, ev)
+	case KindOOM:
+		c.text = append(c.text, "chosen by the OOM killer"...)
+		return c.instant("oom", "oom", "p", at, ev)
+	}
+	return nil
+}
+
+func (c *chromeSink) instant(name, category, scope string, at chromeThread, ev *Event) error {
+	c.begin(name, category, "i", at, ev.Time)
+	c.buf = jsonString(c.buf, "s", []byte(scope))
+	c.buf = append(c.buf, `,"args":{"line":`...)
+	c.quote(c.text)
+	c.buf = append(c.buf, '}')
+	return c.finish()
+}
+
+func (c *chromeSink) call(ev *Event, at chromeThread) error {
+	if ev.State == Finished && ev.Rec.Ret == 0 && ev.NoDur() && c.special.fork.has(ev.abi, ev.Rec.Nr) {
+		return nil // a new thread comes out of a call that it never made
+	}
+	var dur uint64
+	slice := false
+	switch {
+	case ev.State == Finished && !ev.NoDur():
+		dur, slice = ev.Rec.Dur, true
+	case ev.State == Killed:
+		dur, slice = ev.Time-min(ev.Start, ev.Time), true
+	case ev.State == Blocked && !ev.NoDur():
+		dur, slice = max(c.taken, ev.Start)-ev.Start, true
+	}
+	category := "syscall"
+	if ev.Failed() {
+		category = "syscall,failed"
+	}
+	name := string(strace.AppendName(nil, ev.abi, uint32(ev.Rec.Nr)))
+	if slice {
+		c.begin(name, category, "X", at, ev.Start)
+		c.buf = appendChromeTime(jsonKey(c.buf, "dur"), dur)
+	} else {
+		c.begin(name, category, "i", at, ev.Time)
+		c.buf = append(c.buf, `,"s":"t"`...)
+	}
+	c.buf = append(c.buf, `,"args":{"line":`...)
+	c.text = c.format.call(c.text[:0], ev, 0)
+	c.quote(c.text)
+	switch {
+	case ev.State != Finished:
+		c.buf = jsonString(c.buf, "state", []byte(ev.State.String()))
+	case ev.Failed():
+		if name, _ := syscalls.Errno(int(-ev.Rec.Ret)); name != "" {
+			c.buf = jsonString(c.buf, "error", []byte(name))
+		}
+		c.buf = jsonInt(c.buf, "ret", -1)
+	default:
+		c.buf = jsonInt(c.buf, "ret", ev.Rec.Ret)
+	}
+	if !ev.NoArgs {
+		c.arguments(ev)
+	}
+	c.buf = append(c.buf, '}')
+	return c.finish()
+}
+
+// arguments appends the arguments of a call by their names.
+func (c *chromeSink) arguments(ev *Event) {
+	c.buf = append(c.buf, `,"arguments":{`...)
+	for i, v := range strace.Args(ev.abi, &ev.Rec) {
+		if i > 0 {
+			c.buf = append(c.buf, ',')
+		}
+		c.buf = append(strconv.AppendQuote(c.buf, v.Name), ':')
+		c.scratch.Reset()
+		e := json.NewEncoder(&c.scratch)
+		e.SetEscapeHTML(false)
+		if v.Decoded == nil || e.Encode(v.Decoded) != nil {
+			c.buf = appendUint(c.buf, v.Raw)
+			continue
+		}
+		c.buf = append(c.buf, bytes.TrimSuffix(c.scratch.Bytes(), []byte{'\n'})...)
+	}
+	c.buf = append(c.buf, '}')
+}
+
+func (c *chromeSink) quote(text []byte) {
+	start := len(c.buf)
+	c.buf = jsonString(c.buf, "", text) // ,"":"text"
+	c.buf = append(c.buf[:start], c.buf[start+len(`,"":`):]...)
+}
+
+func (c *chromeSink) again(*dump.Header) error { return nil }
+
+func (c *chromeSink) end(_ *Stats, err error) error {
+	r := &c.header.Recording
+	other := map[string]string{
+		"recording": r.ID, "container": r.Container.Name, "node": orElse(c.header.Node, r.Node), "kernel": c.header.Kernel,
+		"architecture": c.header.Arch.String(), "recorderd": c.header.Version,
+		"zero": c.clock.time(0).UTC().Format("2006-01-02T15:04:05.000000000Z07:00"), // when ts is 0
+	}
+	if err != nil {
+		other["error"] = err.Error()
+	}
+	for name, value := range other {
+		if value == "" {
+			delete(other, name)
+		}
+	}
+	text, err := json.Marshal(other)
+	if err != nil {
+		return err
+	}
+	c.buf = append(c.buf, "\n],\"otherData\":"...)
+	c.buf = append(append(c.buf, text...), "}\n"...)
+	return c.write()
+}

@@ -1,0 +1,71 @@
+package replay
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// How lines begin and end.
+func TestStamps(t *testing.T) {
+	b := newBuilder(t, testHeader())
+	b.task(1, 1, 1, 1, 0, 0, "sh", "sh")
+	b.call(1, "getpid", 10, 5, 1)
+	b.call(1, "getuid", 1_500_000, 20, 0)
+	in := b.done()
+	for q, want := range map[string][]string{
+		"format=text&time=none":                       {"[pid 1 sh] getpid() = 1 <0.000005>", "[pid 1 sh] getuid() = 0 <0.000020>"},
+		"format=text&time=seconds":                    {"12:00:00 [pid 1 sh] getpid() = 1 <0.000005>", "12:00:01 [pid 1 sh] getuid() = 0 <0.000020>"},
+		"format=text&time=clock&durations=false":      {"12:00:00.000015 [pid 1 sh] getpid() = 1", "12:00:01.500020 [pid 1 sh] getuid() = 0"},
+		"format=text&time=unix&durations=0":           {"1795348800.000015 [pid 1 sh] getpid() = 1", "1795348801.500020 [pid 1 sh] getuid() = 0"},
+		"format=text&time=relative&durations=false":   {"     0.000000 [pid 1 sh] getpid() = 1", "     1.500005 [pid 1 sh] getuid() = 0"},
+		"format=strace&time=none":                     {"1     getpid()                          = 1 <0.000005>", "1     getuid()                          = 0 <0.000020>"},
+		"format=strace&time=seconds&durations=false":  {"1     12:00:00 getpid()                 = 1", "1     12:00:01 getuid()                 = 0"},
+		"format=strace&time=clock&durations=false":    {"1     12:00:00.000010 getpid()          = 1", "1     12:00:01.500000 getuid()          = 0"},
+		"format=strace&time=relative&durations=false": {"1          0.000000 getpid()            = 1", "1          1.499990 getuid()            = 0"},
+	} {
+		got := show(t, in, Options{Query: query(t, q), Quiet: true})
+		if diff := cmp.Diff(strings.Join(want, "\n")+"\n", got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", q, diff)
+		}
+	}
+}
+
+// strace's -z and -P.
+func TestSuccessfulAndPath(t *testing.T) {
+	in := story(t)
+	for _, c := range []struct {
+		query string
+		want  []string
+	}{
+		{"successful&e=execve,openat&since=12:00:01&until=12:00:03", []string{
+			`[pid 1 sh] openat(AT_FDCWD, "/etc/app.conf", O_RDONLY|O_CLOEXEC) = 3`,
+			`[pid 7 sh] execve("/bin/ls", ["ls", "-l"], 0x3000 /* 23 vars */) = 0`,
+			`[pid 7 ls] +++ exited with 3 +++`,
+			`[pid 1 sh] --- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_EXITED} ---`,
+		}},
+		{"path=/bin/again&path=/etc/old.conf&until=12:00:04.5", []string{
+			`[pid 1 sh] openat(AT_FDCWD, "/etc/old.conf", O_RDONLY) = -1 ENOENT (No such file or directory)`,
+			`[pid 7 ls] +++ exited with 3 +++`,
+			`[pid 1 sh] --- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_EXITED} ---`,
+			`[pid 9 sh] execve("/bin/again", ["again"], 0x3000 /* 0 vars */) = 0`,
+		}},
+		{"path=/etc/app&e=openat&until=12:00:02", nil},
+		{"path=/mnt/hangs&since=12:00:09", []string{
+			`[pid 1 sh] openat(AT_FDCWD, "/mnt/hangs", O_RDONLY <unfinished ...> <blocked for 1.000000>`,
+		}},
+	} {
+		if diff := cmp.Diff(c.want, bare(show(t, in, Options{Query: query(t, c.query)}))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.query, diff)
+		}
+	}
+}
+
+func TestSummary(t *testing.T) {
+	in := story(t)
+	golden(t, "summary.call", show(t, in, Options{Query: query(t, "summary=call")}))
+	golden(t, "summary.thread", show(t, in, Options{Query: query(t, "summary=thread")}))
+	golden(t, "summary.json", show(t, in, Options{Query: query(t, "summary=call&format=json&e=openat,close")}))
+	golden(t, "summary.none", show(t, in, Options{Query: query(t, "summary=call&e=none")}))
+}
