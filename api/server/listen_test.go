@@ -35,7 +35,7 @@ func TestListenRights(t *testing.T) {
 
 func TestListenGroup(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("needs root")
+		t.Fatal("needs root")
 	}
 	dir := filepath.Join(t.TempDir(), "recorderd")
 	path := filepath.Join(dir, "s")

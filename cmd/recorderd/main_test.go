@@ -222,12 +222,12 @@ func TestKilledAndStartedAgain(t *testing.T) {
 	}
 	d.log.Reset()
 	d.start()
-	if !strings.Contains(d.log.String(), "adopted=true") {
-		t.Errorf("the programs were not taken over:\n%s", d.log.String())
-	}
 	d.cmd.Process.Signal(syscall.SIGTERM)
 	if err := d.cmd.Wait(); err != nil {
 		t.Errorf("on SIGTERM it ended with %v", err)
+	}
+	if !strings.Contains(d.log.String(), "adopted=true") {
+		t.Errorf("the programs were not taken over:\n%s", d.log.String())
 	}
 	for _, path := range []string{d.pins, d.socket, filepath.Join(d.dir, "ready")} {
 		if _, err := os.Lstat(path); err == nil {

@@ -311,7 +311,7 @@ func FuzzSnapshot(f *testing.F) {
 		lane.Lates, lane.Late[0] = seed%7, layout.Late{Pos: seed, Len: head, Head: seed * head}
 		snap, err := s.ring.Snapshot(layout.LaneMain, Mark{}, noGrace, nil)
 		if err != nil {
-			t.Skip() // the count wrapped again and again: only in a made-up ring
+			return // the count wrapped again and again: only in a made-up ring
 		}
 		var rec Record
 		for rest := snap.Records; len(rest) > 0; {

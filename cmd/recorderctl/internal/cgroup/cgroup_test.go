@@ -14,7 +14,7 @@ import (
 // on each kind of hierarchy that there is.
 func TestStart(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("needs root")
+		t.Fatal("needs root")
 	}
 	for _, mount := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/pids", "/sys/fs/cgroup/cpuset"} {
 		var st unix.Statfs_t
