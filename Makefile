@@ -20,12 +20,12 @@ demo: build ## record a program that crashes, and show what it did (root)
 	scripts/demo $(BIN)
 
 .PHONY: test
-test: test-tools ## all tests (root; installs what they need on Debian and Ubuntu)
-	$(GO) test -timeout 20m ./...
+test: test-tools ## all tests, none from a cache: they depend on the kernel (root; installs what they need on Debian and Ubuntu)
+	$(GO) test -count=1 -timeout 20m ./...
 
 .PHONY: race
 race: test-tools ## the tests again, under the race detector (root)
-	CGO_ENABLED=1 $(GO) test -race -timeout 20m -skip TestSameAsStrace ./api/... ./cmd/... ./recorder/...
+	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 20m -skip TestSameAsStrace ./api/... ./cmd/... ./recorder/...
 
 .PHONY: test-tools
 test-tools:
