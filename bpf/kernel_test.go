@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -158,6 +159,23 @@ func newRing(t testing.TB, k *Kernel, slot, gen, stdio uint32) (*Ring, *record.R
 	return r, view
 }
 
+// each takes a snapshot apart. rec is valid until fn returns.
+func each(t testing.TB, s record.Snapshot, fn func(raw []byte, rec *record.Record)) {
+	t.Helper()
+	var rec record.Record
+	for rest := s.Records; len(rest) > 0; {
+		raw, next, err := record.Next(rest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := record.Parse(raw, &rec); err != nil {
+			t.Fatal(err)
+		}
+		fn(raw, &rec)
+		rest = next
+	}
+}
+
 // records takes a snapshot of a lane apart. Items are copied.
 func records(t testing.TB, k *Kernel, view *record.Ring, lane layout.LaneId) []record.Record {
 	t.Helper()
@@ -166,17 +184,11 @@ func records(t testing.TB, k *Kernel, view *record.Ring, lane layout.LaneId) []r
 		t.Fatal(err)
 	}
 	var out []record.Record
-	for rest := s.Records; len(rest) > 0; {
-		var raw []byte
-		if raw, rest, err = record.Next(rest); err != nil {
-			t.Fatal(err)
-		}
-		var rec record.Record
-		if err := record.Parse(raw, &rec); err != nil {
-			t.Fatal(err)
-		}
-		out = append(out, rec)
-	}
+	each(t, s, func(_ []byte, rec *record.Record) {
+		copied := *rec
+		copied.Items = slices.Clone(rec.Items)
+		out = append(out, copied)
+	})
 	if uint64(len(out)) != s.Kept || s.Written != s.Kept+s.Overwritten+s.Unfinished {
 		t.Fatalf("the counts disagree: %d records; written %d, kept %d, overwritten %d, unfinished %d", len(out), s.Written, s.Kept, s.Overwritten, s.Unfinished)
 	}
@@ -307,31 +319,24 @@ func torn(t *testing.T, bin string, size uint64, calls int, forge string) {
 		overwritten = s.Overwritten
 		last := map[uint64]uint64{}
 		n := uint64(0)
-		for rest := s.Records; len(rest) > 0; n++ {
-			var raw []byte
-			if raw, rest, err = record.Next(rest); err != nil {
-				t.Fatal(err)
-			}
-			var rec record.Record
-			if err := record.Parse(raw, &rec); err != nil {
-				t.Fatal(err)
-			}
+		each(t, s, func(_ []byte, rec *record.Record) {
+			n++
 			if rec.Tid == 0xdeadbeef {
 				t.Fatal("a forged record was believed")
 			}
 			if rec.Type != layout.RecCall || rec.Nr != 110 /* getppid */ {
-				continue
+				return
 			}
 			num, thread := rec.Args[0], rec.Args[1]
 			if rec.Args[2] != ^num || rec.Args[3] != num*2654435761 {
-				t.Fatalf("a torn record was believed: %+v", rec)
+				t.Fatalf("a torn record was believed: %+v", *rec)
 			}
 			if prev, ok := last[thread]; ok && num != prev+1 && s.Unfinished == 0 && s.Damaged == 0 {
 				missed, _ := k.Missed()
 				t.Fatalf("thread %d: number %d comes after %d (%d late, missed %v)", thread, num, prev, s.Late, missed)
 			}
 			last[thread] = num
-		}
+		})
 		if n != s.Kept || s.Written != s.Kept+s.Overwritten+s.Unfinished {
 			t.Fatalf("the counts disagree: %d records; written %d, kept %d, overwritten %d, unfinished %d", n, s.Written, s.Kept, s.Overwritten, s.Unfinished)
 		}
@@ -523,20 +528,12 @@ func TestDense(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for rest := s.Records; len(rest) > 0; {
-		var raw []byte
-		if raw, rest, err = record.Next(rest); err != nil {
-			t.Fatal(err)
-		}
-		var rec record.Record
-		if err := record.Parse(raw, &rec); err != nil {
-			t.Fatal(err)
-		}
-		// close(fd): all six argument registers are kept here, four more than a plan would
+	each(t, s, func(raw []byte, rec *record.Record) {
+		// close(fd): all six argument registers are kept here, five more than a plan would
 		if rec.Type == layout.RecCall && len(raw) > layout.RecHead+8*8 {
 			t.Errorf("call %d takes %d bytes", rec.Nr, len(raw))
 		}
-	}
+	})
 }
 
 // Passes over all tasks race with forks and exits, and must neither count a task

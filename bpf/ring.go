@@ -190,19 +190,6 @@ func (k *Kernel) WatchPath(path string) error {
 	return nil
 }
 
-// Unwatch ends Watch and WatchPath.
-func (k *Kernel) Unwatch(id uint64, path string) error {
-	var key [256]byte
-	copy(key[:], path)
-	var errs []error
-	for _, err := range []error{k.maps["roots"].Delete(id), k.maps["root_paths"].Delete(key)} {
-		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
-}
-
 // Tasks runs the task iterator: it marks tasks of containers that no event
 // showed, and returns the traced tasks of one slot, or of all if slot is negative.
 func (k *Kernel) Tasks(slot int) ([]layout.TaskDump, error) {

@@ -71,15 +71,14 @@ func (r *Recorder) Dump(ctx context.Context, id string, q replay.Query, w io.Wri
 		return err
 	}
 	out := dump.NewWriter(w)
-	header := r.header(rec, &s, q)
-	if err := out.Header(header); err != nil {
+	if err := out.Header(r.header(rec, &s)); err != nil {
 		return err
 	}
 	if err := write(out, &s); err != nil {
 		return err
 	}
 	if q.Follow {
-		if err := r.follow(ctx, rec, out, &s, q); err != nil {
+		if err := r.follow(ctx, rec, out, &s); err != nil {
 			return err
 		}
 	}
@@ -164,7 +163,7 @@ func writeRecords(out *dump.Writer, t dump.FrameType, rest []byte) error {
 	return nil
 }
 
-func (r *Recorder) header(rec *recording, s *snapshot, q replay.Query) *dump.Header {
+func (r *Recorder) header(rec *recording, s *snapshot) *dump.Header {
 	r.mu.Lock()
 	described := r.describeLocked(rec)
 	r.mu.Unlock()
@@ -254,7 +253,7 @@ func (t told) all(rest []byte) bool {
 }
 
 // follow goes on from a snapshot that has been written.
-func (r *Recorder) follow(ctx context.Context, rec *recording, out *dump.Writer, first *snapshot, q replay.Query) error {
+func (r *Recorder) follow(ctx context.Context, rec *recording, out *dump.Writer, first *snapshot) error {
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
 	main, tasks, known := first.main.End, first.tasks.End, told{}
@@ -279,7 +278,7 @@ func (r *Recorder) follow(ctx context.Context, rec *recording, out *dump.Writer,
 		if turn == 0 || s.main.Overwritten > 0 || ended {
 			// From here on it is live; or the reader was slower than the container; or
 			// this is the end.
-			h := r.header(rec, &s, q)
+			h := r.header(rec, &s)
 			h.Recording.Coverage.Overwritten = lost
 			if err := out.Header(h); err != nil {
 				return err

@@ -13,7 +13,6 @@ import (
 
 	"github.com/recorderd/recorderd/recorder/layout"
 	"github.com/recorderd/recorderd/recorder/record"
-	"github.com/recorderd/recorderd/recorder/syscalls"
 )
 
 // progress makes a record of the call that a task is in. What its arguments point
@@ -24,14 +23,20 @@ func (r *Recorder) progress(t *layout.TaskDump) *record.Record {
 	if t.Enter != 0 {
 		rec.Flags &^= layout.RecfNodur
 	}
-	abi := r.native.ABI(flags)
-	plan := syscalls.Plan(abi, t.Nr)
+	index := t.Nr % layout.PlanCalls
+	if flags&layout.RecfCompat != 0 {
+		index += layout.PlanCalls
+	}
+	plan := r.plans[index]
+	if t.Nr >= layout.PlanCalls {
+		plan = layout.Plan{Nargs: 6} // no call that has a plan
+	}
 	for i := int(plan.Nargs); i < len(rec.Args); i++ {
 		rec.Args[i] = 0
 	}
 	if layout.PlanFlag(plan.Flags)&layout.PlanSub != 0 && plan.Sub < 6 {
-		key := layout.SubplanKey{Nr: t.Nr, Cmd: uint32(t.Args[plan.Sub])}
-		if sub, ok := syscalls.SubPlans(abi)[key]; ok {
+		key := layout.SubplanKey{Nr: index, Cmd: uint32(t.Args[plan.Sub])}
+		if sub, ok := r.subPlans[key]; ok {
 			plan = sub
 		}
 	}

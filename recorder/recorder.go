@@ -79,7 +79,9 @@ type Recorder struct {
 	native    record.Arch
 	release   string
 	started   time.Time
-	ringBytes uint64 // memory of one ring
+	ringBytes uint64        // memory of one ring
+	plans     []layout.Plan // as the kernel has them: the 32-bit ABI's from layout.PlanCalls on
+	subPlans  map[layout.SubplanKey]layout.Plan
 
 	mu      sync.Mutex
 	spares  map[uint32]*bpf.Ring  // by slot
@@ -146,6 +148,7 @@ func New(cfg Config) (*Recorder, error) {
 	}
 	kcfg := r.kernelConfig()
 	r.ringBytes = uint64(kcfg.RingBytes())
+	r.plans, r.subPlans = kcfg.Plans, kcfg.SubPlans
 	if want := 2 * r.ringBytes; cfg.MemoryBudget < want {
 		return nil, fmt.Errorf("memory budget of %d bytes: want at least %d, room for two rings", cfg.MemoryBudget, want)
 	}

@@ -68,7 +68,7 @@ record, 4 another recorderd has the pin directory or the socket.`,
 	f.StringVar(&o.socket, "socket", "/run/recorderd/recorderd.sock", "Unix socket to serve on")
 	f.StringVar(&o.group, "socket-group", "", "group that may use the socket besides root")
 	f.StringVar(&o.config.PinDir, "pin-dir", "/sys/fs/bpf/recorderd", "directory on a BPF file system for programs and rings")
-	f.StringVar(&o.config.StateDir, "state-dir", "/var/lib/recorderd", "directory for what is kept on disk")
+	f.StringVar(&o.config.StateDir, "state-dir", "/var/lib/recorderd", "directory for what is kept on disk (nothing yet)")
 	f.Var(&o.ringSize, "ring-size", "memory for the calls of one container, a power of two from 64KiB to 64MiB")
 	f.Var(&o.budget, "memory-budget", "memory for all rings together; the oldest ended recording goes first")
 	f.StringArrayVar(&o.config.Watch, "watch", nil, "path of a cgroup in the tracked hierarchy; each cgroup below it that gets a task is a container")
