@@ -48,6 +48,9 @@ type Config struct {
 	// /proc/self/cgroup), Subsys the index of one of its controllers for v1.
 	Hierarchy int
 	Subsys    uint32
+	// OnlyWatched makes containers of what lies below watched cgroups alone; else
+	// cgroups with a container's name are containers too, wherever they are.
+	OnlyWatched bool
 	// Plans are the capture plans by number, the 32-bit ABI's from
 	// layout.PlanCalls on; SubPlans depend on a command as well.
 	Plans    []layout.Plan
@@ -88,6 +91,7 @@ func (c *Config) id() string {
 	binary.Write(h, binary.LittleEndian, append([]uint64{layout.RecorderLayout, uint64(c.Hierarchy), uint64(c.Subsys)}, c.Lanes[:]...))
 	h.Write(_RecorderBytes)
 	binary.Write(h, binary.LittleEndian, c.enterBits())
+	binary.Write(h, binary.LittleEndian, c.OnlyWatched)
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
@@ -308,9 +312,13 @@ func (k *Kernel) load() error {
 	delete(spec.Programs, "empty_enter")
 	delete(spec.Programs, "empty_exit")
 	spec.Maps["rings"].InnerMap.ValueSize = uint32(k.cfg.RingBytes())
+	var onlyRoots uint32
+	if k.cfg.OnlyWatched {
+		onlyRoots = 1
+	}
 	for name, v := range map[string]any{
 		"main_size": k.cfg.Lanes[layout.LaneMain], "guard_size": k.cfg.Lanes[layout.LaneGuard], "tasks_size": k.cfg.Lanes[layout.LaneTasks],
-		"hierarchy": int32(k.cfg.Hierarchy), "subsys": k.cfg.Subsys, "enter_bits": k.cfg.enterBits(),
+		"hierarchy": int32(k.cfg.Hierarchy), "subsys": k.cfg.Subsys, "enter_bits": k.cfg.enterBits(), "only_roots": onlyRoots,
 	} {
 		if err := spec.Variables[name].Set(v); err != nil {
 			return fmt.Errorf("set %s: %w", name, err)

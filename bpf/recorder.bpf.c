@@ -19,6 +19,7 @@ enum { MAX_SLOTS = 4096, MAX_CLAIMS = 16384, MAX_ROOTS = 256, MAX_SUBPLANS = 204
 const volatile u64 main_size = RING_MIN, guard_size = RING_MIN, tasks_size = RING_MIN; /* bytes, powers of two */
 const volatile int hierarchy;      /* id of the tracked cgroup hierarchy, 0 is v2 */
 const volatile u32 subsys;         /* cgroup v1: index of a controller in that hierarchy */
+const volatile u32 only_roots;     /* 1: a container is what lies below a watched cgroup, whatever its name */
 const volatile u64 enter_bits[2 * PLAN_CALLS / 64]; /* calls for which sys_enter does more than note the time */
 
 /* Key: none. The mark of a traced task. Written by the membership programs and by
@@ -1238,7 +1239,7 @@ static __noinline bool find_ring(u32 user, struct cgroup *c, struct claim *out)
 		}
 		if (bpf_map_lookup_elem(&roots, &id))
 			return c != self && claim_ring(user, self, out);
-		if (bpf_probe_read_kernel_str(s->buf, PATH_PART, kn->name) > 64 && container_name(user))
+		if (!only_roots && bpf_probe_read_kernel_str(s->buf, PATH_PART, kn->name) > 64 && container_name(user))
 			return claim_ring(user, c, out);
 		c = parent_of(c);
 		if (!c)

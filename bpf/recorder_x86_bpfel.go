@@ -47,6 +47,7 @@ const (
 	recorderVarGuardSize   = "guard_size"
 	recorderVarHierarchy   = "hierarchy"
 	recorderVarMainSize    = "main_size"
+	recorderVarOnlyRoots   = "only_roots"
 	recorderVarSubsys      = "subsys"
 	recorderVarTasksSize   = "tasks_size"
 )
@@ -136,6 +137,7 @@ type recorderVariableSpecs struct {
 	GuardSize *ebpf.VariableSpec `ebpf:"guard_size"`
 	Hierarchy *ebpf.VariableSpec `ebpf:"hierarchy"`
 	MainSize  *ebpf.VariableSpec `ebpf:"main_size"`
+	OnlyRoots *ebpf.VariableSpec `ebpf:"only_roots"`
 	Subsys    *ebpf.VariableSpec `ebpf:"subsys"`
 	TasksSize *ebpf.VariableSpec `ebpf:"tasks_size"`
 }
@@ -203,6 +205,7 @@ type recorderVariables struct {
 	GuardSize *ebpf.Variable `ebpf:"guard_size"`
 	Hierarchy *ebpf.Variable `ebpf:"hierarchy"`
 	MainSize  *ebpf.Variable `ebpf:"main_size"`
+	OnlyRoots *ebpf.Variable `ebpf:"only_roots"`
 	Subsys    *ebpf.Variable `ebpf:"subsys"`
 	TasksSize *ebpf.Variable `ebpf:"tasks_size"`
 }

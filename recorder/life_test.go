@@ -201,7 +201,7 @@ func TestFreezeResumeDelete(t *testing.T) {
 // The budget holds: the oldest ended recording gives way, a live one never does.
 func TestBudget(t *testing.T) {
 	srv := testcontainerd.Start(t, testcontainerd.Config{})
-	r := testRecorder(t, Config{RingSize: 64 << 10, MemoryBudget: 2 << 20, Watch: []string{"/" + srv.Namespace}, Containerd: containerd.Config{Addresses: []string{srv.Address}}})
+	r := testRecorder(t, Config{RingSize: 64 << 10, MemoryBudget: 2 << 20, Watch: []string{"/" + srv.Namespace}, OnlyWatched: true, Containerd: containerd.Config{Addresses: []string{srv.Address}}})
 	alive := srv.Run(t, testcontainerd.Options{})
 	only(t, r, alive.ID, func(api.Recording) bool { return true })
 	var last string
@@ -233,7 +233,7 @@ func TestTheNextDaemonGoesOn(t *testing.T) {
 	cfg := Config{
 		PinDir: fmt.Sprintf("/sys/fs/bpf/recorderd-coretest-%d-%d", os.Getpid(), testNumber.Add(1)), Hierarchy: "v2",
 		Log:      slog.New(slog.NewTextHandler(testLog{t}, nil)),
-		RingSize: 64 << 10, MemoryBudget: 8 << 20, Watch: []string{"/" + filepath.Base(root)}, Containerd: containerd.Config{Addresses: []string{"/nonexistent"}},
+		RingSize: 64 << 10, MemoryBudget: 8 << 20, Watch: []string{"/" + filepath.Base(root)}, OnlyWatched: true, Containerd: containerd.Config{Addresses: []string{"/nonexistent"}},
 	}
 	begin := func() (*Recorder, func()) {
 		r, err := New(cfg)

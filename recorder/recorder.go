@@ -43,6 +43,7 @@ type Config struct {
 	Version      string   // of recorderd
 	Hierarchy    string   // cgroup hierarchy to track: auto, v2 or a v1 controller
 	Watch        []string // cgroups below which each one with a task is a container
+	OnlyWatched  bool     // no others are: cgroups with a container's name are not looked for
 	RingSize     uint64   // of a ring's main lane, a power of two
 	MemoryBudget uint64   // of all rings together
 	CaptureStdio uint32   // bytes kept of what goes through descriptors 1 and 2
@@ -179,7 +180,7 @@ func (c *Config) lanes() [layout.Lanes]uint64 {
 
 func (r *Recorder) kernelConfig() bpf.Config {
 	cfg := bpf.Config{
-		PinDir: r.cfg.PinDir, Hierarchy: r.hierarchy.ID, Subsys: r.hierarchy.Subsys, Lanes: r.cfg.lanes(),
+		PinDir: r.cfg.PinDir, Hierarchy: r.hierarchy.ID, Subsys: r.hierarchy.Subsys, OnlyWatched: r.cfg.OnlyWatched, Lanes: r.cfg.lanes(),
 		Plans: make([]layout.Plan, 2*layout.PlanCalls), SubPlans: map[layout.SubplanKey]layout.Plan{},
 	}
 	for i, arch := range []record.Arch{r.native, r.native.ABI(layout.RecfCompat)} {
@@ -232,7 +233,11 @@ func (r *Recorder) unclaimed() (int, error) {
 		return 0, err
 	}
 	n := 0
-	for _, path := range r.hierarchy.containers(4096) {
+	there := r.hierarchy.containers(4096)
+	if r.cfg.OnlyWatched {
+		there = nil // refill makes up for those there are, after the first look
+	}
+	for _, path := range there {
 		id, err := r.hierarchy.id(path)
 		if _, claimed := claims[id]; err == nil && !claimed {
 			n++
@@ -469,6 +474,9 @@ func cgroupPath(h *layout.RingHead) string {
 // watchNamespaces watches the cgroups below which containerd's namespaces have
 // their containers: those of ctr have no names that tell.
 func (r *Recorder) watchNamespaces() {
+	if r.cfg.OnlyWatched {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, ns := range r.runtimes.Namespaces() {
@@ -878,6 +886,7 @@ func (r *Recorder) writtenAll() uint64 {
 
 // Status says what the recorder costs and what it lost.
 func (r *Recorder) Status(context.Context) (api.Status, error) {
+	r.collect() // a spare that was taken is none
 	s := api.Status{
 		Version: r.cfg.Version, Node: r.cfg.Node, Kernel: r.release, Arch: r.native.String(),
 		Started: r.started, Adopted: r.kernel.Adopted(), RecordingRate: r.rate.perSecond(),

@@ -101,7 +101,7 @@ func compile(t *testing.T, src, out string, flags ...string) {
 
 func sameAsStrace(t *testing.T, args []string) {
 	root := testRoot(t)
-	r := testRecorder(t, Config{RingSize: 64 << 20, MemoryBudget: 400 << 20, CaptureStdio: 4096, CaptureData: 4096, Watch: []string{"/" + filepath.Base(root)}, Hierarchy: "v2"})
+	r := testRecorder(t, Config{RingSize: 64 << 20, MemoryBudget: 400 << 20, CaptureStdio: 4096, CaptureData: 4096, Watch: []string{"/" + filepath.Base(root)}, OnlyWatched: true, Hierarchy: "v2"})
 	cg := filepath.Join(root, "c")
 	if err := os.Mkdir(cg, 0o755); err != nil {
 		t.Fatal(err)

@@ -72,6 +72,7 @@ record, 4 another recorderd has the pin directory or the socket.`,
 	f.Var(&o.ringSize, "ring-size", "memory for the calls of one container, a power of two from 64KiB to 64MiB")
 	f.Var(&o.budget, "memory-budget", "memory for all rings together; the oldest ended recording goes first")
 	f.StringArrayVar(&o.config.Watch, "watch", nil, "path of a cgroup in the tracked hierarchy; each cgroup below it that gets a task is a container")
+	f.BoolVar(&o.config.OnlyWatched, "watch-only", false, "record below the cgroups given with --watch alone, and not the containers that are found by themselves")
 	f.StringVar(&o.config.Hierarchy, "cgroup-hierarchy", "auto", "cgroup hierarchy by which containers are told apart: auto, v2, or a v1 controller")
 	f.Var(&o.stdio, "capture-stdio", "bytes kept of each write to or read from descriptors 1 and 2")
 	f.Var(&o.data, "capture-data", "bytes kept of each other read and write; 0 keeps none, at most 4KiB")
