@@ -13,6 +13,9 @@
 // frame is a header; an end frame is the last, so that a dump that was cut short
 // shows. Frames of a type that a reader does not know are stepped over.
 //
+// A damage frame (D) may stand between any two frames behind the first: what was
+// there could not be read any more. The end's counts are of what can be.
+//
 // Their order is H T* G* R* P* E. A recording that is followed goes on instead of
 // ending: H T* G* R* P* (H? T+ R*)* E. With the first header or tasks behind records
 // begins what is new; tasks come before the records of theirs. A later header's
@@ -22,7 +25,9 @@ package dump
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
+	"strconv"
 	"time"
 
 	"github.com/recorderd/recorderd/api"
@@ -58,6 +63,8 @@ const (
 	// FrameProgress is a row of REC_ENTER records: the calls that threads were in
 	// when the dump was taken. Time is the start; with RecfNodur it is not known.
 	FrameProgress FrameType = 'P'
+	// FrameDamage is a Damage as JSON, in the place of what is missing.
+	FrameDamage FrameType = 'D'
 	// FrameEnd is an End as JSON: the last frame.
 	FrameEnd FrameType = 'E'
 )
@@ -112,6 +119,60 @@ type End struct {
 	// Records counts what was written, by frame type: "G", "R" and "P" in records,
 	// "T" in tasks.
 	Records map[string]uint64 `json:"records"`
+}
+
+// Damage says that a part of a dump was there once and can no longer be read.
+type Damage struct {
+	Text   string `json:"text"`             // what is wrong
+	Bytes  int64  `json:"bytes,omitempty"`  // of the file, compressed if it is; 0: not known
+	Blocks int    `json:"blocks,omitempty"` // of a spooled file; 0: not known
+}
+
+// String says it in one line: "3 blocks (412 KiB) are damaged here: …".
+func (d *Damage) String() string {
+	var what string
+	is := "are"
+	switch {
+	case d.Blocks == 1:
+		what, is = "1 block", "is"
+	case d.Blocks > 1:
+		what = strconv.Itoa(d.Blocks) + " blocks"
+	}
+	switch {
+	case d.Bytes <= 0:
+	case what != "":
+		what += " (" + amount(d.Bytes) + ")"
+	default:
+		what = amount(d.Bytes)
+	}
+	if what == "" {
+		return d.Text
+	}
+	return what + " " + is + " damaged here: " + d.Text
+}
+
+// Add makes d the sum of both. Its text stays, if it has one.
+func (d *Damage) Add(other Damage) {
+	if d.Text == "" {
+		d.Text = other.Text
+	}
+	d.Bytes += max(other.Bytes, 0)
+	d.Blocks += max(other.Blocks, 0)
+}
+
+// amount writes bytes for people.
+func amount(n int64) string {
+	switch {
+	case n >= 10<<20:
+		return fmt.Sprintf("%d MiB", n>>20)
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	case n >= 10<<10:
+		return fmt.Sprintf("%d KiB", n>>10)
+	case n >= 1<<10:
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	}
+	return fmt.Sprintf("%d bytes", n)
 }
 
 // Errors of Reader. They are wrapped with what was found and where.

@@ -27,8 +27,12 @@ type Reader struct {
 	off     int64  // in the input
 	frames  int
 	count   map[FrameType]uint64
+	damage  []Damage
 	err     error
 }
+
+// maxDamage is how many damage frames a Reader keeps apart; what comes behind goes into the last.
+const maxDamage = 256
 
 // Frame is one frame of a dump.
 type Frame struct {
@@ -93,6 +97,9 @@ func (d *Reader) Version() int { return int(d.version) }
 
 // Records returns how many records of the type have been read, or tasks.
 func (d *Reader) Records(t FrameType) uint64 { return d.count[t] }
+
+// Damage returns what the damage frames that have been read say is missing.
+func (d *Reader) Damage() []Damage { return d.damage }
 
 // End returns the end of the dump, nil as long as it was not reached.
 func (d *Reader) End() *End { return d.end }
@@ -166,21 +173,22 @@ func (d *Reader) look(f Frame) (known bool, err error) {
 			return false, fmt.Errorf("%w (records of layout %d, this one reads up to %d)", ErrNewer, h.Layout, layout.RecorderLayout)
 		}
 		d.header = h
-	case FrameTasks:
-		if len(f.Payload)%layout.SizeofTaskInfo != 0 {
-			return false, d.corrupt(f.Type, "its length is no multiple of %d", layout.SizeofTaskInfo)
-		}
-		d.count[f.Type] += uint64(len(f.Payload) / layout.SizeofTaskInfo)
-	case FrameGuard, FrameMain, FrameProgress:
-		var n uint64
-		for b := f.Payload; len(b) > 0; n++ {
-			_, rest, err := record.Next(b)
-			if err != nil {
-				return false, d.corrupt(f.Type, "%v", err)
-			}
-			b = rest
+	case FrameTasks, FrameGuard, FrameMain, FrameProgress:
+		n, err := f.rows()
+		if err != nil {
+			return false, d.corrupt(f.Type, "%v", err)
 		}
 		d.count[f.Type] += n
+	case FrameDamage:
+		var one Damage
+		if err := json.Unmarshal(f.Payload, &one); err != nil {
+			return false, d.corrupt(f.Type, "%v", err)
+		}
+		if len(d.damage) < maxDamage {
+			d.damage = append(d.damage, one)
+		} else {
+			d.damage[maxDamage-1].Add(one)
+		}
 	case FrameEnd:
 		end := new(End)
 		if err := json.Unmarshal(f.Payload, end); err != nil {
@@ -215,6 +223,35 @@ func (d *Reader) corrupt(t FrameType, format string, args ...any) error {
 
 func isEOF(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// rows counts the records or tasks in a frame; of other frames it is 0. It is an
+// error if they are not whole.
+func (f Frame) rows() (n uint64, err error) {
+	switch {
+	case f.Type == FrameTasks:
+		if len(f.Payload)%layout.SizeofTaskInfo != 0 {
+			return 0, fmt.Errorf("its length is no multiple of %d", layout.SizeofTaskInfo)
+		}
+		return uint64(len(f.Payload) / layout.SizeofTaskInfo), nil
+	case f.Type.hasRecords():
+		for b := f.Payload; len(b) > 0; n++ {
+			_, rest, err := record.Next(b)
+			if err != nil {
+				return 0, err
+			}
+			b = rest
+		}
+	}
+	return n, nil
+}
+
+// Damage returns what a frame of type FrameDamage says is missing, and false of others.
+func (f Frame) Damage() (d Damage, ok bool) {
+	if f.Type != FrameDamage || json.Unmarshal(f.Payload, &d) != nil {
+		return Damage{}, false
+	}
+	return d, true
 }
 
 // Records iterates over the records in a frame of type FrameGuard, FrameMain or

@@ -71,6 +71,17 @@ func (w *Writer) Record(t FrameType, raw []byte) error {
 	return w.full()
 }
 
+// Damage says that something is missing here.
+func (w *Writer) Damage(d *Damage) error {
+	b, err := json.Marshal(d)
+	if err != nil {
+		return fmt.Errorf("write dump: encode damage: %w", err)
+	}
+	w.begin(FrameDamage, len(b))
+	w.buf = append(w.buf, b...)
+	return w.Flush()
+}
+
 // Flush writes what has been added so far. A stream that is followed needs it;
 // otherwise Close does it.
 func (w *Writer) Flush() error {
