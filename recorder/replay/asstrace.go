@@ -107,6 +107,15 @@ func (s *straceSink) mark(live bool) error {
 
 func (s *straceSink) again(*dump.Header) error { return nil }
 
+// damage writes what strace has no line for: what was before, and what is missing behind it.
+func (s *straceSink) damage(d *dump.Damage) error {
+	if err := s.release(); err != nil {
+		return err
+	}
+	s.buf = append(append(append(s.buf, "# … "...), safe(d.String())...), " …\n"...)
+	return s.done()
+}
+
 func (s *straceSink) end(*Stats, error) error {
 	if err := s.release(); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"strconv"
+	"strings"
 
 	"github.com/recorderd/recorderd/recorder/dump"
 	"github.com/recorderd/recorderd/recorder/strace"
@@ -228,7 +229,9 @@ func (c *chromeSink) quote(text []byte) {
 
 func (c *chromeSink) again(*dump.Header) error { return nil }
 
-func (c *chromeSink) end(_ *Stats, err error) error {
+func (c *chromeSink) damage(*dump.Damage) error { return nil }
+
+func (c *chromeSink) end(s *Stats, err error) error {
 	r := &c.header.Recording
 	other := map[string]string{
 		"recording": r.ID, "container": r.Container.Name, "node": orElse(c.header.Node, r.Node), "kernel": c.header.Kernel,
@@ -238,6 +241,11 @@ func (c *chromeSink) end(_ *Stats, err error) error {
 	if err != nil {
 		other["error"] = err.Error()
 	}
+	var lost []string
+	for i := range s.Damage {
+		lost = append(lost, safe(s.Damage[i].String()))
+	}
+	other["damage"] = strings.Join(lost, "; ")
 	for name, value := range other {
 		if value == "" {
 			delete(other, name)

@@ -15,6 +15,7 @@ import (
 // The types of lines that are no Kind.
 const (
 	LineHeader = "header" // the first line, again while following: "type" and the fields of dump.Header
+	LineDamage = "damage" // "type" and the fields of dump.Damage: something is missing here
 	LineEnd    = "end"    // the last line, see EndLine
 )
 
@@ -64,6 +65,12 @@ type Line struct {
 	Name string `json:"name,omitempty"` // rename: the new one
 }
 
+// DamageLine stands in the place of what the dump had once and has no longer.
+type DamageLine struct {
+	Type string `json:"type"`
+	dump.Damage
+}
+
 // EndLine is the last line of FormatJSON.
 type EndLine struct {
 	Type    string            `json:"type"`
@@ -99,6 +106,15 @@ func (j *jsonSink) again(h *dump.Header) error {
 	}
 	j.buf = append(append(j.buf, b...), '\n')
 	return nil
+}
+
+func (j *jsonSink) damage(d *dump.Damage) error {
+	b, err := json.Marshal(DamageLine{LineDamage, *d})
+	if err != nil {
+		return err
+	}
+	j.buf = append(append(j.buf, b...), '\n')
+	return j.done()
 }
 
 func (j *jsonSink) end(s *Stats, err error) error {

@@ -85,6 +85,10 @@ func (c *rawCopy) frame(r *dump.Reader, f dump.Frame) error {
 				return err
 			}
 		}
+	case dump.FrameDamage:
+		d, _ := f.Damage()
+		c.stats.Damage = r.Damage()
+		return c.w.Damage(&d)
 	case dump.FrameEnd:
 		return c.w.Close()
 	}

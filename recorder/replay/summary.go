@@ -28,7 +28,9 @@ type Summary struct {
 	By    SummaryBy    `json:"by"`
 	Rows  []SummaryRow `json:"rows"` // those that took the longest come first
 	Total SummaryRow   `json:"total"`
-	Error string       `json:"error,omitempty"` // why the dump could not be read to its end
+	// Damage is what is missing, as the dump says.
+	Damage []dump.Damage `json:"damage,omitempty"`
+	Error  string        `json:"error,omitempty"` // why the dump could not be read to its end
 }
 
 // SummaryRow counts the calls of a name, or of a thread. Times are ns of real time.
@@ -133,8 +135,11 @@ func (s *summarySink) thread(ev *Event) *SummaryRow {
 func (s *summarySink) mark(bool) error          { return nil }
 func (s *summarySink) again(*dump.Header) error { return nil }
 
-func (s *summarySink) end(_ *Stats, err error) error {
+func (s *summarySink) damage(*dump.Damage) error { return nil }
+
+func (s *summarySink) end(stats *Stats, err error) error {
 	sum := s.summary()
+	sum.Damage = stats.Damage
 	if err != nil {
 		sum.Error = err.Error()
 	}
@@ -212,6 +217,9 @@ func (s *summarySink) table(sum *Summary) {
 	}
 	s.buf = append(s.buf, rule...)
 	line(&sum.Total, "total")
+	for i := range sum.Damage {
+		s.buf = fmt.Appendf(s.buf, "# … %s …\n", safe(sum.Damage[i].String()))
+	}
 	if sum.Error != "" {
 		s.buf = fmt.Appendf(s.buf, "# %s\n", safe(sum.Error))
 	}

@@ -202,6 +202,12 @@ func (t *textSink) again(h *dump.Header) error {
 	return t.done()
 }
 
+// damage marks where something is missing, also when comments are left out.
+func (t *textSink) damage(d *dump.Damage) error {
+	t.comment("… %s …", safe(d.String()))
+	return t.done()
+}
+
 func (t *textSink) end(s *Stats, err error) error {
 	if !t.quiet {
 		if !t.shown && err == nil {

@@ -31,6 +31,7 @@ type Stats struct {
 	Records map[string]uint64 // that were read, by type of frame, as in dump.End
 	Doubles uint64            // left out because both lanes had them
 	Invalid uint64            // that made no sense
+	Damage  []dump.Damage     // what is missing, as the dump says
 }
 
 // Walk reads a dump to its end and calls fn for everything that q wants, calls at
@@ -54,6 +55,8 @@ type sink interface {
 	mark(live bool) error
 	// again comes with every header but the first.
 	again(h *dump.Header) error
+	// damage comes where the dump says that something is missing.
+	damage(d *dump.Damage) error
 	// end comes last. err is why the dump could not be read to its end, or nil.
 	end(s *Stats, err error) error
 }
@@ -63,7 +66,9 @@ type funcSink func(*Event) error
 func (f funcSink) event(ev *Event) error    { return f(ev) }
 func (f funcSink) mark(bool) error          { return nil }
 func (f funcSink) again(*dump.Header) error { return nil }
-func (f funcSink) end(*Stats, error) error  { return nil }
+
+func (f funcSink) damage(*dump.Damage) error { return nil }
+func (f funcSink) end(*Stats, error) error   { return nil }
 
 func walk(r *dump.Reader, q *Query, loc *time.Location, open func(*dump.Header) (sink, error)) (Stats, error) {
 	h := r.Header()
@@ -94,6 +99,7 @@ func walk(r *dump.Reader, q *Query, loc *time.Location, open func(*dump.Header) 
 	for _, t := range []dump.FrameType{dump.FrameTasks, dump.FrameGuard, dump.FrameMain, dump.FrameProgress} {
 		w.stats.Records[string(t)] = r.Records(t)
 	}
+	w.stats.Damage = r.Damage()
 	if err == nil {
 		err = out.end(&w.stats, readErr)
 	}
@@ -265,8 +271,27 @@ func (w *walker) frame(f dump.Frame, h *dump.Header) error {
 		return w.main(f.Payload)
 	case dump.FrameProgress:
 		return w.blocked(f)
+	case dump.FrameDamage:
+		if d, ok := f.Damage(); ok {
+			return w.damage(&d)
+		}
 	}
 	return nil
+}
+
+// damage forgets what a record that is missing may have changed.
+func (w *walker) damage(d *dump.Damage) error {
+	if w.files != nil {
+		w.files.forget(w.to)
+	}
+	for _, tid := range slices.Sorted(maps.Keys(w.threads)) {
+		th := w.threads[tid]
+		if err := w.abandon(th, 0); err != nil {
+			return err
+		}
+		th.named, th.shown, th.struck, th.renamed = false, 0, false, false
+	}
+	return w.out.damage(d)
 }
 
 // scan adds the records in b[start:] to an index, and notes who changes its name when.
