@@ -13,6 +13,7 @@ import (
 // end counts what is there. Of a dump that is whole it is a copy.
 type Mender struct {
 	buf     []byte
+	taken   int // of buf
 	rows    map[string]uint64
 	waiting []Damage // before the header
 	headed  bool
@@ -22,20 +23,22 @@ type Mender struct {
 }
 
 // NewMender returns a Mender of a dump of a version. spare is the header if the
-// dump has none left; nil: one that says so.
+// dump has none left; nil: one that says nothing. That it is lost is said then.
 func NewMender(version uint32, spare *Header) *Mender {
 	return &Mender{buf: AppendPreamble(nil, version), rows: make(map[string]uint64), spare: spare}
 }
 
 // Take moves what has been written into p.
 func (m *Mender) Take(p []byte) int {
-	n := copy(p, m.buf)
-	m.buf = m.buf[n:]
+	n := copy(p, m.buf[m.taken:])
+	if m.taken += n; m.taken == len(m.buf) {
+		m.buf, m.taken = m.buf[:0], 0
+	}
 	return n
 }
 
 // Len is how many bytes wait for Take.
-func (m *Mender) Len() int { return len(m.buf) }
+func (m *Mender) Len() int { return len(m.buf) - m.taken }
 
 // Ended reports whether the end has been written.
 func (m *Mender) Ended() bool { return m.ended }
@@ -105,8 +108,8 @@ func (m *Mender) needHeader() {
 		h = &Header{
 			Recording: api.Recording{State: api.StateSpooled}, Arch: record.ArchX86_64, PageSize: 4096, Layout: layout.RecorderLayout,
 		}
-		m.waiting = append(m.waiting, Damage{Text: "its header is lost: the calls are shown as those of x86_64, and their times count from when the node started"})
 	}
+	m.waiting = append(m.waiting, Damage{Text: "its header is lost: the calls are shown as those of x86_64, and their times count from when the node started"})
 	m.damaged = true
 	b, err := json.Marshal(h)
 	if err != nil || len(b) > MaxFrame {
@@ -124,8 +127,5 @@ func (m *Mender) json(t FrameType, v any) {
 }
 
 func (m *Mender) append(t FrameType, payload []byte) {
-	if len(m.buf) == 0 && cap(m.buf) < len(payload)+FrameOverhead {
-		m.buf = make([]byte, 0, len(payload)+FrameOverhead)
-	}
 	m.buf = AppendFrame(m.buf, t, payload)
 }
