@@ -35,6 +35,16 @@ type Recording struct {
 	Tasks     Tasks      `json:"tasks"`
 	Coverage  Coverage   `json:"coverage"`
 	Ring      Ring       `json:"ring"`
+	Spool     *SpoolInfo `json:"spool,omitempty"` // of StateSpooled
+}
+
+// SpoolInfo says why and when a recording was written to disk.
+type SpoolInfo struct {
+	Reason  string    `json:"reason"`         // "exit", "signal", "oom", "vanished", "saved", "upgrade", "unknown"; others may come
+	Text    string    `json:"text,omitempty"` // for people: "killed by SIGSEGV"
+	SavedAt time.Time `json:"savedAt"`
+	Bytes   uint64    `json:"bytes"`             // of the file, compressed
+	Damaged bool      `json:"damaged,omitempty"` // not all of it can be read
 }
 
 // Container is what is known of a container, from its cgroup and from its runtime.

@@ -209,10 +209,16 @@ func (w *Writer) Close() error {
 	if w.err == nil {
 		w.err = w.finish()
 	}
+	w.discard()
+	return w.err
+}
+
+// discard gives the memory back.
+func (w *Writer) discard() {
+	w.closed = true
 	release(w.block)
 	release(w.out)
 	w.in, w.block, w.out = nil, nil, nil
-	return w.err
 }
 
 func (w *Writer) finish() error {
