@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -22,6 +23,7 @@ import (
 	"github.com/recorderd/recorderd/api/server/servertest"
 	"github.com/recorderd/recorderd/recorder/dump"
 	"github.com/recorderd/recorderd/recorder/replay"
+	"github.com/recorderd/recorderd/recorder/spool"
 )
 
 func TestMain(m *testing.M) {
@@ -40,6 +42,7 @@ func TestScripts(t *testing.T) {
 			"exits":    exits,
 			"oneline":  oneLine,
 			"truncate": truncate,
+			"damage":   damage,
 		},
 		Condition: func(cond string) (bool, error) {
 			switch cond {
@@ -96,7 +99,38 @@ func setup(env *testscript.Env) error {
 		env.Setenv(kind.name, socket)
 		env.Setenv(kind.name+"_MOUNT", b.Info.Cgroups.Mount)
 	}
-	return os.WriteFile(filepath.Join(env.WorkDir, "worker.rec"), servertest.Dump(servertest.New().Recordings()[3]), 0o600)
+	rec := servertest.New().Recordings()[3]
+	raw := servertest.Dump(rec)
+	var spooled bytes.Buffer
+	w := spool.NewWriter(&spooled, &spool.Meta{Recording: rec, Reason: spool.Reason{Kind: spool.KindSignal}, Saved: time.Now()})
+	if _, err := w.Write(raw); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(env.WorkDir, "worker.recspool"), spooled.Bytes(), 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(env.WorkDir, "worker.rec"), raw, 0o600)
+}
+
+// damage FILE N [TEXT] flips a bit of the byte N behind TEXT, or behind the beginning.
+func damage(ts *testscript.TestScript, neg bool, args []string) {
+	name := ts.MkAbs(args[0])
+	b, err := os.ReadFile(name)
+	ts.Check(err)
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	if len(args) > 2 {
+		i := bytes.Index(b, []byte(args[2]))
+		if i < 0 {
+			ts.Fatalf("there is no %q in %s", args[2], args[0])
+		}
+		n += i
+	}
+	b[n] ^= 1
+	ts.Check(os.WriteFile(name, b, 0o600))
 }
 
 // appear lists a recording for each cgroup below root, as if it had been recorded.
@@ -191,7 +225,7 @@ func truncate(ts *testscript.TestScript, neg bool, args []string) {
 // TestDependencies catches a command line that drags BPF or a runtime's client along.
 func TestDependencies(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "-f", "{{.ImportPath}}",
-		".", "../../recorder/replay", "../../recorder/dump", "../../recorder/record", "../../api/client").Output()
+		".", "../../recorder/replay", "../../recorder/dump", "../../recorder/record", "../../recorder/spool", "../../api/client").Output()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -559,6 +559,34 @@ func TestUnreadablePages(t *testing.T) {
 	}
 }
 
+// counting counts what is read.
+type counting struct {
+	*bytes.Reader
+	bytes int
+}
+
+func (c *counting) ReadAt(p []byte, off int64) (int, error) {
+	n, err := c.Reader.ReadAt(p, off)
+	c.bytes += n
+	return n, err
+}
+
+// Listing reads little of each file.
+func TestReadMetaIsCheap(t *testing.T) {
+	b := pack(t, testMeta(), rawDump(t, 30000, 1<<30, true))
+	for name, damaged := range map[string]int{"whole": -1, "without its beginning": 0, "with another beginning": preambleLen + headLen + 3} {
+		in := bytes.Clone(b)
+		if damaged >= 0 {
+			in[damaged] ^= 1
+		}
+		r := &counting{Reader: bytes.NewReader(in)}
+		m, ok, err := ReadMeta(r, int64(len(in)))
+		if err != nil || ok != (damaged < 0) || m.Recording.ID != "366ed0c84781" || r.bytes > 4096 {
+			t.Errorf("%s: %v, %v, %d of %d bytes read", name, ok, err, r.bytes, len(in))
+		}
+	}
+}
+
 // A file made to cost much: blocks that claim much, heads in heads.
 func TestHostileFile(t *testing.T) {
 	id := uint64(7)

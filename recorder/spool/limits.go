@@ -48,7 +48,7 @@ const (
 	RefusedLoop Refused = "loop"
 )
 
-// maxKeys bounds what is remembered of loops; the one that was quiet the longest is forgotten.
+// maxKeys bounds what is remembered of loops; those that were quiet the longest are forgotten.
 const maxKeys = 4096
 
 // rater decides which crashes are taken. Its owner locks.
@@ -112,10 +112,10 @@ func (r *rater) going(key string, now time.Time) *loop {
 
 func (r *rater) begin(key string, now time.Time) *loop {
 	if len(r.loops) >= maxKeys {
-		oldest := slices.MinFunc(slices.Collect(maps.Keys(r.loops)), func(a, b string) int {
-			return r.loops[a].last.Compare(r.loops[b].last)
-		})
-		delete(r.loops, oldest)
+		quiet := slices.SortedFunc(maps.Keys(r.loops), func(a, b string) int { return r.loops[a].last.Compare(r.loops[b].last) })
+		for _, k := range quiet[:maxKeys/4] { // many at once: it takes a while
+			delete(r.loops, k)
+		}
 	}
 	l := &loop{since: now}
 	r.loops[key] = l

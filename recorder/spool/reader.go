@@ -83,7 +83,7 @@ func open(r io.ReaderAt, size, limit int64) (*Reader, error) {
 func (d *Reader) describedAt(at int64) bool {
 	s := d.scan(d.size)
 	defer s.close()
-	s.off = at
+	s.off, s.window = at, headLen
 	h, ok := s.head(at)
 	if !ok || h.kind != blockMeta {
 		return false

@@ -30,6 +30,7 @@ type scanner struct {
 	blocks  bool   // a block was read: seq is to be believed
 	budget  int64  // bytes of payloads that may turn out to be none
 	failed  int    // reads
+	window  int    // how much is read at once, other than payloads
 	at      int64  // of buf in the file
 	buf     []byte
 	payload []byte
@@ -42,7 +43,7 @@ const (
 )
 
 func newScanner(r io.ReaderAt, size int64) *scanner {
-	return &scanner{r: r, size: size, budget: 4*size + 16<<20}
+	return &scanner{r: r, size: size, window: window, budget: 4*size + 16<<20}
 }
 
 // close gives the memory back.
@@ -214,9 +215,9 @@ func (s *scanner) look(off int64, n int) []byte {
 	if i := off - s.at; i >= 0 && i < int64(len(s.buf)) && (i+int64(n) <= int64(len(s.buf)) || s.at+int64(len(s.buf)) >= s.size) {
 		return s.buf[i:]
 	}
-	want := min(int64(window), s.size-off)
+	want := min(int64(s.window), s.size-off)
 	if s.buf == nil {
-		s.buf = make([]byte, 0, min(window, s.size))
+		s.buf = make([]byte, 0, min(int64(s.window), s.size))
 	}
 	s.buf, s.at = s.buf[:want:cap(s.buf)], off
 	k, err := s.r.ReadAt(s.buf, off)
