@@ -53,6 +53,10 @@ lint: ## gofmt, vet, staticcheck
 	$(GO) vet ./...
 	$(GO) tool -modfile=tools/go.mod staticcheck ./...
 
+.PHONY: soak
+soak: test-tools ## kills, floods, failing disks and hours of load, in full: three hours (root)
+	RECORDERD_SOAK=1 $(GO) test -count=1 -timeout 5h -v ./soak
+
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZTIME (default 20s)
 	scripts/fuzz $(or $(FUZZTIME),20s)

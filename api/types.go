@@ -29,13 +29,14 @@ type Recording struct {
 	Node      string     `json:"node,omitempty"`
 	Container Container  `json:"container"`
 	Pod       *Pod       `json:"pod,omitempty"`
-	Started   time.Time  `json:"started"`         // when the first task was seen
-	Ended     *time.Time `json:"ended,omitempty"` // when the last task ended
-	Exit      *Exit      `json:"exit,omitempty"`  // how the container's init ended
+	Started   time.Time  `json:"started"`            // when the first task was seen
+	Ended     *time.Time `json:"ended,omitempty"`    // when the last task ended
+	Exit      *Exit      `json:"exit,omitempty"`     // how the container's init ended
+	OOMKills  uint64     `json:"oomKills,omitempty"` // of its processes, init or not
 	Tasks     Tasks      `json:"tasks"`
 	Coverage  Coverage   `json:"coverage"`
 	Ring      Ring       `json:"ring"`
-	Spool     *SpoolInfo `json:"spool,omitempty"` // of StateSpooled
+	Spool     *SpoolInfo `json:"spool,omitempty"` // of its dump on disk, if there is one
 }
 
 // SpoolInfo says why and when a recording was written to disk.
@@ -130,6 +131,9 @@ type Status struct {
 	Cgroups       CgroupStatus  `json:"cgroups"`
 	Rings         RingStatus    `json:"rings"`
 	Calls         CallStatus    `json:"calls"`
+	Memory        MemoryStatus  `json:"memory"`
+	Spool         SpoolStatus   `json:"spool"`
+	Cost          *CostStatus   `json:"cost,omitempty"` // only if it was asked for
 	Lost          LostStatus    `json:"lost"`
 	Runtimes      []RuntimeInfo `json:"runtimes"`
 	RecordingRate float64       `json:"recordsPerSecond"` // over the last few seconds
@@ -145,11 +149,50 @@ type CgroupStatus struct {
 // RingStatus counts rings and their memory.
 type RingStatus struct {
 	Live   int    `json:"live"`
-	Ended  int    `json:"ended"`
+	Ended  int    `json:"ended"` // that still have their ring
+	Kept   int    `json:"kept"`  // ended, put together in compressed memory
 	Spare  int    `json:"spare"`
 	Size   uint64 `json:"size"`   // bytes of one ring's main lane
-	Bytes  uint64 `json:"bytes"`  // of all rings
+	Bytes  uint64 `json:"bytes"`  // of all rings and what is kept
 	Budget uint64 `json:"budget"` // bytes allowed
+}
+
+// MemoryStatus says where memory goes, in bytes. Live, ended, spare and kept count
+// against the budget.
+type MemoryStatus struct {
+	Live   uint64 `json:"live"`   // rings of live containers
+	Ended  uint64 `json:"ended"`  // rings of ended ones
+	Spare  uint64 `json:"spare"`  // rings that wait for containers
+	Kept   uint64 `json:"kept"`   // ended recordings, compressed
+	Maps   uint64 `json:"maps"`   // the programs' other maps
+	Daemon uint64 `json:"daemon"` // resident memory of recorderd, which rings that it reads count to as well
+}
+
+// CostStatus is what the recorder's programs cost in a while, by the kernel's own
+// statistics. Those are switched on meanwhile, and their two clock reads for each run
+// are not in the times.
+type CostStatus struct {
+	Seconds  float64                `json:"seconds"`
+	CPUs     int                    `json:"cpus"`
+	Programs map[string]ProgramCost `json:"programs"`
+}
+
+// ProgramCost is what one program cost.
+type ProgramCost struct {
+	Runs uint64 `json:"runs"`
+	Ns   uint64 `json:"ns"` // in all runs together
+}
+
+// SpoolStatus says how the dumps on disk are doing.
+type SpoolStatus struct {
+	Dir     string            `json:"dir,omitempty"` // empty: nothing is kept on disk
+	Files   int               `json:"files"`
+	Bytes   uint64            `json:"bytes"`
+	Limit   uint64            `json:"limit"`             // bytes allowed
+	Saved   uint64            `json:"saved"`             // since the daemon began
+	Refused map[string]uint64 `json:"refused,omitempty"` // by why
+	Removed map[string]uint64 `json:"removed,omitempty"` // by why
+	Error   string            `json:"error,omitempty"`   // of the last attempt, if it did not work
 }
 
 // CallStatus counts records over all recordings since the programs were loaded.
@@ -164,6 +207,8 @@ type CallStatus struct {
 // LostStatus counts what was not recorded, since the programs were loaded.
 type LostStatus struct {
 	NoRing     uint64            `json:"noRing"`     // containers seen while no ring was free
+	Unrecorded uint64            `json:"unrecorded"` // of these, containers that are there and have none yet
+	NestedFull uint64            `json:"nestedFull"` // containers inside others, recorded with them because those had many inside
 	NoStorage  uint64            `json:"noStorage"`  // tasks that could not be marked at once
 	ClaimFull  uint64            `json:"claimFull"`  // containers that the map of cgroups had no room for
 	Stale      uint64            `json:"stale"`      // calls of tasks whose ring was given away

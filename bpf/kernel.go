@@ -55,6 +55,10 @@ type Config struct {
 	// layout.PlanCalls on; SubPlans depend on a command as well.
 	Plans    []layout.Plan
 	SubPlans map[layout.SubplanKey]layout.Plan
+	// Rescue is called when the pin directory holds the rings of a recorder with
+	// other programs or sizes, which is about to be replaced: they have stopped
+	// writing, and can be read with PinnedRings and Tasks. Nil: they are thrown away.
+	Rescue func(old *Kernel)
 }
 
 // RingBytes returns the size of one ring in memory, in bytes, all lanes and the
@@ -141,19 +145,45 @@ func Load(cfg Config) (*Kernel, error) {
 	k := &Kernel{cfg: cfg, lock: lock, maps: map[string]*ebpf.Map{}, progs: map[string]*ebpf.Program{}}
 	if k.adopt() {
 		k.adopted = true
-		// The programs are the same, the plans need not be, nor what is watched.
-		if err := errors.Join(k.setPlans(), k.clear("roots"), k.clear("root_paths")); err != nil {
+		// The programs are the same, the plans need not be. What is watched stays until
+		// OnlyRoots: meanwhile no container is to be missed.
+		if err := errors.Join(k.makeDirs(), k.setPlans()); err != nil {
 			k.Close()
 			return nil, err
 		}
 		return k, nil
 	}
+	k.rescue()
 	if err := k.load(); err != nil {
 		k.removePins()
 		k.Close()
 		return nil, err
 	}
 	return k, nil
+}
+
+// rescue stops the programs that are pinned and lets Config.Rescue read what they
+// have recorded.
+func (k *Kernel) rescue() {
+	links, _ := filepath.Glob(k.pin("link-*"))
+	rings, _ := filepath.Glob(k.pin("ring", "*"))
+	if len(rings) == 0 || k.cfg.Rescue == nil {
+		return
+	}
+	for _, path := range links {
+		os.Remove(path) //nolint:errcheck // a program that goes on writing is seen as that; load tries again
+	}
+	old := &Kernel{cfg: k.cfg, maps: map[string]*ebpf.Map{}, progs: map[string]*ebpf.Program{}}
+	for _, name := range []string{"iter_slot", "grace"} {
+		if m, err := ebpf.LoadPinnedMap(k.pin(name), nil); err == nil {
+			old.maps[name] = m
+		}
+	}
+	if p, err := ebpf.LoadPinnedProgram(k.pin("prog-all_tasks"), nil); err == nil {
+		old.progs["all_tasks"] = p
+	}
+	k.cfg.Rescue(old)
+	old.closeObjects()
 }
 
 // Supported says in one line why this kernel or process cannot record, or nil.
@@ -349,12 +379,22 @@ func (k *Kernel) load() error {
 			return fmt.Errorf("pin map %s: %w", name, err)
 		}
 	}
-	if err := os.Mkdir(k.pin("ring"), 0o700); err != nil {
-		return fmt.Errorf("make pin directory: %w", err)
+	if err := k.makeDirs(); err != nil {
+		return err
 	}
 	for name, p := range k.progs {
 		if err := p.Pin(k.pin("prog-" + name)); err != nil {
 			return fmt.Errorf("pin program %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// makeDirs makes the directories of pinned memory; somebody may have removed them.
+func (k *Kernel) makeDirs() error {
+	for _, dir := range []string{"ring", keptDir} {
+		if err := os.Mkdir(k.pin(dir), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("make pin directory: %w", err)
 		}
 	}
 	return nil
@@ -404,32 +444,34 @@ func (k *Kernel) setPlans() error {
 			return fmt.Errorf("set plan of call %d: %w", i, err)
 		}
 	}
-	if err := k.clear("subplans"); err != nil {
-		return err
-	}
 	for key, p := range k.cfg.SubPlans {
 		if err := k.maps["subplans"].Put(key, p); err != nil {
 			return fmt.Errorf("set plan of call %d, command %#x: %w", key.Nr, key.Cmd, err)
 		}
 	}
-	return nil
+	return keepOnly(k.maps["subplans"], "subplans", func(key layout.SubplanKey) bool { _, ok := k.cfg.SubPlans[key]; return ok })
 }
 
-// clear empties a map.
-func (k *Kernel) clear(name string) error {
-	m := k.maps[name]
-	for {
-		key, err := m.NextKeyBytes(nil)
-		if err != nil {
-			return fmt.Errorf("clear map %s: %w", name, err)
-		}
-		if key == nil {
-			return nil
-		}
-		if err := m.Delete(key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return fmt.Errorf("clear map %s: %w", name, err)
+// keepOnly deletes the entries of a hash map whose keys are not wanted.
+func keepOnly[K comparable](m *ebpf.Map, name string, wanted func(K) bool) error {
+	var key K
+	var gone []K
+	value := make([]byte, m.ValueSize())
+	it := m.Iterate()
+	for it.Next(&key, &value) {
+		if !wanted(key) {
+			gone = append(gone, key)
 		}
 	}
+	if err := it.Err(); err != nil {
+		return fmt.Errorf("read map %s: %w", name, err)
+	}
+	for _, key := range gone {
+		if err := m.Delete(key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("clean map %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 func onlyData(p layout.Plan) bool {
@@ -465,20 +507,30 @@ func (k *Kernel) closeObjects() {
 
 // Uninstall detaches the programs and takes the pin directory away.
 func (k *Kernel) Uninstall() error {
-	err := k.removePins()
+	err := k.clearPins(func(string) bool { return false })
 	k.closeObjects()
 	return errors.Join(err, os.Remove(k.cfg.PinDir), k.lock.Close())
 }
 
-// removePins empties the pin directory. Links go first, so that no program meets
-// half of its maps; only names that this package pins are touched.
+// removePins takes away what is pinned for the programs. Links go first, so that
+// no program meets half of its maps. What was kept stays: it is of no program.
 func (k *Kernel) removePins() error {
+	return k.clearPins(func(path string) bool { return path == k.pin(keptDir) })
+}
+
+// clearPins empties the pin directory but for the directories that are spared.
+func (k *Kernel) clearPins(spare func(path string) bool) error {
 	var paths []string
-	err := filepath.WalkDir(k.cfg.PinDir, func(path string, _ fs.DirEntry, err error) error {
-		if err == nil && path != k.cfg.PinDir {
+	err := filepath.WalkDir(k.cfg.PinDir, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && spare(path):
+			return fs.SkipDir
+		case path != k.cfg.PinDir:
 			paths = append(paths, path)
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("read pin directory: %w", err)
@@ -489,7 +541,7 @@ func (k *Kernel) removePins() error {
 			return 0 // from here on nobody adopts the rest
 		case len(name) > 5 && name[:5] == "link-":
 			return 1
-		case name == "ring":
+		case name == "ring" || name == keptDir:
 			return 3
 		}
 		return 2

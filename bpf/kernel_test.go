@@ -34,7 +34,7 @@ func testConfig(t testing.TB) Config {
 	t.Helper()
 	sweep(t)
 	dir := fmt.Sprintf("/sys/fs/bpf/recorderd-bpftest-%d-%d", os.Getpid(), testDirs.Add(1))
-	return Config{PinDir: dir, Lanes: [layout.Lanes]uint64{1 << 20, 128 << 10, 64 << 10}, Plans: plainPlans()}
+	return Config{PinDir: dir, OnlyWatched: true, Lanes: [layout.Lanes]uint64{1 << 20, 128 << 10, 64 << 10}, Plans: plainPlans()}
 }
 
 var testDirs atomic.Int32
@@ -143,7 +143,7 @@ func inCgroup(t testing.TB, cgroup string, name string, args ...string) *exec.Cm
 
 func newRing(t testing.TB, k *Kernel, slot, gen, stdio uint32) (*Ring, *record.Ring) {
 	t.Helper()
-	r, err := k.NewRing(slot, gen, stdio, 0)
+	r, err := k.NewRing(RingConfig{Slot: slot, Gen: gen, Stdio: stdio, NestedMax: 16})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1161,6 +1161,35 @@ static __always_inline struct cgroup *cgroup_of(struct task_struct *task)
 	return set->dfl_cgrp;
 }
 
+/* Has the nearest container around this cgroup as many rings inside as it may? Then
+ * what is in here is recorded with it. */
+static __noinline bool enclosed(struct cgroup *c, struct claim *out)
+{
+	u32 i;
+
+	for (i = 0; i < 24; i++) {
+		struct claim *known;
+		struct ring_head *r;
+		u64 id;
+
+		c = parent_of(c);
+		if (!c)
+			return false;
+		id = c->kn->id;
+		known = bpf_map_lookup_elem(&claims, &id);
+		if (!known)
+			continue;
+		r = ring_of(known->slot);
+		if (!r || r->gen != known->gen || __sync_fetch_and_add(&r->nested, 1) < r->nested_max)
+			return false;
+		r->nested = r->nested_max; /* as many as there are */
+		count(STAT_NESTED_FULL);
+		*out = *known;
+		return true;
+	}
+	return false;
+}
+
 /* Takes a spare ring for a container's cgroup. Returns false if there is none. */
 static __noinline bool claim_ring(u32 user, struct cgroup *c, struct claim *out)
 {
@@ -1170,6 +1199,8 @@ static __noinline bool claim_ring(u32 user, struct cgroup *c, struct claim *out)
 	struct claim new = {}, *old;
 	u32 slot, i;
 
+	if (enclosed(c, out))
+		return true;
 	if (bpf_map_pop_elem(&spare, &slot)) {
 		u32 one = 1;
 
@@ -1279,7 +1310,9 @@ static __always_inline struct task_state *mark(u32 user, struct task_struct *tas
 	if (__sync_lock_test_and_set(&ts->gen, to->gen) == to->gen)
 		return ts;
 	bpf_probe_read_kernel(ts->first_comm, COMM_LEN, named->comm);
-	if (__sync_fetch_and_add(&r->tasks_ever, 1) == 0 && !r->began_late)
+	/* Of those that were there before, the iterator meets the lowest pid first: the
+	 * first process, most likely, where no pid namespace tells (meet_init). */
+	if (__sync_fetch_and_add(&r->tasks_ever, 1) == 0)
 		new_init(r, task);
 	__sync_fetch_and_add(&r->tasks_live, 1);
 	return ts;
@@ -1669,6 +1702,7 @@ int on_rmdir(u64 *ctx)
 		return 0;
 	id = c->kn->id;
 	bpf_map_delete_elem(&roots, &id);
+	bpf_map_delete_elem(&refused, &id);
 	known = bpf_map_lookup_elem(&claims, &id);
 	if (known)
 		tell(EVENT_RMDIR, known->slot, id);

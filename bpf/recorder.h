@@ -93,8 +93,8 @@ enum ring_flag {
 	RING_FROZEN = 1, /* nothing is written (recorderctl freeze) */
 };
 
-/* At offset 0 of a ring. User space writes cookie, gen, flags, stdio and data;
- * the program writes the rest. */
+/* At offset 0 of a ring. User space writes cookie, gen, flags, stdio, data, layout,
+ * lanes and nested_max, and corrects nested; the program writes the rest. */
 struct ring_head {
 	/* read with every call */
 	__u64 cookie; /* random; each stamp is XORed with it */
@@ -126,7 +126,14 @@ struct ring_head {
 	__u64 init_end;     /* ns: when init ended */
 	__u32 args_len;     /* bytes in args */
 	__u32 init_execed;  /* 1: init has made an execve that was seen */
-	__u32 pad1[10];
+	/* A ring says itself how it is to be read, to a later daemon with other settings. */
+	__u32 layout;       /* RECORDER_LAYOUT of whoever made it */
+	__u32 lane_bits;    /* log2 of the lanes' sizes in bytes, 8 bits each, main lowest */
+	/* Containers inside this one, as on a kind node, have rings of their own, up to a
+	 * number: whoever may make cgroups in a container shall not use up the node's. */
+	__u32 nested;       /* rings claimed below this container's cgroup */
+	__u32 nested_max;
+	__u32 pad1[6];
 	struct guard_class class[GUARD_CLASSES];
 	/* the path of the cgroup, leaf first, each part cut at PATH_PART - 1 bytes */
 	char path[PATH_PARTS][PATH_PART];
@@ -377,6 +384,7 @@ enum stat_id {
 	STAT_FOUND,        /* tasks that a pass of the iterator marked */
 	STAT_EVENTS_LOST,
 	STAT_MOVED_OUT,    /* tasks that left their container */
+	STAT_NESTED_FULL,  /* containers within one that had as many rings inside as it may */
 	STATS,
 };
 

@@ -1,12 +1,15 @@
 package bpf
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 	"os"
 	"path/filepath"
+	"time"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -45,10 +48,22 @@ func (r *Ring) Close() error {
 // Slots returns how many rings there can be at a time.
 func (k *Kernel) Slots() uint32 { return k.maps["rings"].MaxEntries() }
 
-// NewRing makes an empty ring in a free slot and hands it to the kernel as a
-// spare: the next container that appears takes it. gen must never have been used
-// with this slot. stdio and data are the bytes to keep of contents, see layout.RingHead.
-func (k *Kernel) NewRing(slot, gen, stdio, data uint32) (*Ring, error) {
+// errGone: of a recorder that is being replaced not all was there.
+var errGone = errors.New("what it takes is not pinned any more")
+
+// RingConfig is how a new ring shall be.
+type RingConfig struct {
+	Slot uint32 // free
+	Gen  uint32 // never used before, in any slot
+	// Stdio and Data are the bytes to keep of contents, NestedMax how many rings
+	// containers inside the one that takes this ring may have; see layout.RingHead.
+	Stdio, Data, NestedMax uint32
+}
+
+// NewRing makes an empty ring and hands it to the kernel as a spare: the next
+// container that appears takes it.
+func (k *Kernel) NewRing(c RingConfig) (*Ring, error) {
+	slot, gen := c.Slot, c.Gen
 	size := k.cfg.RingBytes()
 	m, err := ebpf.NewMap(&ebpf.MapSpec{
 		Name: "recorder_ring", Type: ebpf.Array, KeySize: 4, ValueSize: uint32(size), MaxEntries: 1, Flags: unix.BPF_F_MMAPABLE,
@@ -62,7 +77,8 @@ func (k *Kernel) NewRing(slot, gen, stdio, data uint32) (*Ring, error) {
 		return nil, err
 	}
 	h := r.Head()
-	h.Cookie, h.Gen, h.Stdio, h.Data = cookie(), gen, stdio, data
+	h.Cookie, h.Gen, h.Stdio, h.Data, h.NestedMax = cookie(), gen, c.Stdio, c.Data, c.NestedMax
+	h.Layout, h.LaneBits = layout.RecorderLayout, laneBits(k.cfg.Lanes)
 	if err := m.Pin(k.ringPin(slot, gen)); err != nil {
 		r.Close()
 		return nil, fmt.Errorf("pin ring %d: %w", slot, err)
@@ -121,25 +137,57 @@ func (k *Kernel) openRing(slot, gen uint32) (*Ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open ring %d: %w", slot, err)
 	}
-	if int(m.ValueSize()) != k.cfg.RingBytes() {
+	size := int(m.ValueSize())
+	if m.Type() != ebpf.Array || m.MaxEntries() != 1 || size < layout.RingHeader {
 		m.Close()
-		return nil, fmt.Errorf("open ring %d: it has %d bytes, want %d", slot, m.ValueSize(), k.cfg.RingBytes())
+		return nil, fmt.Errorf("open ring %d: the pinned map is no ring", slot)
 	}
-	r, err := mapRing(slot, gen, m, k.cfg.RingBytes())
+	r, err := mapRing(slot, gen, m, size)
 	if err != nil {
 		m.Close()
 		return nil, err
 	}
-	if r.Head().Gen != gen {
+	h := r.Head()
+	switch want := (&Config{Lanes: r.Lanes()}).RingBytes(); {
+	case h.Gen != gen:
+		err = fmt.Errorf("open ring %d: its generation is %d, not %d", slot, h.Gen, gen)
+	case h.Layout != layout.RecorderLayout:
+		err = fmt.Errorf("open ring %d: its layout is version %d, this recorderd reads %d", slot, h.Layout, layout.RecorderLayout)
+	case size != want:
+		err = fmt.Errorf("open ring %d: it has %d bytes, its lanes need %d", slot, size, want)
+	}
+	if err != nil {
 		r.Close()
-		return nil, fmt.Errorf("open ring %d: its generation is not %d", slot, gen)
+		return nil, err
 	}
 	return r, nil
 }
 
+// laneBits packs the sizes of lanes for a ring's header, Lanes unpacks them.
+func laneBits(lanes [layout.Lanes]uint64) uint32 {
+	var packed uint32
+	for i, size := range lanes {
+		packed |= uint32(bits.TrailingZeros64(size)) << (8 * i)
+	}
+	return packed
+}
+
+// Lanes are the sizes of the ring's lanes in bytes, as its maker noted them.
+func (r *Ring) Lanes() [layout.Lanes]uint64 {
+	var lanes [layout.Lanes]uint64
+	packed := r.Head().LaneBits
+	for i := range lanes {
+		lanes[i] = 1 << min(packed>>(8*i)&0xff, 32)
+	}
+	return lanes
+}
+
 // DropRing takes a ring out of its slot and lets its memory go. After it returns
 // no program writes to it any more.
-func (k *Kernel) DropRing(r *Ring) error {
+func (k *Kernel) DropRing(r *Ring) error { return errors.Join(k.TakeOut(r), r.Close()) }
+
+// TakeOut is DropRing for somebody who looks at the ring once more, and closes it.
+func (k *Kernel) TakeOut(r *Ring) error {
 	var errs []error
 	if cg := r.Head().Cgroup; cg != 0 {
 		if err := k.maps["claims"].Delete(cg); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
@@ -152,7 +200,6 @@ func (k *Kernel) DropRing(r *Ring) error {
 	if err := os.Remove(k.ringPin(r.Slot, r.Gen)); err != nil {
 		errs = append(errs, fmt.Errorf("unpin ring %d: %w", r.Slot, err))
 	}
-	errs = append(errs, r.Close())
 	return errors.Join(errs...)
 }
 
@@ -162,6 +209,9 @@ func (k *Kernel) DropRing(r *Ring) error {
 // An update of an array of maps does that: the kernel waits for readers of the
 // old map (maybe_wait_bpf_programs in kernel/bpf/syscall.c, since 4.18 or so).
 func (k *Kernel) Grace() error {
+	if k.maps["grace"] == nil {
+		return fmt.Errorf("wait for running programs: %w", errGone)
+	}
 	if err := k.maps["grace"].Put(uint32(0), k.maps["iter_slot"]); err != nil {
 		return fmt.Errorf("wait for running programs: %w", err)
 	}
@@ -190,11 +240,28 @@ func (k *Kernel) WatchPath(path string) error {
 	return nil
 }
 
+// OnlyRoots stops watching what an earlier process watched: all cgroups but these,
+// given by their paths and ids.
+func (k *Kernel) OnlyRoots(roots map[string]uint64) error {
+	paths, ids := map[[256]byte]bool{}, map[uint64]bool{}
+	for path, id := range roots {
+		var key [256]byte
+		copy(key[:], path)
+		paths[key], ids[id] = true, true
+	}
+	return errors.Join(
+		keepOnly(k.maps["root_paths"], "root_paths", func(key [256]byte) bool { return paths[key] }),
+		keepOnly(k.maps["roots"], "roots", func(id uint64) bool { return ids[id] }))
+}
+
 // Tasks runs the task iterator: it marks tasks of containers that no event
 // showed, and returns the traced tasks of one slot, or of all if slot is negative.
 func (k *Kernel) Tasks(slot int) ([]layout.TaskDump, error) {
 	k.iterMu.Lock()
 	defer k.iterMu.Unlock()
+	if k.maps["iter_slot"] == nil || k.progs["all_tasks"] == nil {
+		return nil, fmt.Errorf("list tasks: %w", errGone)
+	}
 	if err := k.maps["iter_slot"].Put(uint32(0), uint32(slot+1)); err != nil {
 		return nil, fmt.Errorf("choose tasks: %w", err)
 	}
@@ -317,3 +384,81 @@ func (e *Events) Read() (layout.Event, error) {
 
 // Close ends Read.
 func (e *Events) Close() error { return e.r.Close() }
+
+// Refused returns how many containers' cgroups there are for which no ring was free.
+// Once there is one again, a pass of Tasks gives it to them.
+func (k *Kernel) Refused() (int, error) {
+	n := 0
+	var id uint64
+	var one uint32
+	it := k.maps["refused"].Iterate()
+	for it.Next(&id, &one) {
+		n++
+	}
+	if err := it.Err(); err != nil {
+		return n, fmt.Errorf("list containers without a ring: %w", err)
+	}
+	return n, nil
+}
+
+// Cost is what one program has cost.
+type Cost struct {
+	Runs uint64        // since counting began
+	Time time.Duration // in all of them
+}
+
+// Costs runs the kernel's own statistics of BPF programs for a while and returns
+// what each program cost in it. While they run each program takes some 20 to 100 ns
+// longer, on the whole node: for a moment, on request.
+func (k *Kernel) Costs(ctx context.Context, d time.Duration) (map[string]Cost, error) {
+	stats, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
+	if err != nil {
+		return nil, fmt.Errorf("switch on the kernel's BPF statistics: %w", err)
+	}
+	defer stats.Close()
+	before, err := k.costs()
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(d):
+	}
+	after, err := k.costs()
+	if err != nil {
+		return nil, err
+	}
+	for name, c := range after {
+		after[name] = Cost{c.Runs - before[name].Runs, c.Time - before[name].Time}
+	}
+	return after, nil
+}
+
+func (k *Kernel) costs() (map[string]Cost, error) {
+	all := map[string]Cost{}
+	for name, p := range k.progs {
+		st, err := p.Stats()
+		if err != nil {
+			return nil, fmt.Errorf("ask for %s: %w", name, err)
+		}
+		all[name] = Cost{st.RunCount, st.Runtime}
+	}
+	return all, nil
+}
+
+// MapMemory returns the bytes of kernel memory that the recorder's maps take, as the
+// kernel accounts them, by map; rings and what is kept are not among them.
+func (k *Kernel) MapMemory() (map[string]uint64, error) {
+	all := map[string]uint64{}
+	for name, m := range k.maps {
+		info, err := m.Info()
+		if err != nil {
+			return nil, fmt.Errorf("ask for map %s: %w", name, err)
+		}
+		if n, ok := info.Memlock(); ok {
+			all[name] = n
+		}
+	}
+	return all, nil
+}

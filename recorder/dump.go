@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/bpf"
 	"github.com/recorderd/recorderd/recorder/dump"
 	"github.com/recorderd/recorderd/recorder/layout"
 	"github.com/recorderd/recorderd/recorder/record"
@@ -26,12 +27,18 @@ type snapshot struct {
 	clock              dump.Clock
 }
 
-// take copies a ring while the kernel goes on writing to it. Live tasks are listed
-// first: one that ends meanwhile is then in the tasks lane as well.
+// take copies a ring while the kernel goes on writing to it.
 func (r *Recorder) take(rec *recording) (snapshot, error) {
+	return r.takeFrom(r.kernel, rec, r.kernel.Grace)
+}
+
+// takeFrom is take for the ring of any recorder, with its way to wait for programs
+// that are running. Live tasks are listed first: one that ends meanwhile is then in
+// the tasks lane as well.
+func (r *Recorder) takeFrom(k *bpf.Kernel, rec *recording, grace func() error) (snapshot, error) {
 	var s snapshot
 	var err error
-	if s.live, err = r.kernel.Tasks(int(rec.slot)); err != nil {
+	if s.live, err = k.Tasks(int(rec.slot)); err != nil {
 		return s, err
 	}
 	// At once: a little later a thread may do something else, or be another.
@@ -51,7 +58,7 @@ func (r *Recorder) take(rec *recording) (snapshot, error) {
 		id layout.LaneId
 		to *record.Snapshot
 	}{{layout.LaneMain, &s.main}, {layout.LaneGuard, &s.guard}, {layout.LaneTasks, &s.tasks}} {
-		if *lane.to, err = rec.view.Snapshot(lane.id, record.Mark{}, r.kernel.Grace, nil); err != nil {
+		if *lane.to, err = rec.view.Snapshot(lane.id, record.Mark{}, grace, nil); err != nil {
 			return s, fmt.Errorf("snapshot ring %d: %w", rec.slot, err)
 		}
 	}
@@ -64,7 +71,17 @@ func (r *Recorder) take(rec *recording) (snapshot, error) {
 func (r *Recorder) Dump(ctx context.Context, id string, q replay.Query, w io.Writer) error {
 	rec, err := r.find(id)
 	if err != nil {
-		return err
+		return r.dumpSpooled(id, w)
+	}
+	// A ring that is followed stays until its end was read.
+	rec.followers.Add(1)
+	defer func() {
+		if rec.followers.Add(-1) == 0 {
+			r.wakeFinisher()
+		}
+	}()
+	if d, ok := r.isKept(rec); ok {
+		return r.dumpKept(&d, w)
 	}
 	s, err := r.take(rec)
 	if err != nil {

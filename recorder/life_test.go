@@ -201,7 +201,7 @@ func TestFreezeResumeDelete(t *testing.T) {
 // The budget holds: the oldest ended recording gives way, a live one never does.
 func TestBudget(t *testing.T) {
 	srv := testcontainerd.Start(t, testcontainerd.Config{})
-	r := testRecorder(t, Config{RingSize: 64 << 10, MemoryBudget: 2 << 20, Watch: []string{"/" + srv.Namespace}, OnlyWatched: true, Containerd: containerd.Config{Addresses: []string{srv.Address}}})
+	r := testRecorder(t, Config{RingSize: 64 << 10, MemoryBudget: 640 << 10, Watch: []string{"/" + srv.Namespace}, OnlyWatched: true, Containerd: containerd.Config{Addresses: []string{srv.Address}}})
 	alive := srv.Run(t, testcontainerd.Options{})
 	only(t, r, alive.ID, func(api.Recording) bool { return true })
 	var last string
@@ -217,6 +217,10 @@ func TestBudget(t *testing.T) {
 	}
 	only(t, r, alive.ID, func(rec api.Recording) bool { return rec.State == api.StateLive })
 	only(t, r, last, ended)
+	eventually(t, "the rings of ended containers are free", func() bool {
+		s, err := r.Status(t.Context())
+		return err == nil && s.Rings.Ended == 0
+	})
 	s, err := r.Status(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -317,10 +321,13 @@ func TestFollowALiveContainer(t *testing.T) {
 	go func() {
 		pw.CloseWithError(r.Dump(t.Context(), rec.ID, replay.Query{Follow: true}, pw))
 	}()
+	deleted := make(chan struct{})
 	go func() {
+		defer close(deleted)
 		c.Wait(t)
 		c.Delete(t)
 	}()
+	defer func() { <-deleted }()
 	in, err := dump.NewReader(pr)
 	if err != nil {
 		t.Fatal(err)

@@ -13,16 +13,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/recorderd/recorderd/api"
@@ -32,6 +33,7 @@ import (
 	"github.com/recorderd/recorderd/recorder/identity"
 	"github.com/recorderd/recorderd/recorder/layout"
 	"github.com/recorderd/recorderd/recorder/record"
+	"github.com/recorderd/recorderd/recorder/spool"
 	"github.com/recorderd/recorderd/recorder/syscalls"
 )
 
@@ -49,13 +51,19 @@ type Config struct {
 	CaptureStdio uint32   // bytes kept of what goes through descriptors 1 and 2
 	CaptureData  uint32   // bytes kept of other reads and writes
 	Containerd   containerd.Config
-	Clean        bool // take programs and recordings off the node at the end
-	Log          *slog.Logger
+	// Ended recordings give way to the budget: last those that ended less than KeepMin
+	// ago, and the last KeepLast of each container.
+	KeepMin  time.Duration
+	KeepLast int
+	SpoolOn  []string     // which ends are written to StateDir: kinds of spool.Reason
+	Spool    spool.Limits // of what is kept on disk
+	Clean    bool         // take programs and recordings off the node at the end
+	Log      *slog.Logger
 }
 
 const (
-	// spareRings wait for new containers, at least: so many may appear before the
-	// daemon has made more. That takes some 15 ms for each, in which the kernel
+	// An eighth of the budget waits for new containers as spare rings, so many at least
+	// if that is not more than a quarter: so many may appear before the daemon has made more. That takes some 15 ms for each, in which the kernel
 	// waits for its readers (synchronize_rcu), and several can wait together.
 	minSpares, maxSpares = 4, 64
 	ringMakers           = 8
@@ -93,12 +101,16 @@ type Recorder struct {
 	evicted uint64
 	gone    totals // of recordings that were dropped
 	starved bool   // the budget holds no ring for the next container
+	pressed bool   // memory is wanted: ended recordings shall give up their rings now
 	closed  bool
+	store   store
 
-	ready atomic.Bool
-	scan  atomic.Bool // a pass over all tasks is wanted
-	rate  rate
-	kick  chan struct{} // look now
+	ready      atomic.Bool
+	scan       atomic.Bool // a pass over all tasks is wanted
+	rate       rate
+	kick       chan struct{} // look now
+	finishKick chan struct{}
+	spoolKick  chan struct{}
 }
 
 // recording is a ring that a container took. Fields above mu never change.
@@ -111,16 +123,22 @@ type recording struct {
 	who     identity.Container
 	command []string // of a first process that did not exec where it was seen
 
-	// ringMu keeps the ring mapped: held for reading while the ring is read.
+	followers atomic.Int32 // dumps that go on
+
+	// ringMu keeps the ring mapped: held for reading while the ring is read. To change
+	// ring, Recorder.mu is held as well.
 	ringMu sync.RWMutex
-	ring   *bpf.Ring // nil: dropped
+	ring   *bpf.Ring // nil: dropped, or kept
 	view   *record.Ring
 
 	// Guarded by Recorder.mu.
 	info    containerd.Info
 	known   bool // info is containerd's
 	ended   bool
-	endedAt time.Time
+	endedAt time.Time // a time of day, which can be set back
+	nameBy  time.Time // until then the end waits for the container's name
+	retryAt time.Time // of finish
+	kept    *kept     // instead of a ring
 }
 
 // New loads the programs or takes over those that run, and finds the recordings
@@ -132,7 +150,8 @@ func New(cfg Config) (*Recorder, error) {
 	r := &Recorder{
 		cfg: cfg, log: cfg.Log, started: time.Now(), native: nativeArch(),
 		spares: map[uint32]*bpf.Ring{}, recs: map[string]*recording{}, bySlot: map[uint32]*recording{},
-		watched: map[string]uint64{}, kick: make(chan struct{}, 1),
+		watched: map[string]uint64{},
+		kick:    make(chan struct{}, 1), finishKick: make(chan struct{}, 1), spoolKick: make(chan struct{}, 1),
 	}
 	var err error
 	if r.hierarchy, err = FindHierarchy(cfg.Hierarchy); err != nil {
@@ -153,11 +172,13 @@ func New(cfg Config) (*Recorder, error) {
 	if want := 2 * r.ringBytes; cfg.MemoryBudget < want {
 		return nil, fmt.Errorf("memory budget of %d bytes: want at least %d, room for two rings", cfg.MemoryBudget, want)
 	}
+	r.store.init(&cfg)
+	cfg.Containerd.Log = r.log
+	r.runtimes = containerd.New(cfg.Containerd)
+	kcfg.Rescue = r.rescue
 	if r.kernel, err = bpf.Load(kcfg); err != nil {
 		return nil, err
 	}
-	cfg.Containerd.Log = r.log
-	r.runtimes = containerd.New(cfg.Containerd)
 	if err := r.begin(); err != nil {
 		r.cfg.Clean = r.cfg.Clean || !r.kernel.Adopted() // half of it is of no use to anybody
 		r.Close()
@@ -201,10 +222,12 @@ func (r *Recorder) begin() error {
 	// Generations are never used twice, also not those of rings that are gone: one
 	// is used up in more than a millisecond.
 	r.nextGen = uint32(monotonic() / uint64(time.Millisecond))
+	err := r.takeOverKept()
 	if r.kernel.Adopted() {
-		if err := r.takeOver(); err != nil {
-			r.log.Warn("some recordings of the last daemon were not taken over", "error", err)
-		}
+		err = errors.Join(err, r.takeOver())
+	}
+	if err != nil {
+		r.log.Warn("some recordings of the last daemon were not taken over", "error", err)
 	}
 	for _, path := range r.cfg.Watch {
 		if err := r.watch(path); err != nil {
@@ -248,7 +271,8 @@ func (r *Recorder) unclaimed() (int, error) {
 
 // spareWant is how many rings shall wait for containers.
 func (r *Recorder) spareWant() int {
-	return min(max(int(r.cfg.MemoryBudget/r.ringBytes)/8, minSpares), maxSpares)
+	all := int(r.cfg.MemoryBudget / r.ringBytes)
+	return min(max(all/8, min(minSpares, all/4), 1), maxSpares)
 }
 
 // takeOver finds the rings that an earlier daemon made.
@@ -261,9 +285,15 @@ func (r *Recorder) takeOver() error {
 		// What may be kept is for this daemon to say, also of what goes on.
 		atomic.StoreUint32(&ring.Head().Stdio, r.cfg.CaptureStdio)
 		atomic.StoreUint32(&ring.Head().Data, r.cfg.CaptureData)
+		atomic.StoreUint32(&ring.Head().NestedMax, r.nestedMax())
 		switch {
 		case atomic.LoadUint64(&ring.Head().Cgroup) != 0:
-			r.adopt(ring)
+			if rec := r.recordingOf(ring); r.recs[rec.id] != nil {
+				// It was kept already, by a daemon that died before it let the ring go.
+				errs = errors.Join(errs, r.kernel.DropRing(ring))
+			} else {
+				r.addLocked(rec)
+			}
 		case waiting[ring.Slot]:
 			r.spares[ring.Slot] = ring
 		default:
@@ -317,9 +347,14 @@ func (r *Recorder) Run(ctx context.Context, ready func()) error {
 		return err
 	}
 	wg.Go(func() { r.runtimes.Run(ctx) })
+	wg.Go(func() { r.finishing(ctx) })
+	wg.Go(func() { r.spooling(ctx) })
 	wg.Go(func() { r.listen(hints) })
 	wg.Go(func() { <-ctx.Done(); hints.Close() })
 
+	if r.kernel.Adopted() {
+		wg.Go(func() { r.forgetRoots(ctx) })
+	}
 	// Existing tasks are marked by the iterator, which the first look runs.
 	r.look(ctx, true)
 	scanned := time.Now()
@@ -350,6 +385,29 @@ func (r *Recorder) Run(ctx context.Context, ready func()) error {
 	}
 }
 
+// rootsAfter is the time in which the runtimes tell this daemon the cgroups that the
+// last one was told.
+const rootsAfter = 30 * time.Second
+
+// forgetRoots stops watching what the last daemon watched and this one does not.
+func (r *Recorder) forgetRoots(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(rootsAfter):
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for path := range r.watched {
+		if id, err := r.hierarchy.id(path); err == nil {
+			r.watched[path] = id // it may have been made since
+		}
+	}
+	if err := r.kernel.OnlyRoots(r.watched); err != nil {
+		r.log.Warn("forget what the last daemon watched", "error", err)
+	}
+}
+
 // listen turns the kernel's hints into looks.
 func (r *Recorder) listen(hints *bpf.Events) {
 	for {
@@ -366,10 +424,7 @@ func (r *Recorder) listen(hints *bpf.Events) {
 		case layout.EventNoring:
 			r.log.Warn("no ring was free for a container", "cgroup", e.Cgroup)
 		}
-		select {
-		case r.kick <- struct{}{}:
-		default: // one is coming
-		}
+		wake(r.kick)
 	}
 }
 
@@ -381,6 +436,9 @@ func (r *Recorder) look(ctx context.Context, scan bool) {
 		r.log.Error("make spare rings", "error", err)
 	}
 	r.watchNamespaces()
+	if r.unrecorded() > 0 && !r.starved {
+		scan = true // gives a ring to containers that found none
+	}
 	if scan || r.scan.Swap(false) {
 		if _, err := r.kernel.Tasks(-1); err != nil {
 			r.log.Warn("look at all tasks", "error", err)
@@ -421,16 +479,23 @@ func (r *Recorder) collect() []*recording {
 	return fresh
 }
 
-func (r *Recorder) adopt(ring *bpf.Ring) *recording {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.adoptLocked(ring)
+func (r *Recorder) adoptLocked(ring *bpf.Ring) *recording {
+	rec := r.recordingOf(ring)
+	r.addLocked(rec)
+	return rec
 }
 
-func (r *Recorder) adoptLocked(ring *bpf.Ring) *recording {
+func (r *Recorder) addLocked(rec *recording) {
+	r.recs[rec.id] = rec
+	r.bySlot[rec.slot] = rec
+	r.log.Debug("container", "id", rec.id, "cgroup", rec.path, "slot", rec.slot)
+}
+
+// recordingOf is what a ring says of itself.
+func (r *Recorder) recordingOf(ring *bpf.Ring) *recording {
 	h := ring.Head()
 	rec := &recording{slot: ring.Slot, cgroup: h.Cgroup, path: cgroupPath(h), claimed: h.Claimed, ring: ring}
-	view, err := record.NewRing(ring.Bytes(), r.cfg.lanes())
+	view, err := record.NewRing(ring.Bytes(), ring.Lanes())
 	if err != nil { // the kernel package made it: cannot be
 		r.log.Error("look at ring", "slot", ring.Slot, "error", err)
 	}
@@ -439,9 +504,6 @@ func (r *Recorder) adoptLocked(ring *bpf.Ring) *recording {
 	rec.id = hex.EncodeToString(sum[:6])
 	rec.who = r.identify(rec.path)
 	rec.command = commandOf(h)
-	r.recs[rec.id] = rec
-	r.bySlot[rec.slot] = rec
-	r.log.Debug("container", "id", rec.id, "cgroup", rec.path, "slot", rec.slot)
 	return rec
 }
 
@@ -450,7 +512,7 @@ func (r *Recorder) identify(path string) identity.Container {
 	if c, ok := identity.Parse(path); ok {
 		return c
 	}
-	for root := range r.watched {
+	for _, root := range append(slices.Collect(maps.Keys(r.watched)), r.cfg.Watch...) {
 		if c, ok := identity.ParseBelow(root, path); ok {
 			return c
 		}
@@ -489,91 +551,21 @@ func (r *Recorder) watchNamespaces() {
 	}
 }
 
-// refill makes spare rings until there are want, as far as the budget goes. Ended
-// recordings give way, oldest first. Only one goroutine calls it at a time; the
-// lock is not held while the kernel takes the rings in.
-func (r *Recorder) refill(want int) error {
-	type place struct{ slot, gen uint32 }
-	var places []place
-	r.mu.Lock()
-	most := int(r.cfg.MemoryBudget / r.ringBytes)
-	want = min(want, max(most-len(r.recs), most/8, 1))
-	taken := map[uint32]bool{}
-	for len(r.spares)+len(places) < want {
-		if len(r.spares)+len(r.recs)+len(places) >= most && !r.evictLocked() {
-			break
-		}
-		slot, ok := r.freeSlot(taken)
-		if !ok {
-			break
-		}
-		r.nextGen++
-		taken[slot] = true
-		places = append(places, place{slot, r.nextGen})
-	}
-	starved := len(r.spares)+len(places) == 0
-	if starved && !r.starved {
-		r.log.Warn("no memory for another container's ring", "budget", r.cfg.MemoryBudget, "recordings", len(r.recs))
-	}
-	r.starved = starved
-	r.mu.Unlock()
-
-	var g errgroup.Group
-	g.SetLimit(ringMakers)
-	for _, p := range places {
-		g.Go(func() error {
-			ring, err := r.kernel.NewRing(p.slot, p.gen, r.cfg.CaptureStdio, r.cfg.CaptureData)
-			if err != nil {
-				return err
-			}
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.spares[p.slot] = ring
-			return nil
-		})
-	}
-	return g.Wait()
-}
-
-// freeSlot finds a slot that no ring is in, and that is not taken either.
-func (r *Recorder) freeSlot(taken map[uint32]bool) (uint32, bool) {
-	for slot := range r.kernel.Slots() {
-		if taken[slot] {
-			continue
-		}
-		if _, ok := r.spares[slot]; !ok && r.bySlot[slot] == nil {
-			return slot, true
-		}
-	}
-	return 0, false
-}
-
-// evictLocked drops the recording that ended first. It returns false if none has ended.
-func (r *Recorder) evictLocked() bool {
-	var oldest *recording
-	for _, rec := range r.recs {
-		if rec.ended && !rec.busy() && (oldest == nil || rec.endedAt.Before(oldest.endedAt)) {
-			oldest = rec
-		}
-	}
-	if oldest == nil {
-		return false
-	}
-	r.evicted++
-	r.log.Info("dropped for the memory budget", "id", oldest.id, "cgroup", oldest.path, "ended", oldest.endedAt)
-	r.dropLocked(oldest)
-	return true
-}
-
 // busy reports whether tasks write to the recording now. r.mu is held, or the
 // ring may be gone.
 func (rec *recording) busy() bool {
-	return int64(atomic.LoadUint64(&rec.ring.Head().TasksLive)) > 0
+	return rec.kept == nil && int64(atomic.LoadUint64(&rec.ring.Head().TasksLive)) > 0
 }
 
 func (r *Recorder) dropLocked(rec *recording) {
 	r.gone = r.gone.plus(rec.totals())
 	delete(r.recs, rec.id)
+	if rec.kept != nil {
+		if err := r.kernel.Forget(rec.id); err != nil {
+			r.log.Error("drop recording", "id", rec.id, "error", err)
+		}
+		return
+	}
 	delete(r.bySlot, rec.slot)
 	rec.ringMu.Lock()
 	defer rec.ringMu.Unlock()
@@ -591,7 +583,14 @@ func (r *Recorder) settle(all bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := monotonic()
+	ended := false
 	for _, rec := range r.recs {
+		if !rec.known || all {
+			r.name(rec)
+		}
+		if rec.kept != nil {
+			continue
+		}
 		h := rec.ring.Head()
 		last := atomic.LoadUint64(&h.LastExit)
 		// A cgroup that has tasks cannot be removed: when it is gone, so are they.
@@ -605,14 +604,47 @@ func (r *Recorder) settle(all bool) {
 				if last == 0 {
 					last = now
 				}
-				rec.ended, rec.endedAt = true, wallTime(last)
+				rec.ended, rec.endedAt, rec.nameBy = true, wallTime(last), time.Now().Add(nameWait)
 				r.log.Debug("ended", "id", rec.id, "cgroup", rec.path, "exit", h.InitExit)
+				ended = true
 			}
 		}
-		if !rec.known || all {
-			r.name(rec)
+	}
+	if ended {
+		r.wakeFinisher()
+	}
+	r.countNestedLocked()
+}
+
+// countNestedLocked tells each ring how many rings containers inside its own have.
+func (r *Recorder) countNestedLocked() {
+	byPath := map[string]*recording{}
+	for _, rec := range r.bySlot {
+		byPath[rec.path] = rec
+	}
+	inside := map[*recording]uint32{}
+	for _, rec := range r.bySlot {
+		for at := strings.LastIndexByte(rec.path, '/'); at > 0; at = strings.LastIndexByte(rec.path[:at], '/') {
+			if outer := byPath[rec.path[:at]]; outer != nil {
+				inside[outer]++
+				break
+			}
 		}
 	}
+	for _, rec := range r.bySlot {
+		if n := &rec.ring.Head().Nested; atomic.LoadUint32(n) != inside[rec] {
+			atomic.StoreUint32(n, inside[rec])
+		}
+	}
+}
+
+// unrecorded is how many containers there are that found no ring.
+func (r *Recorder) unrecorded() int {
+	n, err := r.kernel.Refused()
+	if err != nil {
+		r.log.Warn("look for containers without a ring", "error", err)
+	}
+	return n
 }
 
 // name joins what containerd knows of a recording's container.
@@ -669,7 +701,7 @@ func (r *Recorder) find(id string) (*recording, error) {
 	if rec := r.recs[id]; rec != nil {
 		return rec, nil
 	}
-	return nil, &api.Error{Code: api.CodeNotFound, Status: 404, Message: fmt.Sprintf("no recording %s: recorderctl list shows those there are", id)}
+	return nil, errNone(id)
 }
 
 // List returns all recordings, oldest first.
@@ -681,6 +713,11 @@ func (r *Recorder) List(context.Context) ([]api.Recording, error) {
 	list := make([]api.Recording, 0, len(r.recs))
 	for _, rec := range r.recs {
 		list = append(list, r.describeLocked(rec))
+	}
+	for _, d := range r.store.list() {
+		if r.recs[d.ID] == nil {
+			list = append(list, d)
+		}
 	}
 	sort.Slice(list, func(i, j int) bool { return list[i].Started.Before(list[j].Started) })
 	return list, nil
@@ -702,8 +739,18 @@ func (r *Recorder) describeLocked(rec *recording) api.Recording {
 	if rec.who.PodUID != "" {
 		out.Pod = &api.Pod{UID: rec.who.PodUID}
 	}
+	if rec.kept != nil {
+		out = rec.kept.describe()
+	}
 	if rec.known {
 		nameFrom(&out, &rec.info)
+	}
+	r.store.describe(&out)
+	if rec.kept != nil {
+		if out.Exit == nil {
+			out.Exit = exitOf(&layout.RingHead{}, true, &rec.info, rec.known)
+		}
+		return out
 	}
 	rec.ringMu.RLock()
 	defer rec.ringMu.RUnlock()
@@ -731,8 +778,9 @@ func (r *Recorder) describeLocked(rec *recording) api.Recording {
 		from, to := wallTime(kept.From), wallTime(kept.To)
 		out.Coverage.From, out.Coverage.To = &from, &to
 	}
-	out.Ring = api.Ring{Slot: rec.slot, Size: r.cfg.RingSize, Memory: r.ringBytes}
-	out.Exit = exitOf(h, &rec.info, rec.known)
+	out.OOMKills = uint64(atomic.LoadUint32(&h.OomKills))
+	out.Ring = api.Ring{Slot: rec.slot, Size: rec.ring.Lanes()[layout.LaneMain], Memory: uint64(len(rec.ring.Bytes()))}
+	out.Exit = exitOf(h, rec.ended, &rec.info, rec.known)
 	return out
 }
 
@@ -757,9 +805,10 @@ func nameFrom(out *api.Recording, info *containerd.Info) {
 
 // exitOf says how the container's first process ended: by the kernel's word if it
 // was seen, else by containerd's.
-func exitOf(h *layout.RingHead, info *containerd.Info, known bool) *api.Exit {
-	// The first to enter and to end may be a helper of the runtime's.
-	first := atomic.LoadUint32(&h.InitExeced) != 0 || int64(atomic.LoadUint64(&h.TasksLive)) <= 0
+func exitOf(h *layout.RingHead, ended bool, info *containerd.Info, known bool) *api.Exit {
+	// The first to enter and to end may be a helper of the runtime's, and for a moment
+	// nobody else be there.
+	first := atomic.LoadUint32(&h.InitExeced) != 0 || ended
 	if gone := atomic.LoadUint32(&h.InitGone); gone != 0 && first {
 		e := &api.Exit{Source: "kernel", OOMKilled: gone == 2, At: wallTime(h.InitEnd)}
 		status := unix.WaitStatus(h.InitExit)
@@ -823,7 +872,7 @@ func (r *Recorder) setFrozen(id string, frozen bool) error {
 	rec.ringMu.RLock()
 	defer rec.ringMu.RUnlock()
 	if rec.ring == nil {
-		return errDropped(id)
+		return api.Errorf(api.CodeConflict, "recording %s has ended: nothing is written to it any more", id)
 	}
 	flags := &rec.ring.Head().Flags
 	if frozen {
@@ -844,14 +893,24 @@ func (r *Recorder) Delete(_ context.Context, id string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	rec := r.recs[id]
-	if rec == nil {
-		return &api.Error{Code: api.CodeNotFound, Status: 404, Message: fmt.Sprintf("no recording %s: recorderctl list shows those there are", id)}
+	if rec != nil && rec.kept == nil && (!rec.ended || rec.busy() && r.hierarchy.exists(rec.path, rec.cgroup)) {
+		return api.Errorf(api.CodeConflict, "recording %s is live: only an ended one can be deleted (freeze stops it)", id)
 	}
-	if !rec.ended || rec.busy() && r.hierarchy.exists(rec.path, rec.cgroup) {
-		return &api.Error{Code: api.CodeConflict, Status: 409, Message: fmt.Sprintf("recording %s is live: only an ended one can be deleted (freeze stops it)", id)}
+	if rec != nil {
+		r.dropLocked(rec)
 	}
-	r.dropLocked(rec)
+	onDisk, err := r.store.delete(id)
+	if err != nil {
+		return err
+	}
+	if rec == nil && !onDisk {
+		return errNone(id)
+	}
 	return nil
+}
+
+func errNone(id string) error {
+	return api.Errorf(api.CodeNotFound, "no recording %s: recorderctl list shows those there are", id)
 }
 
 // totals are counts of records, which only grow.
@@ -861,8 +920,12 @@ func (t totals) plus(o totals) totals {
 	return totals{t.written + o.written, t.overwritten + o.overwritten, t.cut + o.cut, t.fault + o.fault, t.muted + o.muted}
 }
 
-// totals of a recording whose ring is there.
+// totals of a recording.
 func (rec *recording) totals() totals {
+	if rec.kept != nil {
+		c := &rec.kept.desc.Coverage
+		return totals{c.Written, c.Overwritten, c.Cut, c.Fault, c.Muted}
+	}
 	h := rec.ring.Head()
 	main := &h.Lane[layout.LaneMain]
 	t := totals{
@@ -879,7 +942,11 @@ func (r *Recorder) writtenAll() uint64 {
 	defer r.mu.Unlock()
 	n := r.gone.written
 	for _, rec := range r.recs {
-		n += rec.view.Written(layout.LaneMain)
+		if rec.kept != nil {
+			n += rec.kept.desc.Coverage.Written
+		} else {
+			n += rec.view.Written(layout.LaneMain)
+		}
 	}
 	return n
 }
@@ -897,7 +964,7 @@ func (r *Recorder) Status(context.Context) (api.Status, error) {
 		to *uint64
 	}{
 		{layout.StatNoRing, &s.Lost.NoRing}, {layout.StatNoStorage, &s.Lost.NoStorage}, {layout.StatClaimFull, &s.Lost.ClaimFull},
-		{layout.StatStale, &s.Lost.Stale}, {layout.StatFound, &s.Lost.FoundLate}, {layout.StatEventsLost, &s.Lost.EventsLost},
+		{layout.StatStale, &s.Lost.Stale}, {layout.StatNestedFull, &s.Lost.NestedFull}, {layout.StatFound, &s.Lost.FoundLate}, {layout.StatEventsLost, &s.Lost.EventsLost},
 	} {
 		n, err := r.kernel.Stat(c.id)
 		if err != nil {
@@ -910,6 +977,15 @@ func (r *Recorder) Status(context.Context) (api.Status, error) {
 		return api.Status{}, err
 	}
 	s.Lost.Missed = missed
+	s.Lost.Unrecorded = uint64(r.unrecorded())
+	tables, err := r.kernel.MapMemory()
+	if err != nil {
+		return api.Status{}, err
+	}
+	for _, n := range tables {
+		s.Memory.Maps += n
+	}
+	s.Memory.Daemon = residentMemory()
 	for _, c := range r.runtimes.Status() {
 		s.Runtimes = append(s.Runtimes, api.RuntimeInfo{
 			Name: "containerd", Address: c.Address, Connected: c.Connected, Version: c.Version, Containers: c.Containers, Error: c.LastError,
@@ -923,18 +999,58 @@ func (r *Recorder) Status(context.Context) (api.Status, error) {
 	sort.Strings(s.Cgroups.Watched)
 	s.Lost.Evicted = r.evicted
 	s.Rings = api.RingStatus{Spare: len(r.spares), Size: r.cfg.RingSize, Budget: r.cfg.MemoryBudget}
-	s.Rings.Bytes = uint64(len(r.spares)+len(r.recs)) * r.ringBytes
+	m := &s.Memory
+	m.Spare = uint64(len(r.spares)) * r.ringBytes
 	sum := r.gone
 	for _, rec := range r.recs {
-		if rec.ended {
+		n := rec.memory(r.ringBytes)
+		switch {
+		case rec.kept != nil:
+			s.Rings.Kept++
+			m.Kept += n
+		case rec.ended:
 			s.Rings.Ended++
-		} else {
+			m.Ended += n
+		default:
 			s.Rings.Live++
+			m.Live += n
 		}
 		sum = sum.plus(rec.totals())
 	}
+	s.Rings.Bytes = m.Live + m.Ended + m.Spare + m.Kept
+	s.Spool = r.store.status()
 	s.Calls = api.CallStatus{Written: sum.written, Overwritten: sum.overwritten, Cut: sum.cut, Fault: sum.fault, Muted: sum.muted}
 	return s, nil
+}
+
+// residentMemory is what this process has in memory, in bytes; 0 if it cannot be read.
+func residentMemory() uint64 {
+	b, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	var size, resident uint64
+	fmt.Sscan(string(b), &size, &resident)
+	return resident * uint64(os.Getpagesize())
+}
+
+// bootID names this boot of the node; empty if it cannot be read.
+func bootID() string {
+	b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(b))
+}
+
+// Costs counts for a while what the programs cost.
+func (r *Recorder) Costs(ctx context.Context, d time.Duration) (api.CostStatus, error) {
+	costs, err := r.kernel.Costs(ctx, d)
+	if err != nil {
+		return api.CostStatus{}, err
+	}
+	out := api.CostStatus{Seconds: d.Seconds(), CPUs: runtime.NumCPU(), Programs: map[string]api.ProgramCost{}}
+	for name, c := range costs {
+		out.Programs[name] = api.ProgramCost{Runs: c.Runs, Ns: uint64(c.Time)}
+	}
+	return out, nil
 }
 
 // clock is the same moment on CLOCK_MONOTONIC and CLOCK_REALTIME.

@@ -125,6 +125,13 @@ func (c *Client) Status(ctx context.Context) (api.Status, error) {
 	return st, err
 }
 
+// Costs is Status with what the recorder's programs cost, counted for so long.
+func (c *Client) Costs(ctx context.Context, d time.Duration) (api.Status, error) {
+	var st api.Status
+	err := c.call(ctx, http.MethodGet, "/v1/status", url.Values{"cost": {d.String()}}, &st)
+	return st, err
+}
+
 // Ready returns nil if the daemon records.
 func (c *Client) Ready(ctx context.Context) error {
 	return c.call(ctx, http.MethodGet, "/readyz", nil, nil)

@@ -77,8 +77,10 @@ var statusMetrics = []statusMetric{
 		func(s *api.Status) float64 { return bit(s.Adopted) }),
 	statusGauge("ring_size_bytes", "Size of one ring's main lane.",
 		func(s *api.Status) float64 { return float64(s.Rings.Size) }),
-	statusGauge("ring_memory_bytes", "Memory of all rings.",
+	statusGauge("ring_memory_bytes", "Memory of all rings and ended recordings.",
 		func(s *api.Status) float64 { return float64(s.Rings.Bytes) }),
+	statusGauge("maps_memory_bytes", "Memory of the programs' maps besides rings.",
+		func(s *api.Status) float64 { return float64(s.Memory.Maps) }),
 	statusGauge("memory_budget_bytes", "Memory that rings and ended recordings may take.",
 		func(s *api.Status) float64 { return float64(s.Rings.Budget) }),
 
@@ -95,6 +97,10 @@ var statusMetrics = []statusMetric{
 
 	statusCounter("containers_without_ring_total", "Containers that appeared while no ring was free.",
 		func(s *api.Status) uint64 { return s.Lost.NoRing }),
+	statusGauge("containers_unrecorded", "Containers that are there and are not recorded, since no ring is free.",
+		func(s *api.Status) float64 { return float64(s.Lost.Unrecorded) }),
+	statusCounter("containers_nested_full_total", "Containers inside others that are recorded with them, since those have as many inside as they may.",
+		func(s *api.Status) uint64 { return s.Lost.NestedFull }),
 	statusCounter("containers_without_claim_total", "Containers that the map of cgroups had no room for.",
 		func(s *api.Status) uint64 { return s.Lost.ClaimFull }),
 	statusCounter("tasks_unmarked_total", "Tasks that could not be marked at once, for want of kernel memory.",
@@ -107,11 +113,25 @@ var statusMetrics = []statusMetric{
 		func(s *api.Status) uint64 { return s.Lost.EventsLost }),
 	statusCounter("recordings_evicted_total", "Ended recordings dropped for the memory budget.",
 		func(s *api.Status) uint64 { return s.Lost.Evicted }),
+
+	statusGauge("spool_files", "Dumps on disk.",
+		func(s *api.Status) float64 { return float64(s.Spool.Files) }),
+	statusGauge("spool_bytes", "Size of the dumps on disk.",
+		func(s *api.Status) float64 { return float64(s.Spool.Bytes) }),
+	statusGauge("spool_limit_bytes", "Size that the dumps on disk may have.",
+		func(s *api.Status) float64 { return float64(s.Spool.Limit) }),
+	statusGauge("spool_failing", "1 if the last attempt to write a dump to disk did not work.",
+		func(s *api.Status) float64 { return bit(s.Spool.Error != "") }),
+	statusCounter("spool_saved_total", "Dumps written to disk.",
+		func(s *api.Status) uint64 { return s.Spool.Saved }),
 }
 
 var (
 	buildDesc    = prometheus.NewDesc("recorderd_build_info", "Always 1; version of the daemon, and of what it runs on.", []string{"version", "kernel", "arch"}, nil)
-	ringsDesc    = prometheus.NewDesc("recorderd_rings", "Rings by state (live, ended, spare).", []string{"state"}, nil)
+	ringsDesc    = prometheus.NewDesc("recorderd_rings", "Rings by state: live, ended, spare; kept are ended recordings without a ring.", []string{"state"}, nil)
+	memoryDesc   = prometheus.NewDesc("recorderd_memory_bytes", "Memory that counts against the budget: live, ended, spare (rings), kept (ended recordings without a ring).", []string{"state"}, nil)
+	refusedDesc  = prometheus.NewDesc("recorderd_spool_refused_total", "Ends that were not written to disk, by why.", []string{"why"}, nil)
+	removedDesc  = prometheus.NewDesc("recorderd_spool_removed_total", "Dumps removed from disk, by why.", []string{"why"}, nil)
 	missedDesc   = prometheus.NewDesc("recorderd_program_missed_total", "Runs of a BPF program that the kernel skipped as recursion.", []string{"program"}, nil)
 	runtimeDesc  = prometheus.NewDesc("recorderd_runtime_connected", "1 if the container runtime answers.", []string{"runtime", "address"}, nil)
 	runtimeCount = prometheus.NewDesc("recorderd_runtime_containers", "Containers that a runtime knows.", []string{"runtime", "address"}, nil)
@@ -122,7 +142,7 @@ func (c statusCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, m := range statusMetrics {
 		ch <- m.desc
 	}
-	for _, d := range []*prometheus.Desc{buildDesc, ringsDesc, missedDesc, runtimeDesc, runtimeCount} {
+	for _, d := range []*prometheus.Desc{buildDesc, ringsDesc, memoryDesc, refusedDesc, removedDesc, missedDesc, runtimeDesc, runtimeCount} {
 		ch <- d
 	}
 }
@@ -153,6 +173,17 @@ func (c statusCollector) Collect(ch chan<- prometheus.Metric) {
 	emit(ringsDesc, prometheus.GaugeValue, float64(s.Rings.Live), string(api.StateLive))
 	emit(ringsDesc, prometheus.GaugeValue, float64(s.Rings.Ended), string(api.StateEnded))
 	emit(ringsDesc, prometheus.GaugeValue, float64(s.Rings.Spare), "spare")
+	emit(ringsDesc, prometheus.GaugeValue, float64(s.Rings.Kept), "kept")
+	emit(memoryDesc, prometheus.GaugeValue, float64(s.Memory.Live), string(api.StateLive))
+	emit(memoryDesc, prometheus.GaugeValue, float64(s.Memory.Ended), string(api.StateEnded))
+	emit(memoryDesc, prometheus.GaugeValue, float64(s.Memory.Spare), "spare")
+	emit(memoryDesc, prometheus.GaugeValue, float64(s.Memory.Kept), "kept")
+	for why, n := range s.Spool.Refused {
+		emit(refusedDesc, prometheus.CounterValue, float64(n), why)
+	}
+	for why, n := range s.Spool.Removed {
+		emit(removedDesc, prometheus.CounterValue, float64(n), why)
+	}
 	for _, program := range slices.Sorted(maps.Keys(s.Lost.Missed)) {
 		emit(missedDesc, prometheus.CounterValue, float64(s.Lost.Missed[program]), program)
 	}

@@ -35,10 +35,14 @@ type Backend interface {
 	Freeze(ctx context.Context, id string) error
 	// Resume goes on with recording.
 	Resume(ctx context.Context, id string) error
-	// Delete forgets a recording that has ended.
+	// Save puts a dump into the spool, of a live recording as it is now.
+	Save(ctx context.Context, id string) error
+	// Delete forgets a recording that has ended, in memory and in the spool.
 	Delete(ctx context.Context, id string) error
 	// Status says what the recorder costs and what it lost.
 	Status(ctx context.Context) (api.Status, error)
+	// Costs counts for a while what the recorder's programs cost.
+	Costs(ctx context.Context, d time.Duration) (api.CostStatus, error)
 	// Ready returns nil if containers are being recorded, else why not.
 	Ready() error
 }
@@ -111,7 +115,7 @@ func (s *server) routes() []route {
 		{http.MethodGet, one + "/dump", s.dump},
 		{http.MethodPost, one + "/freeze", s.change("freeze", s.backend.Freeze)},
 		{http.MethodPost, one + "/resume", s.change("resume", s.backend.Resume)},
-		{http.MethodPost, one + "/save", s.change("save", s.save)},
+		{http.MethodPost, one + "/save", s.change("save", s.backend.Save)},
 		{http.MethodGet, "/v1/status", s.status},
 		{http.MethodGet, "/healthz", s.healthz},
 		{http.MethodGet, "/readyz", s.readyz},
@@ -184,18 +188,35 @@ func (s *server) change(what string, do func(ctx context.Context, id string) err
 	}
 }
 
-// save will put a dump into the spool, once there is one.
-func (s *server) save(context.Context, string) error {
-	return api.Errorf(api.CodeNotImplemented, "this recorderd has no spool yet: recorderctl dump -o raw TARGET >FILE saves a recording")
-}
+// longestCost is how long a client can have the kernel's statistics switched on,
+// which cost the whole node a little.
+const longestCost = 20 * time.Second
 
 func (s *server) status(w http.ResponseWriter, r *http.Request) error {
-	if err := noQuery(r); err != nil {
+	v, err := query(r)
+	if err != nil {
 		return err
+	}
+	if bad := target.Only(v, "cost"); bad != nil {
+		return bad
+	}
+	var cost time.Duration
+	if v.Has("cost") {
+		cost, err = time.ParseDuration(v.Get("cost"))
+		if err != nil || cost <= 0 || cost > longestCost {
+			return api.Errorf(api.CodeBadRequest, "cost %s: want a duration such as 2s, at most %s", clip(v.Get("cost")), longestCost)
+		}
 	}
 	st, err := s.backend.Status(r.Context())
 	if err != nil {
 		return err
+	}
+	if cost > 0 {
+		c, err := s.backend.Costs(r.Context(), cost)
+		if err != nil {
+			return err
+		}
+		st.Cost = &c
 	}
 	if st.Runtimes == nil {
 		st.Runtimes = []api.RuntimeInfo{}

@@ -10,7 +10,8 @@ func (a *app) save() *cobra.Command {
 	return a.action(&cobra.Command{
 		Use:   "save",
 		Short: "Put recordings into the spool on disk",
-		Long: `Put recordings into the spool on disk, where they outlive the node's memory. A
-recorderd that has no spool, as that of this version, says so.`,
+		Long: `Put recordings into the spool on disk (recorderd's --state-dir), where they outlive
+the node's memory and a reboot. Of a live container it is what its ring holds now; a
+later save or the container's end takes its place. Crashes are put there by themselves.`,
 	}, (*client.Client).Save)
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/cmd/recorderctl/internal/render"
 )
 
@@ -12,13 +13,24 @@ func (a *app) status() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show what the recorder costs and what it lost",
-		Args:  none,
+		Long: `Show what the recorder costs and what it lost: recordings, memory by kind, dumps on
+disk, records a second, and every way in which something was not recorded.
+
+--cost counts what its programs take of the CPUs, by the kernel's own statistics,
+which are switched on for that time: they make each program some 20 to 100 ns slower.`,
+		Args: none,
 	}
+	var cost time.Duration
+	cmd.Flags().DurationVar(&cost, "cost", 0, "also count for so long what the programs cost (at most 20s)")
 	format := outputFlag(cmd, "table", "json", "yaml")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c := a.client()
 		defer c.Close()
-		st, err := c.Status(cmd.Context())
+		get := func() (api.Status, error) { return c.Status(cmd.Context()) }
+		if cmd.Flags().Changed("cost") {
+			get = func() (api.Status, error) { return c.Costs(cmd.Context(), cost) }
+		}
+		st, err := get()
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/recorderd/recorderd/internal/version"
 	"github.com/recorderd/recorderd/recorder"
 	"github.com/recorderd/recorderd/recorder/containerd"
+	"github.com/recorderd/recorderd/recorder/spool"
 )
 
 // usageError is a mistake in the command line.
@@ -36,11 +38,15 @@ type options struct {
 	budget    size.Bytes
 	stdio     size.Bytes
 	data      size.Bytes
+	spoolSize size.Bytes
+	spoolFree size.Bytes
 	logLevel  string
 }
 
 func command() *cobra.Command {
 	o := options{ringSize: 1 << 20, budget: 256 << 20, stdio: 512}
+	o.config.Spool = spool.DefaultLimits()
+	o.spoolSize, o.spoolFree = size.Bytes(o.config.Spool.MaxBytes), size.Bytes(o.config.Spool.MinFree)
 	cmd := &cobra.Command{
 		Use:   "recorderd",
 		Short: "Record the system calls of every container on this node",
@@ -68,9 +74,18 @@ record, 4 another recorderd has the pin directory or the socket.`,
 	f.StringVar(&o.socket, "socket", "/run/recorderd/recorderd.sock", "Unix socket to serve on")
 	f.StringVar(&o.group, "socket-group", "", "group that may use the socket besides root")
 	f.StringVar(&o.config.PinDir, "pin-dir", "/sys/fs/bpf/recorderd", "directory on a BPF file system for programs and rings")
-	f.StringVar(&o.config.StateDir, "state-dir", "/var/lib/recorderd", "directory for what is kept on disk (nothing yet)")
+	f.StringVar(&o.config.StateDir, "state-dir", "/var/lib/recorderd", "directory for dumps of crashes; empty keeps nothing on disk")
+	f.StringSliceVar(&o.config.SpoolOn, "spool-on", recorder.SpoolKinds, "ends of containers that write a dump: exit (status not 0), signal, oom, vanished (not seen to end); none")
+	f.Var(&o.spoolSize, "spool-size", "size of all dumps on disk; the oldest goes first, the first crash of a loop last")
+	f.Var(&o.spoolFree, "spool-free", "space that stays free on the disk")
+	f.DurationVar(&o.config.Spool.MaxAge, "spool-age", o.config.Spool.MaxAge, "age at which a dump on disk is removed")
+	f.IntVar(&o.config.Spool.KeepFirst, "spool-first", o.config.Spool.KeepFirst, "crashes of one container in a row that are all kept; of those that follow one in each --spool-interval, and the latest")
+	f.DurationVar(&o.config.Spool.Interval, "spool-interval", o.config.Spool.Interval, "time between two crashes of one container that are kept when it goes on crashing")
+	f.IntVar(&o.config.Spool.Burst, "spool-burst", o.config.Spool.Burst, "dumps of crashes that are written at once, of all containers; then one every 10s; 0: no limit")
 	f.Var(&o.ringSize, "ring-size", "memory for the calls of one container, a power of two from 64KiB to 64MiB")
-	f.Var(&o.budget, "memory-budget", "memory for all rings together; the oldest ended recording goes first")
+	f.Var(&o.budget, "memory-budget", "memory for all rings and ended recordings together; the oldest ended one goes first")
+	f.DurationVar(&o.config.KeepMin, "keep-min", 10*time.Minute, "time that ended recordings are kept in memory, if live containers leave room for it")
+	f.IntVar(&o.config.KeepLast, "keep-last", 3, "ended recordings of each container that go last")
 	f.StringArrayVar(&o.config.Watch, "watch", nil, "path of a cgroup in the tracked hierarchy; each cgroup below it that gets a task is a container")
 	f.BoolVar(&o.config.OnlyWatched, "watch-only", false, "record below the cgroups given with --watch alone, and not the containers that are found by themselves")
 	f.StringVar(&o.config.Hierarchy, "cgroup-hierarchy", "auto", "cgroup hierarchy by which containers are told apart: auto, v2, or a v1 controller")
@@ -88,6 +103,23 @@ func (o *options) check() error {
 	n := uint64(o.ringSize)
 	if n < 64<<10 || n > 64<<20 || n&(n-1) != 0 {
 		return fmt.Errorf("--ring-size %s: want a power of two from 64KiB to 64MiB", o.ringSize)
+	}
+	for _, kind := range o.config.SpoolOn {
+		if !slices.Contains(recorder.SpoolKinds, kind) && (kind != "none" || len(o.config.SpoolOn) > 1) {
+			return fmt.Errorf("--spool-on %s: want some of %s, or none", kind, strings.Join(recorder.SpoolKinds, ", "))
+		}
+	}
+	s := &o.config.Spool
+	for name, bad := range map[string]bool{
+		"--keep-min": o.config.KeepMin < 0, "--keep-last": o.config.KeepLast < 0, "--spool-age": s.MaxAge < 0,
+		"--spool-first": s.KeepFirst < 0, "--spool-interval": s.Interval < 0, "--spool-burst": s.Burst < 0,
+	} {
+		if bad {
+			return fmt.Errorf("%s is below 0", name)
+		}
+	}
+	if o.spoolSize < 1<<20 {
+		return fmt.Errorf("--spool-size %s: want at least 1MiB", o.spoolSize)
 	}
 	for name, v := range map[string]size.Bytes{"--capture-stdio": o.stdio, "--capture-data": o.data} {
 		if v > 4096 {
@@ -109,6 +141,10 @@ func (o *options) run(ctx context.Context) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	cfg := o.config
 	cfg.RingSize, cfg.MemoryBudget = uint64(o.ringSize), uint64(o.budget)
+	cfg.Spool.MaxBytes, cfg.Spool.MinFree = int64(o.spoolSize), int64(o.spoolFree)
+	if len(cfg.SpoolOn) == 1 && cfg.SpoolOn[0] == "none" {
+		cfg.SpoolOn = nil
+	}
 	cfg.CaptureStdio, cfg.CaptureData = uint32(o.stdio), uint32(o.data)
 	cfg.Version, cfg.Log = version.String(), log
 	cfg.Watch = append([]string{api.RunRoot}, cfg.Watch...)

@@ -187,7 +187,8 @@ const (
 	StatFound      StatId = 5
 	StatEventsLost StatId = 6
 	StatMovedOut   StatId = 7
-	Stats          StatId = 8
+	StatNestedFull StatId = 8
+	Stats          StatId = 9
 )
 
 // Claim is struct claim of bpf/recorder.h, 8 bytes.
@@ -321,7 +322,11 @@ type RingHead struct {
 	InitEnd    uint64
 	ArgsLen    uint32
 	InitExeced uint32
-	_          [10]uint32
+	Layout     uint32
+	LaneBits   uint32
+	Nested     uint32
+	NestedMax  uint32
+	_          [6]uint32
 	Class      [64]GuardClass
 	Path       [10][160]byte
 	Args       [1024]byte

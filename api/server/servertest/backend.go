@@ -153,6 +153,20 @@ func (b *Backend) freeze(ctx context.Context, method, id string, frozen bool) er
 	return nil
 }
 
+// Save implements server.Backend.
+func (b *Backend) Save(ctx context.Context, id string) error {
+	if err := b.before(ctx, "Save", id); err != nil {
+		return err
+	}
+	_, err := b.get(id)
+	return err
+}
+
+// Costs implements server.Backend.
+func (b *Backend) Costs(ctx context.Context, d time.Duration) (api.CostStatus, error) {
+	return api.CostStatus{Seconds: d.Seconds(), CPUs: 2, Programs: map[string]api.ProgramCost{"on_sys_exit": {Runs: 1000, Ns: 250_000}}}, b.before(ctx, "Costs", "")
+}
+
 // Delete implements server.Backend.
 func (b *Backend) Delete(ctx context.Context, id string) error {
 	if err := b.before(ctx, "Delete", id); err != nil {

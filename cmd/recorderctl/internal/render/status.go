@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -38,12 +39,59 @@ func Status(w io.Writer, s *api.Status, now time.Time) error {
 			add("runtime", "%s at %s does not answer", rt.Name, rt.Address)
 		}
 	}
-	add("recordings", "%d live, %d ended", s.Rings.Live, s.Rings.Ended)
-	add("memory", "%s of %s in rings of %s, %d spare", Bytes(s.Rings.Bytes), Bytes(s.Rings.Budget), Bytes(s.Rings.Size), s.Rings.Spare)
+	add("recordings", "%d live, %d ended", s.Rings.Live, s.Rings.Ended+s.Rings.Kept)
+	m := &s.Memory
+	add("memory", "%s of %s: live %s, ended %s, spare %s (%d rings of %s)", Bytes(s.Rings.Bytes), Bytes(s.Rings.Budget),
+		Bytes(m.Live), Bytes(m.Ended+m.Kept), Bytes(m.Spare), s.Rings.Spare, Bytes(s.Rings.Size))
+	add("  besides", "tables %s, recorderd %s resident", Bytes(m.Maps), Bytes(m.Daemon))
+	rows = append(rows, spooled(&s.Spool)...)
 	add("records", "%.0f a second, %d written, %d overwritten", s.RecordingRate, s.Calls.Written, s.Calls.Overwritten)
 	add("incomplete", "%d cut at a limit, %d with unreadable memory, %d muted", s.Calls.Cut, s.Calls.Fault, s.Calls.Muted)
 	rows = append(rows, lost(&s.Lost)...)
+	rows = append(rows, costs(s.Cost)...)
 	return table(w, rows)
+}
+
+func spooled(s *api.SpoolStatus) [][]string {
+	if s.Dir == "" {
+		return [][]string{{"spool", "none: dumps are not kept on disk"}}
+	}
+	rows := [][]string{{"spool", fmt.Sprintf("%d dumps, %s of %s in %s", s.Files, Bytes(s.Bytes), Bytes(s.Limit), s.Dir)}}
+	for _, part := range []struct {
+		name string
+		by   map[string]uint64
+	}{{"  refused", s.Refused}, {"  removed", s.Removed}} {
+		for _, why := range slices.Sorted(maps.Keys(part.by)) {
+			if n := part.by[why]; n > 0 {
+				rows = append(rows, []string{part.name, fmt.Sprintf("%d: %s", n, why)})
+			}
+		}
+	}
+	if s.Error != "" {
+		rows = append(rows, []string{"  error", s.Error})
+	}
+	return rows
+}
+
+// costs says what the programs take, dearest first.
+func costs(c *api.CostStatus) [][]string {
+	if c == nil || c.Seconds <= 0 {
+		return nil
+	}
+	names := slices.SortedFunc(maps.Keys(c.Programs), func(a, b string) int {
+		return cmp.Or(cmp.Compare(c.Programs[b].Ns, c.Programs[a].Ns), cmp.Compare(a, b))
+	})
+	var all uint64
+	var rows [][]string
+	for _, name := range names {
+		p := c.Programs[name]
+		all += p.Ns
+		if p.Runs > 0 {
+			rows = append(rows, []string{"  " + name, fmt.Sprintf("%.0f runs a second, %.0f ns each", float64(p.Runs)/c.Seconds, float64(p.Ns)/float64(p.Runs))})
+		}
+	}
+	share := float64(all) / 1e9 / c.Seconds / float64(max(c.CPUs, 1)) * 100
+	return append([][]string{{"cost", fmt.Sprintf("%.2f%% of %d CPUs over %.1f s", share, c.CPUs, c.Seconds)}}, rows...)
 }
 
 func lost(l *api.LostStatus) [][]string {
@@ -52,7 +100,9 @@ func lost(l *api.LostStatus) [][]string {
 		n    uint64
 		what string
 	}{
-		{l.NoRing, "containers found no free ring"},
+		{l.Unrecorded, "containers are not recorded now: no ring is free"},
+		{l.NoRing, "containers found no free ring when they appeared"},
+		{l.NestedFull, "containers inside others are recorded with them: those have many inside"},
 		{l.ClaimFull, "containers had no room in the map of cgroups"},
 		{l.NoStorage, "tasks could not be marked at once"},
 		{l.FoundLate, "tasks were found late"},

@@ -1,0 +1,371 @@
+package recorder
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/bpf"
+	"github.com/recorderd/recorderd/recorder/dump"
+	"github.com/recorderd/recorderd/recorder/spool"
+)
+
+// What becomes of a recording whose container has ended: its ring is put together
+// as a spool file in pinned memory, a tenth of the size or so, and goes back; then, if
+// the end was one that is to be kept on disk, the file is written. Memory first: a
+// slow disk holds up nothing but itself.
+
+const (
+	// nameWait is how long an end waits for the container's name, which its runtime may
+	// tell a little later than the kernel.
+	nameWait = 5 * time.Second
+	// retryAfter is the time between two attempts at what did not work.
+	retryAfter = 10 * time.Second
+)
+
+// kept is the recording of an ended container, put together in pinned memory. It
+// is never changed; replaced as a whole, with Recorder.mu held.
+type kept struct {
+	desc   api.Recording // as it was when it was put together
+	reason spool.Reason
+	key    string // containerKey
+	memory uint64 // bytes
+	done   bool   // written to disk, or not to be
+}
+
+// kindDone is the reason of an end that is none for a dump.
+const kindDone spool.Kind = "done"
+
+// wakeFinisher makes the finisher look for ended containers now.
+func (r *Recorder) wakeFinisher() { wake(r.finishKick) }
+
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // it is awake
+	}
+}
+
+// finishing puts ended recordings together, one after the other, until ctx ends.
+func (r *Recorder) finishing(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		for ctx.Err() == nil {
+			rec := r.nextEnded()
+			if rec == nil {
+				break
+			}
+			if err := r.finish(rec); err != nil {
+				r.log.Error("put the recording of an ended container together", "id", rec.id, "error", err)
+				r.mu.Lock()
+				rec.retryAt = time.Now().Add(retryAfter)
+				r.mu.Unlock()
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.finishKick:
+		case <-tick.C:
+		}
+	}
+}
+
+// nextEnded is the recording that ended first of those whose end can be dealt with now.
+func (r *Recorder) nextEnded() *recording {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	var first *recording
+	for _, rec := range r.recs {
+		if rec.kept != nil || !rec.ended || rec.busy() || rec.followers.Load() > 0 || now.Before(rec.retryAt) {
+			continue
+		}
+		if !rec.known && !r.pressed && now.Before(rec.nameBy) && r.nameable(rec) {
+			continue
+		}
+		if first == nil || rec.endedAt.Before(first.endedAt) {
+			first = rec
+		}
+	}
+	if first == nil {
+		r.pressed = false
+	}
+	return first
+}
+
+// nameable reports whether a runtime may yet tell the container's name.
+func (r *Recorder) nameable(rec *recording) bool {
+	for _, s := range r.runtimes.Status() {
+		if s.Connected {
+			return rec.who.ID != ""
+		}
+	}
+	return false
+}
+
+// finish puts an ended recording together and lets its ring go.
+func (r *Recorder) finish(rec *recording) error {
+	head := rec.ring.Head() // nobody else lets the ring of an ended recording go, but for delete
+	rec.ringMu.RLock()
+	if rec.ring == nil {
+		rec.ringMu.RUnlock()
+		return nil
+	}
+	execs, ever := atomic.LoadUint64(&head.Execs), atomic.LoadUint64(&head.TasksEver)
+	rec.ringMu.RUnlock()
+	s, err := r.take(rec)
+	if err != nil {
+		return err
+	}
+	h := r.header(rec, &s)
+	data, err := r.pack(h, &s, endOf(&h.Recording))
+	if err != nil {
+		return err
+	}
+	size := bpf.KeptMemory(len(data))
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.recs[rec.id] != rec || rec.ring == nil {
+		return nil // deleted meanwhile
+	}
+	if rec.busy() || rec.followers.Load() > 0 || execs != atomic.LoadUint64(&head.Execs) || ever != atomic.LoadUint64(&head.TasksEver) {
+		rec.ended = rec.ended && !rec.busy()
+		return nil // a container that was started again in its cgroup
+	}
+	// What it takes fits: its ring goes at once.
+	if err := r.kernel.Keep(rec.id, data); err != nil {
+		return err
+	}
+	k := &kept{desc: h.Recording, reason: endOf(&h.Recording), key: containerKey(&h.Recording), memory: size}
+	ring := rec.ring
+	rec.ringMu.Lock()
+	err = r.kernel.TakeOut(ring)
+	again := atomic.LoadUint64(&head.TasksLive) != 0
+	rec.ring, rec.view = nil, nil
+	rec.ringMu.Unlock()
+	err = errors.Join(err, ring.Close())
+	rec.kept = k
+	delete(r.bySlot, rec.slot)
+	if again {
+		// Somebody entered at the last moment: the pass gives it a new ring.
+		r.scan.Store(true)
+	}
+	r.dropSurplusLocked()
+	wake(r.kick)
+	wake(r.spoolKick)
+	return err
+}
+
+// dropSurplusLocked keeps the number of ended recordings within its limit.
+func (r *Recorder) dropSurplusLocked() {
+	n := 0
+	for _, rec := range r.recs {
+		if rec.kept != nil {
+			n++
+		}
+	}
+	for ; n > mostKept; n-- {
+		r.evictLocked(r.victimLocked(time.Now()))
+	}
+}
+
+// endOf says how a container ended, as a reason to keep its recording on disk.
+func endOf(rec *api.Recording) spool.Reason {
+	e := rec.Exit
+	switch {
+	case e == nil:
+		return spool.Reason{Kind: spool.KindVanished, Text: "its tasks are gone; how its first process ended was not seen"}
+	case e.OOMKilled:
+		return spool.Reason{Kind: spool.KindOOM, Text: "its first process was killed for want of memory"}
+	case e.Signal != "":
+		return spool.Reason{Kind: spool.KindSignal, Text: "its first process was killed by " + e.Signal}
+	case e.Code != 0:
+		return spool.Reason{Kind: spool.KindExit, Text: fmt.Sprintf("its first process exited with %d", e.Code)}
+	case rec.OOMKills > 0:
+		return spool.Reason{Kind: spool.KindOOM, Text: "a process of it was killed for want of memory"}
+	}
+	return spool.Reason{Kind: kindDone, Text: "its first process exited with 0"}
+}
+
+// pack puts a snapshot together as a spool file.
+func (r *Recorder) pack(h *dump.Header, s *snapshot, why spool.Reason) ([]byte, error) {
+	var b bytes.Buffer
+	err := r.packTo(&b, h, s, why)
+	return b.Bytes(), err
+}
+
+func (r *Recorder) packTo(w io.Writer, h *dump.Header, s *snapshot, why spool.Reason) error {
+	file := spool.NewWriter(w, r.meta(&h.Recording, why))
+	if err := writeDump(file, h, s); err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+// writeDump writes a snapshot as a raw dump.
+func writeDump(w io.Writer, h *dump.Header, s *snapshot) error {
+	out := dump.NewWriter(w)
+	if err := out.Header(h); err != nil {
+		return err
+	}
+	if err := write(out, s); err != nil {
+		return err
+	}
+	return out.Close()
+}
+
+func (r *Recorder) meta(rec *api.Recording, why spool.Reason) *spool.Meta {
+	return &spool.Meta{
+		Recording: *rec, Reason: why, Node: r.cfg.Node, Kernel: r.release, Version: r.cfg.Version, Saved: time.Now(),
+		BootID: bootID(), Key: containerKey(rec),
+	}
+}
+
+// takeOverKept finds what earlier daemons kept of ended containers.
+func (r *Recorder) takeOverKept() error {
+	names, err := r.kernel.KeptNames()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, name := range names {
+		if err := r.adoptKept(name); err != nil {
+			// Nobody will ever be able to read it, and it takes memory.
+			errs = append(errs, err, r.kernel.Forget(name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (r *Recorder) adoptKept(name string) error {
+	mem, err := r.kernel.OpenKept(name)
+	if err != nil {
+		return err
+	}
+	defer mem.Close()
+	meta, _, err := spool.ReadMeta(bytes.NewReader(mem.Bytes()), int64(len(mem.Bytes())))
+	if err != nil {
+		return fmt.Errorf("kept %s: %w", name, err)
+	}
+	d := meta.Recording
+	if d.ID != name {
+		return fmt.Errorf("kept %s: it is of the recording %s", name, clipped(d.ID))
+	}
+	rec := &recording{id: d.ID, path: d.Container.Cgroup, ended: true, endedAt: meta.Saved, nameBy: time.Now().Add(nameWait)}
+	if d.Ended != nil {
+		rec.endedAt = *d.Ended
+	}
+	rec.who = r.identify(rec.path)
+	rec.kept = &kept{desc: d, reason: meta.Reason, key: containerKey(&d), memory: mem.Memory(), done: mem.Marked()}
+	r.recs[rec.id] = rec
+	return nil
+}
+
+func clipped(s string) string {
+	if len(s) > 40 {
+		return s[:40] + "…"
+	}
+	return s
+}
+
+// rescue reads the rings of a recorder with other programs or sizes, which stops
+// now, and keeps what they hold.
+func (r *Recorder) rescue(old *bpf.Kernel) {
+	rings, err := old.PinnedRings()
+	if err != nil {
+		r.log.Warn("some recordings of the last daemon cannot be read by this one", "error", err)
+	}
+	n := 0
+	for _, ring := range rings {
+		if atomic.LoadUint64(&ring.Head().Cgroup) != 0 {
+			if err := r.rescueRing(old, ring); err != nil {
+				r.log.Error("keep a recording of the last daemon", "slot", ring.Slot, "error", err)
+			} else {
+				n++
+			}
+		}
+		ring.Close()
+	}
+	if n > 0 {
+		r.log.Info("the last daemon's programs or settings were others: its recordings were kept and new ones begin", "recordings", n)
+	}
+}
+
+func (r *Recorder) rescueRing(old *bpf.Kernel, ring *bpf.Ring) error {
+	rec := r.recordingOf(ring)
+	// Its programs are detached: one that still runs has had time to end.
+	s, err := r.takeFrom(old, rec, func() error { time.Sleep(20 * time.Millisecond); return nil })
+	if err != nil {
+		return err
+	}
+	h := r.header(rec, &s)
+	why := endOf(&h.Recording)
+	if live := atomic.LoadUint64(&ring.Head().TasksLive); int64(live) > 0 {
+		why = spool.Reason{Kind: spool.KindUpgrade, Text: "a recorderd with other programs or settings took its place; the container went on"}
+	}
+	at := s.clock.Realtime
+	h.Recording.State, h.Recording.Ended = api.StateEnded, &at
+	data, err := r.pack(h, &s, why)
+	if err != nil {
+		return err
+	}
+	return old.Keep(rec.id, data)
+}
+
+// describe is a recording that was put together, with all that is known of it now.
+func (k *kept) describe() api.Recording {
+	d := k.desc
+	d.State = api.StateEnded
+	d.Ring.Memory = k.memory
+	return d
+}
+
+// isKept returns what is known of a recording that was put together.
+func (r *Recorder) isKept(rec *recording) (api.Recording, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if rec.kept == nil {
+		return api.Recording{}, false
+	}
+	return r.describeLocked(rec), true
+}
+
+// dumpKept writes the recording of an ended container as a raw dump.
+func (r *Recorder) dumpKept(d *api.Recording, w io.Writer) error {
+	mem, err := r.kernel.OpenKept(d.ID)
+	if err != nil {
+		return errDropped(d.ID)
+	}
+	defer mem.Close()
+	file, err := spool.NewReader(bytes.NewReader(mem.Bytes()), int64(len(mem.Bytes())))
+	if err != nil {
+		return err
+	}
+	return copyDump(w, file.Dump(), d)
+}
+
+// copyDump copies a raw dump and puts what is known now of its recording into its
+// header: names may have come after the dump.
+func copyDump(w io.Writer, from io.Reader, d *api.Recording) error {
+	in, err := dump.NewReader(from)
+	if err != nil {
+		return err
+	}
+	h := *in.Header()
+	cover := h.Recording.Coverage
+	h.Recording = *d
+	h.Recording.Coverage = cover
+	if err := dump.NewWriter(w).Header(&h); err != nil {
+		return err
+	}
+	_, err = io.Copy(w, from) // what comes behind the header: the reader does not read ahead
+	return err
+}

@@ -1,0 +1,175 @@
+package recorder
+
+import (
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/bpf"
+)
+
+// All memory of recordings counts against one budget: rings of live containers,
+// those that wait for containers, and what is kept of ended ones. Ended ones give way.
+
+// mostKept is how many ended recordings are kept at most, however small they are:
+// each is looked at in every list.
+const mostKept = 4096
+
+// usedLocked is the memory of all recordings and spare rings, in bytes, with that of
+// so many rings more.
+func (r *Recorder) usedLocked(more int) uint64 {
+	used := uint64(len(r.spares)+more) * r.ringBytes
+	for _, rec := range r.recs {
+		used += rec.memory(r.ringBytes)
+	}
+	return used
+}
+
+// memory of a recording, in bytes.
+func (rec *recording) memory(ring uint64) uint64 {
+	if rec.kept != nil {
+		return rec.kept.memory
+	}
+	return ring
+}
+
+// makeRoomLocked drops ended recordings until n bytes more fit into the budget. If
+// they never will it drops none, asks for rings of ended containers to be made
+// smaller, and returns false.
+func (r *Recorder) makeRoomLocked(n uint64) bool {
+	used, kept := r.usedLocked(0), uint64(0)
+	for _, rec := range r.recs {
+		if rec.kept != nil {
+			kept += rec.kept.memory
+		}
+	}
+	if used-kept+n > r.cfg.MemoryBudget {
+		r.pressed = true
+		r.wakeFinisher()
+		return false
+	}
+	for used+n > r.cfg.MemoryBudget {
+		victim := r.victimLocked(time.Now())
+		used -= victim.kept.memory
+		r.evictLocked(victim)
+	}
+	return true
+}
+
+func (r *Recorder) evictLocked(rec *recording) {
+	r.evicted++
+	r.log.Info("dropped for the memory budget", "id", rec.id, "cgroup", rec.path, "ended", rec.endedAt)
+	r.dropLocked(rec)
+}
+
+// victimLocked is the ended recording that goes next, nil if there is none:
+// first those of which enough newer ones of the same container are kept, so that
+// one that crashes again and again does not push out the others; before both,
+// those that were kept for the minimum time; last what is not on disk yet though
+// it is to be. Among equals the one that ended first.
+func (r *Recorder) victimLocked(now time.Time) *recording {
+	var kept []*recording
+	for _, rec := range r.recs {
+		if rec.kept != nil {
+			kept = append(kept, rec)
+		}
+	}
+	slices.SortFunc(kept, func(a, b *recording) int { return b.endedAt.Compare(a.endedAt) })
+	newer := map[string]int{} // by container
+	var victim *recording
+	best := 0
+	for _, rec := range kept { // newest first: of equals the last wins
+		key := rec.kept.key
+		rank := 1
+		if newer[key] >= r.cfg.KeepLast {
+			rank += 1
+		}
+		if now.Sub(rec.endedAt) >= r.cfg.KeepMin {
+			rank += 2
+		}
+		if rec.kept.done {
+			rank += 4
+		}
+		newer[key]++
+		if rank >= best {
+			victim, best = rec, rank
+		}
+	}
+	return victim
+}
+
+// containerKey names what stays the same when a container is started again.
+func containerKey(rec *api.Recording) string {
+	c := &rec.Container
+	switch {
+	case rec.Pod != nil && rec.Pod.Name != "":
+		return "pod/" + rec.Pod.Namespace + "/" + rec.Pod.Name + "/" + c.Name
+	case c.Name != "" && c.Name != c.ID:
+		return c.Runtime + "/" + c.Namespace + "/" + c.Name
+	}
+	return c.Cgroup
+}
+
+// refill makes spare rings until there are want, as far as the budget goes. Only
+// one goroutine calls it at a time; the lock is not held while the kernel takes the
+// rings in.
+func (r *Recorder) refill(want int) error {
+	type place struct{ slot, gen uint32 }
+	var places []place
+	r.mu.Lock()
+	taken := map[uint32]bool{}
+	for len(r.spares)+len(places) < want {
+		slot, ok := r.freeSlot(taken)
+		if !ok || !r.makeRoomLocked(uint64(len(places)+1)*r.ringBytes) {
+			break
+		}
+		r.nextGen++
+		taken[slot] = true
+		places = append(places, place{slot, r.nextGen})
+	}
+	starved := len(r.spares)+len(places) == 0
+	if starved && !r.starved {
+		r.log.Warn("no memory for another container's ring: new containers are not recorded until one ends", "budget", r.cfg.MemoryBudget, "recordings", len(r.recs))
+	}
+	r.starved = starved
+	nested := r.nestedMax()
+	r.mu.Unlock()
+
+	var g errgroup.Group
+	g.SetLimit(ringMakers)
+	for _, p := range places {
+		g.Go(func() error {
+			ring, err := r.kernel.NewRing(bpf.RingConfig{
+				Slot: p.slot, Gen: p.gen, Stdio: r.cfg.CaptureStdio, Data: r.cfg.CaptureData, NestedMax: nested,
+			})
+			if err != nil {
+				return err
+			}
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.spares[p.slot] = ring
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// nestedMax is how many rings containers within one container may have.
+func (r *Recorder) nestedMax() uint32 {
+	return uint32(max(r.cfg.MemoryBudget/r.ringBytes/4, 1))
+}
+
+// freeSlot finds a slot that no ring is in, and that is not taken either.
+func (r *Recorder) freeSlot(taken map[uint32]bool) (uint32, bool) {
+	for slot := range r.kernel.Slots() {
+		if taken[slot] {
+			continue
+		}
+		if _, ok := r.spares[slot]; !ok && r.bySlot[slot] == nil {
+			return slot, true
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,303 @@
+package recorder
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/recorder/spool"
+)
+
+// SpoolKinds are the ends that can be written to disk by themselves, and are unless
+// Config.SpoolOn says otherwise.
+var SpoolKinds = []string{string(spool.KindExit), string(spool.KindSignal), string(spool.KindOOM), string(spool.KindVanished)}
+
+// store is the spool, as far as there is one: a disk that cannot be used costs the
+// dumps on disk, and nothing else.
+type store struct {
+	log    *slog.Logger
+	dir    string // empty: nothing is kept on disk
+	limits spool.Limits
+	on     []string // kinds of ends that are written
+
+	mu      sync.Mutex
+	spool   *spool.Store // nil: it could not be opened
+	lastErr error        // of the last attempt to open or write, nil if it worked
+	retryAt time.Time    // of opening
+}
+
+func (s *store) init(cfg *Config) {
+	s.log, s.dir, s.limits, s.on = cfg.Log, cfg.StateDir, cfg.Spool, cfg.SpoolOn
+	if s.dir != "" {
+		s.get()
+	}
+}
+
+// get returns the spool, or nil as long as it cannot be opened.
+func (s *store) get() *spool.Store {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.spool != nil || s.dir == "" || time.Now().Before(s.retryAt) {
+		return s.spool
+	}
+	opened, err := spool.Open(s.dir, s.limits, s.log)
+	if err != nil {
+		if s.lastErr == nil || s.lastErr.Error() != err.Error() {
+			s.log.Error("dumps are not kept on disk", "error", err)
+		}
+		s.lastErr, s.retryAt = err, time.Now().Add(retryAfter)
+		return nil
+	}
+	s.spool, s.lastErr = opened, nil
+	return opened
+}
+
+// outcome notes how an attempt to write went, for status, and tells when that changes.
+func (s *store) outcome(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil && (s.lastErr == nil || s.lastErr.Error() != err.Error()) {
+		s.log.Error("keep a dump on disk", "error", err)
+	}
+	if err == nil && s.lastErr != nil {
+		s.log.Info("dumps are kept on disk again")
+	}
+	s.lastErr = err
+}
+
+func (s *store) status() api.SpoolStatus {
+	st := api.SpoolStatus{Dir: s.dir, Limit: uint64(s.limits.MaxBytes)}
+	if sp := s.get(); sp != nil {
+		c := sp.Stats()
+		st.Files, st.Bytes, st.Saved = c.Files, uint64(c.Bytes), c.Saved
+		st.Refused, st.Removed = byName(c.Refused), byName(c.Removed)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lastErr != nil {
+		st.Error = s.lastErr.Error()
+	}
+	return st
+}
+
+func byName[K ~string](counts map[K]uint64) map[string]uint64 {
+	out := map[string]uint64{}
+	for k, n := range counts {
+		out[string(k)] = n
+	}
+	return out
+}
+
+// list describes all dumps on disk.
+func (s *store) list() []api.Recording {
+	sp := s.get()
+	if sp == nil {
+		return nil
+	}
+	entries := sp.List()
+	all := make([]api.Recording, 0, len(entries))
+	for i := range entries {
+		all = append(all, entries[i].Describe())
+	}
+	return all
+}
+
+// describe adds to a recording in memory that it is on disk too.
+func (s *store) describe(d *api.Recording) {
+	if sp := s.get(); sp != nil {
+		if e, err := sp.Get(d.ID); err == nil {
+			d.Spool = e.Describe().Spool
+		}
+	}
+}
+
+// written reports whether the end of a recording is on disk already, by a daemon that
+// died before it could note that.
+func written(sp *spool.Store, id string, kind spool.Kind) bool {
+	for _, e := range sp.List() {
+		if e.Meta.Recording.ID == id && e.Meta.Reason.Kind == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// delete reports whether there was something to delete.
+func (s *store) delete(id string) (bool, error) {
+	sp := s.get()
+	if sp == nil {
+		return false, nil
+	}
+	err := sp.Delete(id)
+	if errors.Is(err, spool.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// dumpSpooled writes a dump on disk as a raw dump.
+func (r *Recorder) dumpSpooled(id string, w io.Writer) error {
+	sp := r.store.get()
+	if sp == nil {
+		return errNone(id)
+	}
+	f, err := sp.Open(id)
+	if errors.Is(err, spool.ErrNotFound) {
+		return errNone(id)
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(w, f.Dump())
+	return err
+}
+
+// spooling writes the ends that are to be kept to disk, one after the other, until
+// ctx ends.
+func (r *Recorder) spooling(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		for ctx.Err() == nil && r.spoolNext(ctx) {
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.spoolKick:
+		case <-tick.C:
+		}
+	}
+}
+
+// spoolNext deals with the recording that ended first of those that were not dealt
+// with. It returns false if there is none, or if the disk did not take it.
+func (r *Recorder) spoolNext(ctx context.Context) bool {
+	r.mu.Lock()
+	now := time.Now()
+	var next *recording
+	for _, rec := range r.recs {
+		if rec.kept == nil || rec.kept.done || now.Before(rec.retryAt) {
+			continue
+		}
+		if !rec.known && now.Before(rec.nameBy) && r.nameable(rec) {
+			continue
+		}
+		if next == nil || rec.endedAt.Before(next.endedAt) {
+			next = rec
+		}
+	}
+	if next == nil {
+		r.mu.Unlock()
+		return false
+	}
+	d, why := r.describeLocked(next), next.kept.reason
+	r.mu.Unlock()
+
+	err := r.spoolOne(ctx, &d, why)
+	r.store.outcome(err)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
+		next.retryAt = time.Now().Add(retryAfter)
+		return false
+	}
+	if r.recs[next.id] == next {
+		r.markLocked(next)
+	}
+	return true
+}
+
+// markLocked notes, for later daemons too, that a kept recording was dealt with.
+func (r *Recorder) markLocked(rec *recording) {
+	rec.kept.done = true
+	mem, err := r.kernel.OpenKept(rec.id)
+	if err != nil {
+		r.log.Error("note that a recording was written to disk", "id", rec.id, "error", err)
+		return
+	}
+	mem.Mark()
+	mem.Close()
+}
+
+// spoolOne writes a kept recording to disk, if its end is one that is to be written
+// and not one too many.
+func (r *Recorder) spoolOne(ctx context.Context, d *api.Recording, why spool.Reason) error {
+	wanted := slices.Contains(r.store.on, string(why.Kind)) || why.Kind == spool.KindUpgrade
+	if r.store.dir == "" || !wanted {
+		return nil
+	}
+	sp := r.store.get()
+	if sp == nil {
+		r.store.mu.Lock()
+		defer r.store.mu.Unlock()
+		return r.store.lastErr
+	}
+	meta := r.meta(d, why)
+	if written(sp, d.ID, why.Kind) {
+		return nil
+	}
+	if ok, reason := sp.Admit(meta); !ok {
+		r.log.Info("not written to disk", "id", d.ID, "container", d.Container.Name, "end", why.Text, "why", reason)
+		return nil
+	}
+	entry, err := sp.Save(ctx, *meta, func(w io.Writer) error { return r.dumpKept(d, w) })
+	if err != nil {
+		var gone *api.Error
+		if errors.As(err, &gone) && gone.Code == api.CodeNotFound {
+			return nil // dropped meanwhile
+		}
+		return err
+	}
+	r.log.Info("written to disk", "id", d.ID, "container", d.Container.Name, "end", why.Text, "bytes", entry.Bytes)
+	return nil
+}
+
+// Save puts a dump into the spool: of a live recording what its ring holds now.
+func (r *Recorder) Save(ctx context.Context, id string) error {
+	if r.store.dir == "" {
+		return api.Errorf(api.CodeConflict, "this recorderd keeps nothing on disk: start it with --state-dir, or save with recorderctl dump -o raw")
+	}
+	sp := r.store.get()
+	if sp == nil {
+		r.store.mu.Lock()
+		defer r.store.mu.Unlock()
+		return api.Errorf(api.CodeInternal, "%v", r.store.lastErr)
+	}
+	rec, err := r.find(id)
+	if err != nil {
+		if _, there := sp.Get(id); there == nil {
+			return nil // it is on disk
+		}
+		return err
+	}
+	why := spool.Reason{Kind: spool.KindSaved, Text: "somebody asked for it"}
+	var d api.Recording
+	var buf bytes.Buffer // all of it before a file is begun: a ring does not wait for a disk
+	if kept, ok := r.isKept(rec); ok {
+		d = kept
+		err = r.dumpKept(&d, &buf)
+	} else {
+		var s snapshot
+		if s, err = r.take(rec); err == nil {
+			h := r.header(rec, &s)
+			d = h.Recording
+			err = writeDump(&buf, h, &s)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	_, err = sp.Save(ctx, *r.meta(&d, why), func(w io.Writer) error { _, err := w.Write(buf.Bytes()); return err })
+	r.store.outcome(err)
+	if err != nil {
+		return api.Errorf(api.CodeInternal, "%v", err)
+	}
+	return nil
+}
