@@ -301,6 +301,8 @@ func (r *Recorder) rescue(old *bpf.Kernel) {
 
 func (r *Recorder) rescueRing(old *bpf.Kernel, ring *bpf.Ring) error {
 	rec := r.recordingOf(ring)
+	live := int64(atomic.LoadUint64(&ring.Head().TasksLive)) > 0
+	rec.ended = !live
 	// Its programs are detached: one that still runs has had time to end.
 	s, err := r.takeFrom(old, rec, func() error { time.Sleep(20 * time.Millisecond); return nil })
 	if err != nil {
@@ -308,7 +310,7 @@ func (r *Recorder) rescueRing(old *bpf.Kernel, ring *bpf.Ring) error {
 	}
 	h := r.header(rec, &s)
 	why := endOf(&h.Recording)
-	if live := atomic.LoadUint64(&ring.Head().TasksLive); int64(live) > 0 {
+	if live {
 		why = spool.Reason{Kind: spool.KindUpgrade, Text: "a recorderd with other programs or settings took its place; the container went on"}
 	}
 	at := s.clock.Realtime
