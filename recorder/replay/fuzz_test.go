@@ -50,6 +50,7 @@ func all(t *testing.T, in []byte) {
 func FuzzReplay(f *testing.F) {
 	f.Add(story(f))
 	f.Add(fdStory(f))
+	f.Add(holed(f))
 	f.Add([]byte(dump.Magic))
 	f.Fuzz(all)
 }
@@ -75,8 +76,12 @@ func FuzzEvents(f *testing.F) {
 				b.check(b.w.Task(&row))
 				continue
 			case 3:
-				if s[0]&31 == 31 {
+				switch s[0] & 31 {
+				case 31:
 					b.check(b.w.Header(testHeader()))
+					continue
+				case 30:
+					b.check(b.w.Damage(&dump.Damage{Text: "x", Blocks: int(s[1])}))
 					continue
 				}
 			}
