@@ -201,13 +201,14 @@ type victim struct {
 	why Removed
 }
 
-// victims returns what has to go so that want more bytes in files more files fit.
-func (r *rater) victims(entries map[string]*Entry, want int64, files int, now time.Time) []victim {
+// victims returns what has to go so that so many more files fit. The one that was
+// just saved stays.
+func (r *rater) victims(entries map[string]*Entry, saved string, more int, now time.Time) []victim {
 	list := slices.Collect(maps.Values(entries))
 	slices.SortFunc(list, func(a, b *Entry) int {
 		return cmp.Or(cmp.Compare(r.rank(a, now), r.rank(b, now)), a.Meta.Saved.Compare(b.Meta.Saved), cmp.Compare(a.Name, b.Name))
 	})
-	bytes, n := want, files+len(list)
+	bytes, n := int64(0), more+len(list)
 	for _, e := range list {
 		bytes += e.Bytes
 	}
@@ -219,6 +220,9 @@ func (r *rater) victims(entries map[string]*Entry, want int64, files int, now ti
 	}
 	var left []*Entry
 	for _, e := range list {
+		if e.ID == saved {
+			continue
+		}
 		// The first crash of a loop that goes on tells how it began, however long ago.
 		if r.MaxAge > 0 && now.Sub(e.Meta.Saved) > r.MaxAge && !(protected(e) && r.current(e, now)) {
 			drop(e, RemovedAge)

@@ -135,7 +135,7 @@ func OpenAt(dir string, limits Limits, log *slog.Logger, now func() time.Time) (
 	for _, e := range byAge {
 		s.rate.learn(&e.Meta)
 	}
-	s.enforce(0, 0)
+	s.enforce("", 0)
 	return s, nil
 }
 
@@ -499,10 +499,11 @@ func (s *Store) forget(id string, why Removed) {
 	s.stats.Removed[why]++
 }
 
-// enforce removes what is beyond the limits if want bytes more come in files files.
-func (s *Store) enforce(want int64, files int) {
+// enforce removes what is beyond the limits with so many more files, but not the
+// dump that was just saved, if any was.
+func (s *Store) enforce(saved string, more int) {
 	s.mu.Lock()
-	gone := s.rate.victims(s.entries, want, files, s.now())
+	gone := s.rate.victims(s.entries, saved, more, s.now())
 	list := make([]*Entry, len(gone))
 	for i, v := range gone {
 		list[i] = s.entries[v.id]
@@ -562,7 +563,7 @@ func (s *Store) Save(ctx context.Context, meta Meta, write func(io.Writer) error
 	if err := s.Refresh(ctx); err != nil {
 		s.log.Warn("spool directory can't be looked at", "dir", s.dir, "error", err)
 	}
-	s.enforce(0, 1)
+	s.enforce("", 1)
 	e, id := s.reserve(&meta)
 	defer s.busy(e.Name, false)
 	size, err := s.write(ctx, &meta, e.Name, write)
@@ -593,7 +594,7 @@ func (s *Store) Save(ctx context.Context, meta Meta, write func(io.Writer) error
 			s.log.Warn("spooled dump can't be removed", "file", old.Name, "error", err)
 		}
 	}
-	s.enforce(0, 0)
+	s.enforce(saved.ID, 0)
 	return saved, nil
 }
 

@@ -708,6 +708,31 @@ func TestRetention(t *testing.T) {
 	}
 }
 
+// What was just saved is there, even if all others are to be kept rather than it.
+func TestJustSavedStays(t *testing.T) {
+	c := &clock{at: noon}
+	s := openStore(t, t.TempDir(), Limits{KeepFirst: 1, Interval: time.Hour, LoopGap: 2 * time.Hour, MaxFiles: 3}, c)
+	raw := rawDump(t, 5, 10, false)
+	for _, step := range []struct {
+		id, key string
+		want    []string
+	}{
+		{"aa", "web", []string{"aa"}},
+		{"bb", "db", []string{"aa", "bb"}},
+		{"cc", "mq", []string{"aa", "bb", "cc"}},
+		{"b1", "db", []string{"bb", "cc", "b1"}}, // only the latest of its loop; the oldest first one goes
+		{"b2", "db", []string{"bb", "cc", "b2"}}, // takes its place
+		{"c1", "mq", []string{"bb", "cc", "c1"}}, // takes its place, too
+		{"dd", "new", []string{"bb", "cc", "dd"}},
+	} {
+		crash(t, s, step.id, step.key, raw)
+		if got := ids(t, s); !cmp.Equal(got, step.want) {
+			t.Errorf("%s was saved: %v, want %v", step.id, got, step.want)
+		}
+		c.forward(time.Second)
+	}
+}
+
 func TestRetentionBySize(t *testing.T) {
 	c := &clock{at: noon}
 	dir := t.TempDir()
