@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -17,6 +19,10 @@ import (
 // SpoolKinds are the ends that can be written to disk by themselves, and are unless
 // Config.SpoolOn says otherwise.
 var SpoolKinds = []string{string(spool.KindExit), string(spool.KindSignal), string(spool.KindOOM), string(spool.KindVanished)}
+
+// refreshEvery is the time after which files that somebody put into the spool or
+// took out of it are noticed.
+const refreshEvery = time.Minute
 
 // store is the spool, as far as there is one: a disk that cannot be used costs the
 // dumps on disk, and nothing else.
@@ -33,8 +39,9 @@ type store struct {
 }
 
 func (s *store) init(cfg *Config) {
-	s.log, s.dir, s.limits, s.on = cfg.Log, cfg.StateDir, cfg.Spool, cfg.SpoolOn
-	if s.dir != "" {
+	s.log, s.limits, s.on = cfg.Log, cfg.Spool, cfg.SpoolOn
+	if cfg.StateDir != "" {
+		s.dir = filepath.Join(cfg.StateDir, "spool")
 		s.get()
 	}
 }
@@ -46,7 +53,11 @@ func (s *store) get() *spool.Store {
 	if s.spool != nil || s.dir == "" || time.Now().Before(s.retryAt) {
 		return s.spool
 	}
-	opened, err := spool.Open(s.dir, s.limits, s.log)
+	err := os.MkdirAll(filepath.Dir(s.dir), 0o700)
+	var opened *spool.Store
+	if err == nil {
+		opened, err = spool.Open(s.dir, s.limits, s.log)
+	}
 	if err != nil {
 		if s.lastErr == nil || s.lastErr.Error() != err.Error() {
 			s.log.Error("dumps are not kept on disk", "error", err)
@@ -164,8 +175,15 @@ func (r *Recorder) dumpSpooled(id string, w io.Writer) error {
 func (r *Recorder) spooling(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	looked := time.Now()
 	for {
 		for ctx.Err() == nil && r.spoolNext(ctx) {
+		}
+		if sp := r.store.get(); sp != nil && time.Since(looked) > refreshEvery {
+			looked = time.Now()
+			if err := sp.Refresh(ctx); err != nil && ctx.Err() == nil {
+				r.log.Warn("look at the dumps on disk", "error", err)
+			}
 		}
 		select {
 		case <-ctx.Done():

@@ -114,13 +114,16 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	if st.Lost.Missed["on_sys_exit"] > 0 {
 		t.Logf("%d calls were missed by recursion", st.Lost.Missed["on_sys_exit"])
 	}
-	left, err := os.ReadDir(filepath.Join(n.state))
+	left, err := os.ReadDir(filepath.Join(n.state, "spool"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	if len(left) != st.Spool.Files {
+		t.Errorf("%d files are in the spool, status says %d", len(left), st.Spool.Files)
+	}
 	for _, e := range left {
-		if strings.Contains(e.Name(), "tmp") {
-			t.Errorf("%s was left in the state directory", e.Name())
+		if !strings.HasSuffix(e.Name(), ".recspool") {
+			t.Errorf("%s was left in the spool", e.Name())
 		}
 	}
 	if kept, err := os.ReadDir(filepath.Join(n.pins, "kept")); err != nil || len(kept) != st.Rings.Kept {

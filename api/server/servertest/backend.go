@@ -76,6 +76,8 @@ func New() *Backend {
 			Version: "v1.2.3", Node: "node1", Kernel: "6.12.1", Arch: "x86_64", Started: Start,
 			Cgroups:       api.CgroupStatus{Hierarchy: "v2", Mount: "/sys/fs/cgroup", Watched: []string{"/kubepods", "/recorderctl"}},
 			Rings:         api.RingStatus{Live: 2, Ended: 2, Spare: 4, Size: 1 << 20, Bytes: 8 << 20, Budget: 256 << 20},
+			Memory:        api.MemoryStatus{Live: 2 << 20, Ended: 1 << 20, Kept: 1 << 20, Spare: 4 << 20, Maps: 1 << 20, Daemon: 20 << 20},
+			Spool:         api.SpoolStatus{Dir: "/var/lib/recorderd/spool", Files: 3, Bytes: 1 << 20, Limit: 1 << 30, Saved: 4, Refused: map[string]uint64{"rate": 1}},
 			Calls:         api.CallStatus{Written: 2000113, Overwritten: 1000},
 			Lost:          api.LostStatus{FoundLate: 1, Missed: map[string]uint64{"sys_exit": 2}},
 			Runtimes:      []api.RuntimeInfo{{Name: "containerd", Address: "/run/containerd/containerd.sock", Connected: true, Version: "v2.0.1", Containers: 3}},
