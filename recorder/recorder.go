@@ -670,6 +670,7 @@ func (r *Recorder) Close() {
 		return
 	}
 	r.closed = true
+	r.store.close()
 	for _, ring := range r.spares {
 		ring.Close()
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -53,11 +52,7 @@ func (s *store) get() *spool.Store {
 	if s.spool != nil || s.dir == "" || time.Now().Before(s.retryAt) {
 		return s.spool
 	}
-	err := os.MkdirAll(filepath.Dir(s.dir), 0o700)
-	var opened *spool.Store
-	if err == nil {
-		opened, err = spool.Open(s.dir, s.limits, s.log)
-	}
+	opened, err := spool.Open(s.dir, s.limits, s.log)
 	if err != nil {
 		if s.lastErr == nil || s.lastErr.Error() != err.Error() {
 			s.log.Error("dumps are not kept on disk", "error", err)
@@ -67,6 +62,15 @@ func (s *store) get() *spool.Store {
 	}
 	s.spool, s.lastErr = opened, nil
 	return opened
+}
+
+func (s *store) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.spool != nil {
+		s.spool.Close()
+	}
+	s.spool, s.dir = nil, ""
 }
 
 // outcome notes how an attempt to write went, for status, and tells when that changes.
