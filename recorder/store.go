@@ -35,6 +35,7 @@ type store struct {
 	spool   *spool.Store // nil: it could not be opened
 	lastErr error        // of the last attempt to open or write, nil if it worked
 	retryAt time.Time    // of opening
+	closed  bool
 }
 
 func (s *store) init(cfg *Config) {
@@ -49,7 +50,7 @@ func (s *store) init(cfg *Config) {
 func (s *store) get() *spool.Store {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.spool != nil || s.dir == "" || time.Now().Before(s.retryAt) {
+	if s.spool != nil || s.dir == "" || s.closed || time.Now().Before(s.retryAt) {
 		return s.spool
 	}
 	opened, err := spool.Open(s.dir, s.limits, s.log)
@@ -70,7 +71,7 @@ func (s *store) close() {
 	if s.spool != nil {
 		s.spool.Close()
 	}
-	s.spool, s.dir = nil, ""
+	s.spool, s.closed = nil, true
 }
 
 // outcome notes how an attempt to write went, for status, and tells when that changes.
