@@ -64,10 +64,16 @@ func newQueryFlags(cmd *cobra.Command, follow bool) *queryFlags {
 		f.BoolP(replay.ParamFollow, "f", false, "go on with what comes")
 	}
 	q.format = outputFlag(cmd, "text", "strace", "json", "chrome", "raw")
-	q.color = &choiceFlag{value: "auto", choice: []string{"auto", "always", "never"}}
-	f.Var(q.color, "color", "colours: auto, always, never")
-	q.color.complete(cmd, "color")
+	q.color = colorFlag(cmd)
 	return q
+}
+
+// colorFlag adds --color.
+func colorFlag(cmd *cobra.Command) *choiceFlag {
+	color := &choiceFlag{value: "auto", choice: []string{"auto", "always", "never"}}
+	cmd.Flags().Var(color, "color", "colours: auto, always, never")
+	color.complete(cmd, "color")
+	return color
 }
 
 // options reads the flags, with the same parser as the daemon has for URLs.
@@ -128,8 +134,10 @@ func (q *queryFlags) stamps(v url.Values) error {
 }
 
 // colored reports whether the output is to have colours.
-func (q *queryFlags) colored(cmd *cobra.Command) bool {
-	switch q.color.value {
+func (q *queryFlags) colored(cmd *cobra.Command) bool { return colored(cmd, q.color) }
+
+func colored(cmd *cobra.Command, choice *choiceFlag) bool {
+	switch choice.value {
 	case "always":
 		return true
 	case "never":

@@ -59,7 +59,7 @@ func (a *app) root() *cobra.Command {
 		socket = client.DefaultSocket
 	}
 	cmd.PersistentFlags().StringVar(&a.socket, "socket", socket, "recorderd's socket (also RECORDER_SOCKET)")
-	cmd.AddCommand(a.list(), a.dump(), a.decode(), a.run(), a.status(), a.freeze(), a.resume(), a.save(), a.delete(), a.version())
+	cmd.AddCommand(a.list(), a.show(), a.dump(), a.decode(), a.run(), a.status(), a.freeze(), a.resume(), a.save(), a.delete(), a.version())
 	return cmd
 }
 

@@ -1,12 +1,169 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"strings"
+	"time"
 
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/recorderd/recorderd/api/target"
+	"github.com/recorderd/recorderd/cmd/recorderctl/internal/render"
 	"github.com/recorderd/recorderd/recorder/dump"
+	"github.com/recorderd/recorderd/recorder/postmortem"
 	"github.com/recorderd/recorderd/recorder/replay"
 )
+
+// showFlags are the flags of the command show.
+type showFlags struct {
+	file   string
+	width  int
+	format *choiceFlag
+	color  *choiceFlag
+	sel    target.Selector
+}
+
+func (a *app) show() *cobra.Command {
+	var o showFlags
+	cmd := &cobra.Command{
+		Use:   "show TARGET",
+		Short: "Show how a container ended, and why, on one screen",
+		Long: `Show the post-mortem of a container on one screen: a verdict in one line and the
+evidence for it. How and when it ended, what stands out, the failed calls before
+the end, the last lines on stdout and stderr, threads that were blocked, calls that
+failed, the slowest, files, peers, processes, and what the recording lacks. Of a
+container that is running it says what it is doing. Sections with nothing to say
+are left out.
+
+What is more than fits is counted, with the command that shows it. --file reads
+what dump -o raw has saved and spooled files, as decode does; - is standard input. A dump that is
+damaged or cut short is shown as far as it can be read, and the exit status is 1.
+
+-o json has more of each list, with weights and evidence: see docs/show.md.`,
+		Example: `  recorderctl show web
+  recorderctl show pod/web-0 -n shop -c app --previous
+  recorderctl show --file web.rec
+  recorderctl show web -o json | jq -r .verdict`,
+		Args: func(_ *cobra.Command, args []string) error {
+			switch {
+			case o.file != "" && len(args) > 0:
+				return usagef("show: TARGET and --file exclude each other")
+			case o.file == "" && len(args) != 1:
+				return usagef("show: %d targets are given: one is expected, or --file", len(args))
+			}
+			return nil
+		},
+		ValidArgsFunction: a.completeTargets(1),
+	}
+	selectorFlags(cmd, &o.sel)
+	f := cmd.Flags()
+	f.StringVar(&o.file, "file", "", "a dump in this `FILE` instead of a recording, - for standard input")
+	f.IntVar(&o.width, "width", 0, "columns of text (default: the terminal's, else 120)")
+	o.format = outputFlag(cmd, "text", "json", "yaml")
+	o.color = colorFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if o.width < 0 {
+			return usagef("show: --width %d is negative", o.width)
+		}
+		if o.file != "" {
+			return o.ofFile(cmd)
+		}
+		c := a.client()
+		defer c.Close()
+		body, err := c.Dump(cmd.Context(), args[0], o.sel, replay.Query{Format: replay.FormatRaw})
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+		err = o.print(cmd, body, a.dumpCommand(cmd, args[0], &o.sel))
+		if errors.Is(err, dump.ErrTruncated) {
+			return fmt.Errorf("%w: recorderd has broken off, its log may say why", err)
+		}
+		return err
+	}
+	return cmd
+}
+
+func (o *showFlags) ofFile(cmd *cobra.Command) error {
+	if o.sel != (target.Selector{}) {
+		return usagef("show: -n, -c and --previous choose a recording, not a file")
+	}
+	name, in, command := "standard input", cmd.InOrStdin(), ""
+	if o.file != "-" {
+		f, err := os.Open(o.file)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		name, in, command = o.file, f, "recorderctl decode "+replay.Command([]string{o.file})
+	}
+	raw, done, err := unpack(in)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	defer done()
+	if err := o.print(cmd, raw, command); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// print writes the report on a dump. command shows the dump's calls.
+func (o *showFlags) print(cmd *cobra.Command, in io.Reader, command string) error {
+	d, err := dump.NewReader(in)
+	if err != nil {
+		return err
+	}
+	report, readErr := postmortem.Build(d, postmortem.Options{})
+	w, done := output(cmd)
+	switch o.format.value {
+	case "json":
+		err = render.JSON(w, report)
+	case "yaml":
+		err = render.YAML(w, report)
+	default:
+		err = postmortem.WriteText(w, report, postmortem.TextOptions{
+			Width: o.columns(cmd), Colour: colored(cmd, o.color), Location: time.Local, Command: command,
+		})
+	}
+	if err = done(err); err != nil {
+		return err
+	}
+	return readErr
+}
+
+// columns is how wide text may be.
+func (o *showFlags) columns(cmd *cobra.Command) int {
+	if f, ok := cmd.OutOrStdout().(*os.File); ok && o.width == 0 {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+			return width
+		}
+	}
+	return o.width
+}
+
+// dumpCommand is the command that dumps the same recording.
+func (a *app) dumpCommand(cmd *cobra.Command, name string, sel *target.Selector) string {
+	words := []string{"recorderctl"}
+	if cmd.Flags().Changed("socket") {
+		words = append(words, "--socket", a.socket)
+	}
+	words = append(words, "dump", name)
+	if sel.Namespace != "" {
+		words = append(words, "-n", sel.Namespace)
+	}
+	if sel.Container != "" {
+		words = append(words, "-c", sel.Container)
+	}
+	if sel.Previous {
+		words = append(words, "--previous")
+	}
+	return strings.TrimSpace(replay.Command(words))
+}
 
 // show writes a raw dump as o has it. If it says that something is missing, the
 // error does, too, after everything that is there was shown.

@@ -141,10 +141,7 @@ type held struct {
 
 // hold returns what restore makes ev of again.
 func (ev *Event) hold(a *arena) held {
-	h := held{
-		time: ev.Time, start: ev.Start, task: ev.Task, comm: ev.Comm, was: ev.Was,
-		kind: ev.Kind, state: ev.State, guard: ev.Guard, noArgs: ev.NoArgs, abi: ev.abi,
-	}
+	h := ev.brief()
 	if ev.Raw != nil {
 		h.raw = a.copy(ev.Raw)
 	} else {
@@ -154,6 +151,15 @@ func (ev *Event) hold(a *arena) held {
 	if ev.program != nil {
 		p := a.copy(ev.program)
 		h.program = &p
+	}
+	return h
+}
+
+// brief returns what of ev stays valid, without what aliases records.
+func (ev *Event) brief() held {
+	h := held{
+		time: ev.Time, start: ev.Start, task: ev.Task, comm: ev.Comm, was: ev.Was,
+		kind: ev.Kind, state: ev.State, guard: ev.Guard, noArgs: ev.NoArgs, abi: ev.abi,
 	}
 	if len(ev.fds) > 0 {
 		fds := ev.fds

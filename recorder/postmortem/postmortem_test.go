@@ -1,0 +1,238 @@
+package postmortem
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"flag"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/recorderd/recorderd/recorder/dump"
+)
+
+var update = flag.Bool("update", false, "write the files in testdata anew")
+
+// recording returns a dump that testdata/record has made.
+func recording(t testing.TB, name string) []byte {
+	t.Helper()
+	packed, err := os.ReadFile("testdata/" + name + ".rec.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	z, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+func build(t testing.TB, in []byte, o Options) *Report {
+	t.Helper()
+	r, err := dump.NewReader(bytes.NewReader(in))
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := Build(r, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := "testdata/" + name
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s: -want +got\n%s", file, diff)
+	}
+}
+
+func screenOf(t testing.TB, r *Report) string {
+	t.Helper()
+	var out strings.Builder
+	if err := WriteText(&out, r, TextOptions{Width: 160, Command: "recorderctl dump x"}); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// TestVerdicts holds the one line that matters against what the programs in
+// testdata/programs did. testdata/record has recorded them with a real recorderd.
+func TestVerdicts(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		outcome Outcome
+		verdict string // a regular expression, of all of it
+		signs   string // kinds, those that are certain with !, the others with ?
+	}{
+		{
+			"segv", Killed,
+			`killed by SIGSEGV \(SEGV_MAPERR at 0x8\) in thread \d+ \(worker\) 3\.\d ms after openat\("/etc/cart/cart.conf"\) failed with ENOENT`,
+			"null-pointer? missing-file?",
+		},
+		{"abort", Killed, `aborted itself with SIGABRT; its last words on stderr: "abort: abort.c:8: main: Assertion .order != NULL' failed."`, ""},
+		{"message", Exited, `exited with 1 by itself; its last words on stderr: "orders: no database is configured"`, ""},
+		{
+			"stubborn", Killed, `killed by SIGKILL from outside: no process of the recording sent it, 2\.\d s after SIGTERM from outside ` +
+				`\(si_pid \d+\), which it caught; its main thread was in pause\(\) for 2\.\d s`, "grace-period?",
+		},
+		{"watchdog", Killed, `killed by SIGKILL from \d+ \(watchdog\) of the same container`, ""},
+		{"oom", OOM, `OOM-killed: the kernel chose process \d+ \(oom\), which had mapped 4\d MiB in its \d+ ms; its last words on stdout: "\d+ orders in the cache"`, "oom!"},
+		{
+			"deadlock", Running,
+			`still running: all 3 threads have been waiting in futex for 3\.\d s or longer, none with a timeout: it looks like a deadlock`, "deadlock?",
+		},
+		{"blocked", Running, `still running: main thread \d+ \(blocked\) blocked for [23]\.\d s in read\(3<UNIX-STREAM:\[->"/srv/stock.sock"\]>\)`, ""},
+		{"idle", Running, `still running: main thread \d+ \(idle\) waiting for [12]\.\d s in epoll_wait\(4.*\)`, ""},
+		{
+			"refused", Exited, `exited with 1 by itself 1\d\d ms after connect\(127.0.0.1:5432\) failed with ECONNREFUSED \(3 times\); ` +
+				`its last words on stderr: "orders: no database, giving up"`, "refused!",
+		},
+		{"interpreter", Exited, `could not start: execve\("./interpreter.js"\) failed with ENOENT; exited with 253`, "exec-failed! exec-failed?"},
+		{"garbage", Exited, `could not start: execve\("./garbage"\) failed with ENOEXEC; exited with 253`, "exec-failed!"},
+		{
+			"entry", Exited, `exited with 127 by itself \d+ µs after execve\("(./|/srv/)server"\) failed with ENOENT; ` +
+				`its last words on stderr: "./entry.sh: 5: exec: ./server: not found"`, "exec-failed! exec-failed?",
+		},
+		{
+			"forks", Running, `still running: main thread \d+ \(forks\) waiting for [\d.]+ m?s in pause\(\); 6 forks processes exited with 3, ` +
+				`the last one after openat\("/var/lib/orders/orders.db"\) failed with ENOENT`, "failing-children!",
+		},
+		{
+			"traceback", Exited, `exited with 1 by itself \d+ ms after openat\("/etc/shop/settings.json"\) failed with ENOENT; ` +
+				`its last words on stderr: "FileNotFoundError: \[Errno 2\] No such file or directory: '/etc/shop/settings.json'"`, "missing-file?",
+		},
+		{
+			"dns", Exited, `exited with 1 by itself after questions to a DNS server failed \d+ times; ` +
+				`its last words on stderr: "socket.gaierror: \[Errno -3\] Temporary failure in name resolution"`, "dns?",
+		},
+		{
+			"emfile", Running, `still running: main thread \d+ \(emfile\) is in a loop: accept\(3.*\) failed [\d,]+ times with EMFILE in .*`,
+			"busy-loop? out-of-descriptors!",
+		},
+		{"full", Exited, `exited with 4 by itself \d+ µs after write\(1</dev/full>\) failed with ENOSPC; its last words on stderr: ".*echo: I/O error"`, "no-space!"},
+		{
+			"denied", Exited, `exited with 1 by itself \d+ µs after openat\("/etc/shadow"\) failed with EACCES; ` +
+				`its last words on stderr: "cat: /etc/shadow: Permission denied"`, "denied!",
+		},
+		{"noisy", Exited, `exited with 2 by itself; its last words on stderr: "bye ü \\xff"`, ""},
+		{"ok", Exited, `exited with 0 by itself after \d\.\d ms`, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := recording(t, tt.name)
+			r := build(t, in, Options{})
+			if r.Outcome != tt.outcome {
+				t.Errorf("outcome %s, want %s", r.Outcome, tt.outcome)
+			}
+			if !regexp.MustCompile("^(?:" + tt.verdict + ")$").MatchString(r.Verdict) {
+				t.Errorf("verdict %s\nwant    %s", r.Verdict, tt.verdict)
+			}
+			var signs []string
+			for _, s := range r.Signs.Items {
+				kind := s.Kind + "?"
+				if s.Certainty == Certain {
+					kind = s.Kind + "!"
+				}
+				signs = append(signs, kind)
+				if len(s.Evidence) == 0 && s.Kind != "oom" {
+					t.Errorf("%s has no evidence", s.Kind)
+				}
+			}
+			if got := strings.Join(signs, " "); got != tt.signs {
+				t.Errorf("signs %q, want %q", got, tt.signs)
+			}
+			text := screenOf(t, r)
+			if n := strings.Count(text, "\n"); n > 70 {
+				t.Errorf("%d lines are no screen", n)
+			}
+			for _, c := range text {
+				if c != '\n' && !unicode.IsPrint(c) {
+					t.Errorf("%q reaches the terminal", c)
+				}
+			}
+			golden(t, tt.name+".text", text)
+			checkSchema(t, asJSON(t, r))
+			if again := build(t, in, Options{}); !bytes.Equal(asJSON(t, r), asJSON(t, again)) {
+				t.Error("another report of the same dump")
+			}
+		})
+	}
+}
+
+// TestLists shortens lists, counts what is left out and says how to see it.
+func TestLists(t *testing.T) {
+	r := build(t, recording(t, "traceback"), Options{Items: 3, Lines: 2})
+	if len(r.Output.Items) != 2 || r.Output.More < 5 {
+		t.Errorf("output: %d lines and %d more", len(r.Output.Items), r.Output.More)
+	}
+	if len(r.Files.Items) != 3 || r.Files.More < 50 {
+		t.Errorf("files: %d and %d more", len(r.Files.Items), r.Files.More)
+	}
+	if len(r.Slowest.Items) != 3 || r.Slowest.Items[0].DurationNs < r.Slowest.Items[2].DurationNs {
+		t.Errorf("slowest: %+v", r.Slowest)
+	}
+	if text := screenOf(t, r); !strings.Contains(text, "more: recorderctl dump x -e %file\n") {
+		t.Errorf("no way to the rest:\n%s", text)
+	}
+}
+
+// TestTruncated reports on what can be read, and says that there was more.
+func TestTruncated(t *testing.T) {
+	in := recording(t, "segv")
+	r, err := dump.NewReader(bytes.NewReader(in[:len(in)-100]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := Build(r, Options{})
+	if !errors.Is(err, dump.ErrTruncated) {
+		t.Errorf("error %v", err)
+	}
+	if len(report.Lacks) == 0 || !strings.Contains(report.Lacks[0], "cut short") {
+		t.Errorf("lacks %q", report.Lacks)
+	}
+	if !strings.HasPrefix(report.Verdict, "killed by SIGSEGV") {
+		t.Errorf("verdict %q", report.Verdict)
+	}
+	checkSchema(t, asJSON(t, report))
+}
+
+func TestColourAndWidth(t *testing.T) {
+	var out strings.Builder
+	r := build(t, recording(t, "noisy"), Options{})
+	if err := WriteText(&out, r, TextOptions{Width: 60, Colour: true}); err != nil {
+		t.Fatal(err)
+	}
+	ansi := regexp.MustCompile("\x1b\\[[0-9;]*m")
+	if !ansi.MatchString(out.String()) {
+		t.Error("no colours")
+	}
+	for line := range strings.Lines(ansi.ReplaceAllString(out.String(), "")) {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 60 {
+			t.Errorf("%d columns: %q", n, line)
+		}
+		if strings.ContainsRune(line, 0x1b) {
+			t.Errorf("an escape of the container's: %q", line)
+		}
+	}
+}

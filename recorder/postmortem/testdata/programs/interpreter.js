@@ -1,0 +1,2 @@
+#!/usr/local/bin/node18
+console.log("hello")

@@ -1,0 +1,471 @@
+package postmortem
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/recorderd/recorderd/recorder/replay"
+)
+
+// TextOptions say how WriteText shows a report.
+type TextOptions struct {
+	Width    int            // columns; 0: 120. Longer lines are cut, the verdict is wrapped
+	Colour   bool           // for terminals
+	Location *time.Location // of times of day; nil: UTC
+	// Command is what shows the recording itself, such as "recorderctl dump web"; the
+	// commands for what is left out begin with it.
+	Command string
+}
+
+// How much of each list the screen has.
+const (
+	screenSigns   = 6
+	screenLines   = 8
+	screenBlocked = 6
+	screenList    = 5
+)
+
+// ANSI escape sequences.
+const (
+	plain  = "\x1b[0m"
+	bold   = "\x1b[1m"
+	dim    = "\x1b[2m"
+	red    = "\x1b[31m"
+	yellow = "\x1b[33m"
+)
+
+// WriteText writes a report for one screen. Nothing that the container has made up can
+// reach the terminal as an escape sequence.
+func WriteText(w io.Writer, r *Report, o TextOptions) error {
+	if o.Width <= 0 {
+		o.Width = 120
+	}
+	o.Width = max(o.Width, 40)
+	if o.Location == nil {
+		o.Location = time.UTC
+	}
+	t := &screen{o: o, r: r}
+	t.head()
+	t.signs()
+	t.chain()
+	t.output()
+	t.blocked()
+	t.failures()
+	t.slowest()
+	t.files()
+	t.peers()
+	t.processes()
+	t.coverage()
+	_, err := io.WriteString(w, t.b.String())
+	return err
+}
+
+type screen struct {
+	b strings.Builder
+	o TextOptions
+	r *Report
+}
+
+// line writes a line, cut at the width, in a colour if that is wanted.
+func (t *screen) line(colour, text string) {
+	text = fit(replay.Safe(strings.ReplaceAll(text, "\t", "    ")), t.o.Width)
+	if t.o.Colour && colour != "" {
+		text = colour + text + plain
+	}
+	t.b.WriteString(strings.TrimRight(text, " "))
+	t.b.WriteByte('\n')
+}
+
+func fit(s string, width int) string {
+	if utf8.RuneCountInString(s) <= width {
+		return s
+	}
+	runes := []rune(s)
+	return string(runes[:width-1]) + "…"
+}
+
+func (t *screen) title(format string, args ...any) {
+	t.b.WriteByte('\n')
+	t.line(bold, fmt.Sprintf(format, args...))
+}
+
+// more says how to see what a section leaves out.
+func (t *screen) more(n uint64, args string) {
+	if n == 0 {
+		return
+	}
+	text := "  and " + thousands(n) + " more"
+	if t.o.Command != "" {
+		text += ": " + t.o.Command
+		if args != "" {
+			text += " " + args
+		}
+	}
+	t.line(dim, text)
+}
+
+func (t *screen) clock(at time.Time) string { return at.In(t.o.Location).Format("15:04:05.000") }
+
+func (t *screen) day(at time.Time) string {
+	return at.In(t.o.Location).Format("2006-01-02 15:04:05.000 MST")
+}
+
+func who(pid, tid uint32, comm string) string {
+	s := strconv.FormatUint(uint64(cmp.Or(pid, tid)), 10)
+	if tid != 0 && tid != pid && pid != 0 {
+		s += "/" + strconv.FormatUint(uint64(tid), 10)
+	}
+	if comm != "" {
+		s += " " + comm
+	}
+	return "[" + s + "]"
+}
+
+func (t *screen) head() {
+	r := t.r
+	rec := r.Recording
+	name := cmp.Or(rec.Container.Name, rec.Container.Cgroup, rec.ID)
+	if p := rec.Pod; p != nil && p.Name != "" {
+		name = strings.Trim(p.Namespace+"/"+p.Name, "/") + " " + rec.Container.Name
+	}
+	line := name + " (" + rec.ID + ")"
+	if r.Node != "" {
+		line += " on " + r.Node
+	}
+	t.line(bold, line)
+	t.b.WriteByte('\n')
+	colour := bold
+	if r.Outcome != Running && !(r.Outcome == Exited && rec.Exit != nil && rec.Exit.Code == 0) {
+		colour = bold + red
+	}
+	for _, l := range wrap(replay.Safe(r.Verdict), t.o.Width-2) {
+		t.line(colour, "  "+l)
+	}
+	t.b.WriteByte('\n')
+	if c := rec.Container; c.Image != "" || c.Runtime != "" {
+		t.field("image", strings.Trim(c.Image+", "+c.Runtime+" "+c.ID, ", "))
+	}
+	if len(rec.Container.Command) > 0 {
+		t.field("command", replay.Command(rec.Container.Command))
+	}
+	t.field("started", t.day(rec.Started))
+	switch {
+	case rec.Exit != nil:
+		t.field("ended", t.day(rec.Exit.At)+", after "+duration(since(rec.Started, rec.Exit.At)))
+	case rec.Ended != nil:
+		t.field("ended", t.day(*rec.Ended)+", after "+duration(since(rec.Started, *rec.Ended)))
+	default:
+		t.field("taken", t.day(r.Taken)+", after "+duration(since(rec.Started, r.Taken)))
+	}
+}
+
+func since(from, to time.Time) uint64 { return uint64(max(0, to.Sub(from))) }
+
+func (t *screen) field(name, value string) {
+	t.line("", fmt.Sprintf("  %-8s %s", name, value))
+}
+
+// wrap breaks a text between words, into lines of at most width characters if words allow it.
+func wrap(text string, width int) []string {
+	var lines []string
+	line, n := "", 0
+	for word := range strings.FieldsSeq(text) {
+		k := utf8.RuneCountInString(word)
+		if n > 0 && n+1+k > width {
+			lines = append(lines, line)
+			line, n = "", 0
+		}
+		if n > 0 {
+			line, n = line+" ", n+1
+		}
+		line, n = line+word, n+k
+	}
+	return append(lines, line)
+}
+
+func (t *screen) signs() {
+	// What the verdict says already need not be said again, unless there is more to it.
+	var list []Sign
+	for _, s := range t.r.Signs.Items {
+		if s.Kind != "oom" && !strings.Contains(t.r.Verdict, s.Text) && (s.said == "" || !strings.Contains(t.r.Verdict, s.said)) {
+			list = append(list, s)
+		}
+	}
+	if len(list) == 0 {
+		return
+	}
+	t.title("Signs")
+	for _, s := range list[:min(len(list), screenSigns)] {
+		colour := yellow
+		if s.Certainty == Possible {
+			colour = ""
+		}
+		lines := wrap(s.Text, t.o.Width-12)
+		t.line(colour, fmt.Sprintf("  %-9s %s", s.Certainty, lines[0]))
+		for _, l := range lines[1:] {
+			t.line(colour, strings.Repeat(" ", 12)+l)
+		}
+	}
+	t.more(uint64(max(0, len(list)-screenSigns)), "--failed")
+}
+
+func (t *screen) chain() {
+	if len(t.r.Chain) == 0 {
+		return
+	}
+	end := t.r.Chain[len(t.r.Chain)-1].Time
+	t.title("Before the end")
+	for _, ev := range t.r.Chain {
+		colour := ""
+		if ev.Weight > 0 {
+			colour = red
+		}
+		text := fmt.Sprintf("  %s %9s  %s %s", t.clock(ev.Time), before(end.Sub(ev.Time)), who(ev.Pid, ev.Tid, ev.Comm), ev.Text)
+		if ev.Times > 1 {
+			text += "  (" + times(ev.Times) + ")"
+		}
+		t.line(colour, text)
+	}
+}
+
+func before(d time.Duration) string {
+	if d <= 0 {
+		return ""
+	}
+	return "-" + duration(uint64(d))
+}
+
+func (t *screen) output() {
+	l := t.r.Output
+	if len(l.Items) == 0 {
+		return
+	}
+	n := max(0, len(l.Items)-screenLines)
+	t.title("Output")
+	several := slices.ContainsFunc(l.Items[n:], func(x Line) bool { return x.Pid != l.Items[n].Pid })
+	for _, line := range l.Items[n:] {
+		text := "  " + t.clock(line.Time) + " "
+		if several {
+			text += who(line.Pid, 0, line.Comm) + " "
+		}
+		if line.Stream == "stderr" {
+			text += "err"
+		} else {
+			text += "out"
+		}
+		if line.To != "" {
+			text += " to " + line.To
+		}
+		text += "| " + line.Text
+		if line.Cut {
+			text += "…"
+		}
+		colour := ""
+		if line.Stream == "stderr" {
+			colour = yellow
+		}
+		t.line(colour, text)
+	}
+	t.more(l.More+uint64(n), "-e write,writev")
+}
+
+func (t *screen) blocked() {
+	l := t.r.Blocked
+	if len(l.Items) == 0 {
+		return
+	}
+	what := "Threads in calls when the dump was taken"
+	if l.Items[0].Killed {
+		what = "Calls that threads were in when they were killed"
+	}
+	t.title("%s", what)
+	for _, in := range l.Items[:min(len(l.Items), screenBlocked)] {
+		text := fmt.Sprintf("  %10s", duration(in.ForNs))
+		if in.Since == nil {
+			text = fmt.Sprintf("  %10s", "?")
+		}
+		colour := ""
+		if in.Kind == "io" && in.ForNs >= longBlocked {
+			colour = yellow
+		}
+		text += "  " + who(in.Pid, in.Tid, in.Comm) + " " + whole(in.Text)
+		t.line(colour, text)
+	}
+	t.more(l.More+uint64(max(0, len(l.Items)-screenBlocked)), "--last "+itoa(l.More+uint64(len(l.Items))))
+}
+
+// whole closes the parenthesis of a call that has not returned.
+func whole(text string) string {
+	if text, open := strings.CutSuffix(text, " <unfinished ...>"); open {
+		if strings.HasSuffix(text, ", ") {
+			text += "…"
+		}
+		return text + ")"
+	}
+	return strings.TrimSuffix(text, " = ?")
+}
+
+func (t *screen) failures() {
+	l := t.r.Failures
+	var grave []Failure
+	var everyday, kinds uint64
+	for _, f := range l.Items {
+		if f.Everyday {
+			everyday += f.Count
+			kinds++
+		} else {
+			grave = append(grave, f)
+		}
+	}
+	if len(grave) == 0 {
+		return
+	}
+	t.title("Failed calls")
+	for _, f := range grave[:min(len(grave), screenList)] {
+		t.line("", fmt.Sprintf("  %7s  %s %s, at last %s %s", thousands(f.Count), f.Call, f.Error, t.clock(f.Last), f.Example.Text))
+	}
+	if n := max(0, len(grave)-screenList); n > 0 {
+		t.more(uint64(n)+l.More, "--failed")
+	} else if everyday > 0 {
+		t.line(dim, "  and "+counted(everyday, "everyday failure")+" of "+counted(kinds, "kind")+t.how("--failed"))
+	}
+}
+
+// how is the command that shows what is left out, behind a colon.
+func (t *screen) how(args string) string {
+	if t.o.Command == "" {
+		return ""
+	}
+	return ": " + t.o.Command + " " + args
+}
+
+func (t *screen) slowest() {
+	l := t.r.Slowest
+	if len(l.Items) == 0 {
+		return
+	}
+	t.title("Slowest calls")
+	for _, s := range l.Items[:min(len(l.Items), screenList)] {
+		t.line("", fmt.Sprintf("  %10s  %s %s %s", duration(s.DurationNs), t.clock(s.Time), who(s.Pid, s.Tid, s.Comm), s.Text))
+	}
+	t.more(l.More+uint64(max(0, len(l.Items)-screenList)), "--summary")
+}
+
+func (t *screen) files() {
+	l := t.r.Files
+	var list []File
+	for _, f := range l.Items {
+		if !f.everyday && !everydayPath(f.Path) {
+			list = append(list, f)
+		}
+	}
+	if len(list) == 0 {
+		return
+	}
+	t.title("Files")
+	for _, f := range list[:min(len(list), screenList)] {
+		var how []string
+		if f.Opened > 0 {
+			verb := "read"
+			if f.Write {
+				verb = "written"
+			}
+			how = append(how, verb+upTo(f.Opened))
+		}
+		if f.Failed > 0 {
+			how = append(how, f.Error+upTo(f.Failed))
+		}
+		t.line("", fmt.Sprintf("  %s  %s: %s", t.clock(f.Last), f.Path, strings.Join(how, ", ")))
+	}
+	t.more(l.More+uint64(len(l.Items)-min(len(list), screenList)), "-e %file")
+}
+
+func upTo(n uint64) string {
+	if n == 1 {
+		return ""
+	}
+	return " " + times(n)
+}
+
+func (t *screen) peers() {
+	l := t.r.Peers
+	var list []Peer
+	for _, p := range l.Items {
+		if !everydayPath(strings.Trim(p.Address, `"`)) {
+			list = append(list, p)
+		}
+	}
+	if len(list) == 0 {
+		return
+	}
+	t.title("Peers")
+	for _, p := range list[:min(len(list), screenList)] {
+		var how []string
+		if p.Connected > 0 {
+			how = append(how, "connected"+upTo(p.Connected))
+		}
+		if p.Accepted > 0 {
+			how = append(how, "accepted"+upTo(p.Accepted))
+		}
+		if p.Failed > 0 {
+			how = append(how, p.Error+upTo(p.Failed))
+		}
+		t.line("", fmt.Sprintf("  %s  %s: %s", t.clock(p.Last), p.Address, strings.Join(how, ", ")))
+	}
+	t.more(l.More+uint64(len(l.Items)-min(len(list), screenList)), "-e %network")
+}
+
+func (t *screen) processes() {
+	l := t.r.Processes
+	if len(l.Items) == 0 {
+		return
+	}
+	t.title("Processes")
+	for _, p := range l.Items[:min(len(l.Items), screenList)] {
+		name := replay.Command(p.Command)
+		if name == "" {
+			name = cmp.Or(p.Comm, "?")
+		}
+		state := "lives"
+		switch {
+		case p.OOM:
+			state = "OOM-killed"
+		case p.Signal != "":
+			state = p.Signal
+		case p.Code != nil:
+			state = "exit " + strconv.Itoa(*p.Code)
+		}
+		colour := ""
+		if p.Signal != "" || p.Code != nil && *p.Code != 0 {
+			colour = yellow
+		}
+		threads := ""
+		if p.Threads > 1 {
+			threads = ", " + counted(p.Threads, "thread")
+		}
+		t.line(colour, fmt.Sprintf("  %7d  %-10s %s  (%s, %s failed%s)", p.Pid, state, clip(name, 80), counted(p.Calls, "call"), thousands(p.Failed), threads))
+	}
+	t.more(l.More+uint64(max(0, len(l.Items)-screenList)), "-e %process")
+}
+
+func (t *screen) coverage() {
+	t.title("Recording")
+	t.field("covers", replay.Coverage(&t.r.Recording.Coverage, t.o.Location))
+	for i, s := range t.r.Lacks {
+		name := ""
+		if i == 0 {
+			name = "lacks"
+		}
+		lines := wrap(s, t.o.Width-11)
+		t.field(name, lines[0])
+		for _, l := range lines[1:] {
+			t.field("", l)
+		}
+	}
+}

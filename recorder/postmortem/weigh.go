@@ -1,0 +1,141 @@
+package postmortem
+
+import (
+	"path"
+	"strings"
+
+	"github.com/recorderd/recorderd/recorder/syscalls"
+)
+
+// Weights of failed calls: below everydayWeight a failure is what healthy programs have,
+// from chainWeight on it is shown before the end, from verdictWeight on it may be named
+// in the verdict.
+const (
+	everydayWeight = 0.1
+	chainWeight    = 0.25
+	verdictWeight  = 0.4
+)
+
+// Error numbers, which are the same on all ABIs that are recorded.
+const (
+	ePERM, eNOENT, eINTR, eIO, e2BIG, eNOEXEC, eBADF, eCHILD, eAGAIN, eNOMEM, eACCES = 1, 2, 4, 5, 7, 8, 9, 10, 11, 12, 13
+	eEXIST, eNOTDIR, eINVAL, eNFILE, eMFILE, eNOSPC, eROFS, ePIPE                    = 17, 20, 22, 23, 24, 28, 30, 32
+	eADDRINUSE, eTIMEDOUT, eCONNREFUSED, eHOSTUNREACH, eINPROGRESS, eDQUOT           = 98, 110, 111, 113, 115, 122
+)
+
+// byErrno is how much a failure says by its error alone. Others have otherWeight.
+var byErrno = map[int]float64{
+	ePERM: 1.2, eNOENT: 1, 3: .1 /* ESRCH */, eIO: 2, 6: .1 /* ENXIO */, e2BIG: 2, eNOEXEC: 2, eBADF: .3, eCHILD: .05, eNOMEM: 2, eACCES: 1.2,
+	14: .5 /* EFAULT */, 16: .6 /* EBUSY */, eEXIST: .05, 19: .5 /* ENODEV */, eNOTDIR: .8, 21: .3 /* EISDIR */, eINVAL: .15, eNFILE: 2, eMFILE: 2,
+	25: .01 /* ENOTTY */, 26: 1 /* ETXTBSY */, 27: 1.5 /* EFBIG */, eNOSPC: 2, 29: .01 /* ESPIPE */, eROFS: 1.5, ePIPE: 1, 34: .05, /* ERANGE */
+	38: .05 /* ENOSYS */, 39: .1 /* ENOTEMPTY */, 61: .02 /* ENODATA */, 92: .05 /* ENOPROTOOPT */, 95: .05 /* EOPNOTSUPP */, 97: .1, /* EAFNOSUPPORT */
+	eADDRINUSE: 2, 99: .8 /* EADDRNOTAVAIL */, 101: .6 /* ENETUNREACH */, 104: 1 /* ECONNRESET */, 107: .1 /* ENOTCONN */, eTIMEDOUT: 1.2,
+	eCONNREFUSED: 1.3, eHOSTUNREACH: 1.2, eDQUOT: 2,
+}
+
+const otherWeight = .4
+
+// probes are calls that programs make to see whether something is there.
+var probes = map[string]float64{
+	"access": .15, "faccessat": .15, "faccessat2": .15, "stat": .15, "lstat": .15, "newfstatat": .15, "fstatat64": .15, "statx": .15, "stat64": .15, "lstat64": .15,
+	"readlink": .1, "readlinkat": .1, "statfs": .1, "unlink": .2, "unlinkat": .2, "rmdir": .2, "getxattr": .05, "lgetxattr": .05, "listxattr": .05,
+	"kill": .3, "close": .1, "fcntl": .2, "ioctl": .2, "prctl": .2, "madvise": .1, "sched_setscheduler": .2, "setpriority": .2, "personality": .1,
+	"shutdown": .2, "getpeername": .1, "setsockopt": .3, "lseek": .1, "fadvise64": .1, "rt_sigprocmask": .1, "arch_prctl": .05,
+}
+
+// transient reports whether an error is how programs wait, rather than a failure.
+func transient(call string, errno int) bool {
+	switch {
+	case errno == eAGAIN, errno == eINTR, errno == eINPROGRESS, errno == 114 /* EALREADY */, errno >= 512 && errno <= 516:
+		return true
+	case errno == eTIMEDOUT:
+		return !socketCalls[call]
+	}
+	return false
+}
+
+var socketCalls = map[string]bool{
+	"connect": true, "read": true, "write": true, "readv": true, "writev": true, "recvfrom": true, "recvmsg": true, "sendto": true, "sendmsg": true,
+	"sendmmsg": true, "recvmmsg": true, "recv": true, "send": true,
+}
+
+// weigh says how much a failed call says about an end, from what is known of it alone.
+func weigh(call string, errno int, file string) float64 {
+	if transient(call, errno) {
+		return 0
+	}
+	w, ok := byErrno[errno]
+	if !ok {
+		w = otherWeight
+	}
+	if f, ok := probes[call]; ok {
+		w *= f
+	}
+	if call == "execve" || call == "execveat" {
+		w *= 1.5
+	}
+	if file != "" && everydayPath(file) {
+		w *= .03
+	}
+	return w
+}
+
+// everydayPath reports whether a file is of those that are looked for in many places, or
+// whose absence nobody minds.
+func everydayPath(file string) bool {
+	base := path.Base(file)
+	switch {
+	case strings.HasSuffix(base, ".so"), strings.Contains(base, ".so."), strings.HasPrefix(base, "ld.so."), strings.HasPrefix(base, "ld-linux"),
+		strings.HasSuffix(base, ".mo"), strings.HasSuffix(base, ".pyc"), strings.HasSuffix(base, ".pyi"), strings.HasSuffix(base, ".pth"),
+		base == "pyvenv.cfg", base == "package.json", base == "node_modules", base == "locale-archive", base == "gconv-modules", base == "nscd",
+		strings.HasPrefix(base, "<"), base == "pybuilddir.txt", strings.HasSuffix(base, "._pth"):
+		return true
+	}
+	for _, dir := range everydayDirs {
+		if strings.HasPrefix(file, dir) {
+			return true
+		}
+	}
+	for _, part := range [...]string{"/locale/", "/site-packages", "/dist-packages", "/__pycache__", "/node_modules/", "/nscd/", "/gconv/", "/lib/python"} {
+		if strings.Contains(file, part) {
+			return true
+		}
+	}
+	return false
+}
+
+var everydayDirs = [...]string{
+	"/lib/", "/lib64/", "/usr/lib/", "/usr/lib64/", "/usr/share/", "/usr/local/lib/", "/usr/local/share/", "/proc/", "/sys/", "/dev/tty", "/dev/pts/",
+	"/etc/ld.so", "/etc/ld-musl", "/etc/localtime", "/etc/terminfo", "/etc/nsswitch", "/etc/gai.conf", "/etc/host.conf",
+	"/etc/passwd", "/etc/group", "/etc/hosts", "/etc/resolv.conf", "/run/systemd/userdb", "/var/run/nscd", "/run/nscd",
+}
+
+// waiting says of calls that wait by design what they wait for.
+var waiting = map[string]string{
+	"epoll_wait": "event", "epoll_pwait": "event", "epoll_pwait2": "event", "poll": "event", "ppoll": "event", "select": "event", "_newselect": "event",
+	"pselect6": "event", "accept": "event", "accept4": "event", "pause": "event", "rt_sigsuspend": "event", "sigsuspend": "event", "rt_sigtimedwait": "event",
+	"io_getevents": "event", "io_pgetevents": "event", "io_uring_enter": "event", "ppoll_time64": "event", "pselect6_time64": "event",
+	"nanosleep": "sleep", "clock_nanosleep": "sleep", "clock_nanosleep_time64": "sleep",
+	"wait4": "child", "waitid": "child", "waitpid": "child",
+	"futex": "lock", "futex_time64": "lock", "futex_wait": "lock", "futex_waitv": "lock", "flock": "lock",
+}
+
+// waitKind is what a call waits for: event, sleep, child, lock, or io.
+func waitKind(call string) string {
+	if k, ok := waiting[call]; ok {
+		return k
+	}
+	return "io"
+}
+
+func errnoName(errno int) string {
+	if name, _ := syscalls.Errno(errno); name != "" {
+		return name
+	}
+	return "errno " + itoa(uint64(errno))
+}
+
+func errnoText(errno int) string {
+	_, text := syscalls.Errno(errno)
+	return text
+}
