@@ -257,7 +257,9 @@ func (b *builder) byError(c *findings, add adder) {
 	}
 	for i := range c.causes {
 		if s := &c.causes[i]; s.errno == eNOENT && !strings.HasPrefix(s.call, "execve") && s.score >= verdictWeight && s.named {
-			add("missing-file", Likely, s.count, "a file that it could not do without is missing: "+s.short+" failed with ENOENT, and the last words name it", s.ev)
+			text := "a file that it could not do without is missing: " + s.short + " failed with ENOENT, and the last words name it"
+			b.said[text] = s.short + " failed"
+			add("missing-file", Likely, s.count, text, s.ev)
 			return
 		}
 	}

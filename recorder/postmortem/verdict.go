@@ -58,8 +58,10 @@ func (b *builder) mainProc() *proc {
 		return b.main
 	}
 	var first *proc
-	for _, p := range b.all() {
+	all := b.all()
+	for _, p := range all {
 		if p.Pid == 1 && p.HostPid != 1 {
+			b.endUnseen(p)
 			return p
 		}
 		if first == nil || p.born() < first.born() || p.born() == first.born() && p.host < first.host {
@@ -69,7 +71,29 @@ func (b *builder) mainProc() *proc {
 	if b.h.Recording.Exit != nil && first != nil && first.end != 0 && !sameEnd(first.status, b.h.Recording.Exit.Code, b.h.Recording.Exit.Signal) {
 		return nil // the header knows better, and it is none of these
 	}
+	if len(all) == 1 {
+		b.endUnseen(first)
+	}
 	return first
+}
+
+// endUnseen lets a main process end as the header says, if the dump does not have its end.
+func (b *builder) endUnseen(p *proc) {
+	x := b.h.Recording.Exit
+	if x == nil || p.end != 0 {
+		return
+	}
+	p.end, p.status = max(b.exitAt, p.seen), uint32(x.Code&0xff)<<8
+	if x.Signal != "" {
+		for sig := range 65 {
+			if signalName(sig) == x.Signal {
+				p.status = uint32(sig)
+			}
+		}
+		if x.CoreDumped {
+			p.status |= 0x80
+		}
+	}
 }
 
 // all are the processes that are known, in the order in which they were seen to end or live.
