@@ -95,8 +95,7 @@ type builder struct {
 	dns       dnsTrouble
 	said      map[string]string // what a verdict has to have so that it has all of a sign
 	out       output
-	unknown   uint64 // events of threads of which nothing is known but the host's id
-	caught    []signal
+	unknown   uint64   // events of threads of which nothing is known but the host's id
 	worked    []uint64 // calls by second, the last ones
 }
 
@@ -122,7 +121,6 @@ type proc struct {
 	streams          map[int32]uint8 // which of its descriptors are stdout or stderr
 	grown            memory
 	held             []Blocked // the calls that its threads were in when it was killed
-	limits           uint64
 }
 
 type waited struct {
@@ -535,9 +533,6 @@ func (b *builder) failedFor(ev *replay.Event, p *proc, t *thread, name string, e
 			f.Error = errnoName(errno)
 			f.Write = f.Write || opensToWrite(ev, name)
 		}
-	}
-	if w < everydayWeight/2 {
-		return
 	}
 	for _, f := range p.fails {
 		if f.call == name && f.errno == errno && f.short == short && f.tid == t.tid {

@@ -136,6 +136,10 @@ func TestVerdicts(t *testing.T) {
 			"denied", Exited, `exited with 1 by itself \d+ µs after openat\("/etc/shadow"\) failed with EACCES; ` +
 				`its last words on stderr: "cat: /etc/shadow: Permission denied"`, "denied!",
 		},
+		{ // everyday, but for the last words
+			"library", Exited, `exited with 127 by itself \d+ µs after openat\(".*libstock.so"\) failed with ENOENT; its last words on stderr: ` +
+				`"./library: error while loading shared libraries: .*libstock.so: cannot open shared object file: No such file or directory"`, "missing-file?",
+		},
 		{"noisy", Exited, `exited with 2 by itself; its last words on stderr: "bye ü \\xff"`, ""},
 		{"ok", Exited, `exited with 0 by itself after \d\.\d ms`, ""},
 	} {
@@ -177,6 +181,29 @@ func TestVerdicts(t *testing.T) {
 				t.Error("another report of the same dump")
 			}
 		})
+	}
+}
+
+func TestNames(t *testing.T) {
+	for _, tt := range []struct {
+		text, file string
+		want       bool
+	}{
+		{"cannot open /etc/a.conf: No such file", "/etc/a.conf", true},
+		{"cannot open /etc/a.conf.d", "/etc/a.conf", false},
+		{"cannot open /etc/a.conf.", "/etc/a.conf", true},
+		{"in /chroot/etc/a.conf", "/etc/a.conf", false},
+		{`open "a.conf": no such file`, "/etc/a.conf", true},
+		{"/other/a.conf is there", "/etc/a.conf", false},
+		{"./server: not found", "/srv/server", true},
+		{"File \"/usr/lib/python3.11/x.py\"", "/opt/hooks/python3", false},
+		{"cat: it failed", "/usr/local/bin/cat", false},
+		{"conf", "conf", true},
+		{"", "/etc/a.conf", false},
+	} {
+		if got := names(tt.text, tt.file, "cat"); got != tt.want {
+			t.Errorf("%q names %s: %v", tt.text, tt.file, got)
+		}
 	}
 }
 

@@ -200,7 +200,7 @@ func (b *builder) handedOn(p *proc) *proc {
 		return nil
 	}
 	for i := len(b.ended) - 1; i >= 0; i-- {
-		if q := b.ended[i]; q != p && (q.Pid == w.pid || q.host == w.pid) && q.end <= w.at+uint64(time.Second) && q.Ppid == p.Pid {
+		if q := b.ended[i]; q != p && (q.Pid == w.pid || q.host == w.pid) && q.end <= w.at+uint64(time.Second) && (q.Ppid == p.Pid || q.hostParent == p.host) {
 			return q
 		}
 	}
@@ -248,7 +248,7 @@ func lastWords(lines []Line, procs []*proc, end uint64) *Line {
 		if slices.ContainsFunc(procs, func(p *proc) bool { return p.Pid == l.Pid }) {
 			rank++
 		}
-		for _, begins := range [...]string{"panic: ", "fatal error: ", "Exception in thread ", "thread 'main' panicked", "FATAL", "Fatal", "fatal: "} {
+		for _, begins := range [...]string{"panic: ", "fatal error: ", `Exception in thread "`, "thread 'main' panicked", "FATAL", "Fatal", "fatal: "} {
 			if strings.HasPrefix(l.Text, begins) {
 				rank += 8
 			}
@@ -283,9 +283,8 @@ func (c *findings) weighCauses(lines []Line) {
 		}
 		s := scored{failure: f, score: f.weight}
 		why := []string{"weight " + fmt.Sprint(round(f.weight))}
-		base := path.Base(strings.Trim(f.file, `"`))
 		switch {
-		case len(f.file) > 3 && strings.Contains(text, strings.Trim(f.file, `"`)), len(base) > 3 && strings.Contains(text, base):
+		case names(text, strings.Trim(f.file, `"`), c.proc.Comm):
 			s.score, s.named = max(5*s.score, 1), f.found == ""
 			why = append(why, "the last words name it")
 		case text != "" && errnoText(f.errno) != "" && strings.Contains(text, errnoText(f.errno)):
@@ -310,6 +309,39 @@ func (c *findings) weighCauses(lines []Line) {
 		c.causes = append(c.causes, s)
 	}
 	slices.SortStableFunc(c.causes, func(x, y scored) int { return cmp.Or(cmp.Compare(y.score, x.score), cmp.Compare(y.ev.ns, x.ev.ns)) })
+}
+
+// names reports whether a text has a file's path, or its last part as a word of its own,
+// unless that is the name of the program, which programs put before what they say.
+func names(text, file, program string) bool {
+	if len(file) <= 3 {
+		return false
+	}
+	if hasWord(text, file) {
+		return true
+	}
+	base := path.Base(file)
+	return len(base) > 3 && base != program && (hasWord(text, base) || hasWord(text, "./"+base))
+}
+
+// hasWord reports whether a word stands in a text, not as a part of a longer name.
+func hasWord(text, word string) bool {
+	part := func(c byte) bool {
+		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("_-/", c) >= 0
+	}
+	for from := 0; ; {
+		i := strings.Index(text[from:], word)
+		if i < 0 {
+			return false
+		}
+		i += from
+		end := i + len(word)
+		after := end == len(text) || !part(text[end]) && !(text[end] == '.' && end+1 < len(text) && part(text[end+1]))
+		if after && (i == 0 || !part(text[i-1]) && text[i-1] != '.') {
+			return true
+		}
+		from = i + 1
+	}
 }
 
 // cause is the failed call that the verdict names, nil if none says enough.
@@ -369,7 +401,7 @@ func (c *findings) verdict(signs []Sign) string {
 		v += " after " + signs[i].Text
 	}
 	if c.words != nil && (c.fatal == nil || c.words.Stream == "stderr") && c.outcome != Killed || c.words != nil && c.self {
-		v += `; its last words on ` + c.words.Stream + `: "` + clip(strings.TrimSpace(c.words.Text), 120) + `"`
+		v += `; its last words on ` + c.words.Stream + `: "` + clip(strings.TrimSpace(c.words.Text), 160) + `"`
 	}
 	return v
 }
@@ -578,7 +610,7 @@ func (c *findings) oomVerdict() string {
 		}
 	}
 	if c.words != nil {
-		v += `; its last words on ` + c.words.Stream + `: "` + clip(strings.TrimSpace(c.words.Text), 120) + `"`
+		v += `; its last words on ` + c.words.Stream + `: "` + clip(strings.TrimSpace(c.words.Text), 160) + `"`
 	}
 	return v
 }
