@@ -91,6 +91,7 @@ type builder struct {
 	blocked   []Blocked
 	moreBlock uint64
 	kills     []killing
+	cutShort  *proc // it died while it sent a signal, the last one
 	crowds    map[crowdKey]*crowd
 	dns       dnsTrouble
 	said      map[string]string // what a verdict has to have so that it has all of a sign
@@ -193,7 +194,7 @@ type killing struct {
 	ev     Event
 	by     *proc
 	target int32
-	group  bool
+	group  bool // of the target is known only that it is several, or one of many
 	sig    int
 }
 
@@ -391,6 +392,10 @@ func (b *builder) call(ev *replay.Event, p *proc, t *thread) {
 	case replay.Killed:
 		in := b.blockedIn(ev, p, t, name)
 		t.inKilled = &in
+		switch name {
+		case "kill", "tkill", "tgkill", "rt_sigqueueinfo", "pidfd_send_signal":
+			b.cutShort = p
+		}
 		t.push(ev)
 		return
 	case replay.NoReturn:
@@ -618,6 +623,8 @@ func (b *builder) succeeded(ev *replay.Event, p *proc, t *thread, name string) {
 		b.sent(ev, p, int32(rec.Args[0]), int(int32(rec.Args[1])), name == "kill" && int32(rec.Args[0]) <= 0)
 	case "tgkill":
 		b.sent(ev, p, int32(rec.Args[0]), int(int32(rec.Args[2])), false)
+	case "pidfd_send_signal":
+		b.sent(ev, p, 0, int(int32(rec.Args[1])), true) // whose descriptor it is, is not known
 	case "rt_sigqueueinfo":
 		b.sent(ev, p, int32(rec.Args[0]), int(int32(rec.Args[1])), false)
 	case "mmap", "mmap2":

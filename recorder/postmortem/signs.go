@@ -26,7 +26,9 @@ func (b *builder) signs(c *findings) []Sign {
 		list = append(list, Sign{Kind: kind, Certainty: how, Text: text, Count: count, Evidence: evidence, said: b.said[text]})
 	}
 	if c.outcome == OOM {
-		add("oom", Certain, 0, "the OOM killer chose process "+orSome(b, c.main))
+		text := "the OOM killer chose process " + orSome(b, c.main)
+		b.said[text] = "OOM"
+		add("oom", Certain, 0, text)
 	}
 	for _, p := range b.all() {
 		if p.OOM && (p != c.main || c.outcome != OOM) {

@@ -216,6 +216,32 @@ func TestStories(t *testing.T) {
 			s.exit(1001, 1001, 300, 31|0x80)
 			return s.done()
 		}, "killed by SIGSYS (SYS_SECCOMP: a seccomp filter forbids unshare) (core dumped) in main thread 1 (app)", "seccomp"},
+		{"group", func(t *testing.T) []byte { // whose group it was is not known
+			s := newStory(t, ended(300, api.Exit{Signal: "SIGTERM"}))
+			s.task(1001, 1001, 0, 0, 300, "app")
+			s.task(1002, 1002, 0, 0, 0, "init")
+			s.call(1002, "kill", 299, 0, 0, -7, 15)
+			s.exit(1001, 1001, 300, 15)
+			return s.done()
+		}, "killed by SIGTERM, probably from 2 (init) of the same container, which sent it to several processes", ""},
+		{"alarm", func(t *testing.T) []byte {
+			s := newStory(t, ended(300, api.Exit{Signal: "SIGALRM"}))
+			s.task(1001, 1001, 0, 0, 300, "app")
+			s.exit(1001, 1001, 300, 14)
+			return s.done()
+		}, "killed by SIGALRM: a timer that it had set has run out, or somebody sent it", ""},
+		{"child out of memory", func(t *testing.T) []byte {
+			s := newStory(t, ended(300, api.Exit{Code: 137}))
+			s.task(1001, 1001, 0, 0, 300, "sh")
+			s.task(1002, 1002, 1001, 10, 290, "java")
+			s.call(1002, "getpid", 100, 0, 2)
+			s.exit(1002, 1002, 290, 9)
+			s.add(&record.Record{Type: layout.RecOom, Tid: 1002, Time: at(290) + 1, Ret: 1002, Flags: layout.RecfNodur})
+			s.call(1001, "wait4", 292, 280, 2, -1, 0x7000, word(9), 0, 0)
+			s.noReturn(1001, 299, 137)
+			s.exit(1001, 1001, 300, 137<<8)
+			return s.done()
+		}, "exited with 137 after its child 2 (java) was chosen by the OOM killer", "oom"},
 		{"search path", func(t *testing.T) []byte { // what is found later was not the reason
 			s := newStory(t, ended(300, api.Exit{Code: 1}))
 			s.task(1001, 1001, 0, 0, 300, "app")

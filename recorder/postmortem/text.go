@@ -193,7 +193,7 @@ func (t *screen) signs() {
 	// What the verdict says already need not be said again, unless there is more to it.
 	var list []Sign
 	for _, s := range t.r.Signs.Items {
-		if s.Kind != "oom" && !strings.Contains(t.r.Verdict, s.Text) && (s.said == "" || !strings.Contains(t.r.Verdict, s.said)) {
+		if !strings.Contains(t.r.Verdict, s.Text) && (s.said == "" || !strings.Contains(t.r.Verdict, s.said)) {
 			list = append(list, s)
 		}
 	}

@@ -181,7 +181,7 @@ func (b *builder) investigate(main *proc, lines []Line) *findings {
 			}
 		}
 		c.sent = b.senderOf(p, sig)
-		c.self = c.sent != nil && c.sent.by == p || c.fatal != nil && c.fatal.code <= 0 && uint32(c.fatal.pid) == p.Pid
+		c.self = c.sent != nil && c.sent.by == p && !c.sent.group || c.fatal != nil && c.fatal.code <= 0 && uint32(c.fatal.pid) == p.Pid
 	}
 	c.words = lastWords(lines, c.path, c.end)
 	c.weighCauses(lines)
@@ -411,6 +411,9 @@ func (c *findings) failedWith(f *scored) string {
 }
 
 func (c *findings) childEnd() string {
+	if c.proc.OOM {
+		return "was chosen by the OOM killer"
+	}
 	if c.fatal != nil {
 		return "was killed by " + c.b.signalText(c.fatal)
 	}
@@ -487,6 +490,12 @@ func (c *findings) killedVerdict() string {
 	switch {
 	case s != nil && s.code > 0: // by the kernel, for what the thread did
 		return "killed by " + b.signalText(s) + core + " in " + b.thread(c.proc, s.tid, s.ev.Comm)
+	case ofKernel[sig] != "" && c.sent == nil && !(s != nil && s.code <= 0 && uint32(s.pid) != c.proc.Pid):
+		v := "killed by " + signalName(sig) + core + ": " + ofKernel[sig]
+		if f := c.brokenPipe(); f != nil && sig == 13 {
+			v += "; " + f.short + " failed with EPIPE"
+		}
+		return v
 	case c.self && sig == 6:
 		return "aborted itself with SIGABRT" + core + c.inThread()
 	case c.self:
@@ -494,6 +503,8 @@ func (c *findings) killedVerdict() string {
 	}
 	v := "killed by " + signalName(sig) + core
 	switch {
+	case c.sent != nil && c.sent.group:
+		v += ", probably from " + b.who(c.sent.by) + " of the same container, which sent it to several processes"
 	case c.sent != nil:
 		v += " from " + b.who(c.sent.by) + " of the same container"
 	case s != nil && s.pid != 0:
@@ -502,9 +513,8 @@ func (c *findings) killedVerdict() string {
 		} else {
 			v += " from outside (si_pid " + itoa64(int64(s.pid)) + " is none of the recording)"
 		}
-	case sig == 13 && c.brokenPipe() != nil:
-		v += ", as nobody reads what it writes: " + c.brokenPipe().short + " failed with EPIPE"
-		return v
+	case b.cutShort != nil && near(b.cutShort.seen, c.proc.end):
+		v += ", probably from " + b.who(b.cutShort) + " of the same container, which died while it sent a signal"
 	case b.complete():
 		v += " from outside: no process of the recording sent it"
 	default:
@@ -527,6 +537,19 @@ func (c *findings) killedVerdict() string {
 		}
 	}
 	return v
+}
+
+// ofKernel are signals that the kernel sends for something else than a fault, and of
+// whose sender it does not tell.
+var ofKernel = map[int]string{
+	1:  "its terminal is gone, or somebody sent it", // SIGHUP
+	13: "nobody reads what it writes",
+	14: "a timer that it had set has run out, or somebody sent it", // SIGALRM
+	24: "its limit of CPU time is reached",
+	25: "it wrote beyond its limit of a file's size",
+	26: "a timer that it had set has run out, or somebody sent it", // SIGVTALRM
+	27: "a timer that it had set has run out, or somebody sent it", // SIGPROF
+	29: "a descriptor is ready, or somebody sent it",               // SIGIO
 }
 
 func (c *findings) inThread() string {
