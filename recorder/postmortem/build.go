@@ -3,6 +3,7 @@ package postmortem
 import (
 	"cmp"
 	"encoding/binary"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -39,8 +40,9 @@ const (
 
 // Build reads a dump to its end and says what became of its container.
 //
-// An error of the dump (see dump.Reader) comes with a report on all that could be read;
-// Lacks says so, too.
+// An error of the dump (see dump.Reader) comes with a report on all that could be read,
+// and so does one that wraps dump.ErrCorrupt if the dump says that parts of it are
+// missing; Lacks says so, too.
 func Build(r *dump.Reader, o Options) (*Report, error) {
 	if o.Items <= 0 {
 		o.Items = 20
@@ -62,7 +64,11 @@ func Build(r *dump.Reader, o Options) (*Report, error) {
 		return nil
 	})
 	b.h = r.Header()
-	return b.report(&stats, err), err
+	report := b.report(&stats, err)
+	if n := len(stats.Damage); err == nil && n > 0 {
+		err = fmt.Errorf("%w in %s, the first: %s", dump.ErrCorrupt, counted(uint64(n), "place"), stats.Damage[0].String())
+	}
+	return report, err
 }
 
 type builder struct {
@@ -91,6 +97,7 @@ type builder struct {
 	blocked   []Blocked
 	moreBlock uint64
 	kills     []killing
+	damaged   bool  // parts of the dump could not be read
 	cutShort  *proc // it died while it sent a signal, the last one
 	crowds    map[crowdKey]*crowd
 	dns       dnsTrouble

@@ -244,6 +244,22 @@ func TestTruncated(t *testing.T) {
 	checkSchema(t, asJSON(t, report))
 }
 
+// TestDamaged does not say that nobody sent a signal if the call may be in what is missing.
+func TestDamaged(t *testing.T) {
+	in := recording(t, "stubborn")
+	r, err := dump.NewReader(bytes.NewReader(in[:len(in)-40])) // without its end
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := Build(r, Options{})
+	if !errors.Is(err, dump.ErrTruncated) {
+		t.Errorf("error %v", err)
+	}
+	if !strings.HasPrefix(report.Verdict, "killed by SIGKILL; who sent it is not in the recording, 2.") {
+		t.Errorf("verdict %q", report.Verdict)
+	}
+}
+
 func TestColourAndWidth(t *testing.T) {
 	var out strings.Builder
 	r := build(t, recording(t, "noisy"), Options{})

@@ -18,6 +18,7 @@ import (
 // report draws the conclusions from what was read. readErr: why not all of it was.
 func (b *builder) report(stats *replay.Stats, readErr error) *Report {
 	rec := &b.h.Recording
+	b.damaged = readErr != nil || len(stats.Damage) > 0
 	r := &Report{
 		Type: "postmortem", Recording: rec, Node: cmp.Or(rec.Node, b.h.Node), Kernel: b.h.Kernel, Taken: b.h.Taken,
 		Covers: replay.Coverage(&rec.Coverage, time.UTC), Chain: []Event{}, Lacks: b.lacks(stats, readErr),
@@ -570,7 +571,7 @@ func (c *findings) inThread() string {
 // complete reports whether a call at the end of the recording would have been seen.
 func (b *builder) complete() bool {
 	c := &b.h.Recording.Coverage
-	return b.h.Filter == "" && c.Muted == 0 && c.FrozenCalls == 0 && !b.h.Recording.Frozen && b.h.Recording.Tasks.Unmarked == 0 && c.Late == 0
+	return !b.damaged && b.h.Filter == "" && c.Muted == 0 && c.FrozenCalls == 0 && !b.h.Recording.Frozen && b.h.Recording.Tasks.Unmarked == 0 && c.Late == 0
 }
 
 func (b *builder) from(s *signal) string {
@@ -772,6 +773,13 @@ func (b *builder) lacks(stats *replay.Stats, readErr error) []string {
 	list := []string{}
 	if readErr != nil {
 		list = append(list, "the rest of the dump: "+replay.Safe(strings.ToValidUTF8(readErr.Error(), "?")))
+	}
+	for i := range stats.Damage {
+		if i == 3 {
+			list = append(list, "what is missing in "+counted(uint64(len(stats.Damage)-i), "other damaged place"))
+			break
+		}
+		list = append(list, replay.Safe(strings.ToValidUTF8(stats.Damage[i].String(), "?")))
 	}
 	if b.h.Filter != "" {
 		list = append(list, "what was left out when the dump was made: "+replay.Safe(b.h.Filter))
