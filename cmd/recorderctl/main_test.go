@@ -225,7 +225,7 @@ func truncate(ts *testscript.TestScript, neg bool, args []string) {
 // TestDependencies catches a command line that drags BPF or a runtime's client along.
 func TestDependencies(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "-f", "{{.ImportPath}}",
-		".", "../../recorder/replay", "../../recorder/dump", "../../recorder/record", "../../recorder/spool", "../../api/client").Output()
+		".", "../../recorder/replay", "../../recorder/postmortem", "../../recorder/dump", "../../recorder/record", "../../recorder/spool", "../../api/client").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
