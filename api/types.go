@@ -189,6 +189,7 @@ type SpoolStatus struct {
 	Files   int               `json:"files"`
 	Bytes   uint64            `json:"bytes"`
 	Limit   uint64            `json:"limit"`             // bytes allowed
+	Waiting int               `json:"waiting"`           // ends that are to be written and are not yet
 	Saved   uint64            `json:"saved"`             // since the daemon began
 	Refused map[string]uint64 `json:"refused,omitempty"` // by why
 	Removed map[string]uint64 `json:"removed,omitempty"` // by why

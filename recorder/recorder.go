@@ -1020,6 +1020,11 @@ func (r *Recorder) Status(context.Context) (api.Status, error) {
 	}
 	s.Rings.Bytes = m.Live + m.Ended + m.Spare + m.Kept
 	s.Spool = r.store.status()
+	for _, rec := range r.recs {
+		if rec.kept != nil && !rec.kept.done && r.store.wants(rec.kept.reason.Kind) {
+			s.Spool.Waiting++
+		}
+	}
 	s.Calls = api.CallStatus{Written: sum.written, Overwritten: sum.overwritten, Cut: sum.cut, Fault: sum.fault, Muted: sum.muted}
 	return s, nil
 }

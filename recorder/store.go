@@ -133,6 +133,11 @@ func (s *store) describe(d *api.Recording) {
 	}
 }
 
+// wants reports whether ends of a kind are written to disk.
+func (s *store) wants(kind spool.Kind) bool {
+	return s.dir != "" && (kind == spool.KindUpgrade || slices.Contains(s.on, string(kind)))
+}
+
 // written reports whether the end of a recording is on disk already, by a daemon that
 // died before it could note that.
 func written(sp *spool.Store, id string, kind spool.Kind) bool {
@@ -252,8 +257,7 @@ func (r *Recorder) markLocked(rec *recording) {
 // spoolOne writes a kept recording to disk, if its end is one that is to be written
 // and not one too many.
 func (r *Recorder) spoolOne(ctx context.Context, d *api.Recording, why spool.Reason) error {
-	wanted := slices.Contains(r.store.on, string(why.Kind)) || why.Kind == spool.KindUpgrade
-	if r.store.dir == "" || !wanted {
+	if !r.store.wants(why.Kind) {
 		return nil
 	}
 	sp := r.store.get()

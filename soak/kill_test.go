@@ -64,7 +64,7 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	eventually(t, "all ends were dealt with", func() bool {
 		var err error
 		st, err = n.client.Status(t.Context())
-		return err == nil && st.Rings.Live == 0 && st.Rings.Ended == 0 && n.rings() == st.Rings.Spare
+		return err == nil && st.Rings.Live == 0 && st.Rings.Ended == 0 && st.Spool.Waiting == 0 && n.rings() == st.Rings.Spare
 	})
 	if st.Lost.NoRing > 0 {
 		// With the daemon away the spares may run out: that is counted, and so are those

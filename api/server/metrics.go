@@ -120,6 +120,8 @@ var statusMetrics = []statusMetric{
 		func(s *api.Status) float64 { return float64(s.Spool.Bytes) }),
 	statusGauge("spool_limit_bytes", "Size that the dumps on disk may have.",
 		func(s *api.Status) float64 { return float64(s.Spool.Limit) }),
+	statusGauge("spool_waiting", "Ends that are to be written to disk and are not yet.",
+		func(s *api.Status) float64 { return float64(s.Spool.Waiting) }),
 	statusGauge("spool_failing", "1 if the last attempt to write a dump to disk did not work.",
 		func(s *api.Status) float64 { return bit(s.Spool.Error != "") }),
 	statusCounter("spool_saved_total", "Dumps written to disk.",

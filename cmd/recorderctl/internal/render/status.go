@@ -67,6 +67,9 @@ func spooled(s *api.SpoolStatus) [][]string {
 			}
 		}
 	}
+	if s.Waiting > 0 {
+		rows = append(rows, []string{"  waiting", fmt.Sprintf("%d dumps are not written yet", s.Waiting)})
+	}
 	if s.Error != "" {
 		rows = append(rows, []string{"  error", s.Error})
 	}
