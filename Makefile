@@ -29,7 +29,7 @@ race: test-tools ## the tests again, under the race detector (root)
 
 .PHONY: test-tools
 test-tools:
-	scripts/install-tools containerd runc strace gcc git busybox-static redis-server python3 perl make gzip tar findutils gawk g++ gcc-multilib curl nginx-light sqlite3 nodejs iproute2 procps openssh-server openssh-client tmux xz-utils bzip2 rsync openssl patch diffutils util-linux bsdextrautils
+	scripts/install-tools containerd runc strace gcc git busybox-static redis-server python3 perl make gzip tar findutils gawk g++ gcc-multilib curl nginx-light sqlite3 nodejs iproute2 procps openssh-server openssh-client tmux xz-utils bzip2 rsync openssl patch diffutils util-linux bsdextrautils systemd
 
 .PHONY: bench
 bench: ## what recording costs, beside doing nothing, perf and strace (root)

@@ -25,6 +25,7 @@ type Recording struct {
 	ID     string `json:"id"` // hexadecimal, unique on the node
 	State  State  `json:"state"`
 	Frozen bool   `json:"frozen,omitempty"`
+	Off    bool   `json:"off,omitempty"` // a rule says that nothing is recorded
 
 	Node      string     `json:"node,omitempty"`
 	Container Container  `json:"container"`
@@ -102,7 +103,7 @@ type Coverage struct {
 	GuardSkips  uint64     `json:"guardSkips,omitempty"`  // not copied there: too many of their kind
 	Cut         uint64     `json:"cut"`                   // ever written with something cut at a limit
 	Fault       uint64     `json:"fault"`                 // ever written with memory that could not be read
-	Muted       uint64     `json:"muted,omitempty"`       // not recorded because muted
+	Muted       uint64     `json:"muted,omitempty"`       // not recorded because muted, or because recording is off
 	FrozenCalls uint64     `json:"frozenCalls,omitempty"` // not recorded because frozen
 	Late        uint64     `json:"late,omitempty"`        // writers that were held up for a whole turn of the ring
 }

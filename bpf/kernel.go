@@ -6,7 +6,6 @@
 package bpf
 
 import (
-	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
@@ -17,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
+	"strings"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -25,6 +25,7 @@ import (
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
 
+	"github.com/recorderd/recorderd/internal/privilege"
 	"github.com/recorderd/recorderd/recorder/layout"
 )
 
@@ -55,11 +56,24 @@ type Config struct {
 	// layout.PlanCalls on; SubPlans depend on a command as well.
 	Plans    []layout.Plan
 	SubPlans map[layout.SubplanKey]layout.Plan
+	// Mute says which calls are recorded in no container. Of all here it alone
+	// changes while the programs run: SetMute.
+	Mute Calls
 	// Rescue is called when the pin directory holds the rings of a recorder with
 	// other programs or sizes, which is about to be replaced: they have stopped
 	// writing, and can be read with PinnedRings and Tasks. Nil: they are thrown away.
 	Rescue func(old *Kernel)
 }
+
+// Calls is a set of system calls that have a plan: a bit for each number, those of
+// the 32-bit ABI from layout.PlanCalls on.
+type Calls [layout.RingMuteWords]uint64
+
+// Has reports whether the set has the call with this index.
+func (c *Calls) Has(index int) bool { return c[index/64]>>(index%64)&1 != 0 }
+
+// Add puts the call with this index into the set.
+func (c *Calls) Add(index int) { c[index/64] |= 1 << (index % 64) }
 
 // RingBytes returns the size of one ring in memory, in bytes, all lanes and the
 // header included.
@@ -120,6 +134,7 @@ type Kernel struct {
 	adopted bool
 
 	iterMu sync.Mutex
+	planMu sync.Mutex // guards the plans, here and in the kernel
 }
 
 // programs are attached in this order: the hot ones when the marks can be right.
@@ -193,8 +208,8 @@ func Supported() error {
 		return fmt.Errorf("ask for the kernel's version: %w", err)
 	}
 	release := unix.ByteSliceToString(uts.Release[:])
-	if os.Geteuid() != 0 {
-		return fmt.Errorf("%w: run as root (the user id is %d)", ErrRights, os.Geteuid())
+	if err := allowed(); err != nil {
+		return err
 	}
 	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
 		return fmt.Errorf("%w: Linux %s has no /sys/kernel/btf/vmlinux: a kernel with CONFIG_DEBUG_INFO_BTF=y is needed", ErrUnsupported, release)
@@ -221,12 +236,27 @@ func Supported() error {
 	return fmt.Errorf("%w: Linux %s has no BPF task storage: 5.15 or later is needed", ErrUnsupported, release)
 }
 
+// Capabilities are those that a process needs in order to load, attach, read and
+// take over the programs. CAP_SYS_ADMIN, from which they were split off, does as well.
+var Capabilities = privilege.Of(unix.CAP_BPF, unix.CAP_PERFMON)
+
+func allowed() error {
+	have, err := privilege.Effective()
+	if err != nil {
+		return err
+	}
+	if have.Has(Capabilities) || have.Has(privilege.Of(unix.CAP_SYS_ADMIN)) {
+		return nil
+	}
+	return fmt.Errorf("%w: missing %s: run as root, or give it to the process or container (the user id is %d)", ErrRights, Capabilities&^have, os.Geteuid())
+}
+
 // lockPins makes the directory and takes its lock, which ends with the process.
 func lockPins(dir string) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return nil, fmt.Errorf("make pin directory: %w", err)
 	}
-	if err := mountBPF(filepath.Dir(dir)); err != nil {
+	if err := Mount(dir); err != nil {
 		return nil, err
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -257,11 +287,11 @@ func lockPins(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// mountBPF mounts a BPF file system on /sys/fs/bpf if that is where pins are
-// wanted and none is there, as systemd does at boot.
-func mountBPF(dir string) error {
+// Mount mounts a BPF file system on /sys/fs/bpf if pins are wanted below it and none
+// is there, as systemd does at boot. It needs CAP_SYS_ADMIN only then.
+func Mount(pinDir string) error {
 	const at = "/sys/fs/bpf"
-	if dir != at && !bytes.HasPrefix([]byte(dir), []byte(at+"/")) {
+	if dir := filepath.Clean(pinDir); !strings.HasPrefix(dir, at+"/") {
 		return nil
 	}
 	var st unix.Statfs_t
@@ -269,7 +299,7 @@ func mountBPF(dir string) error {
 		return nil //nolint:nilerr // what is wrong shows where the directory is made
 	}
 	if err := unix.Mount("bpf", at, "bpf", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0700"); err != nil {
-		return fmt.Errorf("mount a BPF file system on %s: %w", at, err)
+		return fmt.Errorf("mount a BPF file system on %s (mount -t bpf bpf %s): %w", at, at, err)
 	}
 	return nil
 }
@@ -428,20 +458,11 @@ func (k *Kernel) Adopted() bool { return k.adopted }
 // setPlans writes the capture plans. PLAN_DATA is derived here: it spares the
 // slow way for reads and writes whose contents nobody asked for.
 func (k *Kernel) setPlans() error {
-	keys := make([]uint32, len(k.cfg.Plans))
-	for i := range keys {
-		keys[i] = uint32(i)
-	}
-	plans := make([]layout.Plan, len(keys))
-	for i, p := range k.cfg.Plans {
-		if onlyData(p) {
-			p.Flags |= uint8(layout.PlanData)
-		}
-		plans[i] = p
-	}
-	for i := range keys {
-		if err := k.maps["plans"].Put(keys[i], plans[i]); err != nil {
-			return fmt.Errorf("set plan of call %d: %w", i, err)
+	k.planMu.Lock()
+	defer k.planMu.Unlock()
+	for i := range k.cfg.Plans {
+		if err := k.setPlan(i); err != nil {
+			return err
 		}
 	}
 	for key, p := range k.cfg.SubPlans {
@@ -450,6 +471,38 @@ func (k *Kernel) setPlans() error {
 		}
 	}
 	return keepOnly(k.maps["subplans"], "subplans", func(key layout.SubplanKey) bool { _, ok := k.cfg.SubPlans[key]; return ok })
+}
+
+func (k *Kernel) setPlan(i int) error {
+	p := k.cfg.Plans[i]
+	if onlyData(p) {
+		p.Flags |= uint8(layout.PlanData)
+	}
+	if k.cfg.Mute.Has(i) {
+		p.Flags |= uint8(layout.PlanMute)
+	}
+	if err := k.maps["plans"].Put(uint32(i), p); err != nil {
+		return fmt.Errorf("set plan of call %d: %w", i, err)
+	}
+	return nil
+}
+
+// SetMute changes which calls are recorded in no container. It holds for calls that
+// end from now on.
+func (k *Kernel) SetMute(mute Calls) error {
+	k.planMu.Lock()
+	defer k.planMu.Unlock()
+	old := k.cfg.Mute
+	k.cfg.Mute = mute
+	for i := range k.cfg.Plans {
+		if old.Has(i) == mute.Has(i) {
+			continue
+		}
+		if err := k.setPlan(i); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // keepOnly deletes the entries of a hash map whose keys are not wanted.

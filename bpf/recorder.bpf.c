@@ -866,16 +866,48 @@ __noinline int commit_from(u32 user, u32 slot, u32 type, u32 class)
 	return 0;
 }
 
-static __always_inline bool writable(struct ring_head *r, struct task_state *ts)
+/* Is the task's mark that of the ring's present use? */
+static __always_inline bool current(struct ring_head *r, struct task_state *ts)
 {
 	if (unlikely(r->gen != ts->gen)) {
 		count(STAT_STALE);
 		return false;
 	}
-	if (unlikely(r->flags & RING_FROZEN)) {
-		__sync_fetch_and_add(&r->frozen, 1);
+	return true;
+}
+
+/* Is nothing written to the ring now? It is counted then. */
+static __always_inline bool stopped(struct ring_head *r)
+{
+	u32 flags = r->flags;
+
+	if (likely(!(flags & (RING_FROZEN | RING_OFF))))
 		return false;
-	}
+	__sync_fetch_and_add(flags & RING_OFF ? &r->muted : &r->frozen, 1);
+	return true;
+}
+
+static __always_inline bool writable(struct ring_head *r, struct task_state *ts)
+{
+	return current(r, ts) && !stopped(r);
+}
+
+/* A ring has some flag: is this call kept out of it? Calls without a plan are
+ * never muted. */
+static __noinline bool kept_out(struct ring_head *r, u32 nr, bool compat)
+{
+	u32 index;
+
+	if (stopped(r))
+		return true;
+	if (nr >> 30 == 1)
+		nr &= 0x3fffffff; /* x32 */
+	if (!(r->flags & RING_MUTES) || nr >= PLAN_CALLS)
+		return false;
+	index = nr + (compat ? PLAN_CALLS : 0);
+	if (!(r->mutes[index >> 6 & (RING_MUTE_WORDS - 1)] >> (index & 63) & 1))
+		return false;
+	__sync_fetch_and_add(&r->muted, 1);
 	return true;
 }
 
@@ -894,7 +926,12 @@ static __noinline int enter_slow(struct task_state *ts, struct pt_regs *regs, u3
 	struct plan *p = bpf_map_lookup_elem(&plans, &index);
 	struct ring_head *r = ring_of(ts->slot);
 
-	if (!s || !p || !r || !writable(r, ts))
+	if (!s || !p || !r || r->gen != ts->gen)
+		return 0;
+	/* Here nothing is counted: the call's end does it, if it has one. */
+	if (unlikely(p->flags & PLAN_MUTE || r->flags & (RING_FROZEN | RING_OFF)))
+		return 0;
+	if (unlikely(r->flags & RING_MUTES) && r->mutes[index >> 6 & (RING_MUTE_WORDS - 1)] >> (index & 63) & 1)
 		return 0;
 	read_args(s->args, regs, index >= PLAN_CALLS);
 	s->ret = 0;
@@ -1033,10 +1070,13 @@ int on_sys_exit(u64 *ctx)
 		flags |= RECF_NODUR;
 	}
 	r = ring_of(ts->slot);
-	if (unlikely(!r || !writable(r, ts)))
+	if (unlikely(!r || !current(r, ts)))
 		goto out;
 	nr = ts->nr;
 	compat = compat_task(task);
+	/* One test for all that can keep a call out of a ring. */
+	if (unlikely(r->flags) && kept_out(r, nr, compat))
+		goto out;
 	index = nr;
 	if (unlikely(nr >= PLAN_CALLS)) {
 		if (nr >> 30 == 1) {
@@ -1498,7 +1538,7 @@ int on_exec(u64 *ctx)
 	}
 	r = ring_of(ts->slot);
 	s = scratch_of(BY_EXEC);
-	if (!r || !s || !writable(r, ts))
+	if (!r || !s || !current(r, ts))
 		return 0;
 	/* runc's helper processes enter first and are gone by the first exec. */
 	if (__sync_fetch_and_add(&r->execs, 1) == 0 && r->init_gone && !r->pid_level)
@@ -1506,8 +1546,11 @@ int on_exec(u64 *ctx)
 	meet_init(r, task);
 	if (r->init_tid == task->tgid) {
 		r->init_execed = 1;
-		keep_args(r, task);
+		if (!(r->flags & RING_OFF))
+			keep_args(r, task);
 	}
+	if (stopped(r))
+		return 0;
 	s->flags = RECF_NODUR;
 	begin(BY_EXEC, bpf_ktime_get_ns(), 0, old, who_what(task->pid, 0, 0));
 	off = s->off;
@@ -1561,7 +1604,7 @@ int on_task_exit(u64 *ctx)
 	s->flags = compat_task(task) ? RECF_COMPAT | RECF_NODUR : RECF_NODUR;
 	if (last && oom) {
 		begin(BY_TASK, now, 0, task->tgid, who_what(tid, 0, 0));
-		if (!(r->flags & RING_FROZEN))
+		if (!(r->flags & (RING_FROZEN | RING_OFF)))
 			commit_from(BY_TASK, ts->slot, REC_OOM, class_of(REC_OOM, 0, 0));
 		__sync_fetch_and_add(&r->oom_kills, 1);
 	}
@@ -1573,7 +1616,7 @@ int on_task_exit(u64 *ctx)
 	begin(BY_TASK, now, 0, task->exit_code, who_what(tid, in, 5));
 	/* Of threads that ended well there may be very many. */
 	guard = last || task->exit_code;
-	if (!(r->flags & RING_FROZEN))
+	if (!(r->flags & (RING_FROZEN | RING_OFF)))
 		commit_from(BY_TASK, ts->slot, REC_EXIT, guard ? class_of(REC_EXIT, task->exit_code, 0) : NO_GUARD);
 
 	if (last && task->tgid == r->init_tid && !r->init_gone) {

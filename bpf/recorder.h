@@ -80,6 +80,7 @@ enum head_limit_consts {
 	PATH_PART     = 160,
 	COMM_LEN      = 16,
 	ARGS_MAX      = 1024,
+	RING_MUTE_WORDS = 2 * 512 / 64, /* PLAN_CALLS native calls and as many compat ones */
 };
 
 /* No signature (kind, call, errno) may fill more than an eighth of the guard
@@ -90,11 +91,13 @@ struct guard_class {
 };
 
 enum ring_flag {
-	RING_FROZEN = 1, /* nothing is written (recorderctl freeze) */
+	RING_FROZEN = 1 << 0, /* nothing is written (recorderctl freeze) */
+	RING_MUTES  = 1 << 1, /* the calls in `mutes` are not recorded */
+	RING_OFF    = 1 << 2, /* nothing is written: recording is off for this container */
 };
 
-/* At offset 0 of a ring. User space writes cookie, gen, flags, stdio, data, layout,
- * lanes and nested_max, and corrects nested; the program writes the rest. */
+/* At offset 0 of a ring. User space writes cookie, gen, flags, stdio, data, mutes,
+ * layout, lanes and nested_max, and corrects nested; the program writes the rest. */
 struct ring_head {
 	/* read with every call */
 	__u64 cookie; /* random; each stamp is XORed with it */
@@ -105,7 +108,7 @@ struct ring_head {
 	__u64 pad0[5];
 	struct lane lane[LANES];
 	/* counters, in calls */
-	__u64 muted;       /* not recorded because muted */
+	__u64 muted;       /* not recorded because muted, or because recording is off */
 	__u64 frozen;      /* not recorded because frozen */
 	__u64 guard_skips; /* not copied to the guard lane: their class was full */
 	__u64 tasks_ever;  /* tasks that wrote or could have written here */
@@ -139,6 +142,9 @@ struct ring_head {
 	char path[PATH_PARTS][PATH_PART];
 	/* the command line of the container's first process, as in /proc/PID/cmdline */
 	char args[ARGS_MAX];
+	/* one bit a call, by its number, plus PLAN_CALLS if a compat one; read only
+	 * where flags has RING_MUTES, so that it costs nobody else anything */
+	__u64 mutes[RING_MUTE_WORDS];
 };
 
 /*
@@ -252,7 +258,7 @@ enum plan_consts {
 enum plan_flag {
 	PLAN_ENTER = 1 << 0, /* write a REC_ENTER: the call may not return */
 	PLAN_ENTRY = 1 << 1, /* some ops read at sys_enter: the kernel overwrites the input */
-	PLAN_MUTE  = 1 << 2, /* not recorded */
+	PLAN_MUTE  = 1 << 2, /* not recorded, in any container */
 	PLAN_SUB   = 1 << 3, /* the ops depend on the value of argument `sub` */
 	PLAN_IOCTL = 1 << 4, /* without a sub-plan, size and direction are in argument 1 */
 	PLAN_WRITE = 1 << 5, /* writes to a file descriptor (last words) */
@@ -389,6 +395,7 @@ enum stat_id {
 };
 
 _Static_assert(sizeof(struct ring_head) <= RING_HEADER, "a ring's header is one page");
+_Static_assert((int)RING_MUTE_WORDS * 64 == 2 * (int)PLAN_CALLS, "a bit for each call that has a plan");
 _Static_assert(sizeof(struct rec) == REC_HEAD, "a record's head");
 _Static_assert(sizeof(struct lane) % 64 == 0, "a lane's counters have cache lines of their own");
 _Static_assert(__builtin_offsetof(struct ring_head, lane) % 64 == 0, "and begin at one");

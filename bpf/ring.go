@@ -9,6 +9,7 @@ import (
 	"math/bits"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -33,6 +34,25 @@ type Ring struct {
 // them atomically.
 func (r *Ring) Head() *layout.RingHead {
 	return (*layout.RingHead)(unsafe.Pointer(unsafe.SliceData(r.mem)))
+}
+
+// SetMute says which calls are not recorded in this ring. It holds for calls that
+// end from now on.
+func (r *Ring) SetMute(mute Calls) {
+	h := r.Head()
+	for i, word := range mute {
+		atomic.StoreUint64(&h.Mutes[i], word)
+	}
+	r.SetFlag(layout.RingMutes, mute != Calls{})
+}
+
+// SetFlag sets or clears a flag of the ring, and leaves the others as they are.
+func (r *Ring) SetFlag(flag layout.RingFlag, on bool) {
+	if flags := &r.Head().Flags; on {
+		atomic.OrUint32(flags, uint32(flag))
+	} else {
+		atomic.AndUint32(flags, ^uint32(flag))
+	}
 }
 
 // Bytes is the whole ring. It is valid until Close.

@@ -25,6 +25,12 @@ type snapshot struct {
 	progress           []byte // records of the calls that they were in
 	main, guard, tasks record.Snapshot
 	clock              dump.Clock
+	stdio, data        uint32 // bytes that are kept of contents
+}
+
+// release lets the copies of the lanes go; where they ended stays.
+func (s *snapshot) release() {
+	s.main.Records, s.guard.Records, s.tasks.Records, s.progress = nil, nil, nil, nil
 }
 
 // take copies a ring while the kernel goes on writing to it.
@@ -63,6 +69,7 @@ func (r *Recorder) takeFrom(k *bpf.Kernel, rec *recording, grace func() error) (
 		}
 	}
 	s.clock = clock()
+	r.blank(rec, &s)
 	return s, nil
 }
 
@@ -72,6 +79,9 @@ func (r *Recorder) Dump(ctx context.Context, id string, q replay.Query, w io.Wri
 	rec, err := r.find(id)
 	if err != nil {
 		return r.dumpSpooled(id, w)
+	}
+	if err := r.refused(rec); err != nil {
+		return err
 	}
 	// A ring that is followed stays until its end was read.
 	rec.followers.Add(1)
@@ -95,6 +105,7 @@ func (r *Recorder) Dump(ctx context.Context, id string, q replay.Query, w io.Wri
 		return err
 	}
 	if q.Follow {
+		s.release() // it may go on for hours
 		if err := r.follow(ctx, rec, out, &s); err != nil {
 			return err
 		}
@@ -188,7 +199,7 @@ func (r *Recorder) header(rec *recording, s *snapshot) *dump.Header {
 	return &dump.Header{
 		Recording: described, Arch: r.native, PageSize: os.Getpagesize(), Version: r.cfg.Version,
 		Kernel: r.release, Node: r.cfg.Node, Clock: s.clock, Taken: s.clock.Realtime, Layout: layout.RecorderLayout,
-		CaptureStdio: r.cfg.CaptureStdio, CaptureData: r.cfg.CaptureData,
+		CaptureStdio: s.stdio, CaptureData: s.data,
 	}
 }
 
@@ -242,6 +253,7 @@ func (r *Recorder) more(rec *recording, main, tasks record.Mark, known told) (sn
 		return s, fmt.Errorf("snapshot ring %d: %w", rec.slot, err)
 	}
 	s.clock = clock()
+	r.blank(rec, &s)
 	if !known.all(s.main.Records) {
 		if s.live, err = r.kernel.Tasks(int(rec.slot)); err != nil {
 			return s, err

@@ -141,15 +141,15 @@ func (r *Recorder) refill(want int) error {
 	g.SetLimit(ringMakers)
 	for _, p := range places {
 		g.Go(func() error {
-			ring, err := r.kernel.NewRing(bpf.RingConfig{
-				Slot: p.slot, Gen: p.gen, Stdio: r.cfg.CaptureStdio, Data: r.cfg.CaptureData, NestedMax: nested,
-			})
+			stdio, data := r.captured()
+			ring, err := r.kernel.NewRing(bpf.RingConfig{Slot: p.slot, Gen: p.gen, Stdio: stdio, Data: data, NestedMax: nested})
 			if err != nil {
 				return err
 			}
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.spares[p.slot] = ring
+			r.asSpare(ring) // the policy may have changed meanwhile
 			return nil
 		})
 	}

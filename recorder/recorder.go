@@ -32,6 +32,7 @@ import (
 	"github.com/recorderd/recorderd/recorder/dump"
 	"github.com/recorderd/recorderd/recorder/identity"
 	"github.com/recorderd/recorderd/recorder/layout"
+	"github.com/recorderd/recorderd/recorder/policy"
 	"github.com/recorderd/recorderd/recorder/record"
 	"github.com/recorderd/recorderd/recorder/spool"
 	"github.com/recorderd/recorderd/recorder/syscalls"
@@ -40,16 +41,17 @@ import (
 // Config configures a Recorder. Sizes are in bytes.
 type Config struct {
 	PinDir       string
-	StateDir     string   // what is kept on disk
-	Node         string   // name of the node, for dumps and lists
-	Version      string   // of recorderd
-	Hierarchy    string   // cgroup hierarchy to track: auto, v2 or a v1 controller
-	Watch        []string // cgroups below which each one with a task is a container
-	OnlyWatched  bool     // no others are: cgroups with a container's name are not looked for
-	RingSize     uint64   // of a ring's main lane, a power of two
-	MemoryBudget uint64   // of all rings together
-	CaptureStdio uint32   // bytes kept of what goes through descriptors 1 and 2
-	CaptureData  uint32   // bytes kept of other reads and writes
+	StateDir     string        // what is kept on disk
+	Node         string        // name of the node, for dumps and lists
+	Version      string        // of recorderd
+	Hierarchy    string        // cgroup hierarchy to track: auto, v2 or a v1 controller
+	Watch        []string      // cgroups below which each one with a task is a container
+	OnlyWatched  bool          // no others are: cgroups with a container's name are not looked for
+	RingSize     uint64        // of a ring's main lane, a power of two
+	MemoryBudget uint64        // of all rings together
+	CaptureStdio uint32        // bytes kept of what goes through descriptors 1 and 2
+	CaptureData  uint32        // bytes kept of other reads and writes
+	Policy       policy.Policy // by container; see SetPolicy. Its base goes over CaptureStdio and CaptureData
 	Containerd   containerd.Config
 	// Ended recordings give way to the budget: last those that ended less than KeepMin
 	// ago, and the last KeepLast of each container.
@@ -103,6 +105,7 @@ type Recorder struct {
 	starved bool   // the budget holds no ring for the next container
 	pressed bool   // memory is wanted: ended recordings shall give up their rings now
 	closed  bool
+	policy  policy.Policy
 	store   store
 
 	ready      atomic.Bool
@@ -139,6 +142,7 @@ type recording struct {
 	nameBy  time.Time // until then the end waits for the container's name
 	retryAt time.Time // of finish
 	kept    *kept     // instead of a ring
+	applied applied
 }
 
 // New loads the programs or takes over those that run, and finds the recordings
@@ -167,6 +171,9 @@ func New(cfg Config) (*Recorder, error) {
 		r.release = unix.ByteSliceToString(uts.Release[:])
 	}
 	kcfg := r.kernelConfig()
+	if err := r.choosePolicy(cfg.Policy, &kcfg); err != nil {
+		return nil, err
+	}
 	r.ringBytes = uint64(kcfg.RingBytes())
 	r.plans, r.subPlans = kcfg.Plans, kcfg.SubPlans
 	if want := 2 * r.ringBytes; cfg.MemoryBudget < want {
@@ -222,17 +229,18 @@ func (r *Recorder) begin() error {
 	// Generations are never used twice, also not those of rings that are gone: one
 	// is used up in more than a millisecond.
 	r.nextGen = uint32(monotonic() / uint64(time.Millisecond))
+	// Before what is there is taken over: it is named by what is watched.
+	for _, path := range r.cfg.Watch {
+		if err := r.watch(path); err != nil {
+			return err
+		}
+	}
 	err := r.takeOverKept()
 	if r.kernel.Adopted() {
 		err = errors.Join(err, r.takeOver())
 	}
 	if err != nil {
 		r.log.Warn("some recordings of the last daemon were not taken over", "error", err)
-	}
-	for _, path := range r.cfg.Watch {
-		if err := r.watch(path); err != nil {
-			return err
-		}
 	}
 	there, err := r.unclaimed()
 	if err != nil {
@@ -282,9 +290,7 @@ func (r *Recorder) takeOver() error {
 	errs = errors.Join(errs, err)
 	for _, ring := range rings {
 		r.nextGen = max(r.nextGen, ring.Gen+1)
-		// What may be kept is for this daemon to say, also of what goes on.
-		atomic.StoreUint32(&ring.Head().Stdio, r.cfg.CaptureStdio)
-		atomic.StoreUint32(&ring.Head().Data, r.cfg.CaptureData)
+		r.asSpare(ring) // what may be kept is for this daemon to say, also of what goes on
 		atomic.StoreUint32(&ring.Head().NestedMax, r.nestedMax())
 		switch {
 		case atomic.LoadUint64(&ring.Head().Cgroup) != 0:
@@ -488,6 +494,7 @@ func (r *Recorder) adoptLocked(ring *bpf.Ring) *recording {
 func (r *Recorder) addLocked(rec *recording) {
 	r.recs[rec.id] = rec
 	r.bySlot[rec.slot] = rec
+	r.applyLocked(rec)
 	r.log.Debug("container", "id", rec.id, "cgroup", rec.path, "slot", rec.slot)
 }
 
@@ -658,6 +665,7 @@ func (r *Recorder) name(rec *recording) {
 	}
 	if ok {
 		rec.info, rec.known = info, true
+		r.applyLocked(rec)
 	}
 }
 
@@ -726,6 +734,18 @@ func (r *Recorder) List(context.Context) ([]api.Recording, error) {
 
 // describeLocked is what List and the dumps' headers say of a recording.
 func (r *Recorder) describeLocked(rec *recording) api.Recording {
+	out := r.subject(rec)
+	r.measure(rec, &out)
+	out.Off = out.Off || is(rec.applied.settings.Off)
+	rec.applied.rules.Recording(&out)
+	if out.Off {
+		out.Container.Command = nil
+	}
+	return out
+}
+
+// subject is what is known of a recording beside its ring.
+func (r *Recorder) subject(rec *recording) api.Recording {
 	out := api.Recording{
 		ID: rec.id, State: api.StateLive, Node: r.cfg.Node, Started: wallTime(rec.claimed),
 		Container: api.Container{
@@ -746,19 +766,25 @@ func (r *Recorder) describeLocked(rec *recording) api.Recording {
 	if rec.known {
 		nameFrom(&out, &rec.info)
 	}
-	r.store.describe(&out)
+	return out
+}
+
+// measure adds what a recording's ring says, or what is kept in its place.
+func (r *Recorder) measure(rec *recording, out *api.Recording) {
+	r.store.describe(out)
 	if rec.kept != nil {
 		if out.Exit == nil {
 			out.Exit = exitOf(&layout.RingHead{}, true, &rec.info, rec.known)
 		}
-		return out
+		return
 	}
 	rec.ringMu.RLock()
 	defer rec.ringMu.RUnlock()
 	if rec.ring == nil {
-		return out
+		return
 	}
 	h := rec.ring.Head()
+	out.Off = atomic.LoadUint32(&h.Flags)&uint32(layout.RingOff) != 0
 	out.Frozen = atomic.LoadUint32(&h.Flags)&uint32(layout.RingFrozen) != 0
 	if out.Container.Command = argv(h); out.Container.Command == nil {
 		out.Container.Command = rec.command
@@ -782,7 +808,6 @@ func (r *Recorder) describeLocked(rec *recording) api.Recording {
 	out.OOMKills = uint64(atomic.LoadUint32(&h.OomKills))
 	out.Ring = api.Ring{Slot: rec.slot, Size: rec.ring.Lanes()[layout.LaneMain], Memory: uint64(len(rec.ring.Bytes()))}
 	out.Exit = exitOf(h, rec.ended, &rec.info, rec.known)
-	return out
 }
 
 func nameFrom(out *api.Recording, info *containerd.Info) {
@@ -875,12 +900,7 @@ func (r *Recorder) setFrozen(id string, frozen bool) error {
 	if rec.ring == nil {
 		return api.Errorf(api.CodeConflict, "recording %s has ended: nothing is written to it any more", id)
 	}
-	flags := &rec.ring.Head().Flags
-	if frozen {
-		atomic.OrUint32(flags, uint32(layout.RingFrozen))
-	} else {
-		atomic.AndUint32(flags, ^uint32(layout.RingFrozen))
-	}
+	rec.ring.SetFlag(layout.RingFrozen, frozen)
 	return nil
 }
 

@@ -304,6 +304,9 @@ func (r *Recorder) Save(ctx context.Context, id string) error {
 		}
 		return err
 	}
+	if err := r.refused(rec); err != nil {
+		return err
+	}
 	why := spool.Reason{Kind: spool.KindSaved, Text: "somebody asked for it"}
 	var d api.Recording
 	var buf bytes.Buffer // all of it before a file is begun: a ring does not wait for a disk

@@ -14,8 +14,13 @@ import (
 	"github.com/recorderd/recorderd/recorder/replay"
 )
 
-// chunk is how much is written to a client under one deadline.
-const chunk = 64 << 10
+const (
+	// chunk is how much is written to a client under one deadline.
+	chunk = 64 << 10
+	// slowest is how many bytes a second a client must read on average of a dump that
+	// has an end, after a first timeout: a copy of the ring is held for it meanwhile.
+	slowest = 64 << 10
+)
 
 var dumpParams = []string{
 	replay.ParamFormat, replay.ParamSince, replay.ParamUntil, replay.ParamLast, replay.ParamPid, replay.ParamTid,
@@ -48,18 +53,22 @@ func (s *server) dump(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	format := string(q.Format)
-	select {
-	case s.dumps <- struct{}{}:
-		defer func() { <-s.dumps }()
-	default:
-		s.metrics.dumps.WithLabelValues(format, "refused").Inc()
-		return api.Errorf(api.CodeTooMany, "%d dumps are under way, which is as many as can be: wait for one to end", s.MaxDumps)
+	places := s.dumps
+	if q.Follow {
+		places = s.follows // which would take up the others for hours
 	}
+	done, ok := enter(r, places)
+	if !ok {
+		s.metrics.dumps.WithLabelValues(format, "refused").Inc()
+		s.Log.LogAttrs(r.Context(), slog.LevelInfo, "dump", append(recordingAttrs(rec), peerAttr(r.Context()), slog.String("err", "too many dumps at a time"))...)
+		return api.Errorf(api.CodeTooMany, "%d dumps are under way, which is as many as can be: wait for one to end", cap(places))
+	}
+	defer done()
 	s.metrics.running.Inc()
 	defer s.metrics.running.Dec()
 
-	out := &stream{w: w, rc: http.NewResponseController(w), timeout: s.WriteTimeout, contentType: contentType(q.Format)}
 	start := time.Now()
+	out := &stream{w: w, rc: http.NewResponseController(w), timeout: s.WriteTimeout, contentType: contentType(q.Format), bounded: !q.Follow}
 	err = s.stream(r.Context(), rec.ID, q, out)
 	if err == nil {
 		err = out.Flush()
@@ -79,6 +88,20 @@ func (s *server) dump(w http.ResponseWriter, r *http.Request) error {
 	}
 	s.Log.LogAttrs(context.WithoutCancel(r.Context()), slog.LevelInfo, "dump", attrs...)
 	return err
+}
+
+// enter takes one of the places, unless all are taken. The last quarter is root's:
+// members of the socket's group cannot keep it out.
+func enter(r *http.Request, places chan struct{}) (leave func(), ok bool) {
+	if p, known := PeerFrom(r.Context()); known && !p.root() && len(places) >= cap(places)-cap(places)/4 {
+		return nil, false
+	}
+	select {
+	case places <- struct{}{}:
+		return func() { <-places }, true
+	default:
+		return nil, false
+	}
 }
 
 func contentType(f replay.Format) string {
@@ -135,7 +158,9 @@ type stream struct {
 	rc          *http.ResponseController
 	timeout     time.Duration
 	contentType string
-	flush       bool // after each write
+	flush       bool          // after each write
+	bounded     bool          // the dump has an end: a slow reader must not put it off for long
+	waited      time.Duration // for the client
 	begun       bool
 	written     int64
 }
@@ -144,7 +169,9 @@ type stream struct {
 func (o *stream) Write(b []byte) (n int, err error) {
 	for len(b) > 0 {
 		o.begin()
+		before := time.Now()
 		m, err := o.w.Write(b[:min(len(b), chunk)])
+		o.waited += time.Since(before)
 		n += m
 		o.written += int64(m)
 		if err != nil {
@@ -161,11 +188,17 @@ func (o *stream) Write(b []byte) (n int, err error) {
 // Flush sends what is buffered, and the head of the answer if nothing is yet.
 func (o *stream) Flush() error {
 	o.begin()
+	before := time.Now()
+	defer func() { o.waited += time.Since(before) }()
 	return o.rc.Flush()
 }
 
 func (o *stream) begin() {
-	_ = o.rc.SetWriteDeadline(time.Now().Add(o.timeout))
+	allowed := o.timeout
+	if o.bounded {
+		allowed = min(allowed, o.timeout+time.Duration(o.written)*time.Second/slowest-o.waited)
+	}
+	_ = o.rc.SetWriteDeadline(time.Now().Add(allowed))
 	if !o.begun {
 		o.begun = true
 		o.w.Header().Set("Content-Type", o.contentType)

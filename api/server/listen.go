@@ -58,7 +58,13 @@ func Listen(path, group string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
-	return ln, nil
+	return limit(ln, maxConns, maxConnsOfUser), nil
+}
+
+// GroupID returns the number of a group, given by name or by number.
+func GroupID(group string) (uint32, error) {
+	gid, err := groupID(group)
+	return uint32(gid), err
 }
 
 func groupID(group string) (int, error) {

@@ -51,13 +51,15 @@ type Backend interface {
 type Options struct {
 	Version      string        // of the daemon, in each answer's Recorder-Version
 	Log          *slog.Logger  // default: slog.Default()
-	MaxDumps     int           // at a time; default 8
+	MaxDumps     int           // at a time; default 8, of which root alone can have the last quarter
+	MaxFollows   int           // of dumps that go on, at a time; default 32, likewise
 	WriteTimeout time.Duration // for each piece of an answer; default 30s
 }
 
 // Defaults of Options.
 const (
 	DefaultMaxDumps     = 8
+	DefaultMaxFollows   = 32
 	DefaultWriteTimeout = 30 * time.Second
 )
 
@@ -71,6 +73,7 @@ type server struct {
 	metrics *metrics
 	router  *mux.Router
 	dumps   chan struct{} // one element for each dump under way
+	follows chan struct{} // one for each that goes on
 }
 
 // handler answers a request or returns an error, which then is the answer.
@@ -85,10 +88,13 @@ func New(b Backend, o Options) http.Handler {
 	if o.MaxDumps <= 0 {
 		o.MaxDumps = DefaultMaxDumps
 	}
+	if o.MaxFollows <= 0 {
+		o.MaxFollows = DefaultMaxFollows
+	}
 	if o.WriteTimeout <= 0 {
 		o.WriteTimeout = DefaultWriteTimeout
 	}
-	s := &server{Options: o, backend: b, metrics: newMetrics(b), dumps: make(chan struct{}, o.MaxDumps)}
+	s := &server{Options: o, backend: b, metrics: newMetrics(b), dumps: make(chan struct{}, o.MaxDumps), follows: make(chan struct{}, o.MaxFollows)}
 	s.router = mux.NewRouter().UseEncodedPath().SkipClean(true)
 	for _, rt := range s.routes() {
 		s.router.Handle(rt.path, s.handle(rt.handler)).Methods(rt.method)
@@ -125,16 +131,17 @@ func (s *server) routes() []route {
 }
 
 // HTTP returns a server for h with the limits that a daemon needs which anything
-// may connect to. Nothing here limits an answer as a whole: dumps are followed for
-// hours; New limits their pieces.
-func HTTP(h http.Handler, log *slog.Logger) *http.Server {
+// may connect to. It answers root and the members of groups, by the credentials that
+// the kernel has of the connection, and nobody else. Nothing here limits an answer as
+// a whole: dumps are followed for hours; New limits their pieces.
+func HTTP(h http.Handler, log *slog.Logger, groups ...uint32) *http.Server {
 	if log == nil {
 		log = slog.Default()
 	}
 	return &http.Server{
-		Handler:           h,
+		Handler:           admit(h, log, groups),
 		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
+		IdleTimeout:       30 * time.Second,
 		MaxHeaderBytes:    32 << 10,
 		ConnContext:       ConnContext,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
@@ -179,10 +186,12 @@ func (s *server) change(what string, do func(ctx context.Context, id string) err
 		if err != nil {
 			return err
 		}
+		attrs := append(recordingAttrs(rec), peerAttr(r.Context()))
 		if err := do(r.Context(), rec.ID); err != nil {
+			s.Log.LogAttrs(r.Context(), slog.LevelInfo, what, append(attrs, slog.Any("err", err))...)
 			return err
 		}
-		s.Log.LogAttrs(r.Context(), slog.LevelInfo, what, append(recordingAttrs(rec), peerAttr(r.Context()))...)
+		s.Log.LogAttrs(r.Context(), slog.LevelInfo, what, attrs...)
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}

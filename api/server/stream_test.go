@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -229,64 +230,83 @@ func TestClientGoesAway(t *testing.T) {
 	}
 }
 
-// TestParallelDumps catches more snapshots at a time than memory was planned for.
+// TestParallelDumps catches more snapshots at a time than memory was planned for, and
+// dumps that go on and so keep others out.
 func TestParallelDumps(t *testing.T) {
-	b := servertest.New()
-	release := make(chan struct{})
-	b.Stream = func(ctx context.Context, id string, q replay.Query, w io.Writer) error {
-		raw := servertest.Dump(b.Recordings()[3])
-		if _, err := w.Write(raw); err != nil {
-			return err
+	for _, follow := range []string{"", "&follow=true"} {
+		b := servertest.New()
+		release := make(chan struct{})
+		var first atomic.Int32
+		b.Stream = func(ctx context.Context, id string, q replay.Query, w io.Writer) error {
+			raw := servertest.Dump(b.Recordings()[3])
+			if _, err := w.Write(raw); err != nil {
+				return err
+			}
+			if first.Add(1) <= 2 { // the others are not to wait
+				select {
+				case <-release:
+				case <-ctx.Done():
+				}
+			}
+			return nil
 		}
-		if q.Follow { // the others are not to wait
-			select {
-			case <-release:
-			case <-ctx.Done():
+		_, c := serve(t, b, Options{MaxDumps: 2, MaxFollows: 2})
+		get := func(query string) *http.Response {
+			resp, err := c.Get("http://recorderd/v1/recordings/worker/dump?format=raw" + query)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return resp
+		}
+		var wg sync.WaitGroup
+		for range 2 {
+			started := first.Load()
+			wg.Go(func() {
+				resp, err := c.Get("http://recorderd/v1/recordings/worker/dump?format=raw" + follow)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer resp.Body.Close()
+				if _, err := io.ReadAll(resp.Body); err != nil {
+					t.Error(err)
+				}
+			})
+			for deadline := time.Now().Add(10 * time.Second); first.Load() == started; time.Sleep(time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatal("the dump does not begin")
+				}
 			}
 		}
-		return nil
-	}
-	_, c := serve(t, b, Options{MaxDumps: 2})
-	var wg sync.WaitGroup
-	for range 2 {
-		resp, err := c.Get("http://recorderd/v1/recordings/worker/dump?format=raw&follow=true")
-		if err != nil {
+		resp := get(follow)
+		var e api.ErrorBody
+		if err := json.NewDecoder(resp.Body).Decode(&e); err != nil {
 			t.Fatal(err)
 		}
-		wg.Go(func() {
-			defer resp.Body.Close()
-			if _, err := io.ReadAll(resp.Body); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	resp, err := c.Get("http://recorderd/v1/recordings/worker/dump?format=raw")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var e api.ErrorBody
-	if err := json.NewDecoder(resp.Body).Decode(&e); err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	if resp.StatusCode != 429 || e.Error.Code != api.CodeTooMany || resp.Header.Get("Retry-After") == "" {
-		t.Errorf("the third: %d %+v", resp.StatusCode, e)
-	}
-	close(release)
-	wg.Wait()
-	// A place is free as soon as the handler has returned.
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		resp, err := c.Get("http://recorderd/v1/recordings/worker/dump?format=raw")
-		if err != nil {
-			t.Fatal(err)
-		}
-		io.Copy(io.Discard, resp.Body)
 		resp.Body.Close()
-		if resp.StatusCode == 200 {
-			break
+		if resp.StatusCode != 429 || e.Error.Code != api.CodeTooMany || resp.Header.Get("Retry-After") == "" {
+			t.Errorf("the third: %d %+v", resp.StatusCode, e)
 		}
-		if time.Now().After(deadline) {
-			t.Fatal("no place gets free")
+		if follow != "" {
+			resp := get("")
+			io.Copy(io.Discard, resp.Body)
+			if resp.Body.Close(); resp.StatusCode != 200 {
+				t.Errorf("one that ends, beside two that go on: %d", resp.StatusCode)
+			}
+		}
+		close(release)
+		wg.Wait()
+		// A place is free as soon as the handler has returned.
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+			resp := get(follow)
+			io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+			if resp.StatusCode == 200 {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("no place gets free")
+			}
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -13,13 +14,18 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/api/server"
+	"github.com/recorderd/recorderd/bpf"
 	"github.com/recorderd/recorderd/internal/size"
 	"github.com/recorderd/recorderd/internal/version"
 	"github.com/recorderd/recorderd/recorder"
 	"github.com/recorderd/recorderd/recorder/containerd"
+	"github.com/recorderd/recorderd/recorder/policy"
+	"github.com/recorderd/recorderd/recorder/privacy"
+	"github.com/recorderd/recorderd/recorder/replay"
 	"github.com/recorderd/recorderd/recorder/spool"
 )
 
@@ -41,18 +47,23 @@ type options struct {
 	spoolSize size.Bytes
 	spoolFree size.Bytes
 	logLevel  string
+	file      string   // configuration
+	mute      []string // expressions
+	blank     []string // patterns
+	noArgs    bool
+	rules     []policy.Rule     // the file's
+	values    map[string]string // of the flags, with what the file says
 }
 
 func command() *cobra.Command {
-	o := options{ringSize: 1 << 20, budget: 256 << 20, stdio: 512}
-	o.config.Spool = spool.DefaultLimits()
-	o.spoolSize, o.spoolFree = size.Bytes(o.config.Spool.MaxBytes), size.Bytes(o.config.Spool.MinFree)
+	o := defaults()
 	cmd := &cobra.Command{
 		Use:   "recorderd",
 		Short: "Record the system calls of every container on this node",
 		Long: `recorderd writes the system calls of every container into an overwritable ring of
 the container's own, and serves them on a Unix socket: recorderctl list, recorderctl
-dump. It needs root, and a kernel from 5.15 on with type information (BTF).
+dump. It needs a kernel from 5.15 on with type information (BTF), and root or the
+capabilities CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE; it gives up all others.
 
 Containers of Kubernetes, containerd, Docker, CRI-O and Podman are found by
 themselves. The programs and rings are pinned below --pin-dir and go on recording
@@ -64,13 +75,33 @@ record, 4 another recorderd has the pin directory or the socket.`,
 		Version:       version.String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			given := cmd.Flags()
+			o, err := load(given)
+			if err != nil {
+				return usageError{err}
+			}
+			return o.run(cmd.Context(), given)
+		},
 	}
 	cmd.AddCommand(uninstallCommand())
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	cmd.Flags().SortFlags = false
+	o.flags(cmd.Flags())
+	return cmd
+}
+
+func defaults() *options {
+	o := &options{ringSize: 1 << 20, budget: 256 << 20, stdio: 512}
+	o.config.Spool = spool.DefaultLimits()
+	o.spoolSize, o.spoolFree = size.Bytes(o.config.Spool.MaxBytes), size.Bytes(o.config.Spool.MinFree)
+	return o
+}
+
+// flags adds the flags to a set.
+func (o *options) flags(f *pflag.FlagSet) {
 	node, _ := os.Hostname()
-	f := cmd.Flags()
-	f.SortFlags = false
+	f.StringVar(&o.file, "config", "", "file with settings by the names of these flags, and rules by container (docs/configuration.md); read again when it changes")
 	f.StringVar(&o.socket, "socket", "/run/recorderd/recorderd.sock", "Unix socket to serve on")
 	f.StringVar(&o.group, "socket-group", "", "group that may use the socket besides root")
 	f.StringVar(&o.config.PinDir, "pin-dir", "/sys/fs/bpf/recorderd", "directory on a BPF file system for programs and rings")
@@ -91,54 +122,85 @@ record, 4 another recorderd has the pin directory or the socket.`,
 	f.StringVar(&o.config.Hierarchy, "cgroup-hierarchy", "auto", "cgroup hierarchy by which containers are told apart: auto, v2, or a v1 controller")
 	f.Var(&o.stdio, "capture-stdio", "bytes kept of each write to or read from descriptors 1 and 2")
 	f.Var(&o.data, "capture-data", "bytes kept of each other read and write; 0 keeps none, at most 4KiB")
+	f.Var(&list{&o.mute, func(s string) error { _, err := replay.ParseExpr(s); return err }}, "mute", "calls that are not recorded, in the kernel already: names, %classes and /regular expressions/ as recorderctl dump -e takes them (futex,clock_gettime)")
+	f.BoolVar(&o.noArgs, "no-args", false, "tell of command lines the program only")
+	f.Var(&list{&o.blank, func(s string) error { _, err := privacy.Split(s); return err }}, "blank", "blank what matches before anything leaves recorderd: "+strings.Join(slices.Sorted(maps.Keys(privacy.Names())), ", ")+", or /regular expressions/")
 	f.StringArrayVar(&o.config.Containerd.Addresses, "containerd", nil, "socket of containerd (default: "+strings.Join(containerd.DefaultAddresses, ", ")+")")
 	f.StringVar(&o.config.Node, "node", node, "name of this node in lists and dumps")
 	f.StringVar(&o.readyFile, "ready-file", "", "file to make when every container is being recorded")
 	f.BoolVar(&o.config.Clean, "clean", false, "take the programs and all recordings away at the end")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
-	return cmd
 }
+
+// flagError says what is wrong with a flag's value.
+type flagError struct {
+	name string
+	err  error
+}
+
+func (e *flagError) Error() string { return "--" + e.name + " " + e.err.Error() }
+func (e *flagError) Unwrap() error { return e.err }
 
 func (o *options) check() error {
 	n := uint64(o.ringSize)
 	if n < 64<<10 || n > 64<<20 || n&(n-1) != 0 {
-		return fmt.Errorf("--ring-size %s: want a power of two from 64KiB to 64MiB", o.ringSize)
+		return &flagError{"ring-size", fmt.Errorf("%s: want a power of two from 64KiB to 64MiB", o.ringSize)}
 	}
 	for _, kind := range o.config.SpoolOn {
 		if !slices.Contains(recorder.SpoolKinds, kind) && (kind != "none" || len(o.config.SpoolOn) > 1) {
-			return fmt.Errorf("--spool-on %s: want some of %s, or none", kind, strings.Join(recorder.SpoolKinds, ", "))
+			return &flagError{"spool-on", fmt.Errorf("%s: want some of %s, or none", kind, strings.Join(recorder.SpoolKinds, ", "))}
 		}
 	}
 	s := &o.config.Spool
 	for name, bad := range map[string]bool{
-		"--keep-min": o.config.KeepMin < 0, "--keep-last": o.config.KeepLast < 0, "--spool-age": s.MaxAge < 0,
-		"--spool-first": s.KeepFirst < 0, "--spool-interval": s.Interval < 0, "--spool-burst": s.Burst < 0,
+		"keep-min": o.config.KeepMin < 0, "keep-last": o.config.KeepLast < 0, "spool-age": s.MaxAge < 0,
+		"spool-first": s.KeepFirst < 0, "spool-interval": s.Interval < 0, "spool-burst": s.Burst < 0,
 	} {
 		if bad {
-			return fmt.Errorf("%s is below 0", name)
+			return &flagError{name, errors.New("is below 0")}
 		}
 	}
 	if o.spoolSize < 1<<20 {
-		return fmt.Errorf("--spool-size %s: want at least 1MiB", o.spoolSize)
+		return &flagError{"spool-size", fmt.Errorf("%s: want at least 1MiB", o.spoolSize)}
 	}
-	for name, v := range map[string]size.Bytes{"--capture-stdio": o.stdio, "--capture-data": o.data} {
-		if v > 4096 {
-			return fmt.Errorf("%s %s: want at most 4KiB", name, v)
+	for _, f := range []struct {
+		name string
+		v    size.Bytes
+	}{{"capture-stdio", o.stdio}, {"capture-data", o.data}} {
+		if f.v > policy.CaptureMax {
+			return &flagError{f.name, fmt.Errorf("%s: want at most 4KiB", f.v)}
 		}
 	}
-	return nil
+	_, err := o.level()
+	return err
+}
+
+func (o *options) level() (slog.Level, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
+		return level, &flagError{"log-level", fmt.Errorf("%s: want debug, info, warn or error", o.logLevel)}
+	}
+	return level, nil
+}
+
+// policy is how containers are recorded. The options have been checked.
+func (o *options) policy() policy.Policy {
+	p := policy.Policy{Base: policy.Settings{Mute: o.mute, CaptureStdio: &o.stdio, CaptureData: &o.data, NoArgs: &o.noArgs}, Rules: o.rules}
+	for _, s := range o.blank {
+		if patterns, err := privacy.Split(s); err == nil {
+			p.Base.Blank = append(p.Base.Blank, patterns...)
+		}
+	}
+	return p
 }
 
 // run records until the context ends.
-func (o *options) run(ctx context.Context) error {
-	if err := o.check(); err != nil {
-		return usageError{err}
+func (o *options) run(ctx context.Context, given *pflag.FlagSet) error {
+	var level slog.LevelVar
+	if l, err := o.level(); err == nil {
+		level.Set(l)
 	}
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
-		return usageError{fmt.Errorf("--log-level %s: want debug, info, warn or error", o.logLevel)}
-	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: &level}))
 	cfg := o.config
 	cfg.RingSize, cfg.MemoryBudget = uint64(o.ringSize), uint64(o.budget)
 	cfg.Spool.MaxBytes, cfg.Spool.MinFree = int64(o.spoolSize), int64(o.spoolFree)
@@ -147,6 +209,7 @@ func (o *options) run(ctx context.Context) error {
 	}
 	cfg.CaptureStdio, cfg.CaptureData = uint32(o.stdio), uint32(o.data)
 	cfg.Version, cfg.Log = version.String(), log
+	cfg.Policy = o.policy()
 	cfg.Watch = append([]string{api.RunRoot}, cfg.Watch...)
 
 	// First what can be refused without a trace. Clients that connect now wait.
@@ -154,12 +217,26 @@ func (o *options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var groups []uint32
+	if o.group != "" {
+		gid, err := server.GroupID(o.group)
+		if err != nil {
+			return err
+		}
+		groups = append(groups, gid)
+	}
 	defer ln.Close()
+	if err := bpf.Mount(cfg.PinDir); err != nil {
+		return err
+	}
+	if err := dropRights(log); err != nil {
+		return err
+	}
 	rec, err := recorder.New(cfg)
 	if err != nil {
 		return err
 	}
-	srv := server.HTTP(server.New(rec, server.Options{Version: cfg.Version, Log: log}), log)
+	srv := server.HTTP(server.New(rec, server.Options{Version: cfg.Version, Log: log}), log, groups...)
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ln) }()
 
@@ -174,6 +251,16 @@ func (o *options) run(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
+	if o.file != "" {
+		again := reloader{given: given, now: o, rec: rec, log: log, level: &level}
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			again.run(ctx)
+		}()
+		defer func() { <-ended }()
+		defer cancel(nil)
+	}
 	err = rec.Run(ctx, func() { o.tellReady(log) })
 	daemon.SdNotify(false, daemon.SdNotifyStopping) //nolint:errcheck // without systemd there is nobody to tell
 	if o.readyFile != "" {

@@ -20,13 +20,18 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
+	if caps := os.Getenv(onlyCaps); caps != "" {
+		runWith(caps)
+	}
 	dir, err := os.MkdirTemp("", "recorderd-test")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	binary = filepath.Join(dir, "recorderd")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-o", binary, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as the Makefile has it
+	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
 		os.Exit(1)
 	}
@@ -68,7 +73,13 @@ func (d *testDaemon) args(more ...string) []string {
 // start runs the daemon and waits until it is ready.
 func (d *testDaemon) start(more ...string) {
 	d.t.Helper()
-	d.cmd = exec.Command(binary, d.args(more...)...)
+	d.startAs(exec.Command(binary, d.args(more...)...))
+}
+
+// startAs is start for a command that runs the daemon in some way.
+func (d *testDaemon) startAs(cmd *exec.Cmd) {
+	d.t.Helper()
+	d.cmd = cmd
 	d.cmd.Stderr = &d.log
 	if err := d.cmd.Start(); err != nil {
 		d.t.Fatal(err)
@@ -179,7 +190,7 @@ func TestNotRoot(t *testing.T) {
 	if status != exitUnsupported {
 		t.Errorf("status %d, want %d", status, exitUnsupported)
 	}
-	oneLine(t, msg, "run as root", "65534")
+	oneLine(t, msg, "CAP_PERFMON, CAP_BPF", "run as root", "65534")
 }
 
 // Two daemons cannot share a pin directory or a socket; the first goes on.

@@ -48,5 +48,11 @@ func (b *Bytes) Set(s string) error {
 	return nil
 }
 
+// MarshalText writes what String does, for JSON.
+func (b Bytes) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
+
+// UnmarshalText reads what Set does.
+func (b *Bytes) UnmarshalText(text []byte) error { return b.Set(string(text)) }
+
 // Type is shown in a command's help.
 func (b *Bytes) Type() string { return "size" }

@@ -32,11 +32,12 @@ const (
 )
 
 const (
-	GuardClasses = 64
-	PathParts    = 10
-	PathPart     = 160
-	CommLen      = 16
-	ArgsMax      = 1024
+	GuardClasses  = 64
+	PathParts     = 10
+	PathPart      = 160
+	CommLen       = 16
+	ArgsMax       = 1024
+	RingMuteWords = 16
 )
 
 // RingFlag is enum ring_flag of bpf/recorder.h.
@@ -44,6 +45,8 @@ type RingFlag uint32
 
 const (
 	RingFrozen RingFlag = 1
+	RingMutes  RingFlag = 2
+	RingOff    RingFlag = 4
 )
 
 const (
@@ -293,7 +296,7 @@ type Rec struct {
 // SizeofRec is the size of Rec in bytes.
 const SizeofRec = 24
 
-// RingHead is struct ring_head of bpf/recorder.h, 3944 bytes.
+// RingHead is struct ring_head of bpf/recorder.h, 4072 bytes.
 type RingHead struct {
 	Cookie     uint64
 	Gen        uint32
@@ -330,10 +333,11 @@ type RingHead struct {
 	Class      [64]GuardClass
 	Path       [10][160]byte
 	Args       [1024]byte
+	Mutes      [16]uint64
 }
 
 // SizeofRingHead is the size of RingHead in bytes.
-const SizeofRingHead = 3944
+const SizeofRingHead = 4072
 
 // SubplanKey is struct subplan_key of bpf/recorder.h, 8 bytes.
 type SubplanKey struct {

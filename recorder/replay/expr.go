@@ -122,6 +122,16 @@ func parseTerm(word string) (term, error) {
 // String returns what ParseExpr reads.
 func (e Expr) String() string { return e.text }
 
+// Calls returns for each number of an ABI's table whether one of the expressions
+// chooses it; none chooses nothing.
+func Calls(arch record.Arch, exprs ...Expr) []bool {
+	i := syscalls.Index(arch)
+	if i < 0 || len(exprs) == 0 {
+		return nil
+	}
+	return compile(exprs).known[i]
+}
+
 // callSet is which numbers of each ABI are wanted. Numbers that no table has are
 // wanted if everything is.
 type callSet struct {

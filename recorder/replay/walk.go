@@ -674,10 +674,13 @@ func (w *walker) itemsOfProgram(rec *record.Record, program []byte, file uint8) 
 			argv := splitArgv(it.Data)
 			for i, arg := range argv {
 				one := record.Item{Arg: file + 1, Kind: layout.ItemStrv, Data: arg}
-				if i == len(argv)-1 {
+				if i == len(argv)-1 && !bytes.HasSuffix(it.Data, []byte{0}) {
 					one.Flags = it.Flags
 				}
 				rec.Items = append(rec.Items, one)
+			}
+			if it.Cut() && bytes.HasSuffix(it.Data, []byte{0}) { // between two strings
+				rec.Items = append(rec.Items, record.Item{Arg: file + 1, Kind: layout.ItemStrv, Flags: it.Flags})
 			}
 		}
 	}

@@ -112,6 +112,9 @@ func short(id string) string {
 }
 
 func state(r *api.Recording) string {
+	if r.Off {
+		return string(r.State) + ",off"
+	}
 	if r.Frozen {
 		return string(r.State) + ",frozen"
 	}

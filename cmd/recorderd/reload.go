@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"os/signal"
+	"reflect"
+	"syscall"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/recorderd/recorderd/cmd/recorderd/internal/config"
+	"github.com/recorderd/recorderd/recorder/policy"
+)
+
+// load puts the options together from the flags that were given and the file that one
+// of them names. Flags win.
+func load(given *pflag.FlagSet) (*options, error) {
+	o, fs, err := fromFlags(given)
+	if err != nil {
+		return nil, err
+	}
+	if o.file == "" {
+		return o, o.check()
+	}
+	b, err := config.Read(o.file)
+	if err != nil {
+		return nil, err
+	}
+	return o, o.addFile(fs, given, b)
+}
+
+// fromFlags returns options of their own, and their flags, with what was given.
+func fromFlags(given *pflag.FlagSet) (*options, *pflag.FlagSet, error) {
+	o := defaults()
+	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
+	o.flags(fs)
+	var err error
+	given.Visit(func(f *pflag.Flag) {
+		to := fs.Lookup(f.Name)
+		if to == nil || err != nil {
+			return // --help, --version
+		}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			err = to.Value.(pflag.SliceValue).Replace(list.GetSlice())
+		} else {
+			err = to.Value.Set(f.Value.String())
+		}
+	})
+	return o, fs, err
+}
+
+// addFile adds what a file's bytes say, and checks all.
+func (o *options) addFile(fs, given *pflag.FlagSet, b []byte) error {
+	f, err := config.Parse(o.file, b)
+	if err != nil {
+		return err
+	}
+	if err := f.Apply(fs, given.Changed); err != nil {
+		return err
+	}
+	o.rules = f.Rules
+	o.values = map[string]string{}
+	fs.VisitAll(func(f *pflag.Flag) { o.values[f.Name] = f.Value.String() })
+	err = o.check()
+	var bad *flagError
+	if errors.As(err, &bad) {
+		return f.Wrap(bad.name, given.Changed, err)
+	}
+	return err
+}
+
+// live are the keys that change without a restart.
+var live = map[string]bool{"capture-stdio": true, "capture-data": true, "mute": true, "no-args": true, "blank": true, "log-level": true}
+
+// fileEvery is the time between two looks at the configuration file. It is read, not
+// watched: it may be a link to a link, as in a mounted ConfigMap, on any file system.
+const fileEvery = 2 * time.Second
+
+// reloader carries out changes of the configuration file.
+type reloader struct {
+	given *pflag.FlagSet
+	now   *options
+	rec   interface{ SetPolicy(policy.Policy) error }
+	log   *slog.Logger
+	level *slog.LevelVar
+	last  []byte // as it was read last
+	said  string // the last error that was logged
+}
+
+// run looks at the file until the context ends, and at once on SIGHUP.
+func (r *reloader) run(ctx context.Context) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	tick := time.NewTicker(fileEvery)
+	defer tick.Stop()
+	for {
+		r.look()
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+			r.last, r.said = nil, ""
+		case <-tick.C:
+		}
+	}
+}
+
+// look reads the file, and if it is another one carries it out. A broken one is told
+// of once, and changes nothing.
+func (r *reloader) look() {
+	b, err := config.Read(r.now.file)
+	if err == nil {
+		if r.last != nil && bytes.Equal(b, r.last) {
+			return
+		}
+		r.last = append([]byte{}, b...)
+		err = r.change(b)
+	}
+	switch {
+	case err == nil:
+		r.said = ""
+	case err.Error() != r.said:
+		r.said = err.Error()
+		r.log.Error("the configuration stays as it was", "error", err)
+	}
+}
+
+func (r *reloader) change(b []byte) error {
+	next, fs, err := fromFlags(r.given)
+	if err != nil {
+		return err
+	}
+	if err := next.addFile(fs, r.given, b); err != nil {
+		return err
+	}
+	var changed, later []string
+	fs.VisitAll(func(f *pflag.Flag) {
+		switch {
+		case f.Value.String() == r.now.values[f.Name]:
+		case live[f.Name]:
+			changed = append(changed, f.Name)
+		default:
+			later = append(later, f.Name)
+		}
+	})
+	if !reflect.DeepEqual(r.now.rules, next.rules) {
+		changed = append(changed, "rules")
+	}
+	if len(changed) > 0 {
+		if err := r.rec.SetPolicy(next.policy()); err != nil {
+			return err
+		}
+		level, err := next.level()
+		if err != nil {
+			return err
+		}
+		r.level.Set(level)
+		r.log.Info("the configuration has changed", "file", r.now.file, "keys", changed)
+	}
+	if len(later) > 0 {
+		r.log.Warn("the configuration has changed in what takes a restart", "file", r.now.file, "keys", later)
+	}
+	r.now = next
+	return nil
+}

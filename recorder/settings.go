@@ -1,0 +1,169 @@
+package recorder
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/bpf"
+	"github.com/recorderd/recorderd/internal/size"
+	"github.com/recorderd/recorderd/recorder/layout"
+	"github.com/recorderd/recorderd/recorder/policy"
+	"github.com/recorderd/recorderd/recorder/privacy"
+	"github.com/recorderd/recorderd/recorder/record"
+	"github.com/recorderd/recorderd/recorder/replay"
+)
+
+// applied is a recording's settings as they are carried out.
+type applied struct {
+	settings policy.Settings
+	rules    *privacy.Rules // nil: nothing is blanked
+}
+
+// SetPolicy changes how containers are recorded, those that are there and those to
+// come. What has been captured stays; what is blanked is blanked of it too, when it
+// is dumped. On an error nothing has changed.
+func (r *Recorder) SetPolicy(p policy.Policy) error {
+	p, mute, err := r.complete(p)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.kernel.SetMute(mute); err != nil {
+		return err
+	}
+	r.policy = p
+	for _, ring := range r.spares {
+		r.asSpare(ring)
+	}
+	for _, rec := range r.recs {
+		rec.applied = applied{} // to be carried out again, whatever it was
+		r.applyLocked(rec)
+	}
+	return nil
+}
+
+// choosePolicy is SetPolicy before the programs are loaded.
+func (r *Recorder) choosePolicy(p policy.Policy, cfg *bpf.Config) error {
+	var err error
+	r.policy, cfg.Mute, err = r.complete(p)
+	return err
+}
+
+// complete checks a policy and adds to its base what the configuration says.
+func (r *Recorder) complete(p policy.Policy) (policy.Policy, bpf.Calls, error) {
+	stdio, data := size.Bytes(r.cfg.CaptureStdio), size.Bytes(r.cfg.CaptureData)
+	p.Base = p.Base.Over(policy.Settings{CaptureStdio: &stdio, CaptureData: &data})
+	mute, err := r.calls(p.Base.Mute)
+	if err != nil {
+		return p, mute, err
+	}
+	for _, s := range append([]policy.Rule{{Settings: p.Base}}, p.Rules...) {
+		if _, err := r.calls(s.Settings.Mute); err != nil {
+			return p, mute, err
+		}
+		if _, err := privacy.Compile(privacy.Policy{Blank: s.Settings.Blank}); err != nil {
+			return p, mute, err
+		}
+	}
+	return p, mute, nil
+}
+
+// calls are the system calls that expressions choose, of all ABIs of this node.
+func (r *Recorder) calls(exprs []string) (bpf.Calls, error) {
+	var set bpf.Calls
+	var parsed []replay.Expr
+	for _, s := range exprs {
+		e, err := replay.ParseExpr(s)
+		if err != nil {
+			return set, fmt.Errorf("mute %w", err)
+		}
+		parsed = append(parsed, e)
+	}
+	for i, arch := range []record.Arch{r.native, r.native.ABI(layout.RecfCompat)} {
+		for nr, chosen := range replay.Calls(arch, parsed...) {
+			if chosen && nr < layout.PlanCalls {
+				set.Add(i*layout.PlanCalls + nr)
+			}
+		}
+	}
+	return set, nil
+}
+
+// captured is what a ring keeps of contents until it is known whose it is.
+func (r *Recorder) captured() (stdio, data uint32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return uint32(*r.policy.Base.CaptureStdio), uint32(*r.policy.Base.CaptureData)
+}
+
+// asSpare makes a ring's settings those of no container in particular. r.mu is held,
+// or nobody else knows the recorder yet.
+func (r *Recorder) asSpare(ring *bpf.Ring) {
+	h := ring.Head()
+	atomic.StoreUint32(&h.Stdio, uint32(*r.policy.Base.CaptureStdio))
+	atomic.StoreUint32(&h.Data, uint32(*r.policy.Base.CaptureData))
+	ring.SetFlag(layout.RingOff, is(r.policy.Base.Off))
+	ring.SetMute(bpf.Calls{})
+}
+
+// applyLocked carries out the settings that fit what is known of a recording now. It is
+// called whenever more is known.
+func (r *Recorder) applyLocked(rec *recording) {
+	subject := r.subject(rec)
+	s := r.policy.For(&subject)
+	if rec.applied.settings.Equal(s) {
+		return
+	}
+	rec.applied.settings = s
+	rules, err := privacy.Compile(privacy.Policy{NoArgs: is(s.NoArgs), Blank: s.Blank})
+	if err != nil { // complete has compiled all of these
+		r.log.Error("blank a recording", "id", rec.id, "error", err)
+	}
+	rec.applied.rules = rules
+	var mute bpf.Calls
+	// What is muted everywhere the plans have; the rest is the ring's.
+	if own := s.Mute[min(len(r.policy.Base.Mute), len(s.Mute)):]; len(own) > 0 {
+		if mute, err = r.calls(s.Mute); err != nil {
+			r.log.Error("mute calls of a recording", "id", rec.id, "error", err)
+		}
+	}
+	rec.ringMu.RLock()
+	defer rec.ringMu.RUnlock()
+	if rec.ring == nil {
+		return
+	}
+	h := rec.ring.Head()
+	atomic.StoreUint32(&h.Stdio, uint32(*s.CaptureStdio))
+	atomic.StoreUint32(&h.Data, uint32(*s.CaptureData))
+	rec.ring.SetMute(mute)
+	rec.ring.SetFlag(layout.RingOff, is(s.Off))
+}
+
+// blank takes out of a snapshot what must not leave the daemon: all of it, if
+// recording is off. All ways out of a ring go through it.
+func (r *Recorder) blank(rec *recording, s *snapshot) {
+	r.mu.Lock()
+	a := rec.applied
+	r.mu.Unlock()
+	if is(a.settings.Off) {
+		s.release()
+	}
+	s.stdio, s.data = uint32(*a.settings.CaptureStdio), uint32(*a.settings.CaptureData)
+	s.main.Records = a.rules.Records(s.main.Records)
+	s.guard.Records = a.rules.Records(s.guard.Records)
+	s.progress = a.rules.Records(s.progress)
+}
+
+// refused is an error if nothing may be told of a recording.
+func (r *Recorder) refused(rec *recording) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !is(rec.applied.settings.Off) {
+		return nil
+	}
+	return api.Errorf(api.CodeForbidden, "recording %s is off by a rule of recorderd's configuration: nothing of it is told", rec.id)
+}
+
+func is(b *bool) bool { return b != nil && *b }
