@@ -162,7 +162,7 @@ struct linux_binprm {
 
 struct pt_regs {
 #if defined(__TARGET_ARCH_x86)
-	unsigned long bp, bx, r10, r9, r8, cx, dx, si, di, orig_ax;
+	unsigned long bp, bx, r10, r9, r8, cx, dx, si, di, orig_ax, sp;
 #endif
 };
 

@@ -31,6 +31,7 @@ struct layout_types {
 	enum op_kind q;
 	enum op_when r;
 	enum op_times s;
+	enum op_at dd;
 	struct plan t;
 	struct subplan_key u;
 	enum entry_consts v;

@@ -159,6 +159,7 @@ struct scratch {
 	 * kernels before 6.13 round each function's up to 32. */
 	u64 msg[7];
 	u64 iov[2];
+	u64 sp; /* at the call's start */
 };
 
 struct {
@@ -592,6 +593,68 @@ __noinline int cap_count(u32 user, u64 ptr, u32 arg)
 	return 0;
 }
 
+/* A vector of n pointers: size bytes at each. One that cannot be followed leaves
+ * an empty item, so that the others keep their places. */
+__noinline int cap_vec(u32 user, u64 ptr, u64 n, u32 size, u32 tag)
+{
+	struct scratch *s = scratch_of(user);
+	u32 i;
+
+	if (!s || !ptr)
+		return 0;
+	for (i = 0; i < 16; i++) {
+		u64 p = 0;
+		u32 wide = s->wide == 4 ? 4 : 8;
+
+		if (i >= n)
+			break;
+		if (bpf_probe_read_user(&p, wide, (void *)ptr + i * wide)) {
+			item(s, s->off, tag, 0, ITEM_FAULT);
+			break;
+		}
+		if (p)
+			cap_mem(user, p, size, size, tag);
+		else
+			item(s, s->off, tag, 0, 0);
+		again(i);
+	}
+	return 0;
+}
+
+/* The pointer that stands at an address. at: enum op_at. */
+__noinline u64 pointer_at(u32 user, u64 ptr, u32 at)
+{
+	struct scratch *s = scratch_of(user);
+	u64 p = 0;
+
+	if (!s)
+		return 0;
+	bpf_probe_read_user(&p, s->wide == 4 && !(at & AT_WIDE) ? 4 : 8, (void *)ptr + (at & ~AT_WIDE));
+	return p;
+}
+
+/* Takes the arguments of a call from memory, where they are also kept as an item. */
+__noinline int args_from(u32 user, u64 ptr, u32 n, u32 phase)
+{
+	struct scratch *s = scratch_of(user);
+	u32 i;
+
+	if (!s)
+		return 0;
+	if (n > 6)
+		n = 6;
+	if (phase != 1)
+		cap_mem(user, ptr, n * 4, 24, tag(1, ITEM_MEM) | (phase ? ITEM_ENTRY : 0));
+	for (i = 0; i < 6; i++) {
+		u32 v = 0;
+
+		if (i < n)
+			bpf_probe_read_user(&v, sizeof(v), (void *)ptr + i * 4);
+		s->args[i] = v;
+	}
+	return 0;
+}
+
 static __always_inline bool compat_task(struct task_struct *task)
 {
 #if defined(__TARGET_ARCH_x86)
@@ -628,6 +691,8 @@ __noinline int capture(u32 user, u32 index, u32 phase)
 			return 0;
 		}
 	}
+	if (p->flags & PLAN_ARGS)
+		args_from(user, s->args[1], p->nargs, phase);
 	for (i = 0; i < PLAN_OPS; i++) {
 		struct plan_op *op;
 		u64 ptr, n = 1, carg;
@@ -643,6 +708,8 @@ __noinline int capture(u32 user, u32 index, u32 phase)
 		if (phase == 2 && op->when == OP_OK)
 			continue;
 		ptr = s->args[op->arg < 6 ? op->arg : 0];
+		if (!ptr && op->kind != OP_STACK)
+			continue;
 		carg = s->args[op->carg < 6 ? op->carg : 0];
 		switch (op->count) {
 		case COUNT_ARG:
@@ -707,6 +774,18 @@ __noinline int capture(u32 user, u32 index, u32 phase)
 			}
 			break;
 		}
+		case OP_VIA:
+			cap_mem(user, pointer_at(user, ptr, op->at), n * op->size, op->max, tag(op->arg, ITEM_VIA) | flag);
+			break;
+		case OP_VIA_STR:
+			cap_str(user, pointer_at(user, ptr, op->at), op->max, tag(op->arg, ITEM_VIA) | flag);
+			break;
+		case OP_VEC:
+			cap_vec(user, ptr, n, op->size, tag(op->arg, ITEM_ELEM) | flag);
+			break;
+		case OP_STACK:
+			cap_mem(user, s->sp + op->max, op->size, 64, tag(op->arg, ITEM_MEM) | flag);
+			break;
 		}
 	}
 	return 0;
@@ -747,6 +826,17 @@ static __always_inline void read_args(u64 *args, struct pt_regs *regs, bool comp
 		args[4] = (u32)args[4];
 		args[5] = (u32)args[5];
 	}
+#endif
+}
+
+static __always_inline u64 read_sp(struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+	return regs->sp;
+#else
+	struct pt_regs___arm64 *r = (void *)regs;
+
+	return r->pstate & 0x10 /* PSR_MODE32_BIT */ ? r->regs[13] : r->sp;
 #endif
 }
 
@@ -920,20 +1010,43 @@ static __always_inline u32 content_limit(struct ring_head *r, u64 fd)
 
 /* ---- system calls ------------------------------------------------------------ */
 
+/* Is there anything to read when this call begins? */
+static __always_inline bool reads_at_entry(struct scratch *s, struct plan *p)
+{
+	u32 i;
+
+	for (i = 0; i < PLAN_OPS; i++) {
+		struct plan_op *op = &p->op[i];
+
+		if (i >= p->nops)
+			break;
+		if (op->when == OP_ENTRY && (op->kind == OP_STACK || s->args[op->arg < 6 ? op->arg : 0]))
+			return true;
+	}
+	return false;
+}
+
 static __noinline int enter_slow(struct task_state *ts, struct pt_regs *regs, u32 index, u32 tid)
 {
 	struct scratch *s = scratch_of(BY_ENTER);
 	struct plan *p = bpf_map_lookup_elem(&plans, &index);
-	struct ring_head *r = ring_of(ts->slot);
+	struct ring_head *r;
 
-	if (!s || !p || !r || r->gen != ts->gen)
+	if (!s || !p || unlikely(p->flags & PLAN_MUTE))
+		return 0;
+	read_args(s->args, regs, index >= PLAN_CALLS);
+	/* recv() is a recvfrom without an address: nothing to read for most calls. */
+	if (!(p->flags & (PLAN_ENTER | PLAN_SUB | PLAN_IOCTL)) && !reads_at_entry(s, p))
+		return 0;
+	r = ring_of(ts->slot);
+	if (!r || r->gen != ts->gen)
 		return 0;
 	/* Here nothing is counted: the call's end does it, if it has one. */
-	if (unlikely(p->flags & PLAN_MUTE || r->flags & (RING_FROZEN | RING_OFF)))
+	if (unlikely(r->flags & (RING_FROZEN | RING_OFF)))
 		return 0;
 	if (unlikely(r->flags & RING_MUTES) && r->mutes[index >> 6 & (RING_MUTE_WORDS - 1)] >> (index & 63) & 1)
 		return 0;
-	read_args(s->args, regs, index >= PLAN_CALLS);
+	s->sp = read_sp(regs);
 	s->ret = 0;
 	s->flags = index >= PLAN_CALLS ? RECF_COMPAT : 0;
 	s->wide = index >= PLAN_CALLS ? 4 : 8;

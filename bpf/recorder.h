@@ -244,6 +244,8 @@ enum item_kind {
 	ITEM_ARGV,     /* strings with their NULs, as in /proc/PID/cmdline */
 	ITEM_LEN,      /* the 4 or 8 bytes of a length that an argument points to */
 	ITEM_COUNT,    /* how many pointers a vector holds (4 bytes) */
+	ITEM_VIA,      /* what a pointer inside the argument's memory points to */
+	ITEM_ELEM,     /* what one pointer of a vector points to; more of this kind follow */
 };
 
 /*
@@ -251,7 +253,7 @@ enum item_kind {
  * table of system calls.
  */
 enum plan_consts {
-	PLAN_OPS   = 6,
+	PLAN_OPS   = 8,
 	PLAN_CALLS = 512,
 };
 
@@ -263,6 +265,7 @@ enum plan_flag {
 	PLAN_IOCTL = 1 << 4, /* without a sub-plan, size and direction are in argument 1 */
 	PLAN_WRITE = 1 << 5, /* writes to a file descriptor (last words) */
 	PLAN_DATA  = 1 << 6, /* nothing but contents is read: no ops if the policy has none */
+	PLAN_ARGS  = 1 << 7, /* of a sub-plan: the arguments stand in memory, at argument 1 (socketcall) */
 };
 
 enum op_kind {
@@ -275,6 +278,10 @@ enum op_kind {
 	OP_MMSG,    /* an array of mmsghdr */
 	OP_COUNT,   /* how many pointers stand in a vector, NULL at its end */
 	OP_LEN,     /* a length that the argument points to: `size` bytes */
+	OP_VIA,     /* size * count bytes at the pointer that stands `at` bytes behind the argument */
+	OP_VIA_STR, /* a string at that pointer */
+	OP_VEC,     /* a vector of `count` pointers: `size` bytes at each */
+	OP_STACK,   /* `size` bytes, `max` bytes above the stack pointer; only with OP_ENTRY */
 };
 
 enum op_when {
@@ -292,13 +299,16 @@ enum op_times {
 	COUNT_ARG_LONG, /* the value of argument `carg`, size_t */
 };
 
+/* In plan_op.at: the pointer takes 8 bytes on every ABI. */
+enum op_at { AT_WIDE = 1 << 7 };
+
 struct plan_op {
 	__u8  arg;
 	__u8  kind;  /* enum op_kind */
 	__u8  when;  /* enum op_when */
 	__u8  count; /* enum op_times */
 	__u8  carg;
-	__u8  pad;
+	__u8  at;    /* OP_VIA: where the pointer stands; see op_at */
 	__u16 size;  /* bytes of an element */
 	__u16 max;   /* bytes at most */
 };

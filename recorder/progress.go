@@ -40,11 +40,21 @@ func (r *Recorder) progress(t *layout.TaskDump) *record.Record {
 			plan = sub
 		}
 	}
+	args := t.Args
+	if layout.PlanFlag(plan.Flags)&layout.PlanArgs != 0 {
+		b := make([]byte, 4*min(int(plan.Nargs), len(args)))
+		b = b[:readMemory(int(t.Info.Tid), t.Args[1], b)]
+		rec.Items = append(rec.Items, record.Item{Arg: 1, Kind: layout.ItemMem, Flags: layout.ItemEntry, Data: b})
+		args = [6]uint64{}
+		for i := range len(b) / 4 {
+			args[i] = uint64(binary.LittleEndian.Uint32(b[4*i:]))
+		}
+	}
 	for _, op := range plan.Op[:min(int(plan.Nops), len(plan.Op))] {
 		if layout.OpWhen(op.When) == layout.OpOk || op.Arg > 5 {
 			continue
 		}
-		if it, ok := readItem(int(t.Info.Tid), &op, &t.Args); ok {
+		if it, ok := readItem(int(t.Info.Tid), &op, &args); ok {
 			rec.Items = append(rec.Items, it)
 		}
 	}

@@ -215,10 +215,7 @@ func (r *Recorder) kernelConfig() bpf.Config {
 		for nr := range uint32(layout.PlanCalls) {
 			cfg.Plans[i*layout.PlanCalls+int(nr)] = syscalls.Plan(arch, nr)
 		}
-		for key, p := range syscalls.SubPlans(arch) {
-			key.Nr += uint32(i * layout.PlanCalls)
-			cfg.SubPlans[key] = p
-		}
+		maps.Copy(cfg.SubPlans, syscalls.SubPlans(arch))
 	}
 	return cfg
 }

@@ -172,7 +172,6 @@ var (
 	callName   = regexp.MustCompile(`^(\w+)\(`)
 	secret     = regexp.MustCompile(`^getrandom\((?:0x[0-9a-f]+|"[^ ]*"(?:\.\.\.)?), (.*)`)                                        // never captured
 	entries    = regexp.MustCompile(` /\* \d+ entries \*/`)                                                                        // directories' contents are not captured
-	sigreturn  = regexp.MustCompile(`^rt_sigreturn\(.*?\) = `)                                                                     // the frame on the stack is not read
 	xattr      = regexp.MustCompile(`^([fl]?[gs]etxattr\((?:"[^"]*"|\d+), "[^"]*", )(?:0x[0-9a-f]+|"(?:[^"\\]|\\.)*"(?:\.\.\.)?)`) // values are never captured
 	ifindex    = regexp.MustCompile(`if_nametoindex\("([^"]*)"\)`)                                                                 // strace asks the kernel
 	quoted     = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
@@ -216,7 +215,7 @@ func threads(s string) map[string][]string {
 			return s
 		})
 		text = entries.ReplaceAllString(text, "")
-		out[tid] = append(out[tid], sigreturn.ReplaceAllString(text, "rt_sigreturn({...}) = "))
+		out[tid] = append(out[tid], text)
 	}
 	for tid, text := range half {
 		out[tid] = append(out[tid], text+" <unfinished ...>")

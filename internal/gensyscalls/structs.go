@@ -23,7 +23,8 @@ type field struct {
 	nested bool
 	char   bool
 	hidden bool
-	n      int // elements, 0: not an array
+	via    bool // a pointer that is followed; typ is what it points to
+	n      int  // elements, 0: not an array
 }
 
 // layout is a struct laid out for an ABI.
@@ -101,6 +102,7 @@ func parseField(w string) (field, error) {
 	}
 	f.st, f.nested = strings.TrimPrefix(f.st, "@"), strings.HasPrefix(f.st, "@")
 	f.char = f.st == "char"
+	f.typ, f.via = strings.TrimPrefix(f.typ, "&"), strings.HasPrefix(f.typ, "&")
 	if f.typ == "" {
 		switch {
 		case f.nested:
@@ -193,6 +195,9 @@ func (g *gen) structLits() ([]string, error) {
 			if err != nil {
 				return nil, err
 			}
+			if n := len(slices.DeleteFunc(slices.Clone(s.fields[a]), func(f field) bool { return !f.via })); n > 1 {
+				return nil, fmt.Errorf("struct %s: %d pointers to follow, and a record's items tell only one", s.name, n)
+			}
 			fmt.Fprintf(&b, "%d: {Size: %d, Fields: []Field{\n", a, l.size)
 			for i, f := range s.fields[a] {
 				if f.name == "-" {
@@ -209,7 +214,7 @@ func (g *gen) structLits() ([]string, error) {
 				for _, o := range []struct {
 					on   bool
 					name string
-				}{{f.signed(), "Signed"}, {f.char, "Char"}, {f.hidden, "Hidden"}} {
+				}{{f.signed(), "Signed"}, {f.char, "Char"}, {f.hidden, "Hidden"}, {f.via, "Via"}} {
 					if o.on {
 						fmt.Fprintf(&b, ", %s: true", o.name)
 					}

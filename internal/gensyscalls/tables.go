@@ -33,11 +33,11 @@ var customs = map[string]struct{ size, max int }{
 	"pgoff": {0, 0}, "offhl": {8, 0}, "offhilo": {8, 0}, "clockid": {4, 0}, "wstatus": {4, 0}, "sigset": {8, 0}, "old_sigset": {0, 0}, "old_sigset_arg": {0, 0},
 	"sigmask": {8, 0}, "fdset": {1, 128}, "cpuset": {1, 128}, "sockaddr": {1, 128}, "sockoptval": {1, 64}, "sockopt": {4, 0}, "sockproto": {4, 0},
 	"nodemask": {1, 256}, "cloneflags": {0, 0}, "clone3flags": {8, 0}, "parenttid": {4, 0}, "capmask": {4, 0}, "rlim": {0, 0}, "sighandler": {0, 0},
-	"futexwakeop": {4, 0}, "inaddr": {4, 0}, "hwaddr": {1, 0}, "bytes": {1, 0}, "termoflag": {4, 0}, "termcflag": {4, 0}, "bpfattr": {1, 32},
-	"ptracer": {0, 0}, "ioprio": {4, 0}, "fanmask64": {8, 0}, "sigmaskarg": {0, 0}, "ioctlcmd": {4, 0}, "poll": {4, 0}, "select": {4, 0}, "sigwait": {4, 0},
+	"futexwakeop": {4, 0}, "inaddr": {4, 0}, "hwaddr": {1, 0}, "bytes": {1, 0}, "termoflag": {4, 0}, "termcflag": {4, 0},
+	"ptracer": {0, 0}, "ioprio": {4, 0}, "fanmask64": {8, 0}, "ioctlcmd": {4, 0}, "poll": {4, 0}, "select": {4, 0}, "sigwait": {4, 0},
 	"oct?": {8, 0}, "sig_ret": {4, 0}, "ioprio_ret": {4, 0}, "waitid": {4, 0}, "futexop": {4, 0},
 	"personality": {0, 0}, "keyringid": {4, 0}, "ipckey": {4, 0}, "fsmagic": {0, 0}, "futexbitset": {4, 0}, "socktype": {4, 0}, "sendoff": {0, 0},
-	"sendoff64": {8, 0}, "movedoff": {8, 0}, "ambientcap": {0, 0}, "mmapflags": {0, 0}, "memfdflags": {4, 0}, "shmgetflags": {4, 0}, "syslogaction": {4, 0}, "seccompaction": {4, 0},
+	"sendoff64": {8, 0}, "errnum": {4, 0}, "iocbopcode": {2, 0}, "kernelversion": {4, 0}, "threadarea": {4, 0}, "ldt": {4, 0}, "ldtfunc": {4, 0}, "reqkey": {4, 0}, "socketcall": {4, 0}, "ipccall": {4, 0}, "userreg": {0, 0}, "pagestatus": {4, 0}, "residency": {1, 0}, "quotacmd": {4, 0}, "movedoff": {8, 0}, "ambientcap": {0, 0}, "mmapflags": {0, 0}, "memfdflags": {4, 0}, "shmgetflags": {4, 0}, "syslogaction": {4, 0}, "seccompaction": {4, 0},
 }
 
 // What takes two registers on a 32-bit ABI.
@@ -50,11 +50,11 @@ var pairs = map[string]bool{"offhl": true, "offhilo": true}
 // forms are what a pointer of its own kind is called.
 var forms = map[string]string{
 	"path": "FormPath", "str": "FormString", "str16": "FormString", "chars": "FormChars", "pathn": "FormPathN", "data": "FormData",
-	"strv": "FormStrings", "envp": "FormCount", "iov": "FormIovec", "msg": "FormMsg", "mmsg": "FormMmsg", "len": "FormLen", "dents": "FormDents",
+	"strv": "FormStrings", "envp": "FormCount", "iov": "FormIovec", "msg": "FormMsg", "mmsg": "FormMmsg", "len": "FormLen", "dents": "FormDents", "frame": "FormStack",
 }
 
 var formMax = map[string]int{
-	"path": 4096, "str": 256, "str16": 16, "chars": 1024, "pathn": 4096, "data": 4096, "strv": 256, "iov": 1024, "mmsg": 512, "len": 8,
+	"path": 4096, "str": 256, "str16": 16, "chars": 1024, "pathn": 4096, "data": 4096, "strv": 256, "iov": 1024, "mmsg": 512, "len": 8, "frame": 8,
 }
 
 var conds = map[string]string{"creat": "CondCreat", "device": "CondDevice", "mremapfixed": "CondMremapFixed", "interrupted": "CondInterrupted"}
@@ -115,6 +115,7 @@ type rowArg struct {
 	dir             string // any of * > !
 	count           string
 	sub             bool
+	vector          bool // of pointers to typ
 }
 
 // writeTables reads everything and writes the generated Go files.
@@ -400,6 +401,7 @@ func parseRow(f []string) (*row, error) {
 			}
 			rest := strings.TrimLeft(a.typ, "*>!")
 			a.dir, a.typ = a.typ[:len(a.typ)-len(rest)], rest
+			a.typ, a.vector = strings.TrimPrefix(a.typ, "&"), strings.HasPrefix(a.typ, "&")
 			if at := strings.IndexByte(a.typ, '['); at >= 0 {
 				a.typ, a.count = a.typ[:at], strings.TrimSuffix(a.typ[at+1:], "]")
 			}
@@ -420,6 +422,9 @@ func (g *gen) args(r *row, a int) (set, nargs, sub int, err error) {
 	width := make([]int, len(r.args))
 	for i, x := range r.args {
 		regs[i], width[i] = nargs, 1
+		if forms[x.typ] == "FormStack" {
+			width[i] = 0
+		}
 		if pairs[x.typ] || wide[x.typ] && is32(a) {
 			width[i] = 2
 			if wide[x.typ] && a == arm && nargs%2 == 1 {
@@ -450,6 +455,9 @@ func (g *gen) args(r *row, a int) (set, nargs, sub int, err error) {
 			}
 		} else if x.dir != "" {
 			form, dir = "FormPointer", x.dir
+			if x.vector {
+				form = "FormVector"
+			}
 		}
 		t, err := g.typ(x.typ)
 		if err != nil {

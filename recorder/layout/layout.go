@@ -106,10 +106,12 @@ const (
 	ItemArgv    ItemKind = 11
 	ItemLen     ItemKind = 12
 	ItemCount   ItemKind = 13
+	ItemVia     ItemKind = 14
+	ItemElem    ItemKind = 15
 )
 
 const (
-	PlanOps   = 6
+	PlanOps   = 8
 	PlanCalls = 512
 )
 
@@ -124,21 +126,26 @@ const (
 	PlanIoctl PlanFlag = 16
 	PlanWrite PlanFlag = 32
 	PlanData  PlanFlag = 64
+	PlanArgs  PlanFlag = 128
 )
 
 // OpKind is enum op_kind of bpf/recorder.h.
 type OpKind uint32
 
 const (
-	OpStr   OpKind = 1
-	OpMem   OpKind = 2
-	OpData  OpKind = 3
-	OpStrv  OpKind = 4
-	OpIov   OpKind = 5
-	OpMsg   OpKind = 6
-	OpMmsg  OpKind = 7
-	OpCount OpKind = 8
-	OpLen   OpKind = 9
+	OpStr    OpKind = 1
+	OpMem    OpKind = 2
+	OpData   OpKind = 3
+	OpStrv   OpKind = 4
+	OpIov    OpKind = 5
+	OpMsg    OpKind = 6
+	OpMmsg   OpKind = 7
+	OpCount  OpKind = 8
+	OpLen    OpKind = 9
+	OpVia    OpKind = 10
+	OpViaStr OpKind = 11
+	OpVec    OpKind = 12
+	OpStack  OpKind = 13
 )
 
 // OpWhen is enum op_when of bpf/recorder.h.
@@ -160,6 +167,13 @@ const (
 	CountPtr     OpTimes = 3
 	CountBits    OpTimes = 4
 	CountArgLong OpTimes = 5
+)
+
+// OpAt is enum op_at of bpf/recorder.h.
+type OpAt uint32
+
+const (
+	AtWide OpAt = 128
 )
 
 const (
@@ -257,17 +271,17 @@ type Late struct {
 // SizeofLate is the size of Late in bytes.
 const SizeofLate = 24
 
-// Plan is struct plan of bpf/recorder.h, 64 bytes.
+// Plan is struct plan of bpf/recorder.h, 84 bytes.
 type Plan struct {
 	Nargs uint8
 	Nops  uint8
 	Flags uint8
 	Sub   uint8
-	Op    [6]PlanOp
+	Op    [8]PlanOp
 }
 
 // SizeofPlan is the size of Plan in bytes.
-const SizeofPlan = 64
+const SizeofPlan = 84
 
 // PlanOp is struct plan_op of bpf/recorder.h, 10 bytes.
 type PlanOp struct {
@@ -276,7 +290,7 @@ type PlanOp struct {
 	When  uint8
 	Count uint8
 	Carg  uint8
-	_     uint8
+	At    uint8
 	Size  uint16
 	Max   uint16
 }

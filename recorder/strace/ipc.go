@@ -1,6 +1,7 @@
 package strace
 
 import (
+	"github.com/recorderd/recorderd/recorder/record"
 	"github.com/recorderd/recorderd/recorder/syscalls"
 )
 
@@ -53,4 +54,24 @@ func semidDs(p *printer, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
 		p.fieldList(l, data, more, "sem_otime", "sem_ctime", "sem_nsems")
 	}
 	p.dst = append(p.dst, '}')
+}
+
+// unpackIPC replaces an ipc(2) by the call that it stands for.
+func (p *printer) unpackIPC() {
+	call, regs := syscalls.IPCCall(p.arch, p.rec.Args[0])
+	if call == nil {
+		return
+	}
+	rec := record.Record{Type: p.rec.Type, Flags: p.rec.Flags, Nr: p.rec.Nr, Ret: p.rec.Ret}
+	for i := range int(call.Nargs) {
+		rec.Args[i] = p.rec.Args[regs[i]%6]
+		for _, it := range p.rec.Items {
+			if it.Arg == regs[i] {
+				it.Arg = uint8(i)
+				rec.Items = append(rec.Items, it)
+			}
+		}
+	}
+	p.rec = &rec
+	p.call = call.Variant(&rec.Args)
 }

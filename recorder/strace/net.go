@@ -226,20 +226,21 @@ func sockopt(p *printer, _ *syscalls.Type, v uint64) {
 
 // Options of SOL_SOCKET whose value is not a number.
 const (
-	solSocket      = 1
-	soError        = 4
-	soLinger       = 13
-	soPeercred     = 17
-	soRcvtimeoOld  = 20
-	soSndtimeoOld  = 21
-	soAttachFilter = 26
-	soPeername     = 28
-	soRcvtimeoNew  = 66
-	soSndtimeoNew  = 67
-	solIP          = 0
-	ipMulticastIf  = 32
-	ipAddMember    = 35
-	ipDropMember   = 36
+	solSocket         = 1
+	soError           = 4
+	soLinger          = 13
+	soPeercred        = 17
+	soRcvtimeoOld     = 20
+	soSndtimeoOld     = 21
+	soAttachFilter    = 26
+	soAttachReuseCBPF = 51
+	soPeername        = 28
+	soRcvtimeoNew     = 66
+	soSndtimeoNew     = 67
+	solIP             = 0
+	ipMulticastIf     = 32
+	ipAddMember       = 35
+	ipDropMember      = 36
 )
 
 func structType(name string) *syscalls.Type {
@@ -283,8 +284,8 @@ func sockoptval(p *printer, a *syscalls.Arg, it *record.Item) bool {
 			return show(timevalType)
 		case soRcvtimeoNew, soSndtimeoNew:
 			return show(timeval64Type)
-		case soAttachFilter:
-			return show(fprogType)
+		case soAttachFilter, soAttachReuseCBPF:
+			return show(fprogType) // or the address, if it is not all there
 		case soPeername:
 			p.sockaddr(d)
 			return true
@@ -505,30 +506,26 @@ func (p *printer) mmsghdr(a *syscalls.Arg, entry bool) bool {
 	return true
 }
 
-// socketCalls are what i386's socketcall(2) stands for; their arguments are those
-// of the calls of that name, which ARM has all of.
-var socketCalls = func() (calls [21]*syscalls.Call) {
-	for i, name := range [21]string{"", "socket", "bind", "connect", "listen", "accept", "getsockname", "getpeername", "socketpair", "send", "recv",
-		"sendto", "recvfrom", "shutdown", "setsockopt", "getsockopt", "sendmsg", "recvmsg", "accept4", "recvmmsg", "sendmmsg"} {
-		if name != "" {
-			calls[i] = syscalls.ByName(record.ArchARM, name)
-		}
-	}
-	return calls
-}()
-
-// unpackSocketcall replaces a socketcall by the call in it. Its pointers were not
-// followed: they are shown as addresses.
+// unpackSocketcall replaces a socketcall by the call in it: the first thing that was
+// captured of argument 1 is its arguments, what follows is what they point to.
 func (p *printer) unpackSocketcall() {
-	it := p.item(1, memKind, p.rec.Type == layout.RecEnter)
-	n := p.rec.Args[0]
-	if it == nil || n >= uint64(len(socketCalls)) || socketCalls[n] == nil || len(it.Data) < 4*int(socketCalls[n].Nargs) {
+	call := syscalls.SocketCall(uint32(p.rec.Args[0]))
+	if call == nil {
 		return
 	}
-	p.call = socketCalls[n]
+	args := p.item(1, memKind, p.rec.Type == layout.RecEnter)
+	if args == nil || len(args.Data) < 4*int(call.Nargs) {
+		return
+	}
+	p.call = call
 	rec := record.Record{Type: p.rec.Type, Flags: p.rec.Flags, Nr: p.rec.Nr, Ret: p.rec.Ret}
-	for i := range int(p.call.Nargs) {
-		rec.Args[i] = load(it.Data[4*i:], 4)
+	for i := range int(call.Nargs) {
+		rec.Args[i] = load(args.Data[4*i:], 4)
+	}
+	for i := range p.rec.Items {
+		if &p.rec.Items[i] != args {
+			rec.Items = append(rec.Items, p.rec.Items[i])
+		}
 	}
 	p.rec = &rec
 }

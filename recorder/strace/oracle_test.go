@@ -31,6 +31,7 @@ type tracer struct {
 	pid   int
 	arch  record.Arch
 	plans map[layout.SubplanKey]layout.Plan
+	sp    uint64 // when the call began
 	lines []string
 	opt   Options
 }
@@ -40,7 +41,7 @@ type syscallInfo struct {
 	op   uint8
 	_    [3]uint8
 	arch uint32
-	_    [2]uint64
+	at   [2]uint64 // instruction and stack pointers
 	data [8]uint64
 }
 
@@ -158,13 +159,23 @@ func (t *tracer) capture(rec *record.Record, phase int) {
 			return
 		}
 	}
+	args := rec.Args
+	if plan.Flags&uint8(layout.PlanArgs) != 0 {
+		b, _ := t.read(rec.Args[1], 4*int(plan.Nargs))
+		if phase != 1 {
+			t.mem(rec, layout.ItemMem, 1, rec.Args[1], 4*uint64(plan.Nargs), 24, phase > 0)
+		}
+		for i := range args {
+			args[i] = load(b[min(4*i, len(b)):], 4)
+		}
+	}
 	for _, op := range plan.Op[:plan.Nops] {
 		when := layout.OpWhen(op.When)
 		if phase == 0 && (when == layout.OpEntry || when == layout.OpOk && rec.Ret < 0) ||
 			phase == 1 && when != layout.OpEntry || phase == 2 && when == layout.OpOk {
 			continue
 		}
-		addr, carg, n := rec.Args[op.Arg], rec.Args[op.Carg], uint64(1)
+		addr, carg, n := args[op.Arg], args[op.Carg], uint64(1)
 		switch layout.OpTimes(op.Count) {
 		case layout.CountArg:
 			n = uint64(max(0, int32(carg)))
@@ -186,6 +197,36 @@ func (t *tracer) capture(rec *record.Record, phase int) {
 			t.str(rec, layout.ItemStr, op.Arg, addr, int(op.Max), phase > 0)
 		case layout.OpMem:
 			t.mem(rec, layout.ItemMem, op.Arg, addr, n*uint64(op.Size), uint64(op.Max), phase > 0)
+		case layout.OpVia, layout.OpViaStr:
+			w := syscalls.Word(t.arch)
+			if op.At&uint8(layout.AtWide) != 0 {
+				w = 8
+			}
+			b, _ := t.read(addr+uint64(op.At&^uint8(layout.AtWide)), w)
+			if layout.OpKind(op.Kind) == layout.OpViaStr {
+				t.str(rec, layout.ItemVia, op.Arg, load(b, w), int(op.Max), phase > 0)
+			} else {
+				t.mem(rec, layout.ItemVia, op.Arg, load(b, w), uint64(op.Size), uint64(op.Max), phase > 0)
+			}
+		case layout.OpVec:
+			w := syscalls.Word(t.arch)
+			for i := range min(n, 16) {
+				b, ok := t.read(addr+i*uint64(w), w)
+				it := record.Item{Arg: op.Arg, Kind: layout.ItemElem}
+				if !ok {
+					it.Flags = layout.ItemFault
+				}
+				if ok && load(b, w) != 0 {
+					t.mem(rec, layout.ItemElem, op.Arg, load(b, w), uint64(op.Size), uint64(op.Size), phase > 0)
+					continue
+				}
+				rec.Items = append(rec.Items, it)
+				if !ok {
+					break
+				}
+			}
+		case layout.OpStack:
+			t.mem(rec, layout.ItemMem, op.Arg, t.sp+uint64(op.Max), uint64(op.Size), 64, phase > 0)
 		case layout.OpLen:
 			t.mem(rec, layout.ItemLen, op.Arg, addr, uint64(op.Size), 8, phase > 0)
 		case layout.OpData:
@@ -275,6 +316,7 @@ func trace(opt Options, argv ...string) ([]string, error) {
 				t.plans = syscalls.SubPlans(t.arch)
 				rec = &record.Record{Type: layout.RecCall, Nr: uint16(si.data[0])}
 				copy(rec.Args[:], si.data[1:7])
+				t.sp = si.at[1]
 				t.capture(rec, 1)
 				if plan := syscalls.Plan(t.arch, uint32(rec.Nr)); plan.Flags&uint8(layout.PlanEnter) != 0 {
 					t.capture(rec, 2)
@@ -360,12 +402,10 @@ var deviations = []struct {
 	why  string
 }{
 	{regexp.MustCompile(`^[fl]?setxattr\(.*, "value", 5, `), "values are not captured"},
-	{regexp.MustCompile(`^quotactl(_fd)?\(.*QCMD\(`), "not decoded"},
-	{regexp.MustCompile(`^set_thread_area\(\{`), "not decoded"},
 	{regexp.MustCompile(`^setsockopt\(\d+, SOL_SOCKET, SO_(RCV|SND)TIMEO_(OLD|NEW), "`), "timeouts are decoded"},
 	{regexp.MustCompile(`^recvmsg\(\d+, \{msg_namelen=\d+\}, \w+\) += -1 `), "nothing is captured of one that failed"},
 	{regexp.MustCompile(`^sendmmsg\(.*iov_base="one"`), "contents are not captured"},
-	{regexp.MustCompile(`^(rt_)?sigreturn\(\{mask=`), "the signal mask on the stack is not captured"},
+	{regexp.MustCompile(`^sigreturn\(\{mask=`), "the frame of the old call is not captured"},
 	{regexp.MustCompile(`^clock_gettime(64)?\(0xf[0-9a-f]+ /\* CLOCK_`), "clocks of processes are decoded"},
 	{regexp.MustCompile(`^sethostname\(0x[0-9a-f]+, 4294967295\)`), "of an impossible length"},
 	{regexp.MustCompile(`^syscall_0x1ce\(`), "mseal: unknown to strace 6.1"},

@@ -106,7 +106,8 @@ type printer struct {
 	call  *syscalls.Call // of the variant
 	word  int            // bytes of a long
 
-	entering bool // the call has not returned
+	entering bool         // the call has not returned
+	via      *record.Item // what the pointer in the struct points to that is being shown, or nil
 	depth    int
 }
 
@@ -130,8 +131,11 @@ func newPrinter(dst []byte, arch record.Arch, rec *record.Record, opt Options) *
 		p.call = unknown
 	} else {
 		p.call = p.call.Variant(&rec.Args)
-		if p.call.Name == "socketcall" {
+		switch p.call.Name {
+		case "socketcall":
 			p.unpackSocketcall()
+		case "ipc":
+			p.unpackIPC()
 		}
 	}
 	return p

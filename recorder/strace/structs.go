@@ -31,10 +31,18 @@ func init() {
 		"siginfo": siginfo, "sigaction": sigaction, "old_sigaction": sigaction, "flock": flock, "flock64": flock, "flock_ofd": flock,
 		"clone_args": cloneArgs, "io_uring_params": uringParams, "file_handle": fileHandle, "open_how": openHow,
 		"sigevent": sigevent, "pollfd": pollfd, "sched_attr": schedAttr, "utimbuf": utimbuf, "utimeval": utimeval, "fiemap": fiemap,
-		"ipc_perm": ipcPerm, "shmid_ds": shmidDs, "msqid_ds": msqidDs, "semid_ds": semidDs,
+		"ipc_perm": ipcPerm, "shmid_ds": shmidDs, "msqid_ds": msqidDs, "semid_ds": semidDs, "sigmaskarg": sigmaskArg, "iocb": iocb, "user_desc": userDesc,
+	}
+	for _, name := range []string{"map_create", "elem", "update_elem", "lookup_delete", "key", "next_key", "map_fd", "prog_load", "obj", "attach", "detach", "next_id", "prog_id", "map_id",
+		"btf_id", "link_id", "btf_load"} {
+		structures["bpf_"+name] = bpfAttr("")
+	}
+	for name, member := range map[string]string{"info": "info", "query": "query", "raw_tracepoint": "raw_tracepoint", "task_fd_query": "task_fd_query", "test_run": "test", "batch": "batch",
+		"link_create": "link_create", "link_update": "link_update"} {
+		structures["bpf_"+name] = bpfAttr(member)
 	}
 	memories = map[string]func(*printer, *syscalls.Arg, *record.Item) bool{
-		"fdset": fdset, "cpuset": cpuset, "sockaddr": sockaddrArg, "sockoptval": sockoptval, "str16": str16, "bpfattr": opaque,
+		"fdset": fdset, "cpuset": cpuset, "sockaddr": sockaddrArg, "sockoptval": sockoptval, "str16": str16,
 		"sendoff": sendOffset, "sendoff64": sendOffset, "movedoff": movedOffset, "sigset": sigsetArg, "old_sigset": sigsetArg, "cap_data": capData, "seccompaction": seccompAction, "nodemask": nodemask,
 	}
 	values = map[string]func(*printer, *syscalls.Type, uint64){
@@ -42,11 +50,11 @@ func init() {
 		"rlim": rlim, "sighandler": sighandler, "sockopt": sockopt, "sockproto": sockproto, "futexop": futexop, "futexwakeop": futexWakeOp,
 		"capmask": capmask, "ioctlcmd": ioctlcmd, "offhl": offset64, "offhilo": offset64, "pgoff": pgoff, "fanmask64": fanmask, "ioprio": ioprio, "ipckey": hexEnum,
 		"keyringid": decimalEnum, "inaddr": inaddr, "termoflag": termOflag, "termcflag": termCflag, "cloneflags": cloneflags, "clone3flags": clone3flags,
-		"waitid": intValue, "socktype": socktype, "mmapflags": hugeFlags("MAP_HUGE_SHIFT"), "memfdflags": hugeFlags("MFD_HUGE_SHIFT"), "shmgetflags": hugeFlags("SHM_HUGE_SHIFT"), "ambientcap": ambientCap, "syslogaction": syslogAction, "ptracer": ptracer, "sigmaskarg": ptrValue, "parenttid": intValue, "fsmagic": fsmagic, "personality": personality,
-		"oct?": octalValue, "futexbitset": hexEnum,
+		"waitid": intValue, "socktype": socktype, "mmapflags": hugeFlags("MAP_HUGE_SHIFT"), "memfdflags": hugeFlags("MFD_HUGE_SHIFT"), "shmgetflags": hugeFlags("SHM_HUGE_SHIFT"), "ambientcap": ambientCap, "syslogaction": syslogAction, "ptracer": ptracer, "parenttid": intValue, "fsmagic": fsmagic, "personality": personality,
+		"oct?": octalValue, "errnum": errnum, "kernelversion": kernelVersion, "userreg": userReg, "quotacmd": quotaCmd, "iocbopcode": decimalEnum, "reqkey": decimalEnum, "socketcall": decimalEnum, "ipccall": decimalEnum, "ldtfunc": intValue, "pagestatus": pageStatus, "futexbitset": hexEnum,
 	}
 	results = map[string]func(*printer, int64){
-		"poll": pollResult, "select": selectResult, "sigwait": sigResult, "sig_ret": sigResult, "ioprio_ret": ioprioResult, "personality_ret": personalityResult,
+		"poll": pollResult, "select": selectResult, "sigwait": sigResult, "sig_ret": sigResult, "ioprio_ret": ioprioResult, "personality_ret": personalityResult, "threadarea": threadArea, "ldt": ldtResult,
 	}
 	wholeCalls = map[string]func(*printer) int{"clone": clone}
 }
@@ -193,6 +201,10 @@ func (p *printer) element(f *syscalls.Field, t *syscalls.Type, data []byte) {
 		return
 	}
 	v := load(data, int(f.Size))
+	if f.Via {
+		p.followed(f, t, v)
+		return
+	}
 	if t.Kind == syscalls.KindInt || t.Kind == syscalls.KindUint {
 		if f.Signed {
 			p.dst = strconv.AppendInt(p.dst, extend(v, int(f.Size)), 10)
@@ -216,6 +228,28 @@ func (p *printer) element(f *syscalls.Field, t *syscalls.Type, data []byte) {
 		}
 	}
 	p.value(t, v, true)
+}
+
+// followed shows a pointer in a struct by what it points to.
+func (p *printer) followed(f *syscalls.Field, t *syscalls.Type, v uint64) {
+	switch it := p.via; {
+	case v == 0 || it == nil:
+		p.addr(v)
+	case f.IsString():
+		limit := p.opt.StringLimit
+		if t.Name == "path" {
+			limit = 0
+		}
+		p.dst = appendQuoted(p.dst, it.Data, limit, it.Cut() || it.Fault())
+	case len(it.Data) < t.SizeOn(p.arch):
+		p.addr(v)
+	case t.Name == "sigset":
+		p.sigset(it.Data[:8])
+	case t.Kind == syscalls.KindStruct:
+		p.structure(t, it.Data)
+	default:
+		p.value(t, load(it.Data, t.SizeOn(p.arch)), true)
+	}
 }
 
 // extend sign-extends a number of 1, 2, 4 or 8 bytes.

@@ -16,6 +16,10 @@ func (p *printer) arg(a *syscalls.Arg) {
 		p.value(a.Type, p.register(a), false)
 		return
 	}
+	if a.Form == syscalls.FormStack {
+		p.frame(a)
+		return
+	}
 	v &= p.longMask()
 	if v == 0 {
 		p.dst = append(p.dst, "NULL"...)
@@ -81,6 +85,10 @@ func (p *printer) pointer(a *syscalls.Arg, v uint64) bool {
 		}
 		if it := p.item(a.Reg, layout.ItemMem, entry); it != nil {
 			data, limit := it.Data, p.opt.StringLimit
+			if p.call.Name == "keyctl" && a.Dir == syscalls.DirOut {
+				// the result is the length that there is, with its NUL
+				data = data[:max(min(len(data), int(min(p.rec.Args[3], 4096)))-1, 0)]
+			}
 			if a.Form == syscalls.FormPathN {
 				limit = 0
 				if n := len(data); n > 0 && data[n-1] == 0 {
@@ -147,6 +155,8 @@ func (p *printer) pointer(a *syscalls.Arg, v uint64) bool {
 		return p.mmsghdr(a, entry)
 	case syscalls.FormLen:
 		return p.length(a)
+	case syscalls.FormVector:
+		return p.vector(a, entry)
 	case syscalls.FormPointer:
 		if a.Cond == syscalls.CondInterrupted && p.rec.Ret != -4 && p.rec.Ret != -516 && p.rec.Ret != -514 {
 			return false
@@ -158,9 +168,62 @@ func (p *printer) pointer(a *syscalls.Arg, v uint64) bool {
 		if it == nil {
 			return false
 		}
+		if via := p.item(a.Reg, layout.ItemVia, it.Entry()); via != nil {
+			p.via = via
+			defer func() { p.via = nil }()
+		}
 		return p.memory(a, it)
 	}
 	return false
+}
+
+// frame shows the signal mask that a handler returns to.
+func (p *printer) frame(a *syscalls.Arg) {
+	it := p.item(a.Reg, layout.ItemMem, true)
+	if it == nil || len(it.Data) < 8 {
+		p.dst = append(p.dst, "{...}"...)
+		return
+	}
+	p.dst = append(p.dst, "{mask="...)
+	p.sigset(it.Data[:8])
+	p.dst = append(p.dst, '}')
+}
+
+// vector shows what the pointers of a vector point to.
+func (p *printer) vector(a *syscalls.Arg, entry bool) bool {
+	n := p.rec.Args[a.Carg%6] & p.longMask()
+	p.dst = append(p.dst, '[')
+	before, shown := len(p.dst), uint64(0)
+	for i := range p.rec.Items {
+		it := &p.rec.Items[i]
+		if it.Arg != a.Reg || it.Kind != layout.ItemElem || it.Entry() != entry {
+			continue
+		}
+		if shown > 0 {
+			p.dst = append(p.dst, ", "...)
+		}
+		switch {
+		case it.Fault() && shown == 0 && len(it.Data) == 0 && n == 1:
+			p.dst = p.dst[:before-1]
+			return false
+		case len(it.Data) < a.Type.SizeOn(p.arch) && it.Fault():
+			p.dst = append(p.dst, "???"...) // its address is not kept
+		case len(it.Data) == 0:
+			p.dst = append(p.dst, "NULL"...)
+		default:
+			p.structure(a.Type, it.Data)
+		}
+		shown++
+	}
+	if shown == 0 && n > 0 {
+		p.dst = p.dst[:before-1]
+		return false
+	}
+	if shown < n {
+		p.dst = append(p.dst, ", ..."...)
+	}
+	p.dst = append(p.dst, ']')
+	return true
 }
 
 // length shows a length that the kernel has read and written: [128 => 16].
@@ -460,6 +523,10 @@ func (p *printer) set(s *syscalls.Set, v uint64, inMemory bool) {
 	}
 	before := len(p.dst)
 	known := false
+	if s.Mask == ipcMask && v&ipc64 != 0 && len(s.Flags) == 1 && s.Flags[0].Value == ipc64 {
+		p.dst = append(p.dst, "IPC_64|"...) // stands first, as an exception
+		v &^= ipc64
+	}
 	if s.Mask != 0 {
 		if name := s.Enum(v & s.Mask); name != "" {
 			p.dst = append(p.dst, name...)
@@ -504,6 +571,9 @@ func (p *printer) set(s *syscalls.Set, v uint64, inMemory bool) {
 		p.dst = append(p.dst, '0')
 	}
 }
+
+// Commands of System V IPC, and the flag for their newer structs.
+const ipcMask, ipc64 = 0xff, 0x100
 
 // hasHigh reports whether a set has flags above 32 bits.
 func hasHigh(s *syscalls.Set) bool {

@@ -17,7 +17,7 @@ func Plan(arch record.Arch, nr uint32) layout.Plan {
 		for _, v := range c.Subs {
 			// Variants that read nothing need no plan, unless the call itself reads.
 			if q := plan(arch, v.Call); q.Nops > 0 || p.Nops > 0 {
-				p.Flags |= uint8(layout.PlanSub)
+				p.Flags |= uint8(layout.PlanSub) | q.Flags&uint8(layout.PlanEntry)
 				p.Sub = c.Args[c.Sub].Reg
 			}
 		}
@@ -26,7 +26,43 @@ func Plan(arch record.Arch, nr uint32) layout.Plan {
 		p.Flags |= uint8(layout.PlanIoctl | layout.PlanSub)
 		p.Sub = 1
 	}
+	for _, q := range packedPlans(arch, c) {
+		p.Flags |= uint8(layout.PlanSub) | q.Flags&uint8(layout.PlanEntry)
+		p.Sub = 0
+	}
 	return p
+}
+
+// packedPlans returns the plans of the calls that socketcall(2) or ipc(2) stands for, by
+// its first argument.
+func packedPlans(arch record.Arch, c *Call) map[uint32]layout.Plan {
+	plans := map[uint32]layout.Plan{}
+	switch c.Name {
+	case "socketcall":
+		for n := range uint32(socketCalls) {
+			if of := SocketCall(n); of != nil {
+				q := plan(record.ArchARM, of)
+				q.Flags |= uint8(layout.PlanArgs)
+				plans[n] = q
+			}
+		}
+	case "ipc":
+		for n := range uint32(ipcCalls) {
+			of, regs := IPCCall(arch, uint64(n))
+			if of == nil {
+				continue
+			}
+			q := plan(arch, of)
+			for i := range q.Op[:q.Nops] {
+				op := &q.Op[i]
+				op.Arg, op.Carg = regs[op.Arg], regs[op.Carg]
+			}
+			if q.Nops > 0 {
+				plans[n] = q
+			}
+		}
+	}
+	return plans
 }
 
 // SubPlans returns the plans that depend on a command, by call number and
@@ -40,10 +76,19 @@ func SubPlans(arch record.Arch) map[layout.SubplanKey]layout.Plan {
 	calls := All(arch)
 	for i := range calls {
 		c := &calls[i]
-		if c.Name == "" || c.Sub < 0 || c.Nr >= layout.PlanCalls {
+		if c.Name == "" || c.Nr >= layout.PlanCalls {
 			continue
 		}
 		parent := Plan(arch, c.Nr)
+		for cmd, p := range packedPlans(arch, c) {
+			if c.Name == "ipc" {
+				p.Nargs = parent.Nargs
+			}
+			plans[layout.SubplanKey{Nr: c.Nr + offset, Cmd: cmd}] = p
+		}
+		if c.Sub < 0 {
+			continue
+		}
 		if parent.Flags&uint8(layout.PlanSub) == 0 {
 			continue
 		}
@@ -118,6 +163,10 @@ func plan(arch record.Arch, c *Call) layout.Plan {
 			op.When = uint8(layout.OpAlways)
 			add(op)
 		}
+		if via, ok := viaOf(arch, a); ok {
+			via.When = op.When
+			add(via)
+		}
 	}
 	if p.Nops > 0 && data {
 		p.Flags |= uint8(layout.PlanData)
@@ -125,8 +174,36 @@ func plan(arch record.Arch, c *Call) layout.Plan {
 	return p
 }
 
+// viaOf returns the op for the pointer in a struct that an argument points to.
+func viaOf(arch record.Arch, a *Arg) (layout.PlanOp, bool) {
+	if a.Form != FormPointer || a.Type.Struct == nil || a.Type.Struct.On(arch) == nil {
+		return layout.PlanOp{}, false
+	}
+	for _, f := range a.Type.Struct.On(arch).Fields {
+		if !f.Via {
+			continue
+		}
+		op := layout.PlanOp{Arg: a.Reg, At: uint8(f.Off), Size: 1, Max: f.Type().Max}
+		if f.Size == 8 {
+			op.At |= uint8(layout.AtWide)
+		}
+		if f.IsString() {
+			op.Kind = uint8(layout.OpViaStr)
+		} else {
+			op.Kind, op.Size = uint8(layout.OpVia), uint16(f.Type().SizeOn(arch))
+			op.Max = op.Size
+		}
+		return op, true
+	}
+	return layout.PlanOp{}, false
+}
+
 // Bytes of an array that are captured at most, where its type says nothing else.
 const arrayMax = 512
+
+// frameMask is where the signal mask lies above the stack pointer when rt_sigreturn
+// is called, by ABI.
+var frameMask = [Archs]uint16{296, 248, 280, 168, 232}
 
 // opOf returns the op that follows an argument, without its time.
 func opOf(arch record.Arch, a *Arg) (layout.PlanOp, bool) {
@@ -163,6 +240,14 @@ func opOf(arch record.Arch, a *Arg) (layout.PlanOp, bool) {
 		op.Kind, op.Size = uint8(layout.OpMmsg), 8*word
 	case FormLen:
 		op.Kind, op.Size = uint8(layout.OpLen), 4
+	case FormVector:
+		op.Kind, op.Size = uint8(layout.OpVec), uint16(a.Type.SizeOn(arch))
+	case FormStack:
+		// struct rt_sigframe, as rt_sigreturn finds it: the mask is a ucontext's
+		op.Kind, op.Size, op.Max = uint8(layout.OpStack), 8, frameMask[Index(arch)]
+		if op.Max == 0 {
+			return op, false
+		}
 	case FormPointer:
 		size := a.Type.SizeOn(arch)
 		if size == 0 {

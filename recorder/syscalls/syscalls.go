@@ -138,6 +138,8 @@ const (
 	FormMsg                 // a pointer to a struct msghdr
 	FormMmsg                // a pointer to Count struct mmsghdr
 	FormLen                 // a pointer to a length (4 bytes)
+	FormVector              // a pointer to Count pointers to one Type each
+	FormStack               // no register: what the stack holds when the call begins, a signal mask
 	FormDents               // a pointer to Count bytes of directory entries, not captured
 )
 
@@ -264,7 +266,11 @@ type Field struct {
 	Signed bool
 	Char   bool // an array of characters
 	Hidden bool // left out of text, as strace does without -v
+	Via    bool // a pointer to a string or to one value of Type, which is captured as well; one in a struct at most
 }
+
+// IsString reports whether a pointer in a struct (see Via) points to a string.
+func (f *Field) IsString() bool { n := f.Type().Name; return n == "str" || n == "path" }
 
 // Type returns how the field is shown. Its storage is what the field says.
 func (f *Field) Type() *Type { return &types[f.typ] }
