@@ -554,8 +554,13 @@ __noinline int cap_strv(u32 user, u64 ptr, u32 max, u32 arg)
 			item(s, s->off, tag(arg, ITEM_STRV), 0, ITEM_FAULT);
 			break;
 		}
-		if (!p)
+		if (!p) {
+			if (!i && s->off <= REC_MAX - 16) { /* an empty one is no unreadable one */
+				*(u32 *)(s->buf + s->off + 4) = 0;
+				item(s, s->off, tag(arg, ITEM_COUNT), 4, 0);
+			}
 			break;
+		}
 		if (i == 32) {
 			item(s, s->off, tag(arg, ITEM_STRV), 0, ITEM_CUT);
 			break;

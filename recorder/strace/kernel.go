@@ -18,6 +18,9 @@ import (
 func bpfAttr(member string) func(*printer, *syscalls.Type, *syscalls.Layout, []byte) {
 	return func(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
 		p.dst = append(p.dst, '{')
+		if t.Struct.Name == "bpf_prog_id" || t.Struct.Name == "bpf_map_id" {
+			data = append(data[:len(data):len(data)], make([]byte, max(0, 8-len(data)))...) // a shorter one goes on with zeros
+		}
 		if member != "" {
 			p.dst = append(p.dst, member...)
 			p.dst = append(p.dst, "={"...)
@@ -232,4 +235,43 @@ func threadArea(p *printer, ret int64) {
 		p.dst = strconv.AppendInt(p.dst, int64(int32(load(it.Data, 4))), 10)
 		p.dst = append(p.dst, ')')
 	}
+}
+
+// decimalUnknown shows a number by its name, or 99 /* IOCB_CMD_??? */.
+func decimalUnknown(p *printer, t *syscalls.Type, v uint64) {
+	if name := t.Set.Enum(v & 0xffffffff); name != "" {
+		p.dst = append(p.dst, name...)
+		return
+	}
+	p.dst = strconv.AppendInt(p.dst, int64(int32(v)), 10)
+	p.dst = append(p.dst, " /* "...)
+	p.dst = append(p.dst, t.Set.Unknown...)
+	p.dst = append(p.dst, " */"...)
+}
+
+// swapFlags shows flags, and the priority in their low bits as a number.
+func swapFlags(p *printer, t *syscalls.Type, v uint64) {
+	const prio = 0x7fff
+	v &= 0xffffffff
+	if v&^prio != 0 || v == 0 {
+		p.set(t.Set, v&^prio, false)
+	}
+	if v&prio != 0 {
+		if v&^prio != 0 {
+			p.dst = append(p.dst, '|')
+		}
+		p.dst = strconv.AppendUint(p.dst, v&prio, 10)
+	}
+}
+
+// ifreq shows an interface's name and what is asked of it: the requests to get
+// something have odd numbers, and have an answer if they succeed.
+func ifreq(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+	if p.rec.Args[1]&1 != 0 && p.failed() {
+		p.dst = append(p.dst, '{')
+		p.fieldList(l, data, false, "ifr_name")
+		p.dst = append(p.dst, '}')
+		return
+	}
+	p.fields(t, l, data)
 }

@@ -42,6 +42,9 @@ const (
 )
 
 func sockaddrArg(p *printer, a *syscalls.Arg, it *record.Item) bool {
+	if it.Fault() {
+		return false // a part says another address
+	}
 	if len(it.Data) < 2 {
 		if len(it.Data) == 0 && a.Dir&syscalls.DirOut != 0 {
 			return false
@@ -137,6 +140,12 @@ func (p *printer) sockaddr(d []byte) {
 		}
 		p.dst = append(p.dst, ", svm_port="...)
 		p.hex(load(body[2:], 4))
+		p.dst = append(p.dst, ", svm_flags="...)
+		if flags := load(body[10:], 1); flags == 1 {
+			p.dst = append(p.dst, "VMADDR_FLAG_TO_HOST"...)
+		} else {
+			p.hex(flags)
+		}
 	default:
 		if len(body) > 0 {
 			p.dst = append(p.dst, ", sa_data="...)

@@ -136,6 +136,7 @@ func (p *printer) sockaddrValue(d []byte) any {
 	case family == afVsock && len(d) >= 16:
 		add("svm_cid", load(body[6:], 4))
 		add("svm_port", load(body[2:], 4))
+		add("svm_flags", load(body[10:], 1))
 	default:
 		if len(body) > 0 {
 			add("sa_data", string(body))

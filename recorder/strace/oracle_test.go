@@ -235,6 +235,9 @@ func (t *tracer) capture(rec *record.Record, phase int) {
 			w := syscalls.Word(t.arch)
 			for i := range 33 {
 				b, ok := t.read(addr+uint64(i*w), w)
+				if ok && i == 0 && load(b, w) == 0 {
+					t.mem(rec, layout.ItemCount, op.Arg, addr, 4, 4, phase > 0)
+				}
 				if !ok || load(b, w) == 0 {
 					break
 				}

@@ -85,6 +85,12 @@ func (p *printer) sigmask(mask uint64, n int) {
 }
 
 func sigsetArg(p *printer, a *syscalls.Arg, it *record.Item) bool {
+	for i := range p.call.Args {
+		// of another size it is no set
+		if of := &p.call.Args[i]; (of.Name == "sigsetsize" || of.Name == "sizemask") && p.rec.Args[of.Reg%6]&p.longMask() != 8 {
+			return false
+		}
+	}
 	if size := a.Type.SizeOn(p.arch); len(it.Data) >= size {
 		p.sigset(it.Data[:size])
 		return true

@@ -109,6 +109,7 @@ type printer struct {
 	entering bool         // the call has not returned
 	via      *record.Item // what the pointer in the struct points to that is being shown, or nil
 	depth    int
+	asSized  bool // the struct that is shown ends where its caller says, and not because it was cut
 }
 
 var printers = sync.Pool{New: func() any { return new(printer) }}

@@ -31,7 +31,7 @@ func init() {
 		"siginfo": siginfo, "sigaction": sigaction, "old_sigaction": sigaction, "flock": flock, "flock64": flock, "flock_ofd": flock,
 		"clone_args": cloneArgs, "io_uring_params": uringParams, "file_handle": fileHandle, "open_how": openHow,
 		"sigevent": sigevent, "pollfd": pollfd, "sched_attr": schedAttr, "utimbuf": utimbuf, "utimeval": utimeval, "fiemap": fiemap,
-		"ipc_perm": ipcPerm, "shmid_ds": shmidDs, "msqid_ds": msqidDs, "semid_ds": semidDs, "sigmaskarg": sigmaskArg, "iocb": iocb, "user_desc": userDesc,
+		"ipc_perm": ipcPerm, "shmid_ds": shmidDs, "msqid_ds": msqidDs, "semid_ds": semidDs, "sigmaskarg": sigmaskArg, "iocb": iocb, "ifreq_index": ifreq, "ifreq_flags": ifreq, "ifreq_addr": ifreq, "ifreq_netmask": ifreq, "ifreq_broadaddr": ifreq, "ifreq_hwaddr": ifreq, "ifreq_mtu": ifreq, "user_desc": userDesc,
 	}
 	for _, name := range []string{"map_create", "elem", "update_elem", "lookup_delete", "key", "next_key", "map_fd", "prog_load", "obj", "attach", "detach", "next_id", "prog_id", "map_id",
 		"btf_id", "link_id", "btf_load"} {
@@ -51,7 +51,7 @@ func init() {
 		"capmask": capmask, "ioctlcmd": ioctlcmd, "offhl": offset64, "offhilo": offset64, "pgoff": pgoff, "fanmask64": fanmask, "ioprio": ioprio, "ipckey": hexEnum,
 		"keyringid": decimalEnum, "inaddr": inaddr, "termoflag": termOflag, "termcflag": termCflag, "cloneflags": cloneflags, "clone3flags": clone3flags,
 		"waitid": intValue, "socktype": socktype, "mmapflags": hugeFlags("MAP_HUGE_SHIFT"), "memfdflags": hugeFlags("MFD_HUGE_SHIFT"), "shmgetflags": hugeFlags("SHM_HUGE_SHIFT"), "ambientcap": ambientCap, "syslogaction": syslogAction, "ptracer": ptracer, "parenttid": intValue, "fsmagic": fsmagic, "personality": personality,
-		"oct?": octalValue, "errnum": errnum, "kernelversion": kernelVersion, "userreg": userReg, "quotacmd": quotaCmd, "iocbopcode": decimalEnum, "reqkey": decimalEnum, "socketcall": decimalEnum, "ipccall": decimalEnum, "ldtfunc": intValue, "pagestatus": pageStatus, "futexbitset": hexEnum,
+		"oct?": octalValue, "errnum": errnum, "kernelversion": kernelVersion, "userreg": userReg, "quotacmd": quotaCmd, "iocbopcode": decimalUnknown, "reqkey": decimalUnknown, "swapflags": swapFlags, "socketcall": decimalEnum, "ipccall": decimalEnum, "ldtfunc": intValue, "pagestatus": pageStatus, "futexbitset": hexEnum,
 	}
 	results = map[string]func(*printer, int64){
 		"poll": pollResult, "select": selectResult, "sigwait": sigResult, "sig_ret": sigResult, "ioprio_ret": ioprioResult, "personality_ret": personalityResult, "threadarea": threadArea, "ldt": ldtResult,
@@ -92,7 +92,7 @@ func (p *printer) fields(t *syscalls.Type, l *syscalls.Layout, data []byte) {
 			continue
 		}
 		if int(f.Off)+int(f.Size) > len(data) {
-			hidden = true
+			hidden = hidden || !p.asSized // it is the caller's that is shorter
 			break
 		}
 		if shown++; shown > 1 {
@@ -474,6 +474,10 @@ func uringParams(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) 
 	p.fieldList(l, data, false, "flags", "sq_thread_cpu", "sq_thread_idle")
 	if get(l, data, "flags")&(1<<5) != 0 {
 		p.fieldList(l, data, true, "wq_fd")
+	}
+	if p.failed() {
+		p.dst = append(p.dst, '}') // the rest would have been filled in
+		return
 	}
 	p.fieldList(l, data, true, "sq_entries", "cq_entries", "features", "sq_off", "cq_off")
 	p.dst = append(p.dst, '}')

@@ -266,7 +266,9 @@ func (p *printer) memory(a *syscalls.Arg, it *record.Item) bool {
 			return false
 		}
 		if a.Type.Kind == syscalls.KindStruct {
+			p.asSized = a.Count != syscalls.CountOne && !it.Cut() && !it.Fault()
 			p.structure(a.Type, it.Data)
+			p.asSized = false
 			return true
 		}
 		p.dst = append(p.dst, '[')
@@ -299,6 +301,11 @@ func (p *printer) memory(a *syscalls.Arg, it *record.Item) bool {
 			p.dst = append(p.dst, ", "...)
 		}
 		p.dst = append(p.dst, "..."...)
+		if it.Fault() {
+			p.dst = append(p.dst, " /* "...)
+			p.hex(p.rec.Args[a.Reg%6]&p.longMask() + uint64(n*size))
+			p.dst = append(p.dst, " */"...)
+		}
 	}
 	p.dst = append(p.dst, ']')
 	return true
@@ -326,6 +333,10 @@ func (p *printer) strings(reg uint8, entry bool) bool {
 			break
 		}
 		p.dst = appendQuoted(p.dst, it.Data, p.opt.StringLimit, it.Cut() || it.Fault())
+	}
+	if !shown && p.item(reg, layout.ItemCount, entry) != nil { // there is none in it
+		p.dst = append(p.dst, '[')
+		shown = true
 	}
 	if shown {
 		p.dst = append(p.dst, ']')

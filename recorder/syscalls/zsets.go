@@ -153,7 +153,6 @@ var sets = [...]Set{
 		{0x400, "AT_SYMLINK_FOLLOW"},
 		{0x800, "AT_NO_AUTOMOUNT"},
 		{0x1000, "AT_EMPTY_PATH"},
-		{0x8000, "AT_RECURSIVE"},
 	}},
 	{Name: "handleflags", Unknown: "AT_???", Flags: []Const{
 		{0x200, "AT_HANDLE_FID"},
@@ -1653,7 +1652,7 @@ var sets = [...]Set{
 		{0x4000, "MPOL_F_RELATIVE_NODES"},
 		{0x2000, "MPOL_F_NUMA_BALANCING"},
 	}},
-	{Name: "mbindflags", Unknown: "MPOL_MF_???", Flags: []Const{
+	{Name: "mbindflags", Unknown: "MPOL_???", Flags: []Const{
 		{0x1, "MPOL_MF_STRICT"},
 		{0x2, "MPOL_MF_MOVE"},
 		{0x4, "MPOL_MF_MOVE_ALL"},
