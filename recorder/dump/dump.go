@@ -16,8 +16,8 @@
 // A damage frame (D) may stand between any two frames behind the first: what was
 // there could not be read any more. The end's counts are of what can be.
 //
-// Their order is H T* G* R* P* E. A recording that is followed goes on instead of
-// ending: H T* G* R* P* (H? T+ R*)* E. With the first header or tasks behind records
+// Their order is H T* F* G* R* P* E. A recording that is followed goes on instead of
+// ending: H T* F* G* R* P* (H? T+ F* R*)* E. With the first header or tasks behind records
 // begins what is new; tasks come before the records of theirs. A later header's
 // Coverage.Overwritten is what was lost since the first one.
 package dump
@@ -65,6 +65,8 @@ const (
 	FrameProgress FrameType = 'P'
 	// FrameDamage is a Damage as JSON, in the place of what is missing.
 	FrameDamage FrameType = 'D'
+	// FrameOpen is an OpenFiles as JSON: what a process had open at a moment.
+	FrameOpen FrameType = 'F'
 	// FrameEnd is an End as JSON: the last frame.
 	FrameEnd FrameType = 'E'
 )

@@ -189,6 +189,10 @@ func (d *Reader) look(f Frame) (known bool, err error) {
 		} else {
 			d.damage[maxDamage-1].Add(one)
 		}
+	case FrameOpen:
+		if err := json.Unmarshal(f.Payload, new(OpenFiles)); err != nil {
+			return false, d.corrupt(f.Type, "%v", err)
+		}
 	case FrameEnd:
 		end := new(End)
 		if err := json.Unmarshal(f.Payload, end); err != nil {

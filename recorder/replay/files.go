@@ -35,23 +35,26 @@ type files struct {
 	procs   map[uint32]*proc // by the host's process id
 	threads map[*Task]bool   // those that have been seen
 	forks   map[uint32]*forked
-	from    uint64 // when the dump begins
-	off     string // why nothing can be known, "" if something can
-	lost    uint64 // records, as the last header says
+	from    uint64                       // when the dump begins
+	off     string                       // why nothing can be known, "" if something can
+	lost    uint64                       // records, as the last header says
+	read    []*dump.OpenFiles            // what the daemon read, by time, as far as the walk has not come to it
+	waiting map[uint32][]*dump.OpenFiles // of processes that have not been met
 	scratch []byte
 	list    []FD
 }
 
 // proc is a process.
 type proc struct {
-	tab     *fdTable // shared with others after clone(CLONE_FILES)
-	since   uint64   // when it was first seen
-	threads int      // seen, ever since it started its program
-	whole   bool     // seen from when it had one thread
-	strange bool     // threads have tables of their own, or io_uring opens and closes
-	cwd     string   // "" is unknown
-	cwdAt   uint64   // when that changed last
-	ownCwd  bool     // threads have working directories of their own
+	tab      *fdTable // shared with others after clone(CLONE_FILES)
+	since    uint64   // when it was first seen
+	threads  int      // seen, ever since it started its program
+	whole    bool     // seen from when it had one thread
+	strange  bool     // threads have tables of their own, or io_uring opens and closes
+	cwd      string   // "" is unknown
+	cwdAt    uint64   // when that changed last
+	changing uint64   // when a call ended last that may have changed any number
+	ownCwd   bool     // threads have working directories of their own
 }
 
 type fdTable struct {
@@ -89,7 +92,7 @@ const (
 )
 
 func newFiles() *files {
-	return &files{procs: make(map[uint32]*proc), threads: make(map[*Task]bool), forks: make(map[uint32]*forked)}
+	return &files{procs: make(map[uint32]*proc), threads: make(map[*Task]bool), forks: make(map[uint32]*forked), waiting: make(map[uint32][]*dump.OpenFiles)}
 }
 
 // header looks for what calls a dump may lack without a trace.
@@ -129,6 +132,7 @@ func (f *files) forget(now uint64) {
 		p.forget(now)
 	}
 	clear(f.forks)
+	clear(f.waiting)
 }
 
 func (p *proc) forget(now uint64) {
@@ -168,6 +172,7 @@ func (f *files) see(ev *Event) {
 		return
 	}
 	c = c.Variant(&ev.Rec.Args)
+	f.reached(ev.Time)
 	if !ev.Task.Known || ev.Task.Info.Tgid == 0 {
 		if changing[c.Name] {
 			f.forget(ev.Time) // of a process that nobody knows
@@ -179,6 +184,9 @@ func (f *files) see(ev *Event) {
 	ev.cwd = p.base(cwdFD, ev)
 	if !ev.NoArgs {
 		f.collect(ev, c, p)
+	}
+	if changing[c.Name] {
+		p.changing = max(p.changing, ev.Time)
 	}
 	if !p.strange || ev.Kind == KindExec {
 		f.apply(ev, c, p)
@@ -308,6 +316,12 @@ func (f *files) proc(ev *Event, c *syscalls.Call) *proc {
 	if born {
 		f.inherit(ev, c, p)
 	}
+	for _, o := range f.waiting[info.Tgid] {
+		if !born && !ev.NoDur() && (o.Start == 0 || info.Tid != info.Tgid || o.Start == info.Start) {
+			p.learn(o)
+		}
+	}
+	delete(f.waiting, info.Tgid)
 	return p
 }
 

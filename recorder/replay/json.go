@@ -62,6 +62,9 @@ type Line struct {
 	// exit, signal
 	Signal string `json:"signal,omitempty"` // "SIGSEGV"; of an exit, what ended it
 
+	// Siginfo is the signal's information, by the names of its members; strace.Siginfo.
+	Siginfo json.RawMessage `json:"siginfo,omitempty"`
+
 	Name string `json:"name,omitempty"` // rename: the new one
 }
 
@@ -158,6 +161,10 @@ func (j *jsonSink) event(ev *Event) error {
 	case KindSignal:
 		b = jsonString(b, "signal", strace.AppendSignalName(nil, int(ev.Rec.Nr)))
 		b = jsonInt(b, "code", ev.Rec.Ret)
+		if info, err := json.Marshal(strace.Siginfo(j.format.abi(ev), &ev.Rec)); err == nil {
+			b = append(b, `,"siginfo":`...)
+			b = append(b, info...)
+		}
 	case KindRename:
 		for _, it := range ev.Rec.Items {
 			if it.Arg == 0 && it.Kind == layout.ItemStr {

@@ -35,7 +35,7 @@ func copyRaw(out io.Writer, r *dump.Reader, o *Options) (Stats, error) {
 		if err := c.frame(r, f); err != nil {
 			return c.stats, err
 		}
-		rows = rows || f.Type != dump.FrameHeader && f.Type != dump.FrameTasks
+		rows = rows || f.Type != dump.FrameHeader && f.Type != dump.FrameTasks && f.Type != dump.FrameOpen
 		if o.Follow && rows {
 			if err := c.w.Flush(); err != nil {
 				return c.stats, err
@@ -74,6 +74,10 @@ func (c *rawCopy) frame(r *dump.Reader, f dump.Frame) error {
 			if err := c.w.Task(t); err != nil {
 				return err
 			}
+		}
+	case dump.FrameOpen:
+		if o := f.Open(); o != nil {
+			return c.w.Open(*o)
 		}
 	case dump.FrameGuard, dump.FrameMain, dump.FrameProgress:
 		for raw := range f.Records() {

@@ -252,6 +252,10 @@ func (w *walker) frame(f dump.Frame, h *dump.Header) error {
 			w.tasks.add(t, batch)
 		}
 		w.tasks.forget(w.to)
+	case dump.FrameOpen:
+		if w.files != nil {
+			w.files.open(f.Open())
+		}
 	case dump.FrameGuard:
 		if w.began || w.shown > 0 {
 			return nil // belongs before the main lane
