@@ -1,7 +1,6 @@
 package replay
 
 import (
-	"bytes"
 	"encoding/json"
 	"time"
 	"unicode/utf8"
@@ -86,11 +85,10 @@ type EndLine struct {
 
 type jsonSink struct {
 	*lines
-	scratch bytes.Buffer
-	fds     bool
-	format  formatter
-	clock   wallClock
-	taken   uint64
+	fds    bool
+	format formatter
+	clock  wallClock
+	taken  uint64
 }
 
 func newJSON(out *lines, h *dump.Header, o *Options) (*jsonSink, error) {
@@ -248,14 +246,7 @@ func (j *jsonSink) args(b []byte, ev *Event) []byte {
 	if len(args) == 0 {
 		return b
 	}
-	j.scratch.Reset()
-	e := json.NewEncoder(&j.scratch)
-	e.SetEscapeHTML(false)
-	if e.Encode(args) != nil {
-		return jsonTrue(b, "argsLost", true)
-	}
-	b = append(b, `,"args":`...)
-	return append(b, bytes.TrimSuffix(j.scratch.Bytes(), []byte{'\n'})...)
+	return strace.AppendJSON(append(b, `,"args":`...), args)
 }
 
 func (j *jsonSink) exit(b []byte, ev *Event) []byte {

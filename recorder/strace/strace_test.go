@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"flag"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -376,9 +377,25 @@ func FuzzCall(f *testing.F) {
 			enter.Type = layout.RecEnter
 			check(t, AppendEntry(nil, arch, &enter, opt))
 		}
-		if _, err := json.Marshal(Args(arch, rec)); err != nil {
+		args := Args(arch, rec)
+		slow, err := json.Marshal(args)
+		if err != nil {
 			t.Fatal(err)
 		}
+		var want, got any
+		fast := AppendJSON(nil, args)
+		if args == nil {
+			slow = []byte("[]")
+		}
+		if json.Unmarshal(slow, &want) != nil || json.Unmarshal(fast, &got) != nil || !reflect.DeepEqual(want, got) {
+			t.Fatalf("%s\nis not\n%s", fast, slow)
+		}
+		check(t, bytes.ToValidUTF8(bytes.Map(func(r rune) rune {
+			if r >= 0xa0 {
+				return 'x'
+			}
+			return r
+		}, fast), nil))
 		if _, err := json.Marshal(Siginfo(arch, rec)); err != nil {
 			t.Fatal(err)
 		}
