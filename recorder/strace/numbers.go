@@ -31,7 +31,6 @@ func intValue(p *printer, _ *syscalls.Type, v uint64) {
 	p.dst = strconv.AppendInt(p.dst, int64(int32(v)), 10)
 }
 
-func ptrValue(p *printer, _ *syscalls.Type, v uint64)   { p.addr(v) }
 func octalValue(p *printer, _ *syscalls.Type, v uint64) { p.dst = appendOctal(p.dst, v) }
 
 // hexEnum shows what is a number, some of which have a name: in hexadecimal.

@@ -621,9 +621,6 @@ func str16(p *printer, a *syscalls.Arg, it *record.Item) bool {
 	return true
 }
 
-// opaque is for what is captured but not decoded.
-func opaque(*printer, *syscalls.Arg, *record.Item) bool { return false }
-
 func seccompAction(p *printer, a *syscalls.Arg, it *record.Item) bool {
 	if len(it.Data) < 4 {
 		return false
