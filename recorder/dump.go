@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/recorderd/recorderd/api"
@@ -23,6 +24,7 @@ const followEvery = 200 * time.Millisecond
 type snapshot struct {
 	live               []layout.TaskDump
 	progress           []byte // records of the calls that they were in
+	open               []dump.OpenFiles
 	main, guard, tasks record.Snapshot
 	clock              dump.Clock
 	stdio, data        uint32 // bytes that are kept of contents
@@ -69,6 +71,9 @@ func (r *Recorder) takeFrom(k *bpf.Kernel, rec *recording, grace func() error) (
 		}
 	}
 	s.clock = clock()
+	r.mu.Lock()
+	s.open = slices.Clone(rec.opened.files)
+	r.mu.Unlock()
 	r.blank(rec, &s)
 	return s, nil
 }
@@ -118,6 +123,11 @@ func (r *Recorder) Dump(ctx context.Context, id string, q replay.Query, w io.Wri
 func write(out *dump.Writer, s *snapshot) error {
 	if err := writeTasks(out, s, nil); err != nil {
 		return err
+	}
+	for _, o := range s.open {
+		if err := out.Open(o); err != nil {
+			return err
+		}
 	}
 	for _, part := range []struct {
 		frame dump.FrameType

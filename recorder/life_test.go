@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -195,6 +196,19 @@ func TestFreezeResumeDelete(t *testing.T) {
 	}
 	if err := r.Dump(t.Context(), rec.ID, replay.Query{}, io.Discard); !errors.As(err, &refused) || refused.Code != api.CodeNotFound {
 		t.Errorf("dumping a deleted recording: %v, want not found", err)
+	}
+}
+
+// What a container's first process inherited, and no call of it opened, is known by
+// what /proc said while it ran.
+func TestInheritedDescriptors(t *testing.T) {
+	r, srv := withContainerd(t, Config{})
+	c := srv.Run(t, testcontainerd.Options{Args: []string{"/bin/sh", "-c", "sleep 3; echo inherited; exit 2"}})
+	c.Wait(t)
+	rec := only(t, r, c.ID, ended)
+	out := text(t, r, rec.ID, replay.Query{Fds: true})
+	if !regexp.MustCompile(`write\(1<[^>]+>, "inherited\\n", 10\)`).MatchString(out) {
+		t.Errorf("standard output has no name:\n%s", out[max(0, len(out)-1500):])
 	}
 }
 

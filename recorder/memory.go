@@ -86,7 +86,11 @@ func (r *Recorder) victimLocked(now time.Time) *recording {
 		if newer[key] >= r.cfg.KeepLast {
 			rank += 1
 		}
-		if now.Sub(rec.endedAt) >= r.cfg.KeepMin {
+		keep := r.cfg.KeepMin
+		if own := rec.applied.settings.Keep; own != nil {
+			keep = *own
+		}
+		if now.Sub(rec.endedAt) >= keep {
 			rank += 2
 		}
 		if rec.kept.done {

@@ -6,8 +6,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/recorderd/recorderd/recorder/dump"
+	"github.com/recorderd/recorderd/recorder/layout"
 )
 
 // maxOpenFiles is how many descriptors of a process are read.
@@ -69,4 +71,78 @@ func closesOnExec(path string) (cloexec, ok bool) {
 		}
 	}
 	return false, false
+}
+
+const (
+	// openEvery is the least time between two readings of a recording's processes,
+	// openBudget how many descriptors are read in one pass over the tasks: some 10 µs each.
+	openEvery  = time.Minute
+	openBudget = 2000
+)
+
+// opened is what the processes of a recording had open, when it was read last.
+type opened struct {
+	at    uint64 // ns, CLOCK_MONOTONIC; 0: never
+	files []dump.OpenFiles
+}
+
+// readOpened reads what processes have open, of recordings of which that is not
+// known, or was read before all that is in the ring by now. tasks are all that are
+// traced, from a pass of the iterator.
+func (r *Recorder) readOpened(tasks []layout.TaskDump) {
+	type process struct {
+		start   uint64
+		threads int
+	}
+	bySlot := map[uint32]map[uint32]*process{}
+	for i := range tasks {
+		t := &tasks[i]
+		if bySlot[t.Slot] == nil {
+			bySlot[t.Slot] = map[uint32]*process{}
+		}
+		p := bySlot[t.Slot][t.Info.Tgid]
+		if p == nil {
+			p = &process{}
+			bySlot[t.Slot][t.Info.Tgid] = p
+		}
+		p.threads++
+		if t.Info.Tid == t.Info.Tgid {
+			p.start = t.Info.Start
+		}
+	}
+	now := monotonic()
+	budget := openBudget
+	for slot, processes := range bySlot {
+		r.mu.Lock()
+		rec := r.bySlot[slot]
+		var last opened
+		var oldest uint64
+		if rec != nil {
+			last = rec.opened
+			oldest = rec.view.Scan(layout.LaneMain).From
+		}
+		r.mu.Unlock()
+		if rec == nil || last.at != 0 && (oldest <= last.at || now-last.at < uint64(openEvery)) {
+			continue
+		}
+		next := opened{at: now}
+		for tgid, p := range processes {
+			if budget <= 0 {
+				break
+			}
+			budget--
+			// The decoder believes that it sees all changes from here on: each thread is to be recorded.
+			threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", tgid))
+			if err != nil || len(threads) != p.threads {
+				continue
+			}
+			if o, err := readOpenFiles("/proc", tgid, p.start); err == nil {
+				next.files = append(next.files, o)
+				budget -= len(o.Fds)
+			}
+		}
+		r.mu.Lock()
+		rec.opened = next
+		r.mu.Unlock()
+	}
 }

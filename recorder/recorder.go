@@ -77,6 +77,9 @@ const (
 	lookEvery = 2 * time.Second
 	hintPause = 20 * time.Millisecond
 	scanEvery = 10 * time.Second
+	// newbornEvery is the least time between two passes that look at what the processes
+	// of new containers have open.
+	newbornEvery = time.Second
 )
 
 // Recorder holds the recordings of a node. Its methods may be called from several
@@ -107,6 +110,10 @@ type Recorder struct {
 	closed  bool
 	policy  policy.Policy
 	store   store
+
+	// Of look alone.
+	passed  time.Time // when all tasks were looked at last
+	newborn bool      // since then containers have appeared
 
 	ready      atomic.Bool
 	scan       atomic.Bool // a pass over all tasks is wanted
@@ -141,7 +148,8 @@ type recording struct {
 	endedAt time.Time // a time of day, which can be set back
 	nameBy  time.Time // until then the end waits for the container's name
 	retryAt time.Time // of finish
-	kept    *kept     // instead of a ring
+	opened  opened
+	kept    *kept // instead of a ring
 	applied applied
 }
 
@@ -442,11 +450,18 @@ func (r *Recorder) look(ctx context.Context, scan bool) {
 	if r.unrecorded() > 0 && !r.starved {
 		scan = true // gives a ring to containers that found none
 	}
+	r.newborn = r.newborn || len(fresh) > 0
+	if r.newborn && time.Since(r.passed) > newbornEvery {
+		scan = true // what its processes have open
+	}
 	if scan || r.scan.Swap(false) {
-		if _, err := r.kernel.Tasks(-1); err != nil {
+		tasks, err := r.kernel.Tasks(-1)
+		if err != nil {
 			r.log.Warn("look at all tasks", "error", err)
 		}
 		fresh = append(fresh, r.collect()...)
+		r.readOpened(tasks)
+		r.passed, r.newborn = time.Now(), false
 	}
 	r.rate.sample(r.writtenAll())
 	if len(fresh) > 0 {

@@ -2,6 +2,7 @@ package recorder
 
 import (
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/recorderd/recorderd/api"
@@ -149,11 +150,20 @@ func (r *Recorder) blank(rec *recording, s *snapshot) {
 	r.mu.Unlock()
 	if is(a.settings.Off) {
 		s.release()
+		s.open = nil
 	}
 	s.stdio, s.data = uint32(*a.settings.CaptureStdio), uint32(*a.settings.CaptureData)
 	s.main.Records = a.rules.Records(s.main.Records)
 	s.guard.Records = a.rules.Records(s.guard.Records)
 	s.progress = a.rules.Records(s.progress)
+	for i := range s.open {
+		o := &s.open[i]
+		o.Cwd = a.rules.Text(o.Cwd)
+		o.Fds = slices.Clone(o.Fds)
+		for j := range o.Fds {
+			o.Fds[j].Link = a.rules.Text(o.Fds[j].Link)
+		}
+	}
 }
 
 // refused is an error if nothing may be told of a recording.

@@ -287,6 +287,18 @@ func cutArgs(rec *record.Record) bool {
 	return changed
 }
 
+// Text blanks a string.
+func (r *Rules) Text(s string) string {
+	if r == nil || len(r.patterns) == 0 {
+		return s
+	}
+	b := []byte(s)
+	if !r.bytes(new(work), b) {
+		return s
+	}
+	return string(b)
+}
+
 // Recording blanks what is told of a recording beside its records: the command line
 // and the labels. What rec shares with others is not changed.
 func (r *Rules) Recording(rec *api.Recording) {
