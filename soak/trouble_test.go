@@ -79,12 +79,8 @@ func TestDiskTroubles(t *testing.T) {
 		if err := n.client.Ready(t.Context()); err != nil {
 			t.Errorf("the daemon is not ready any more: %v", err)
 		}
-		t.Cleanup(func() {})
-		defer func() {
-			remount(0, "size=32m")
-			eventually(t, "what waited is on disk", func() bool { return n.onDisk(c) && n.status().Spool.Error == "" })
-		}()
-		return
+		remount(0, "size=32m")
+		eventually(t, "what waited is on disk", func() bool { return n.onDisk(c) && n.status().Spool.Error == "" })
 	}
 	fill := filepath.Join(n.state, "filler")
 	if err := os.WriteFile(fill, make([]byte, 2<<20), 0o600); err == nil {
