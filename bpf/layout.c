@@ -39,6 +39,7 @@ struct layout_types {
 	struct task_info x;
 	struct task_dump y;
 	struct claim z;
+	enum claim_consts zb;
 	enum event_type aa;
 	struct event bb;
 	enum stat_id cc;

@@ -70,7 +70,9 @@ struct {
 } spare SEC(".maps");
 
 /* Key: id of a container's cgroup. Written here at the first task below it,
- * deleted by user space when the recording goes. Full: STAT_CLAIM_FULL. */
+ * deleted by user space when the recording goes. User space makes NO_SLOT of the
+ * slot of a container that shall have no recording; that one goes with its cgroup.
+ * Full: STAT_CLAIM_FULL. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_CLAIMS);
@@ -1424,7 +1426,7 @@ static __noinline bool find_ring(u32 user, struct cgroup *c, struct claim *out)
 
 		if (known) {
 			*out = *known;
-			return true;
+			return known->slot != NO_SLOT;
 		}
 		if (bpf_map_lookup_elem(&roots, &id))
 			return c != self && claim_ring(user, self, out);
@@ -1865,7 +1867,11 @@ int on_rmdir(u64 *ctx)
 	bpf_map_delete_elem(&roots, &id);
 	bpf_map_delete_elem(&refused, &id);
 	known = bpf_map_lookup_elem(&claims, &id);
-	if (known)
+	if (!known)
+		return 0;
+	if (known->slot == NO_SLOT)
+		bpf_map_delete_elem(&claims, &id);
+	else
 		tell(EVENT_RMDIR, known->slot, id);
 	return 0;
 }

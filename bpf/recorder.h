@@ -369,6 +369,10 @@ struct task_dump {
 };
 
 /* Value of the map of claimed cgroups. */
+enum claim_consts {
+	NO_SLOT = 0x7fffffff, /* in a claim, with generation 0: this container is not recorded */
+};
+
 struct claim {
 	__u32 slot;
 	__u32 gen;

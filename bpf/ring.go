@@ -208,12 +208,35 @@ func (k *Kernel) DropRing(r *Ring) error { return errors.Join(k.TakeOut(r), r.Cl
 
 // TakeOut is DropRing for somebody who looks at the ring once more, and closes it.
 func (k *Kernel) TakeOut(r *Ring) error {
-	var errs []error
+	var err error
 	if cg := r.Head().Cgroup; cg != 0 {
-		if err := k.maps["claims"].Delete(cg); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			errs = append(errs, fmt.Errorf("forget cgroup %d: %w", cg, err))
-		}
+		err = k.Unclaim(cg)
 	}
+	return errors.Join(err, k.vacate(r))
+}
+
+// Ignore is DropRing for a container that shall not be recorded, and would
+// otherwise get another ring at the next look at its tasks. That ends when its
+// cgroup does. If that is gone already, the caller has to Unclaim it.
+func (k *Kernel) Ignore(r *Ring) error {
+	cg := r.Head().Cgroup
+	if err := k.maps["claims"].Put(cg, layout.Claim{Slot: layout.NoSlot}); err != nil {
+		return errors.Join(fmt.Errorf("ignore cgroup %d: %w", cg, err), k.DropRing(r))
+	}
+	return errors.Join(k.vacate(r), r.Close())
+}
+
+// Unclaim takes a cgroup's claim away: if it gets a task, it is a new container.
+func (k *Kernel) Unclaim(cgroup uint64) error {
+	if err := k.maps["claims"].Delete(cgroup); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return fmt.Errorf("forget cgroup %d: %w", cgroup, err)
+	}
+	return nil
+}
+
+// vacate empties a ring's slot, and unpins it.
+func (k *Kernel) vacate(r *Ring) error {
+	var errs []error
 	if err := k.maps["rings"].Delete(r.Slot); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 		errs = append(errs, fmt.Errorf("empty slot %d: %w", r.Slot, err))
 	}
@@ -308,7 +331,8 @@ func (k *Kernel) Tasks(slot int) ([]layout.TaskDump, error) {
 	return tasks, nil
 }
 
-// Claims returns the rings by the id of their container's cgroup.
+// Claims returns the rings by the id of their container's cgroup. Those with slot
+// NoSlot are ignored.
 func (k *Kernel) Claims() (map[uint64]layout.Claim, error) {
 	claims := map[uint64]layout.Claim{}
 	var id uint64

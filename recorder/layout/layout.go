@@ -181,6 +181,10 @@ const (
 	EntryLost = 65536
 )
 
+const (
+	NoSlot = 2147483647
+)
+
 // EventType is enum event_type of bpf/recorder.h.
 type EventType uint32
 
