@@ -108,6 +108,22 @@ func TestProcessStart(t *testing.T) {
 	}
 }
 
+// TestAttempt catches a count of restarts that is made up.
+func TestAttempt(t *testing.T) {
+	for in, want := range map[string]int{
+		`{"Version":"v1","Metadata":{"ID":"5741","Config":{"metadata":{"name":"main","attempt":3},"image":{}}}}`: 3,
+		`{"Version":"v1","Metadata":{"ID":"5741","Config":{"metadata":{"name":"main"}}}}`:                        0,
+		`{"Version":"v1","Metadata":{"ID":"5741","Config":{"metadata":{"name":"main","attempt":-1}}}}`:           -1,
+		`{"Version":"v9","Metadata":{}}`: -1,
+		`{"Metadata":7}`:                 -1,
+		``:                               -1,
+	} {
+		if got := attempt([]byte(in)); got != want {
+			t.Errorf("attempt(%s) = %d, want %d", in, got, want)
+		}
+	}
+}
+
 type anySpec struct{ json string }
 
 var _ typeurl.Any = (*anySpec)(nil)

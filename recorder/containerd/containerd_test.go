@@ -135,7 +135,7 @@ func TestNames(t *testing.T) {
 	}
 	want := Info{
 		ID: app.ID, Namespace: s.Namespace, Name: "app", Image: testcontainerd.BusyboxImage,
-		Pid: app.Pid, State: StateRunning, CgroupPath: app.CgroupPath,
+		Pid: app.Pid, State: StateRunning, CgroupPath: app.CgroupPath, Attempt: -1,
 		PodName: "web-0", PodNamespace: "shop", PodUID: "12fdc709-933e-41d0-917f-cd84de9afa94", ContainerName: "app",
 	}
 	got.Labels, got.Created, got.Started = nil, time.Time{}, time.Time{}

@@ -52,6 +52,10 @@ type Info struct {
 	// outside of pods. ContainerName is "" for the sandbox.
 	PodName, PodNamespace, PodUID, ContainerName string
 
+	// Attempt is how often the container had been started in its pod before this
+	// time, as the kubelet counts; -1 where it is not known, and outside of pods.
+	Attempt int
+
 	// Sandbox marks a pod's pause container.
 	Sandbox bool
 
@@ -74,6 +78,9 @@ const (
 	labelNerdctlName   = "nerdctl/name"
 )
 
+// extensionMetadata is what containerd's Kubernetes plugin keeps of a container.
+const extensionMetadata = "io.cri-containerd.container.metadata"
+
 // newEntry reads a container as containerd lists it.
 func newEntry(sv *server, namespace string, c *containers.Container, now time.Time) *entry {
 	info := Info{
@@ -88,6 +95,10 @@ func newEntry(sv *server, namespace string, c *containers.Container, now time.Ti
 		PodUID:        c.Labels[labelPodUID],
 		ContainerName: c.Labels[labelContainerName],
 		Sandbox:       c.Labels[labelKind] == "sandbox",
+		Attempt:       -1,
+	}
+	if x := c.Extensions[extensionMetadata]; x != nil {
+		info.Attempt = attempt(x.GetValue())
 	}
 	switch {
 	case info.ContainerName != "":
@@ -116,4 +127,23 @@ func newEntry(sv *server, namespace string, c *containers.Container, now time.Ti
 		}
 	}
 	return e
+}
+
+// attempt reads how often a container was started before, from what the kubelet
+// asked for. A form that is not known is not an error: others tell as well.
+func attempt(metadata []byte) int {
+	var m struct {
+		Metadata struct {
+			Config struct {
+				Metadata struct {
+					Name    string `json:"name"`
+					Attempt uint32 `json:"attempt"`
+				} `json:"metadata"`
+			}
+		}
+	}
+	if json.Unmarshal(metadata, &m) != nil || m.Metadata.Config.Metadata.Name == "" {
+		return -1
+	}
+	return int(m.Metadata.Config.Metadata.Attempt)
 }
