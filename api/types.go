@@ -56,6 +56,9 @@ type Container struct {
 	Runtime   string            `json:"runtime,omitempty"`   // containerd, docker, cri-o, podman; empty: a plain cgroup
 	Namespace string            `json:"namespace,omitempty"` // containerd's namespace
 	Image     string            `json:"image,omitempty"`
+	ImageID   string            `json:"imageID,omitempty"`  // what the image was resolved to
+	Kind      string            `json:"kind,omitempty"`     // in a pod: regular, init, sidecar, ephemeral
+	Restarts  *int              `json:"restarts,omitempty"` // in a pod: how often it had been started before this time
 	Labels    map[string]string `json:"labels,omitempty"`
 	Cgroup    string            `json:"cgroup"`            // path in the tracked hierarchy
 	Command   []string          `json:"command,omitempty"` // argv of the entrypoint, if it was seen
@@ -67,6 +70,18 @@ type Pod struct {
 	Name      string            `json:"name,omitempty"`
 	UID       string            `json:"uid,omitempty"`
 	Labels    map[string]string `json:"labels,omitempty"`
+	Owner     *Owner            `json:"owner,omitempty"`
+	// Annotations are those that are meant for the recorder.
+	Annotations map[string]string `json:"annotations,omitempty"`
+	HostNetwork bool              `json:"hostNetwork,omitempty"`
+	HostPID     bool              `json:"hostPID,omitempty"`
+	Static      bool              `json:"static,omitempty"` // from a file of the kubelet's
+}
+
+// Owner is the workload that made a pod: a Deployment, not its ReplicaSet.
+type Owner struct {
+	Kind string `json:"kind"`
+	Name string `json:"name"`
 }
 
 // Exit says how a container's first process ended.
@@ -76,8 +91,12 @@ type Exit struct {
 	CoreDumped bool      `json:"coreDumped,omitempty"`
 	OOMKilled  bool      `json:"oomKilled,omitempty"`
 	At         time.Time `json:"at"`
-	// Source says whose word this is: "kernel" (seen to end), else "containerd".
+	// Source says whose word this is: "kernel" (seen to end), else "containerd" or
+	// "kubernetes".
 	Source string `json:"source"`
+	// Reason and Message are what the kubelet says about it: "OOMKilled", "Error" …
+	Reason  string `json:"reason,omitempty"`
+	Message string `json:"message,omitempty"`
 }
 
 // Tasks counts a recording's threads.

@@ -265,6 +265,7 @@ func (r *Recorder) adoptKept(name string) error {
 	}
 	rec.who = r.identify(rec.path)
 	rec.kept = &kept{desc: d, reason: meta.Reason, key: containerKey(&d), memory: mem.Memory(), done: mem.Marked()}
+	r.recallNames(rec)
 	r.recs[rec.id] = rec
 	r.applyLocked(rec)
 	return nil

@@ -16,6 +16,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"sort"
@@ -31,6 +32,7 @@ import (
 	"github.com/recorderd/recorderd/recorder/containerd"
 	"github.com/recorderd/recorderd/recorder/dump"
 	"github.com/recorderd/recorderd/recorder/identity"
+	"github.com/recorderd/recorderd/recorder/kubernetes"
 	"github.com/recorderd/recorderd/recorder/layout"
 	"github.com/recorderd/recorderd/recorder/policy"
 	"github.com/recorderd/recorderd/recorder/record"
@@ -53,6 +55,7 @@ type Config struct {
 	CaptureData  uint32        // bytes kept of other reads and writes
 	Policy       policy.Policy // by container; see SetPolicy. Its base goes over CaptureStdio and CaptureData
 	Containerd   containerd.Config
+	Kubernetes   *kubernetes.Config // nil: the API server is not asked
 	// Ended recordings give way to the budget: last those that ended less than KeepMin
 	// ago, and the last KeepLast of each container.
 	KeepMin  time.Duration
@@ -90,6 +93,7 @@ type Recorder struct {
 	kernel    *bpf.Kernel
 	hierarchy *Hierarchy
 	runtimes  *containerd.Source
+	pods      *kubernetes.Source // nil: there is none
 	native    record.Arch
 	release   string
 	started   time.Time
@@ -142,15 +146,18 @@ type recording struct {
 	view   *record.Ring
 
 	// Guarded by Recorder.mu.
-	info    containerd.Info
-	known   bool // info is containerd's
-	ended   bool
-	endedAt time.Time // a time of day, which can be set back
-	nameBy  time.Time // until then the end waits for the container's name
-	retryAt time.Time // of finish
-	opened  opened
-	kept    *kept // instead of a ring
-	applied applied
+	info  containerd.Info
+	known bool // info is containerd's
+	pod   podName
+	// recalled: info is what the last daemon knew. renamed: names are to be kept.
+	recalled, renamed bool
+	ended             bool
+	endedAt           time.Time // a time of day, which can be set back
+	nameBy            time.Time // until then the end waits for the container's name
+	retryAt           time.Time // of finish
+	opened            opened
+	kept              *kept // instead of a ring
+	applied           applied
 }
 
 // New loads the programs or takes over those that run, and finds the recordings
@@ -186,6 +193,9 @@ func New(cfg Config) (*Recorder, error) {
 	r.plans, r.subPlans = kcfg.Plans, kcfg.SubPlans
 	if want := 2 * r.ringBytes; cfg.MemoryBudget < want {
 		return nil, fmt.Errorf("memory budget of %d bytes: want at least %d, room for two rings", cfg.MemoryBudget, want)
+	}
+	if r.pods, err = r.askKubernetes(cfg.Kubernetes); err != nil {
+		return nil, err
 	}
 	r.store.init(&cfg)
 	cfg.Containerd.Log = r.log
@@ -246,6 +256,9 @@ func (r *Recorder) begin() error {
 	}
 	if err != nil {
 		r.log.Warn("some recordings of the last daemon were not taken over", "error", err)
+	}
+	if err := r.sweepNames(); err != nil {
+		r.log.Warn("names of recordings that are gone are still there", "error", err)
 	}
 	there, err := r.unclaimed()
 	if err != nil {
@@ -312,7 +325,7 @@ func (r *Recorder) takeOver() error {
 			errs = errors.Join(errs, r.kernel.DropRing(ring))
 		}
 	}
-	return errs
+	return errors.Join(errs, r.forgetIgnored())
 }
 
 // watch makes each cgroup below path that gets a task a container.
@@ -360,6 +373,9 @@ func (r *Recorder) Run(ctx context.Context, ready func()) error {
 	wg.Go(func() { r.runtimes.Run(ctx) })
 	wg.Go(func() { r.finishing(ctx) })
 	wg.Go(func() { r.spooling(ctx) })
+	if r.pods != nil {
+		wg.Go(func() { r.pods.Run(ctx) })
+	}
 	wg.Go(func() { r.listen(hints) })
 	wg.Go(func() { <-ctx.Done(); hints.Close() })
 
@@ -435,9 +451,11 @@ func (r *Recorder) listen(hints *bpf.Events) {
 		case layout.EventNoring:
 			r.log.Warn("no ring was free for a container", "cgroup", e.Cgroup)
 		}
-		wake(r.kick)
+		r.lookSoon()
 	}
 }
+
+func (r *Recorder) lookSoon() { wake(r.kick) }
 
 // look brings everything in line with the kernel. scan adds a pass over all tasks.
 func (r *Recorder) look(ctx context.Context, scan bool) {
@@ -465,9 +483,13 @@ func (r *Recorder) look(ctx context.Context, scan bool) {
 	}
 	r.rate.sample(r.writtenAll())
 	if len(fresh) > 0 {
-		go r.runtimes.Refresh(ctx) //nolint:errcheck // Status tells
+		go func() {
+			r.runtimes.Refresh(ctx) //nolint:errcheck // Status tells
+			r.lookSoon()
+		}()
 	}
 	r.settle(scan)
+	r.keepNames()
 }
 
 // collect finds the spares that containers have taken.
@@ -523,6 +545,7 @@ func (r *Recorder) recordingOf(ring *bpf.Ring) *recording {
 	rec.id = hex.EncodeToString(sum[:6])
 	rec.who = r.identify(rec.path)
 	rec.command = commandOf(h)
+	r.recallNames(rec)
 	return rec
 }
 
@@ -576,9 +599,13 @@ func (rec *recording) busy() bool {
 	return rec.kept == nil && int64(atomic.LoadUint64(&rec.ring.Head().TasksLive)) > 0
 }
 
-func (r *Recorder) dropLocked(rec *recording) {
+func (r *Recorder) dropLocked(rec *recording) { r.letGoLocked(rec, r.kernel.DropRing) }
+
+// letGoLocked forgets a recording, and does with its ring as said.
+func (r *Recorder) letGoLocked(rec *recording, drop func(*bpf.Ring) error) {
 	r.gone = r.gone.plus(rec.totals())
 	delete(r.recs, rec.id)
+	r.forgetNames(rec.id)
 	if rec.kept != nil {
 		if err := r.kernel.Forget(rec.id); err != nil {
 			r.log.Error("drop recording", "id", rec.id, "error", err)
@@ -591,7 +618,7 @@ func (r *Recorder) dropLocked(rec *recording) {
 	if rec.ring == nil {
 		return
 	}
-	if err := r.kernel.DropRing(rec.ring); err != nil {
+	if err := drop(rec.ring); err != nil {
 		r.log.Error("drop recording", "id", rec.id, "error", err)
 	}
 	rec.ring, rec.view = nil, nil
@@ -606,6 +633,11 @@ func (r *Recorder) settle(all bool) {
 	for _, rec := range r.recs {
 		if !rec.known || all {
 			r.name(rec)
+		}
+		r.namePod(rec)
+		if r.isPause(rec) {
+			r.ignoreLocked(rec)
+			continue
 		}
 		if rec.kept != nil {
 			continue
@@ -676,6 +708,7 @@ func (r *Recorder) name(rec *recording) {
 		info, ok = r.runtimes.ByCgroup(rec.path)
 	}
 	if ok {
+		rec.renamed = rec.renamed || !rec.known || !reflect.DeepEqual(rec.info, info)
 		rec.info, rec.known = info, true
 		r.applyLocked(rec)
 	}
@@ -704,6 +737,9 @@ func (r *Recorder) Close() {
 	}
 	r.recs, r.bySlot, r.spares = map[string]*recording{}, map[uint32]*recording{}, map[uint32]*bpf.Ring{}
 	if r.cfg.Clean {
+		if err := r.sweepNames(); err != nil {
+			r.log.Error("forget the names of recordings", "error", err)
+		}
 		os.Remove(filepath.Join(r.hierarchy.Mount, api.RunRoot)) //nolint:errcheck // made by recorderctl run, and gone only if it is empty
 		if err := r.kernel.Uninstall(); err != nil {
 			r.log.Error("take the programs off the node", "error", err)
@@ -775,9 +811,10 @@ func (r *Recorder) subject(rec *recording) api.Recording {
 	if rec.kept != nil {
 		out = rec.kept.describe()
 	}
-	if rec.known {
+	if rec.known || rec.recalled {
 		nameFrom(&out, &rec.info)
 	}
+	rec.pod.describe(&out)
 	return out
 }
 
@@ -786,8 +823,9 @@ func (r *Recorder) measure(rec *recording, out *api.Recording) {
 	r.store.describe(out)
 	if rec.kept != nil {
 		if out.Exit == nil {
-			out.Exit = exitOf(&layout.RingHead{}, true, &rec.info, rec.known)
+			out.Exit = exitOf(&layout.RingHead{}, true, &rec.info, rec.known || rec.recalled)
 		}
+		out.Exit = rec.keptExit(out.Exit)
 		return
 	}
 	rec.ringMu.RLock()
@@ -819,7 +857,7 @@ func (r *Recorder) measure(rec *recording, out *api.Recording) {
 	}
 	out.OOMKills = uint64(atomic.LoadUint32(&h.OomKills))
 	out.Ring = api.Ring{Slot: rec.slot, Size: rec.ring.Lanes()[layout.LaneMain], Memory: uint64(len(rec.ring.Bytes()))}
-	out.Exit = exitOf(h, rec.ended, &rec.info, rec.known)
+	out.Exit = rec.exit(h)
 }
 
 func nameFrom(out *api.Recording, info *containerd.Info) {
@@ -835,6 +873,9 @@ func nameFrom(out *api.Recording, info *containerd.Info) {
 		c.Name = info.Name
 	default:
 		c.Name = info.ID
+	}
+	if n := info.Attempt; n >= 0 {
+		c.Restarts = &n
 	}
 	if info.PodName != "" {
 		out.Pod = &api.Pod{Namespace: info.PodNamespace, Name: info.PodName, UID: info.PodUID}
@@ -1024,6 +1065,7 @@ func (r *Recorder) Status(context.Context) (api.Status, error) {
 			Name: "containerd", Address: c.Address, Connected: c.Connected, Version: c.Version, Containers: c.Containers, Error: c.LastError,
 		})
 	}
+	s.Runtimes = append(s.Runtimes, r.kubernetesStatus()...)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for path := range r.watched {

@@ -283,6 +283,9 @@ func (r *Recorder) spoolOne(ctx context.Context, d *api.Recording, why spool.Rea
 		return err
 	}
 	r.log.Info("written to disk", "id", d.ID, "container", d.Container.Name, "end", why.Text, "bytes", entry.Bytes)
+	if why.Kind != spool.KindUpgrade {
+		r.tellSaved(d.ID)
+	}
 	return nil
 }
 

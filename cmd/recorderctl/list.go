@@ -22,7 +22,8 @@ func (a *app) list() *cobra.Command {
 		Long: `List the recordings of containers that live and of those that have ended.
 
 CALLS counts all that were ever recorded; -o wide says how many of them are still
-there. -o name prints ids, for use as TARGET.`,
+there, and of pods what the kubelet says of the end, how often the container was
+restarted before, its kind, and the workload. -o name prints ids, for use as TARGET.`,
 		Args: none,
 	}
 	f := cmd.Flags()

@@ -23,6 +23,7 @@ import (
 	"github.com/recorderd/recorderd/internal/version"
 	"github.com/recorderd/recorderd/recorder"
 	"github.com/recorderd/recorderd/recorder/containerd"
+	"github.com/recorderd/recorderd/recorder/kubernetes"
 	"github.com/recorderd/recorderd/recorder/policy"
 	"github.com/recorderd/recorderd/recorder/privacy"
 	"github.com/recorderd/recorderd/recorder/replay"
@@ -53,6 +54,9 @@ type options struct {
 	noArgs    bool
 	rules     []policy.Rule     // the file's
 	values    map[string]string // of the flags, with what the file says
+
+	kubernetes string // auto, on or off
+	kubeconfig string
 }
 
 func command() *cobra.Command {
@@ -100,12 +104,15 @@ func defaults() *options {
 
 // flags adds the flags to a set.
 func (o *options) flags(f *pflag.FlagSet) {
-	node, _ := os.Hostname()
+	node := os.Getenv("NODE_NAME")
+	if node == "" {
+		node, _ = os.Hostname()
+	}
 	f.StringVar(&o.file, "config", "", "file with settings by the names of these flags, and rules by container (docs/configuration.md); read again when it changes")
 	f.StringVar(&o.socket, "socket", "/run/recorderd/recorderd.sock", "Unix socket to serve on")
 	f.StringVar(&o.group, "socket-group", "", "group that may use the socket besides root")
 	f.StringVar(&o.config.PinDir, "pin-dir", "/sys/fs/bpf/recorderd", "directory on a BPF file system for programs and rings")
-	f.StringVar(&o.config.StateDir, "state-dir", "/var/lib/recorderd", "directory for dumps of crashes; empty keeps nothing on disk")
+	f.StringVar(&o.config.StateDir, "state-dir", "/var/lib/recorderd", "directory for dumps of crashes and names of recordings; empty keeps nothing on disk")
 	f.StringSliceVar(&o.config.SpoolOn, "spool-on", recorder.SpoolKinds, "ends of containers that write a dump: exit (status not 0), signal, oom, vanished (not seen to end); none")
 	f.Var(&o.spoolSize, "spool-size", "size of all dumps on disk; the oldest goes first, the first crash of a loop last")
 	f.Var(&o.spoolFree, "spool-free", "space that stays free on the disk")
@@ -126,7 +133,9 @@ func (o *options) flags(f *pflag.FlagSet) {
 	f.BoolVar(&o.noArgs, "no-args", false, "tell of command lines the program only")
 	f.Var(&list{&o.blank, func(s string) error { _, err := privacy.Split(s); return err }}, "blank", "blank what matches before anything leaves recorderd: "+strings.Join(slices.Sorted(maps.Keys(privacy.Names())), ", ")+", or /regular expressions/")
 	f.StringArrayVar(&o.config.Containerd.Addresses, "containerd", nil, "socket of containerd (default: "+strings.Join(containerd.DefaultAddresses, ", ")+")")
-	f.StringVar(&o.config.Node, "node", node, "name of this node in lists and dumps")
+	f.StringVar(&o.config.Node, "node", node, "name of this node in Kubernetes, in lists and dumps; $NODE_NAME if that is set")
+	f.StringVar(&o.kubernetes, "kubernetes", "auto", "ask the API server for the names of this node's pods: on, off, or auto, in a pod and with --kubeconfig")
+	f.StringVar(&o.kubeconfig, "kubeconfig", "", "file that says how to reach the API server (default: the service account of the pod that this is)")
 	f.StringVar(&o.readyFile, "ready-file", "", "file to make when every container is being recorded")
 	f.BoolVar(&o.config.Clean, "clean", false, "take the programs and all recordings away at the end")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -171,6 +180,9 @@ func (o *options) check() error {
 			return &flagError{f.name, fmt.Errorf("%s: want at most 4KiB", f.v)}
 		}
 	}
+	if o.kubernetes != "auto" && o.kubernetes != "on" && o.kubernetes != "off" {
+		return &flagError{"kubernetes", fmt.Errorf("%s: want auto, on or off", o.kubernetes)}
+	}
 	_, err := o.level()
 	return err
 }
@@ -194,6 +206,14 @@ func (o *options) policy() policy.Policy {
 	return p
 }
 
+// pods says where the names of pods come from; nil: nowhere.
+func (o *options) pods() *kubernetes.Config {
+	if o.kubernetes == "off" || o.kubernetes == "auto" && o.kubeconfig == "" && !kubernetes.InPod() {
+		return nil
+	}
+	return &kubernetes.Config{Kubeconfig: o.kubeconfig, Node: o.config.Node}
+}
+
 // run records until the context ends.
 func (o *options) run(ctx context.Context, given *pflag.FlagSet) error {
 	var level slog.LevelVar
@@ -210,6 +230,7 @@ func (o *options) run(ctx context.Context, given *pflag.FlagSet) error {
 	cfg.CaptureStdio, cfg.CaptureData = uint32(o.stdio), uint32(o.data)
 	cfg.Version, cfg.Log = version.String(), log
 	cfg.Policy = o.policy()
+	cfg.Kubernetes = o.pods()
 	cfg.Watch = append([]string{api.RunRoot}, cfg.Watch...)
 
 	// First what can be refused without a trace. Clients that connect now wait.

@@ -144,6 +144,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"--ring-size", "128MiB"}, []string{"--ring-size", "64MiB"}},
 		{[]string{"--capture-data", "1MiB"}, []string{"--capture-data", "4KiB"}},
 		{[]string{"--log-level", "loud"}, []string{"--log-level", "debug"}},
+		{[]string{"--kubernetes", "maybe"}, []string{"--kubernetes", "auto"}},
 		{[]string{"--no-such-flag"}, []string{"--no-such-flag"}},
 	} {
 		status, msg := refused(t, exec.Command(binary, tc.args...))
@@ -166,6 +167,8 @@ func TestRefusals(t *testing.T) {
 		{"hierarchy", []string{"--cgroup-hierarchy", "nosuch"}, exitError, []string{"nosuch", "there are:"}},
 		{"budget", []string{"--ring-size", "64MiB", "--memory-budget", "1MiB"}, exitError, []string{"memory budget", "two rings"}},
 		{"pin directory elsewhere", []string{"--pin-dir", filepath.Join(d.dir, "pins")}, exitError, []string{"not on a BPF file system", "--pin-dir"}},
+		{"no API server", []string{"--kubernetes", "on"}, exitError, []string{"ask Kubernetes", "no kubeconfig is given"}},
+		{"no kubeconfig", []string{"--kubeconfig", "/nonexistent/kubeconfig"}, exitError, []string{"ask Kubernetes", "/nonexistent/kubeconfig"}},
 		{"socket is a file", []string{"--socket", "/etc/hostname"}, exitError, []string{"/etc/hostname", "no socket"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

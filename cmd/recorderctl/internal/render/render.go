@@ -50,7 +50,7 @@ func Names(w io.Writer, recs []api.Recording) error {
 func Recordings(w io.Writer, recs []api.Recording, wide bool, now time.Time) error {
 	head := []string{"ID", "STATE", "POD/NAME", "CONTAINER", "IMAGE", "AGE", "CALLS", "EXIT"}
 	if wide {
-		head = append(head, "KEPT", "OVERWRITTEN", "CUT", "FAULT", "RING", "NODE", "CGROUP")
+		head = append(head, "REASON", "RESTARTS", "KIND", "OWNER", "KEPT", "OVERWRITTEN", "CUT", "FAULT", "RING", "NODE", "CGROUP")
 	}
 	rows := [][]string{head}
 	for i := range recs {
@@ -59,7 +59,7 @@ func Recordings(w io.Writer, recs []api.Recording, wide bool, now time.Time) err
 		row := []string{r.ID, state(r), name, container, r.Container.Image, age(r.Started, now), count(r.Coverage.Written), exit(r, now)}
 		if wide {
 			c := &r.Coverage
-			row = append(row, count(c.Kept), count(c.Overwritten), count(c.Cut), count(c.Fault), Bytes(r.Ring.Memory), r.Node, r.Container.Cgroup)
+			row = append(row, reason(r), restarts(r), r.Container.Kind, owner(r), count(c.Kept), count(c.Overwritten), count(c.Cut), count(c.Fault), Bytes(r.Ring.Memory), r.Node, r.Container.Cgroup)
 		}
 		rows = append(rows, row)
 	}
@@ -142,6 +142,29 @@ func exit(r *api.Recording, now time.Time) string {
 		return how
 	}
 	return how + " (" + age(r.Exit.At, now) + " ago)"
+}
+
+// reason is the kubelet's word on how a container ended.
+func reason(r *api.Recording) string {
+	if r.Exit == nil {
+		return ""
+	}
+	return r.Exit.Reason
+}
+
+func restarts(r *api.Recording) string {
+	if r.Container.Restarts == nil {
+		return ""
+	}
+	return strconv.Itoa(*r.Container.Restarts)
+}
+
+// owner is a pod's workload, as kubectl writes it.
+func owner(r *api.Recording) string {
+	if r.Pod == nil || r.Pod.Owner == nil {
+		return ""
+	}
+	return strings.ToLower(r.Pod.Owner.Kind) + "/" + r.Pod.Owner.Name
 }
 
 // age says how long ago something was, with the two units that matter.

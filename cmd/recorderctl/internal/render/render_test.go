@@ -52,10 +52,10 @@ func TestEmpty(t *testing.T) {
 	if err := Recordings(&b, recs, true, time.Unix(1e9, 0)); err != nil {
 		t.Fatal(err)
 	}
-	want := `ID  STATE  POD/NAME  CONTAINER  IMAGE  AGE  CALLS  EXIT         KEPT  OVERWRITTEN  CUT  FAULT  RING  NODE  CGROUP
-a   -      -         -          -      -    0      -            0     0            0    0      0B    -     -
-b   -      -         -          -      -    0      ? (60s ago)  0     0            0    0      0B    -     -
-c   -      -         -          -      -    0      OOM SIGKILL  0     0            0    0      0B    -     -
+	want := `ID  STATE  POD/NAME  CONTAINER  IMAGE  AGE  CALLS  EXIT         REASON  RESTARTS  KIND  OWNER  KEPT  OVERWRITTEN  CUT  FAULT  RING  NODE  CGROUP
+a   -      -         -          -      -    0      -            -       -         -     -      0     0            0    0      0B    -     -
+b   -      -         -          -      -    0      ? (60s ago)  -       -         -     -      0     0            0    0      0B    -     -
+c   -      -         -          -      -    0      OOM SIGKILL  -       -         -     -      0     0            0    0      0B    -     -
 `
 	if b.String() != want {
 		t.Errorf("got\n%s", b.String())
