@@ -31,6 +31,10 @@ race: test-tools ## the tests again, under the race detector (root)
 test-tools:
 	scripts/install-tools containerd runc strace gcc git busybox-static redis-server python3 perl make gzip tar findutils gawk g++ gcc-multilib curl nginx-light sqlite3 nodejs iproute2 procps openssh-server openssh-client tmux xz-utils bzip2 rsync openssl patch diffutils util-linux bsdextrautils systemd
 
+.PHONY: e2e
+e2e: ## on a real Kubernetes node, which it builds the first time (root, Debian): E2EFLAGS="-test.run TestPods"
+	GO=$(GO) scripts/e2e $(E2EFLAGS)
+
 .PHONY: bench
 bench: ## what recording costs, beside doing nothing, perf and strace (root)
 	scripts/install-tools redis-server strace linux-perf
@@ -51,7 +55,9 @@ check-generated: generate ## fails if what is in the repository is not what the 
 lint: ## gofmt, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags e2e ./e2e
 	$(GO) tool -modfile=tools/go.mod staticcheck ./...
+	$(GO) tool -modfile=tools/go.mod staticcheck -tags e2e ./e2e
 
 .PHONY: soak
 soak: test-tools ## kills, floods, failing disks and hours of load, in full: three hours (root)
