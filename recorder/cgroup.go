@@ -31,8 +31,9 @@ type Hierarchy struct {
 func (h *Hierarchy) V2() bool { return h.ID == 0 }
 
 // hierarchies reads which cgroup hierarchies are mounted below root, from
-// mountinfo and cgroup (the files of that name in /proc/self).
-func hierarchies(mountinfo, cgroup []byte) []Hierarchy {
+// mountinfo and cgroup (the files of that name in /proc/self). isRoot says of a mount
+// that is above this cgroup namespace whether it is all of the hierarchy.
+func hierarchies(mountinfo, cgroup []byte, isRoot func(mount string) bool) []Hierarchy {
 	ids := map[string]int{} // controllers -> id
 	for line := range strings.Lines(string(cgroup)) {
 		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
@@ -50,10 +51,15 @@ func hierarchies(mountinfo, cgroup []byte) []Hierarchy {
 		// 36 35 98:0 /root /mount options - type source superoptions (proc(5))
 		left, right, ok := strings.Cut(scanner.Text(), " - ")
 		fields, tail := strings.Fields(left), strings.Fields(right)
-		if !ok || len(fields) < 5 || len(tail) < 3 || fields[3] != "/" {
+		if !ok || len(fields) < 5 || len(tail) < 3 {
 			continue
 		}
 		h := Hierarchy{Mount: unescape(fields[4])}
+		// In a pod with a cgroup namespace of its own the host's hierarchy is above:
+		// its mount's root reads "/../../..".
+		if above := strings.ReplaceAll(fields[3], "/..", ""); above != "/" && (above != "" || !isRoot(h.Mount)) {
+			continue
+		}
 		switch tail[0] {
 		case "cgroup2":
 			h.Name = "v2"
@@ -79,6 +85,13 @@ func hierarchies(mountinfo, cgroup []byte) []Hierarchy {
 		}
 	}
 	return found
+}
+
+// isRootCgroup reports whether a directory is the root of a cgroup hierarchy: the first
+// inode that the kernel makes there.
+func isRootCgroup(mount string) bool {
+	var st unix.Stat_t
+	return unix.Stat(mount, &st) == nil && st.Ino == 1
 }
 
 // unescape undoes mountinfo's octal escapes.
@@ -111,7 +124,7 @@ func FindHierarchy(want string) (*Hierarchy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find cgroups: %w", err)
 	}
-	found := hierarchies(mountinfo, cgroup)
+	found := hierarchies(mountinfo, cgroup, isRootCgroup)
 	var chosen *Hierarchy
 	var names []string
 	for i := range found {
