@@ -53,6 +53,7 @@ func TestMain(m *testing.M) {
 		exec.Command("go", "build", "-o", bin, "../cmd/recorderd"),
 		exec.Command("gcc", "-O2", "-pthread", "-static", "-o", worker, "testdata/worker.c"),
 	} {
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is released
 		if out, err := cmd.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "%s: %v\n%s", cmd, err, out)
 			os.Exit(1)
@@ -69,6 +70,7 @@ type node struct {
 	dir, pins, socket  string
 	state, root, watch string
 	flags              []string
+	ended              chan error // of cmd, if somebody waits for it already
 	cmd                *exec.Cmd
 	log                *os.File
 	client             *client.Client
@@ -160,7 +162,19 @@ func (n *node) start() {
 	ready := filepath.Join(n.dir, "ready")
 	os.Remove(ready)
 	n.spawn()
-	eventually(n.t, "the daemon is ready", func() bool { _, err := os.Stat(ready); return err == nil })
+	ended := make(chan error, 1)
+	go func() { ended <- n.cmd.Wait() }()
+	n.ended = ended
+	eventually(n.t, "the daemon is ready", func() bool {
+		select {
+		case err := <-ended:
+			n.cmd, n.ended = nil, nil
+			n.t.Fatalf("the daemon has ended: %v", err)
+		default:
+		}
+		_, err := os.Stat(ready)
+		return err == nil
+	})
 }
 
 // spawn runs a daemon without waiting for it.
@@ -181,8 +195,12 @@ func (n *node) spawn() {
 func (n *node) kill() {
 	if n.cmd != nil {
 		n.cmd.Process.Kill()
-		n.cmd.Wait()
-		n.cmd = nil
+		if n.ended != nil {
+			<-n.ended
+		} else {
+			n.cmd.Wait()
+		}
+		n.cmd, n.ended = nil, nil
 	}
 }
 

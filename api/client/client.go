@@ -53,6 +53,7 @@ func New(dial Dialer, o Options) *Client {
 			DisableCompression: true,
 			MaxIdleConns:       2,
 			IdleConnTimeout:    time.Minute,
+			ReadBufferSize:     64 << 10, // dumps come in pieces of this size
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -130,6 +131,11 @@ func (c *Client) Costs(ctx context.Context, d time.Duration) (api.Status, error)
 	var st api.Status
 	err := c.call(ctx, http.MethodGet, "/v1/status", url.Values{"cost": {d.String()}}, &st)
 	return st, err
+}
+
+// Healthy returns nil if the daemon answers.
+func (c *Client) Healthy(ctx context.Context) error {
+	return c.call(ctx, http.MethodGet, "/healthz", nil, nil)
 }
 
 // Ready returns nil if the daemon records.

@@ -24,11 +24,14 @@ func Unix(path string) Dialer {
 type UnreachableError struct {
 	Addr string // where it was looked for
 	Err  error
+	Said string // what Error says instead of its own guess, if it is not empty
 }
 
 // Error says what can be done about it.
 func (e *UnreachableError) Error() string {
 	switch {
+	case e.Said != "":
+		return e.Said
 	case errors.Is(e.Err, fs.ErrPermission):
 		return fmt.Sprintf("no permission to use %s: run as root", e.Addr)
 	case errors.Is(e.Err, fs.ErrNotExist), errors.Is(e.Err, syscall.ECONNREFUSED):
