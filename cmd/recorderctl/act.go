@@ -12,14 +12,17 @@ import (
 )
 
 // action is a command that does something to each TARGET and prints nothing.
-func (a *app) action(cmd *cobra.Command, do func(c *client.Client, ctx context.Context, name string, sel target.Selector) error) *cobra.Command {
+func (a *app) action(cmd *cobra.Command, do func(c recorders, ctx context.Context, name string, sel target.Selector) error) *cobra.Command {
 	var sel target.Selector
 	selectorFlags(cmd, &sel)
 	cmd.Use += " TARGET..."
 	cmd.Args = targets(math.MaxInt)
 	cmd.ValidArgsFunction = a.completeTargets(math.MaxInt)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c := a.client()
+		c, err := a.client()
+		if err != nil {
+			return err
+		}
 		defer c.Close()
 		var errs []error
 		for _, name := range args {

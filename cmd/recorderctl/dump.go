@@ -37,7 +37,10 @@ With -o raw the dump goes to another machine, for recorderctl decode.`,
 		if err != nil {
 			return err
 		}
-		c := a.client()
+		c, err := a.client()
+		if err != nil {
+			return err
+		}
 		defer c.Close()
 		// Everything is fetched, and filtered here: it is the same code on both sides.
 		body, err := c.Dump(cmd.Context(), args[0], sel, replay.Query{Format: replay.FormatRaw, Follow: o.Follow})

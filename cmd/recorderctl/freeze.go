@@ -1,10 +1,6 @@
 package main
 
-import (
-	"github.com/spf13/cobra"
-
-	"github.com/recorderd/recorderd/api/client"
-)
+import "github.com/spf13/cobra"
 
 func (a *app) freeze() *cobra.Command {
 	return a.action(&cobra.Command{
@@ -12,5 +8,5 @@ func (a *app) freeze() *cobra.Command {
 		Short: "Stop recording containers, so that nothing more is overwritten",
 		Long: `Stop recording. The containers go on; what they do is counted, and not recorded,
 until recorderctl resume.`,
-	}, (*client.Client).Freeze)
+	}, recorders.Freeze)
 }

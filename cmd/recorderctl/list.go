@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/api/client/cluster"
 	"github.com/recorderd/recorderd/api/target"
 	"github.com/recorderd/recorderd/cmd/recorderctl/internal/render"
 )
@@ -19,7 +21,9 @@ func (a *app) list() *cobra.Command {
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List recordings",
-		Long: `List the recordings of containers that live and of those that have ended.
+		Long: `List the recordings of containers that live and of those that have ended. In a
+cluster all nodes are asked at once, for the namespace of the context, or with -A for
+all; nodes that do not answer are named on standard error, and the exit status is 5.
 
 CALLS counts all that were ever recorded; -o wide says how many of them are still
 there, and of pods what the kubelet says of the end, how often the container was
@@ -28,7 +32,7 @@ restarted before, its kind, and the workload. -o name prints ids, for use as TAR
 	}
 	f := cmd.Flags()
 	f.StringVarP(&filter.Namespace, "namespace", "n", "", "only of pods in this namespace")
-	f.BoolVarP(&all, "all-namespaces", "A", false, "of all namespaces, and of no pod (the default)")
+	f.BoolVarP(&all, "all-namespaces", "A", false, "of all namespaces, and of no pod (the default on one machine)")
 	f.StringVarP(&filter.Labels, "selector", "l", "", "only those whose labels fit, such as app=web,tier!=db")
 	f.StringVar(&filter.Pod, "pod", "", "only of the pod of this name")
 	f.StringVarP(&filter.Container, "container", "c", "", "only of the container of this name")
@@ -46,18 +50,28 @@ restarted before, its kind, and the workload. -o name prints ids, for use as TAR
 			}
 			filter.States = append(filter.States, state)
 		}
-		c := a.client()
-		defer c.Close()
-		list, err := c.List(cmd.Context(), filter)
+		c, err := a.client()
 		if err != nil {
+			return err
+		}
+		defer c.Close()
+		if cl, ok := c.(*cluster.Cluster); ok && !all && filter.Namespace == "" {
+			filter.Namespace = cl.Namespace()
+		}
+		list, err := c.List(cmd.Context(), filter)
+		var partial *cluster.PartialError
+		if err != nil && (!errors.As(err, &partial) || partial.All()) {
 			return err
 		}
 		if len(list.Recordings) == 0 && (format.value == "table" || format.value == "wide") {
 			a.say("%s", noneText(filter))
-			return nil
+			return err
 		}
 		w, done := output(cmd)
-		return done(printList(w, format.value, list))
+		if werr := done(printList(w, format.value, list)); werr != nil {
+			return werr
+		}
+		return err
 	}
 	return cmd
 }
@@ -65,6 +79,9 @@ restarted before, its kind, and the workload. -o name prints ids, for use as TAR
 func noneText(f target.Filter) string {
 	if f.Values().Encode() == "" {
 		return "there are no recordings yet"
+	}
+	if f.Namespace != "" {
+		return "no recording fits in namespace " + f.Namespace
 	}
 	return "no recording fits"
 }

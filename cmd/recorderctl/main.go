@@ -11,11 +11,16 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/klog/v2"
 
 	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/api/client"
+	"github.com/recorderd/recorderd/api/client/cluster"
 	"github.com/recorderd/recorderd/cmd/recorderctl/internal/render"
+	"github.com/recorderd/recorderd/internal/kube"
 )
 
 // Exit statuses. The help of the root command documents them.
@@ -25,19 +30,26 @@ const (
 	statusUsage       = 2
 	statusNotFound    = 3
 	statusUnreachable = 4
+	statusPartial     = 5
+	statusForbidden   = 6
 )
 
 func main() {
 	// No signal is caught: there is nothing to tidy up, and a closed pipe or ^C is no
 	// error. Only the command run has more to do.
-	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	//
+	// The client for Kubernetes logs by itself what it also returns, and that a
+	// connection was closed by ourselves: errors are one line here, and ours.
+	utilruntime.ErrorHandlers = nil
+	klog.SetLogger(logr.Discard())
+	os.Exit(run(context.Background(), os.Args, os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run is the whole program, and returns its exit status.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{stderr: stderr}
+	a := newApp(args[0], stderr)
 	root := a.root()
-	root.SetArgs(args)
+	root.SetArgs(args[1:])
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -69,24 +81,45 @@ type exitStatus int
 // Error names the status.
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
-// each returns the errors that errors.Join has put together.
+// each returns the errors that were joined: each is a line.
 func each(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		return joined.Unwrap()
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
 	}
-	return []error{err}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, each(e)...)
+	}
+	return all
 }
 
 // statusOf returns the exit status of an error; of several, that of the first.
 func statusOf(err error) int {
+	var missing *cluster.MissingError
+	var partial *cluster.PartialError
+	switch {
+	case errors.As(err, &missing):
+		return statusPartial
+	case errors.As(err, &partial) && partial.All():
+		return statusUnreachable
+	case errors.As(err, &partial):
+		return statusPartial
+	}
 	err = each(err)[0]
 	var usage usageError
+	var config *kube.ConfigError
+	var forbidden *kube.ForbiddenError
+	var unauthorized *kube.UnauthorizedError
+	var none *cluster.NoDaemonError
 	var un *client.UnreachableError
 	var e *api.Error
 	switch {
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), errors.As(err, &config):
 		return statusUsage
-	case errors.As(err, &un):
+	case errors.As(err, &forbidden), errors.As(err, &unauthorized):
+		return statusForbidden
+	case errors.As(err, &un), errors.As(err, &none):
 		return statusUnreachable
 	case !errors.As(err, &e):
 		return statusError
@@ -96,6 +129,8 @@ func statusOf(err error) int {
 		return statusUsage
 	case api.CodeNotFound, api.CodeAmbiguous:
 		return statusNotFound
+	case api.CodeNotReady:
+		return statusUnreachable
 	}
 	return statusError
 }
@@ -111,7 +146,7 @@ func (a *app) say(format string, args ...any) {
 	for i := range lines {
 		lines[i] = render.Clean(strings.TrimSpace(lines[i]))
 	}
-	fmt.Fprintln(a.stderr, "recorderctl:", strings.Join(lines, "; "))
+	fmt.Fprintln(a.stderr, a.name+":", strings.Join(lines, "; "))
 }
 
 // none wants no arguments.

@@ -222,7 +222,8 @@ func truncate(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.Truncate(name, fi.Size()-int64(n)))
 }
 
-// TestDependencies catches a command line that drags BPF or a runtime's client along.
+// TestDependencies catches a command line that drags BPF or a runtime's client along, or
+// those parts of Kubernetes' client that would double it.
 func TestDependencies(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "-f", "{{.ImportPath}}",
 		".", "../../recorder/replay", "../../recorder/postmortem", "../../recorder/dump", "../../recorder/record", "../../recorder/spool", "../../api/client").Output()
@@ -233,6 +234,7 @@ func TestDependencies(t *testing.T) {
 		dep = strings.TrimSpace(dep)
 		for _, bad := range []string{
 			"github.com/cilium/ebpf", "github.com/containerd/", "google.golang.org/grpc", "github.com/prometheus/", "github.com/gorilla/mux",
+			"k8s.io/client-go/kubernetes", "k8s.io/client-go/informers", "k8s.io/cli-runtime", "helm.sh/", "sigs.k8s.io/kustomize",
 			"github.com/recorderd/recorderd/bpf", "github.com/recorderd/recorderd/api/server",
 		} {
 			if strings.HasPrefix(dep, bad) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"io"
 	"os"
 	"strings"
@@ -14,7 +15,9 @@ import (
 
 // app is what the commands share.
 type app struct {
+	name   string // as the user calls the program
 	socket string
+	kube   kubeFlags
 	stderr io.Writer
 }
 
@@ -26,13 +29,26 @@ at least 4 characters of it; the name of a container or of a pod; pod/NAME; or t
 path of a cgroup. Of several recordings of one container the live one is meant,
 else the newest.
 
-Exit status: 0 all is well; 1 an error; 2 the command line is wrong; 3 there is no
-such recording, or several fit; 4 recorderd cannot be reached. The status of
-recorderctl run is that of its command.`
+It talks to recorderd's socket if that is on this machine, or --socket is given;
+else, or with one of the flags --context, --kubeconfig, --cluster, --user, --as,
+--node and --recorder-namespace, to the recorderds of the Kubernetes cluster that
+kubectl would talk to. There names are those of the context's namespace, as with
+kubectl, and TARGET may be deploy/NAME, sts/NAME, ds/NAME, rs/NAME or job/NAME too:
+of several pods the one that failed last, else the newest.
+
+As kubectl-recorder in PATH it is the plugin "kubectl recorder", for which there is
+no socket but with --socket.
+
+Exit status: 0 all is well; 1 an error; 2 the command line or the kubeconfig is
+wrong; 3 there is no such recording, or several fit; 4 recorderd, or the cluster,
+cannot be reached, or is not ready; 5 some nodes did not answer: what is shown is
+what the others have; 6 the cluster does not allow it. The status of recorderctl
+run is that of its command.`
 
 func (a *app) root() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:           "recorderctl",
+		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: a.name},
 		Short:         "A flight recorder for containers",
 		Long:          rootHelp,
 		Version:       version.String(),
@@ -42,7 +58,7 @@ func (a *app) root() *cobra.Command {
 			if len(args) == 0 {
 				return nil
 			}
-			hint := "recorderctl --help shows what there is"
+			hint := a.name + " --help shows what there is"
 			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 				hint = "is it " + strings.Join(near, " or ") + "?"
 			}
@@ -54,22 +70,26 @@ func (a *app) root() *cobra.Command {
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%w: %s --help has more", err, cmd.CommandPath())
 	})
-	socket := os.Getenv("RECORDER_SOCKET")
-	if socket == "" {
-		socket = client.DefaultSocket
+	cmd.PersistentFlags().StringVar(&a.socket, "socket", os.Getenv("RECORDER_SOCKET"), "recorderd's socket, also RECORDER_SOCKET (default "+client.DefaultSocket+")")
+	a.kube.add(cmd)
+	cmd.AddCommand(a.dialStdio(), a.health(), a.deploy(), a.undeploy(), a.list(), a.show(), a.dump(), a.decode(), a.run(), a.status(), a.freeze(), a.resume(), a.save(), a.delete(), a.version())
+	for _, c := range cmd.Commands() {
+		a.completeFlags(c)
 	}
-	cmd.PersistentFlags().StringVar(&a.socket, "socket", socket, "recorderd's socket (also RECORDER_SOCKET)")
-	cmd.AddCommand(a.list(), a.show(), a.dump(), a.decode(), a.run(), a.status(), a.freeze(), a.resume(), a.save(), a.delete(), a.version())
 	return cmd
 }
 
-// client returns a connection to the daemon.
-func (a *app) client() *client.Client {
-	return client.New(client.Unix(a.socket), client.Options{
+func (a *app) localSocket() string { return cmp.Or(a.socket, client.DefaultSocket) }
+
+// local returns a connection to the daemon on this machine.
+func (a *app) local() *client.Client {
+	return client.New(client.Unix(a.localSocket()), client.Options{
 		Version: version.String(),
 		Warn:    func(msg string) { a.say("warning: %s", msg) },
 	})
 }
+
+func (a *app) warn(msg string) { a.say("%s", msg) }
 
 // selectorFlags are the flags that narrow down TARGET.
 func selectorFlags(cmd *cobra.Command, sel *target.Selector) {

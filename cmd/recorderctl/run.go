@@ -80,7 +80,10 @@ func (a *app) record(cmd *cobra.Command, o runOptions, args []string) error {
 	if o.last < 1 {
 		return usagef("run: --last is %d: at least 1 is expected", o.last)
 	}
-	c := a.client()
+	if a.kube.given() {
+		return usagef("run: it records on this machine: %s is about a cluster", a.kube.first())
+	}
+	c := a.local()
 	defer c.Close()
 	ctx := cmd.Context()
 	mount, err := watched(ctx, c, o.root)

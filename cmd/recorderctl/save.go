@@ -1,10 +1,6 @@
 package main
 
-import (
-	"github.com/spf13/cobra"
-
-	"github.com/recorderd/recorderd/api/client"
-)
+import "github.com/spf13/cobra"
 
 func (a *app) save() *cobra.Command {
 	return a.action(&cobra.Command{
@@ -13,5 +9,5 @@ func (a *app) save() *cobra.Command {
 		Long: `Put recordings into the spool on disk (recorderd's --state-dir), where they outlive
 the node's memory and a reboot. Of a live container it is what its ring holds now; a
 later save or the container's end takes its place. Crashes are put there by themselves.`,
-	}, (*client.Client).Save)
+	}, recorders.Save)
 }

@@ -72,7 +72,10 @@ damaged or cut short is shown as far as it can be read, and the exit status is 1
 		if o.file != "" {
 			return o.ofFile(cmd)
 		}
-		c := a.client()
+		c, err := a.client()
+		if err != nil {
+			return err
+		}
 		defer c.Close()
 		body, err := c.Dump(cmd.Context(), args[0], o.sel, replay.Query{Format: replay.FormatRaw})
 		if err != nil {

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/api/client/cluster"
 	"github.com/recorderd/recorderd/cmd/recorderctl/internal/render"
 )
 
@@ -17,14 +19,23 @@ func (a *app) status() *cobra.Command {
 disk, records a second, and every way in which something was not recorded.
 
 --cost counts what its programs take of the CPUs, by the kernel's own statistics,
-which are switched on for that time: they make each program some 20 to 100 ns slower.`,
+which are switched on for that time: they make each program some 20 to 100 ns slower.
+
+In a cluster there is a line for each node, and with --node all of one.`,
 		Args: none,
 	}
 	var cost time.Duration
 	cmd.Flags().DurationVar(&cost, "cost", 0, "also count for so long what the programs cost (at most 20s)")
 	format := outputFlag(cmd, "table", "json", "yaml")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c := a.client()
+		remote, err := a.inCluster()
+		if err != nil {
+			return err
+		}
+		if remote {
+			return a.statuses(cmd, format.value, cost)
+		}
+		c := a.local()
 		defer c.Close()
 		get := func() (api.Status, error) { return c.Status(cmd.Context()) }
 		if cmd.Flags().Changed("cost") {
@@ -44,4 +55,34 @@ which are switched on for that time: they make each program some 20 to 100 ns sl
 		return done(render.Status(w, &st, time.Now()))
 	}
 	return cmd
+}
+
+// statuses shows the nodes of a cluster.
+func (a *app) statuses(cmd *cobra.Command, format string, cost time.Duration) error {
+	c, err := a.cluster()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	sts, err := c.Statuses(cmd.Context(), cost)
+	var partial *cluster.PartialError
+	if err != nil && (!errors.As(err, &partial) || partial.All()) {
+		return err
+	}
+	w, done := output(cmd)
+	var werr error
+	switch {
+	case format == "json":
+		werr = render.JSON(w, map[string]any{"nodes": sts})
+	case format == "yaml":
+		werr = render.YAML(w, map[string]any{"nodes": sts})
+	case a.kube.node != "" && len(sts) == 1:
+		werr = render.Status(w, &sts[0], time.Now())
+	default:
+		werr = render.Statuses(w, sts, time.Now())
+	}
+	if werr := done(werr); werr != nil {
+		return werr
+	}
+	return err
 }

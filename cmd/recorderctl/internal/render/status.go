@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/recorderd/recorderd/api"
@@ -95,6 +96,26 @@ func costs(c *api.CostStatus) [][]string {
 	}
 	share := float64(all) / 1e9 / c.Seconds / float64(max(c.CPUs, 1)) * 100
 	return append([][]string{{"cost", fmt.Sprintf("%.2f%% of %d CPUs over %.1f s", share, c.CPUs, c.Seconds)}}, rows...)
+}
+
+// Statuses writes a line for each node.
+func Statuses(w io.Writer, sts []api.Status, now time.Time) error {
+	rows := [][]string{{"NODE", "VERSION", "KERNEL", "UP", "LIVE", "ENDED", "MEMORY", "BUDGET", "RECORDS/S", "LOST"}}
+	for i := range sts {
+		s := &sts[i]
+		what := "nothing"
+		if l := lost(&s.Lost); len(l) > 1 || l[0][1] != what {
+			what = l[0][1]
+			if len(l) > 1 {
+				what += ", and more"
+			}
+		}
+		rows = append(rows, []string{
+			s.Node, s.Version, s.Kernel, age(s.Started, now), strconv.Itoa(s.Rings.Live), strconv.Itoa(s.Rings.Ended),
+			Bytes(s.Rings.Bytes), Bytes(s.Rings.Budget), fmt.Sprintf("%.0f", s.RecordingRate), what,
+		})
+	}
+	return table(w, rows)
 }
 
 func lost(l *api.LostStatus) [][]string {
