@@ -15,6 +15,17 @@ export CGO_ENABLED ?= 0
 build: ## both programs, into bin/
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/recorderd ./cmd/recorderctl
 
+IMAGE      ?= docker.io/recorderd/recorderd:$(or $(VERSION),latest)
+IMAGE_ARCH ?= amd64 arm64
+
+.PHONY: image
+image: ## both programs on nothing, as an OCI archive: bin/recorderd.oci.tar (no Docker daemon needed; IMAGE=NAME, IMAGE_ARCH)
+	for arch in $(IMAGE_ARCH); do \
+		GOARCH=$$arch $(GO) build -trimpath -ldflags '-s -w $(LDFLAGS)' -o $(BIN)/linux-$$arch/ ./cmd/recorderd ./cmd/recorderctl || exit; \
+	done
+	$(GO) run -C tools ./mkimage -o $(CURDIR)/$(BIN)/recorderd.oci.tar -name $(IMAGE) -version $(or $(VERSION),devel) \
+		$(foreach arch,$(IMAGE_ARCH),$(arch)=$(CURDIR)/$(BIN)/linux-$(arch))
+
 .PHONY: demo
 demo: build ## record a program that crashes, and show what it did (root)
 	scripts/demo $(BIN)
@@ -44,24 +55,29 @@ bench: ## what recording costs, beside doing nothing, perf and strace (root)
 .PHONY: generate
 generate: ## the BPF programs, the types they share with Go, the table of system calls
 	scripts/install-tools clang-19 llvm-19
-	$(GO) generate ./bpf ./recorder/syscalls
+	$(GO) generate ./bpf ./recorder/syscalls ./deploy
 
 .PHONY: check-generated
 check-generated: generate ## fails if what is in the repository is not what the sources give
-	@test -z "$$(git status --porcelain -- bpf recorder/layout recorder/syscalls)" || \
-		{ git status --porcelain -- bpf recorder/layout recorder/syscalls; echo "generated files are not current: run make generate"; exit 1; }
+	@test -z "$$(git status --porcelain -- bpf deploy recorder/layout recorder/syscalls)" || \
+		{ git status --porcelain -- bpf deploy recorder/layout recorder/syscalls; echo "generated files are not current: run make generate"; exit 1; }
 
 .PHONY: lint
 lint: ## gofmt, vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags e2e ./e2e
+	$(GO) vet -tags e2e ./e2e/...
 	$(GO) tool -modfile=tools/go.mod staticcheck ./...
-	$(GO) tool -modfile=tools/go.mod staticcheck -tags e2e ./e2e
+	$(GO) tool -modfile=tools/go.mod staticcheck -tags e2e ./e2e/...
 
 .PHONY: soak
 soak: test-tools ## kills, floods, failing disks and hours of load, in full: three hours (root)
 	RECORDERD_SOAK=1 $(GO) test -count=1 -timeout 5h -v ./soak
+
+.PHONY: check-manifests
+check-manifests: ## the chart and the kustomize base give what recorderctl deploy applies (builds helm: minutes, the first time)
+	cd tools && $(GO) test -count=1 ./mkimage
+	cd tools/manifests && $(GO) test -count=1 -timeout 20m .
 
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZTIME (default 20s)
