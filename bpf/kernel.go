@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -63,6 +64,8 @@ type Config struct {
 	// other programs or sizes, which is about to be replaced: they have stopped
 	// writing, and can be read with PinnedRings and Tasks. Nil: they are thrown away.
 	Rescue func(old *Kernel)
+
+	preempt preempt
 }
 
 // Calls is a set of system calls that have a plan: a bit for each number, those of
@@ -109,7 +112,7 @@ func (c *Config) id() string {
 	binary.Write(h, binary.LittleEndian, append([]uint64{layout.RecorderLayout, uint64(c.Hierarchy), uint64(c.Subsys)}, c.Lanes[:]...))
 	h.Write(_RecorderBytes)
 	binary.Write(h, binary.LittleEndian, c.enterBits())
-	binary.Write(h, binary.LittleEndian, c.OnlyWatched)
+	binary.Write(h, binary.LittleEndian, []bool{c.OnlyWatched, c.preemptible(), c.byPerf()})
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
@@ -228,12 +231,16 @@ func Supported() error {
 	if err := spec.TypeByName("task_struct", &task); err != nil {
 		return fmt.Errorf("%w: Linux %s: %w", ErrUnsupported, release, err)
 	}
-	for _, m := range task.Members {
-		if m.Name == "bpf_storage" {
-			return nil
-		}
+	if !slices.ContainsFunc(task.Members, func(m btf.Member) bool { return m.Name == "bpf_storage" }) {
+		return fmt.Errorf("%w: Linux %s has no BPF task storage: 5.15 or later is needed", ErrUnsupported, release)
 	}
-	return fmt.Errorf("%w: Linux %s has no BPF task storage: 5.15 or later is needed", ErrUnsupported, release)
+	// The last thing that 5.15 brought: with it the others are there.
+	var helpers *btf.Enum
+	if err := spec.TypeByName("bpf_func_id", &helpers); err == nil &&
+		!slices.ContainsFunc(helpers.Values, func(v btf.EnumValue) bool { return v.Name == "BPF_FUNC_task_pt_regs" }) {
+		return fmt.Errorf("%w: Linux %s has no bpf_task_pt_regs: 5.15 or later is needed", ErrUnsupported, release)
+	}
+	return nil
 }
 
 // Capabilities are those that a process needs in order to load, attach, read and
@@ -288,8 +295,11 @@ func lockPins(dir string) (*os.File, error) {
 }
 
 // Mount mounts a BPF file system on /sys/fs/bpf if pins are wanted below it and none
-// is there, as systemd does at boot. It needs CAP_SYS_ADMIN only then.
+// is there, as systemd does at boot. It needs CAP_SYS_ADMIN only then, and on kernels
+// from 7.0 on, where it opens what may not be had without it later (see byPerf).
 func Mount(pinDir string) error {
+	mountTracefs() //nolint:errcheck // without it calls are recorded in the other way
+	holdPerf()
 	const at = "/sys/fs/bpf"
 	if dir := filepath.Clean(pinDir); !strings.HasPrefix(dir, at+"/") {
 		return nil
@@ -365,24 +375,9 @@ func (k *Kernel) load() error {
 	if err := k.removePins(); err != nil {
 		return err
 	}
-	spec, err := loadRecorder()
+	spec, err := k.cfg.spec()
 	if err != nil {
-		return fmt.Errorf("read the compiled programs: %w", err)
-	}
-	delete(spec.Programs, "empty_enter")
-	delete(spec.Programs, "empty_exit")
-	spec.Maps["rings"].InnerMap.ValueSize = uint32(k.cfg.RingBytes())
-	var onlyRoots uint32
-	if k.cfg.OnlyWatched {
-		onlyRoots = 1
-	}
-	for name, v := range map[string]any{
-		"main_size": k.cfg.Lanes[layout.LaneMain], "guard_size": k.cfg.Lanes[layout.LaneGuard], "tasks_size": k.cfg.Lanes[layout.LaneTasks],
-		"hierarchy": int32(k.cfg.Hierarchy), "subsys": k.cfg.Subsys, "enter_bits": k.cfg.enterBits(), "only_roots": onlyRoots,
-	} {
-		if err := spec.Variables[name].Set(v); err != nil {
-			return fmt.Errorf("set %s: %w", name, err)
-		}
+		return err
 	}
 	coll, err := ebpf.NewCollection(spec)
 	if err != nil {
@@ -430,13 +425,45 @@ func (k *Kernel) makeDirs() error {
 	return nil
 }
 
+// spec is what is loaded: the programs of this configuration for this kernel.
+func (c *Config) spec() (*ebpf.CollectionSpec, error) {
+	spec, err := loadRecorder()
+	if err != nil {
+		return nil, fmt.Errorf("read the compiled programs: %w", err)
+	}
+	delete(spec.Programs, "empty_enter")
+	delete(spec.Programs, "empty_exit")
+	var onlyRoots, preemptible uint32
+	if c.OnlyWatched {
+		onlyRoots = 1
+	}
+	if c.preemptible() {
+		preemptible = 1
+	}
+	if c.byPerf() {
+		spec.Programs["on_sys_enter"], spec.Programs["on_sys_exit"] = spec.Programs["perf_sys_enter"], spec.Programs["perf_sys_exit"]
+	}
+	delete(spec.Programs, "perf_sys_enter")
+	delete(spec.Programs, "perf_sys_exit")
+	spec.Maps["rings"].InnerMap.ValueSize = uint32(c.RingBytes())
+	for name, v := range map[string]any{
+		"main_size": c.Lanes[layout.LaneMain], "guard_size": c.Lanes[layout.LaneGuard], "tasks_size": c.Lanes[layout.LaneTasks],
+		"hierarchy": int32(c.Hierarchy), "subsys": c.Subsys, "enter_bits": c.enterBits(), "only_roots": onlyRoots, "preemptible": preemptible,
+	} {
+		if err := spec.Variables[name].Set(v); err != nil {
+			return nil, fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	return spec, nil
+}
+
 // Attach makes the programs run. After Load adopted them they do already.
 func (k *Kernel) Attach() error {
 	if k.adopted {
 		return nil
 	}
 	for _, name := range programs {
-		l, err := link.AttachTracing(link.TracingOptions{Program: k.progs[name]})
+		l, err := attach(k.progs[name])
 		if err != nil {
 			return fmt.Errorf("attach %s: %w", name, err)
 		}

@@ -28,6 +28,7 @@ typedef _Bool bool;
 #define SEC(name)       __attribute__((section(name), used))
 #define __always_inline inline __attribute__((always_inline))
 #define __noinline      __attribute__((noinline))
+#define __weak_ksym     __attribute__((weak, section(".ksyms")))
 #define likely(x)       __builtin_expect(!!(x), 1)
 #define unlikely(x)     __builtin_expect(!!(x), 0)
 #define barrier()       asm volatile("" ::: "memory")
@@ -160,6 +161,14 @@ struct linux_binprm {
 	const char *interp;
 };
 
+struct trace_event_raw_sys_enter {
+	long id;
+};
+
+struct trace_event_raw_sys_exit {
+	long ret;
+};
+
 struct pt_regs {
 #if defined(__TARGET_ARCH_x86)
 	unsigned long bp, bx, r10, r9, r8, cx, dx, si, di, orig_ax, sp;
@@ -208,6 +217,13 @@ static void *(*const bpf_task_storage_get)(void *map, struct task_struct *task, 
 static long (*const bpf_task_storage_delete)(void *map, struct task_struct *task) = (void *)157;
 static struct task_struct *(*const bpf_get_current_task_btf)(void) = (void *)158;
 static long (*const bpf_task_pt_regs)(struct task_struct *task) = (void *)175;
+
+/* Functions of newer kernels: since 6.10, the others 6.14. */
+extern void bpf_preempt_disable(void) __weak_ksym;
+extern void bpf_preempt_enable(void) __weak_ksym;
+extern void bpf_local_irq_save(unsigned long *flags) __weak_ksym;
+extern void bpf_local_irq_restore(unsigned long *flags) __weak_ksym;
+#define ksym_exists(f) ((void *)&(f) != NULL)
 
 #define core_field_size(field)   __builtin_preserve_field_info(field, 1)
 #define core_field_exists(field) __builtin_preserve_field_info(field, 2)

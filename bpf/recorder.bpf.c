@@ -20,6 +20,7 @@ const volatile u64 main_size = RING_MIN, guard_size = RING_MIN, tasks_size = RIN
 const volatile int hierarchy;      /* id of the tracked cgroup hierarchy, 0 is v2 */
 const volatile u32 subsys;         /* cgroup v1: index of a controller in that hierarchy */
 const volatile u32 only_roots;     /* 1: a container is what lies below a watched cgroup, whatever its name */
+const volatile u32 preemptible;    /* 1: this kernel can preempt programs on tracepoints; see preempt.go */
 const volatile u64 enter_bits[2 * PLAN_CALLS / 64]; /* calls for which sys_enter does more than note the time */
 
 /* Key: none. The mark of a traced task. Written by the membership programs and by
@@ -200,6 +201,38 @@ static __noinline int tell(u32 type, u32 slot, u64 cgroup)
 		count(STAT_EVENTS_LOST);
 	return 0;
 }
+
+/* A constant to the verifier. */
+static __always_inline bool steady(void)
+{
+	return preemptible && ksym_exists(bpf_preempt_disable) && ksym_exists(bpf_local_irq_save);
+}
+
+/*
+ * A program that shall not be preempted, on kernels that do so: what other tasks do
+ * on this CPU meanwhile would be missed. It ends in a way that nothing waits for it:
+ * a task that is to be preempted would be so at the very enabling, that is still
+ * inside, if interrupts were not off then. The ends of the calls, which are most,
+ * have a better way (perf_sys_exit): this one leaves some instructions at each side.
+ */
+#define STEADY(section, name)                                                       \
+	static __always_inline int name##_steady(u64 *ctx);                         \
+	SEC(section)                                                                \
+	int name(u64 *ctx)                                                          \
+	{                                                                           \
+		unsigned long irqs;                                                 \
+                                                                                    \
+		if (steady())                                                       \
+			bpf_preempt_disable();                                      \
+		name##_steady(ctx);                                                 \
+		if (steady()) {                                                     \
+			bpf_local_irq_save(&irqs);                                  \
+			bpf_preempt_enable();                                       \
+			bpf_local_irq_restore(&irqs);                               \
+		}                                                                   \
+		return 0;                                                           \
+	}                                                                           \
+	static __always_inline int name##_steady(u64 *ctx)
 
 /* ---- writing a record ------------------------------------------------------ */
 
@@ -1080,12 +1113,17 @@ static __noinline int enter_slow(struct task_state *ts, struct pt_regs *regs, u3
 	return 0;
 }
 
-SEC("tp_btf/sys_enter")
-int on_sys_enter(u64 *ctx)
+/* perf: a constant, whether it came by the tracepoint's perf event (see preempt.go). */
+static __always_inline struct pt_regs *regs_of(struct task_struct *task, u64 *ctx, bool perf)
+{
+	return perf ? (void *)bpf_task_pt_regs(task) : (void *)ctx[0];
+}
+
+static __always_inline int sys_enter(u64 *ctx, bool perf)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *ts;
-	u64 id = ctx[1];
+	u64 id = perf ? ((struct trace_event_raw_sys_enter *)ctx)->id : ctx[1];
 	u32 index;
 
 	if (likely(!task->bpf_storage))
@@ -1101,8 +1139,22 @@ int on_sys_enter(u64 *ctx)
 	if (unlikely(compat_task(task)))
 		index += PLAN_CALLS;
 	if (unlikely(enter_bits[index >> 6] >> (index & 63) & 1))
-		enter_slow(ts, (struct pt_regs *)ctx[0], index, task->pid);
+		enter_slow(ts, regs_of(task, ctx, perf), index, task->pid);
 	return 0;
+}
+
+SEC("tp_btf/sys_enter")
+int on_sys_enter(u64 *ctx)
+{
+	return sys_enter(ctx, false);
+}
+
+/* For kernels that preempt the one above. 1: other users of the perf event go on. */
+SEC("tracepoint/raw_syscalls/sys_enter")
+int perf_sys_enter(u64 *ctx)
+{
+	sys_enter(ctx, true);
+	return 1;
 }
 
 static __noinline int exit_slow(struct task_state *ts, struct pt_regs *regs, struct plan *p, s64 ret, u64 now)
@@ -1164,15 +1216,14 @@ static __always_inline bool needs_items(struct ring_head *r, struct plan *p, u32
 	return false;
 }
 
-SEC("tp_btf/sys_exit")
-int on_sys_exit(u64 *ctx)
+static __always_inline int sys_exit(u64 *ctx, bool perf)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct pt_regs *regs = (struct pt_regs *)ctx[0];
+	struct pt_regs *regs;
 	struct task_state *ts;
 	struct ring_head *r;
 	struct plan *p;
-	s64 ret = ctx[1];
+	s64 ret = perf ? ((struct trace_event_raw_sys_exit *)ctx)->ret : ctx[1];
 	u64 now, enter, args[6];
 	u32 nr, index, flags = 0, sizes = 0, off, len, nargs;
 	bool compat, failed;
@@ -1183,6 +1234,7 @@ int on_sys_exit(u64 *ctx)
 	if (!ts)
 		return 0;
 	now = bpf_ktime_get_ns();
+	regs = regs_of(task, ctx, perf);
 	enter = ts->enter;
 	if (unlikely(!enter)) {
 		/* marked or born inside this call */
@@ -1249,6 +1301,19 @@ out:
 	ts->enter = 0;
 	ts->entry = 0;
 	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int on_sys_exit(u64 *ctx)
+{
+	return sys_exit(ctx, false);
+}
+
+SEC("tracepoint/raw_syscalls/sys_exit")
+int perf_sys_exit(u64 *ctx)
+{
+	sys_exit(ctx, true);
+	return 1;
 }
 
 /* ---- who belongs to which container ------------------------------------------- */
@@ -1520,8 +1585,7 @@ static __always_inline enum settled settle(u32 user, struct task_struct *task, s
 	return LEFT;
 }
 
-SEC("tp_btf/cgroup_attach_task")
-int on_attach(u64 *ctx)
+STEADY("tp_btf/cgroup_attach_task", on_attach)
 {
 	struct cgroup *dst = (void *)ctx[0];
 	struct task_struct *task = (void *)ctx[2];
@@ -1534,8 +1598,7 @@ int on_attach(u64 *ctx)
 	return 0;
 }
 
-SEC("tp_btf/sched_process_fork")
-int on_fork(u64 *ctx)
+STEADY("tp_btf/sched_process_fork", on_fork)
 {
 	struct task_struct *parent = (void *)ctx[0], *child = (void *)ctx[1];
 	struct task_state *ts;
@@ -1632,8 +1695,7 @@ static __always_inline void meet_init(struct ring_head *r, struct task_struct *t
 	new_init(r, task);
 }
 
-SEC("tp_btf/sched_process_exec")
-int on_exec(u64 *ctx)
+STEADY("tp_btf/sched_process_exec", on_exec)
 {
 	struct task_struct *task = (void *)ctx[0];
 	s32 old = ctx[1];
@@ -1696,8 +1758,7 @@ int on_exec(u64 *ctx)
 	return 0;
 }
 
-SEC("tp_btf/sched_process_exit")
-int on_task_exit(u64 *ctx)
+STEADY("tp_btf/sched_process_exit", on_task_exit)
 {
 	struct task_struct *task = (void *)ctx[0];
 	struct task_state *ts;
@@ -1759,8 +1820,7 @@ int on_task_exit(u64 *ctx)
 	return 0;
 }
 
-SEC("tp_btf/signal_deliver")
-int on_signal(u64 *ctx)
+STEADY("tp_btf/signal_deliver", on_signal)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *ts;
@@ -1800,8 +1860,7 @@ int on_signal(u64 *ctx)
 	return 0;
 }
 
-SEC("tp_btf/task_rename")
-int on_rename(u64 *ctx)
+STEADY("tp_btf/task_rename", on_rename)
 {
 	struct task_struct *task = (void *)ctx[0];
 	struct task_state *ts;
@@ -1834,8 +1893,7 @@ int on_rename(u64 *ctx)
 
 /* ---- cgroups that come and go -------------------------------------------------- */
 
-SEC("tp_btf/cgroup_mkdir")
-int on_mkdir(u64 *ctx)
+STEADY("tp_btf/cgroup_mkdir", on_mkdir)
 {
 	struct cgroup *c = (void *)ctx[0];
 	struct scratch *s = scratch_of(BY_ATTACH);
@@ -1854,8 +1912,7 @@ int on_mkdir(u64 *ctx)
 	return 0;
 }
 
-SEC("tp_btf/cgroup_rmdir")
-int on_rmdir(u64 *ctx)
+STEADY("tp_btf/cgroup_rmdir", on_rmdir)
 {
 	struct cgroup *c = (void *)ctx[0];
 	struct claim *known;

@@ -16,40 +16,43 @@ import (
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	recorderMapClaims      = "claims"
-	recorderMapEvents      = "events"
-	recorderMapGrace       = "grace"
-	recorderMapIterSlot    = "iter_slot"
-	recorderMapPlans       = "plans"
-	recorderMapRefused     = "refused"
-	recorderMapRings       = "rings"
-	recorderMapRootPaths   = "root_paths"
-	recorderMapRoots       = "roots"
-	recorderMapScratches   = "scratches"
-	recorderMapSpare       = "spare"
-	recorderMapStats       = "stats"
-	recorderMapSubplans    = "subplans"
-	recorderMapTasks       = "tasks"
-	recorderProgAllTasks   = "all_tasks"
-	recorderProgEmptyEnter = "empty_enter"
-	recorderProgEmptyExit  = "empty_exit"
-	recorderProgOnAttach   = "on_attach"
-	recorderProgOnExec     = "on_exec"
-	recorderProgOnFork     = "on_fork"
-	recorderProgOnMkdir    = "on_mkdir"
-	recorderProgOnRename   = "on_rename"
-	recorderProgOnRmdir    = "on_rmdir"
-	recorderProgOnSignal   = "on_signal"
-	recorderProgOnSysEnter = "on_sys_enter"
-	recorderProgOnSysExit  = "on_sys_exit"
-	recorderProgOnTaskExit = "on_task_exit"
-	recorderVarEnterBits   = "enter_bits"
-	recorderVarGuardSize   = "guard_size"
-	recorderVarHierarchy   = "hierarchy"
-	recorderVarMainSize    = "main_size"
-	recorderVarOnlyRoots   = "only_roots"
-	recorderVarSubsys      = "subsys"
-	recorderVarTasksSize   = "tasks_size"
+	recorderMapClaims        = "claims"
+	recorderMapEvents        = "events"
+	recorderMapGrace         = "grace"
+	recorderMapIterSlot      = "iter_slot"
+	recorderMapPlans         = "plans"
+	recorderMapRefused       = "refused"
+	recorderMapRings         = "rings"
+	recorderMapRootPaths     = "root_paths"
+	recorderMapRoots         = "roots"
+	recorderMapScratches     = "scratches"
+	recorderMapSpare         = "spare"
+	recorderMapStats         = "stats"
+	recorderMapSubplans      = "subplans"
+	recorderMapTasks         = "tasks"
+	recorderProgAllTasks     = "all_tasks"
+	recorderProgEmptyEnter   = "empty_enter"
+	recorderProgEmptyExit    = "empty_exit"
+	recorderProgOnAttach     = "on_attach"
+	recorderProgOnExec       = "on_exec"
+	recorderProgOnFork       = "on_fork"
+	recorderProgOnMkdir      = "on_mkdir"
+	recorderProgOnRename     = "on_rename"
+	recorderProgOnRmdir      = "on_rmdir"
+	recorderProgOnSignal     = "on_signal"
+	recorderProgOnSysEnter   = "on_sys_enter"
+	recorderProgOnSysExit    = "on_sys_exit"
+	recorderProgOnTaskExit   = "on_task_exit"
+	recorderProgPerfSysEnter = "perf_sys_enter"
+	recorderProgPerfSysExit  = "perf_sys_exit"
+	recorderVarEnterBits     = "enter_bits"
+	recorderVarGuardSize     = "guard_size"
+	recorderVarHierarchy     = "hierarchy"
+	recorderVarMainSize      = "main_size"
+	recorderVarOnlyRoots     = "only_roots"
+	recorderVarPreemptible   = "preemptible"
+	recorderVarSubsys        = "subsys"
+	recorderVarTasksSize     = "tasks_size"
 )
 
 // loadRecorder returns the embedded CollectionSpec for recorder.
@@ -94,19 +97,21 @@ type recorderSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type recorderProgramSpecs struct {
-	AllTasks   *ebpf.ProgramSpec `ebpf:"all_tasks"`
-	EmptyEnter *ebpf.ProgramSpec `ebpf:"empty_enter"`
-	EmptyExit  *ebpf.ProgramSpec `ebpf:"empty_exit"`
-	OnAttach   *ebpf.ProgramSpec `ebpf:"on_attach"`
-	OnExec     *ebpf.ProgramSpec `ebpf:"on_exec"`
-	OnFork     *ebpf.ProgramSpec `ebpf:"on_fork"`
-	OnMkdir    *ebpf.ProgramSpec `ebpf:"on_mkdir"`
-	OnRename   *ebpf.ProgramSpec `ebpf:"on_rename"`
-	OnRmdir    *ebpf.ProgramSpec `ebpf:"on_rmdir"`
-	OnSignal   *ebpf.ProgramSpec `ebpf:"on_signal"`
-	OnSysEnter *ebpf.ProgramSpec `ebpf:"on_sys_enter"`
-	OnSysExit  *ebpf.ProgramSpec `ebpf:"on_sys_exit"`
-	OnTaskExit *ebpf.ProgramSpec `ebpf:"on_task_exit"`
+	AllTasks     *ebpf.ProgramSpec `ebpf:"all_tasks"`
+	EmptyEnter   *ebpf.ProgramSpec `ebpf:"empty_enter"`
+	EmptyExit    *ebpf.ProgramSpec `ebpf:"empty_exit"`
+	OnAttach     *ebpf.ProgramSpec `ebpf:"on_attach"`
+	OnExec       *ebpf.ProgramSpec `ebpf:"on_exec"`
+	OnFork       *ebpf.ProgramSpec `ebpf:"on_fork"`
+	OnMkdir      *ebpf.ProgramSpec `ebpf:"on_mkdir"`
+	OnRename     *ebpf.ProgramSpec `ebpf:"on_rename"`
+	OnRmdir      *ebpf.ProgramSpec `ebpf:"on_rmdir"`
+	OnSignal     *ebpf.ProgramSpec `ebpf:"on_signal"`
+	OnSysEnter   *ebpf.ProgramSpec `ebpf:"on_sys_enter"`
+	OnSysExit    *ebpf.ProgramSpec `ebpf:"on_sys_exit"`
+	OnTaskExit   *ebpf.ProgramSpec `ebpf:"on_task_exit"`
+	PerfSysEnter *ebpf.ProgramSpec `ebpf:"perf_sys_enter"`
+	PerfSysExit  *ebpf.ProgramSpec `ebpf:"perf_sys_exit"`
 }
 
 // recorderMapSpecs contains maps before they are loaded into the kernel.
@@ -133,13 +138,14 @@ type recorderMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type recorderVariableSpecs struct {
-	EnterBits *ebpf.VariableSpec `ebpf:"enter_bits"`
-	GuardSize *ebpf.VariableSpec `ebpf:"guard_size"`
-	Hierarchy *ebpf.VariableSpec `ebpf:"hierarchy"`
-	MainSize  *ebpf.VariableSpec `ebpf:"main_size"`
-	OnlyRoots *ebpf.VariableSpec `ebpf:"only_roots"`
-	Subsys    *ebpf.VariableSpec `ebpf:"subsys"`
-	TasksSize *ebpf.VariableSpec `ebpf:"tasks_size"`
+	EnterBits   *ebpf.VariableSpec `ebpf:"enter_bits"`
+	GuardSize   *ebpf.VariableSpec `ebpf:"guard_size"`
+	Hierarchy   *ebpf.VariableSpec `ebpf:"hierarchy"`
+	MainSize    *ebpf.VariableSpec `ebpf:"main_size"`
+	OnlyRoots   *ebpf.VariableSpec `ebpf:"only_roots"`
+	Preemptible *ebpf.VariableSpec `ebpf:"preemptible"`
+	Subsys      *ebpf.VariableSpec `ebpf:"subsys"`
+	TasksSize   *ebpf.VariableSpec `ebpf:"tasks_size"`
 }
 
 // recorderObjects contains all objects after they have been loaded into the kernel.
@@ -201,32 +207,35 @@ func (m *recorderMaps) Close() error {
 //
 // It can be passed to loadRecorderObjects or ebpf.CollectionSpec.LoadAndAssign.
 type recorderVariables struct {
-	EnterBits *ebpf.Variable `ebpf:"enter_bits"`
-	GuardSize *ebpf.Variable `ebpf:"guard_size"`
-	Hierarchy *ebpf.Variable `ebpf:"hierarchy"`
-	MainSize  *ebpf.Variable `ebpf:"main_size"`
-	OnlyRoots *ebpf.Variable `ebpf:"only_roots"`
-	Subsys    *ebpf.Variable `ebpf:"subsys"`
-	TasksSize *ebpf.Variable `ebpf:"tasks_size"`
+	EnterBits   *ebpf.Variable `ebpf:"enter_bits"`
+	GuardSize   *ebpf.Variable `ebpf:"guard_size"`
+	Hierarchy   *ebpf.Variable `ebpf:"hierarchy"`
+	MainSize    *ebpf.Variable `ebpf:"main_size"`
+	OnlyRoots   *ebpf.Variable `ebpf:"only_roots"`
+	Preemptible *ebpf.Variable `ebpf:"preemptible"`
+	Subsys      *ebpf.Variable `ebpf:"subsys"`
+	TasksSize   *ebpf.Variable `ebpf:"tasks_size"`
 }
 
 // recorderPrograms contains all programs after they have been loaded into the kernel.
 //
 // It can be passed to loadRecorderObjects or ebpf.CollectionSpec.LoadAndAssign.
 type recorderPrograms struct {
-	AllTasks   *ebpf.Program `ebpf:"all_tasks"`
-	EmptyEnter *ebpf.Program `ebpf:"empty_enter"`
-	EmptyExit  *ebpf.Program `ebpf:"empty_exit"`
-	OnAttach   *ebpf.Program `ebpf:"on_attach"`
-	OnExec     *ebpf.Program `ebpf:"on_exec"`
-	OnFork     *ebpf.Program `ebpf:"on_fork"`
-	OnMkdir    *ebpf.Program `ebpf:"on_mkdir"`
-	OnRename   *ebpf.Program `ebpf:"on_rename"`
-	OnRmdir    *ebpf.Program `ebpf:"on_rmdir"`
-	OnSignal   *ebpf.Program `ebpf:"on_signal"`
-	OnSysEnter *ebpf.Program `ebpf:"on_sys_enter"`
-	OnSysExit  *ebpf.Program `ebpf:"on_sys_exit"`
-	OnTaskExit *ebpf.Program `ebpf:"on_task_exit"`
+	AllTasks     *ebpf.Program `ebpf:"all_tasks"`
+	EmptyEnter   *ebpf.Program `ebpf:"empty_enter"`
+	EmptyExit    *ebpf.Program `ebpf:"empty_exit"`
+	OnAttach     *ebpf.Program `ebpf:"on_attach"`
+	OnExec       *ebpf.Program `ebpf:"on_exec"`
+	OnFork       *ebpf.Program `ebpf:"on_fork"`
+	OnMkdir      *ebpf.Program `ebpf:"on_mkdir"`
+	OnRename     *ebpf.Program `ebpf:"on_rename"`
+	OnRmdir      *ebpf.Program `ebpf:"on_rmdir"`
+	OnSignal     *ebpf.Program `ebpf:"on_signal"`
+	OnSysEnter   *ebpf.Program `ebpf:"on_sys_enter"`
+	OnSysExit    *ebpf.Program `ebpf:"on_sys_exit"`
+	OnTaskExit   *ebpf.Program `ebpf:"on_task_exit"`
+	PerfSysEnter *ebpf.Program `ebpf:"perf_sys_enter"`
+	PerfSysExit  *ebpf.Program `ebpf:"perf_sys_exit"`
 }
 
 func (p *recorderPrograms) Close() error {
@@ -244,6 +253,8 @@ func (p *recorderPrograms) Close() error {
 		p.OnSysEnter,
 		p.OnSysExit,
 		p.OnTaskExit,
+		p.PerfSysEnter,
+		p.PerfSysExit,
 	)
 }
 

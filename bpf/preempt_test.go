@@ -1,0 +1,80 @@
+package bpf
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/recorderd/recorderd/recorder/layout"
+)
+
+// Which kernels preempt programs on tracepoints goes by their release's name.
+func TestPreemptibleSince(t *testing.T) {
+	for release, want := range map[string]bool{
+		"5.15.0-generic": false, "6.1.0-50-cloud-amd64": false, "6.18.44-fc-v669": false, "6.19.14": false,
+		"7.0": true, "7.3.4+deb13-cloud-amd64": true, "10.1.2": true, "": false,
+	} {
+		if got := preemptibleSince(release); got != want {
+			t.Errorf("%q: %v, want %v", release, got, want)
+		}
+	}
+}
+
+// Both ways are loaded and record on this kernel, and the next process adopts what
+// the first left, also with the links to perf events.
+func TestBothWays(t *testing.T) {
+	for name, way := range map[string]preempt{"by itself": preemptOff, "preemptible": preemptOn} {
+		t.Run(name, func(t *testing.T) {
+			cfg := testConfig(t)
+			cfg.preempt = way
+			k, err := Load(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := k.Attach(); err != nil {
+				t.Fatal(err)
+			}
+			root := testRoot(t, k)
+			_, view := newRing(t, k, 1, 1, 0)
+			if err := k.Close(); err != nil {
+				t.Fatal(err)
+			}
+			// Nobody is there, and it is recorded all the same.
+			inCgroup(t, makeCgroup(t, filepath.Join(root, "a")), "/bin/sh", "-c", "exit 3").Run()
+			if k, err = Load(cfg); err != nil {
+				t.Fatal(err)
+			}
+			defer k.Uninstall()
+			if !k.Adopted() {
+				t.Error("the programs were not adopted")
+			}
+			types := map[layout.RecType]int{}
+			for _, rec := range records(t, k, view, layout.LaneMain) {
+				types[rec.Type]++
+				if rec.Type == layout.RecCall && rec.Flags&layout.RecfNodur == 0 && (rec.Time == 0 || rec.Dur > uint64(time.Hour)) {
+					t.Errorf("%+v: not the times of a call", rec)
+				}
+			}
+			if types[layout.RecExec] != 1 || types[layout.RecExit] != 1 || types[layout.RecCall] < 5 {
+				t.Errorf("records by type: %v, want an exec, an exit and the calls of a shell", types)
+			}
+		})
+	}
+}
+
+// Every program is loaded and measured: what make kernels compares.
+func TestProgramSizes(t *testing.T) {
+	sizes, err := ProgramSizes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(sizes) != len(programs)+1 {
+		t.Errorf("%d sizes: want one for each of %d programs", len(sizes), len(programs)+1)
+	}
+	for _, s := range sizes {
+		t.Logf("%+v", s)
+		if s.Bytes < 100 || s.Verified == 0 && s.Stack == 0 {
+			t.Errorf("%+v: not the size of a program", s)
+		}
+	}
+}
