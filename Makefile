@@ -89,4 +89,5 @@ help:
 
 .PHONY: kernels
 kernels: ## the tests on other kernels, in qemu: KERNELS="6.1 6.12-rt 7", ARCH=arm64 (root, Debian)
+	scripts/install-tools gcc libc6-dev debian-archive-keyring
 	scripts/kernels $(KERNELS)

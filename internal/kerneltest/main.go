@@ -17,6 +17,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -28,11 +30,14 @@ var minimum = version{5, 15}
 type options struct {
 	arch    string
 	cpus    int
+	boot    time.Duration
 	limit   time.Duration
 	table   string
 	update  bool
+	root    string
 	busybox string
 	cc      string
+	run     string
 	verbose bool
 }
 
@@ -40,12 +45,15 @@ func main() {
 	var o options
 	flag.StringVar(&o.arch, "arch", "amd64", "architecture of the kernels: amd64 or arm64")
 	flag.IntVar(&o.cpus, "smp", 2, "CPUs of the machine")
-	flag.DurationVar(&o.limit, "limit", 2*time.Minute, "time for one kernel from boot to power off")
-	flag.StringVar(&o.table, "table", "docs/kernels.md", "file with the table of verified instructions")
+	flag.DurationVar(&o.boot, "boot", 4*time.Minute, "time for one kernel from power on to the first test; it gets a second try")
+	flag.DurationVar(&o.limit, "limit", 20*time.Minute, "time for one kernel from power on to power off")
+	flag.StringVar(&o.table, "table", "docs/kernels.md", "file with the table of the programs' sizes")
 	flag.BoolVar(&o.update, "update", false, "write the table instead of comparing with it")
+	flag.StringVar(&o.root, "root", "", "directory with a system of its own in which qemu runs, and the compiler of another architecture; none: this machine's")
+	flag.StringVar(&o.run, "run", "", "run only tests of ./bpf that match")
 	flag.StringVar(&o.busybox, "busybox", "/bin/busybox", "a static busybox of that architecture")
 	flag.StringVar(&o.cc, "cc", "gcc", "C compiler for that architecture, and for static programs")
-	flag.BoolVar(&o.verbose, "v", false, "show each console whole")
+	flag.BoolVar(&o.verbose, "v", false, "show each console as it goes")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -56,15 +64,25 @@ func main() {
 }
 
 func run(ctx context.Context, o options, kernels []string) error {
-	dir, err := os.MkdirTemp("", "recorderd-kerneltest-")
+	dir, err := os.MkdirTemp(filepath.Join(o.root, "/tmp"), "recorderd-kerneltest-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	only, err := regexp.Compile(o.run)
+	if err != nil {
+		return fmt.Errorf("-run: %w", err)
+	}
+	start := time.Now()
 	want, err := build(ctx, o, dir)
 	if err != nil {
 		return err
 	}
+	want = slices.DeleteFunc(want, func(name string) bool { return !only.MatchString(name) })
+	if len(want) == 0 {
+		return fmt.Errorf("no test of ./bpf matches %q", o.run)
+	}
+	fmt.Printf("built in %.0f s: %d tests\n", time.Since(start).Seconds(), len(want))
 	table, err := readTable(o.table)
 	if err != nil {
 		return err
@@ -80,16 +98,19 @@ func run(ctx context.Context, o options, kernels []string) error {
 			name += " " + o.arch
 		}
 		start := time.Now()
-		console, err := boot(ctx, o, image, filepath.Join(dir, "initramfs"), v.before(minimum))
+		m := machine{o: o, dir: dir, image: image, refused: v.before(minimum)}
+		console, err := m.run(ctx)
+		if errors.Is(err, errNoStart) && ctx.Err() == nil {
+			// Emulation on a busy machine: it happened once in some hundred boots.
+			fmt.Printf("     %-12s %4.0f s  %v: once more\n%s\n", name, time.Since(start).Seconds(), err, tail(console, 20))
+			console, err = m.run(ctx)
+		}
 		res := parse(console)
 		if err == nil {
-			err = res.check(want, v.before(minimum))
+			err = res.check(want, m.refused)
 		}
 		if err == nil && !o.update {
-			err = table.compare(name, res.verified)
-		}
-		if o.verbose {
-			os.Stdout.Write(console)
+			err = table.compare(name, res.sizes)
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("kernel %s: %w", name, err))
@@ -97,7 +118,7 @@ func run(ctx context.Context, o options, kernels []string) error {
 			continue
 		}
 		fmt.Printf("ok   %-12s %4.0f s  %s\n", name, time.Since(start).Seconds(), res.summary())
-		table.set(name, res.verified)
+		table.set(name, res.sizes)
 	}
 	if len(errs) > 0 {
 		return fmt.Errorf("%d kernels of %d failed: %w", len(errs), len(kernels), errors.Join(errs...))
@@ -111,27 +132,40 @@ func run(ctx context.Context, o options, kernels []string) error {
 // build compiles what runs in the guest, writes the initramfs into dir, and returns
 // the names of the tests that have to pass.
 func build(ctx context.Context, o options, dir string) ([]string, error) {
-	command := func(name string, args ...string) ([]byte, error) {
-		cmd := exec.CommandContext(ctx, name, args...)
+	command := func(cmd *exec.Cmd) error {
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+o.arch)
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			return nil, fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, out)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, out)
 		}
-		return out, nil
+		return nil
 	}
 	at := func(name string) string { return filepath.Join(dir, name) }
+	// Stripped: the machine takes its time to unpack them.
 	for _, c := range [][]string{
-		{"go", "build", "-o", at("init"), "./internal/kerneltest/guest"},
-		{"go", "build", "-o", at("recorderd"), "./cmd/recorderd"},
-		{"go", "build", "-o", at("recorderctl"), "./cmd/recorderctl"},
-		{"go", "test", "-c", "-o", at("bpf.test"), "./bpf"},
-		{"go", "test", "-c", "-o", at("recorder.test"), "./recorder"},
-		{o.cc, "-O2", "-static", "-pthread", "-o", at("numbered"), "bpf/testdata/numbered.c"},
+		{"build", "-ldflags=-s -w", "-o", at("init"), "./internal/kerneltest/guest"},
+		{"build", "-ldflags=-s -w", "-o", at("recorderd"), "./cmd/recorderd"},
+		{"build", "-ldflags=-s -w", "-o", at("recorderctl"), "./cmd/recorderctl"},
+		{"test", "-c", "-ldflags=-s -w", "-o", at("bpf.test"), "./bpf"},
+		{"test", "-c", "-ldflags=-s -w", "-o", at("recorder.test"), "./recorder"},
 	} {
-		if _, err := command(c[0], c[1:]...); err != nil {
+		if err := command(exec.CommandContext(ctx, "go", c...)); err != nil {
 			return nil, err
 		}
+	}
+	source, err := os.ReadFile("bpf/testdata/numbered.c")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(at("numbered.c"), source, 0o600); err != nil {
+		return nil, err
+	}
+	cc := exec.CommandContext(ctx, o.cc, "-O2", "-static", "-pthread", "-o", "numbered", "numbered.c")
+	cc.Dir = dir
+	if o.arch != runtime.GOARCH {
+		inRoot(cc, o.root)
+	}
+	if err := command(cc); err != nil {
+		return nil, err
 	}
 	fs := &initramfs{}
 	for _, d := range []string{"bin", "dev", "etc", "proc", "run", "sys", "tmp"} {
@@ -161,36 +195,8 @@ func build(ctx context.Context, o options, dir string) ([]string, error) {
 	if len(names) == 0 {
 		return nil, errors.New("./bpf has no tests")
 	}
-	return append(names, "TestTheNextDaemonGoesOn"), nil
-}
-
-// boot runs a machine until it is off, and returns what came over its serial line.
-//
-// One thread emulates all CPUs: with several, kernel 6.1 hung. qemu must be 10 or
-// later: 7.2 corrupts flags in cmpxchg16b, which newer kernels' allocators use.
-func boot(ctx context.Context, o options, image, initrd string, refused bool) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, o.limit)
-	defer cancel()
-	qemu, tty, args := "qemu-system-x86_64", "ttyS0", []string{"-cpu", "max"}
-	if o.arch == "arm64" {
-		qemu, tty, args = "qemu-system-aarch64", "ttyAMA0", []string{"-M", "virt", "-cpu", "cortex-a72"}
+	if o.run == "" {
+		names = append(names, "TestTheNextDaemonGoesOn")
 	}
-	line := "console=" + tty + " loglevel=4 panic=-1 oops=panic"
-	if refused {
-		line += " -- refused" // what follows the dashes is given to /init
-	}
-	args = append(args, "-accel", "tcg,thread=single", "-smp", fmt.Sprint(o.cpus), "-m", "1536M", "-nographic", "-no-reboot",
-		"-nic", "none", "-kernel", image, "-initrd", initrd, "-append", line)
-	cmd := exec.CommandContext(ctx, qemu, args...)
-	cmd.WaitDelay = 5 * time.Second
-	console, err := cmd.CombinedOutput()
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return console, fmt.Errorf("not off after %v", o.limit)
-	} else if ctx.Err() != nil {
-		return console, ctx.Err()
-	}
-	if err != nil {
-		return console, fmt.Errorf("%s: %w", qemu, err)
-	}
-	return console, nil
+	return names, nil
 }

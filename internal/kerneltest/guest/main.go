@@ -10,17 +10,16 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 
-	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/recorderd/recorderd/bpf"
 )
 
 const (
@@ -30,6 +29,10 @@ const (
 )
 
 func main() {
+	if slices.Equal(os.Args[1:], []string{"sizes"}) {
+		sizes()
+		return
+	}
 	if os.Getpid() != 1 {
 		fmt.Fprintln(os.Stderr, "guest: it is /init of an emulated machine, and nothing else")
 		os.Exit(2)
@@ -41,11 +44,28 @@ func main() {
 	var uts unix.Utsname
 	unix.Uname(&uts)
 	say("linux %s %s", unix.ByteSliceToString(uts.Release[:]), unix.ByteSliceToString(uts.Machine[:]))
-	if slices.Contains(os.Args[1:], "refused") {
+	only := ""
+	for _, arg := range os.Args[1:] {
+		if value, ok := strings.CutPrefix(arg, "-run="); ok {
+			only = value
+		}
+	}
+	switch {
+	case slices.Contains(os.Args[1:], "refused"):
 		refused()
-	} else {
-		tests("bpf", ".")
-		tests("recorder", "^TestTheNextDaemonGoesOn$")
+	default:
+		// In a process of its own: ebpf looks at /proc when it is initialized.
+		cmd := exec.Command("/init", "sizes")
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stdout
+		if err := cmd.Run(); err != nil {
+			say("FAIL sizes: %v", err)
+		}
+		if only != "" {
+			tests("bpf", only)
+		} else {
+			tests("bpf", ".")
+			tests("recorder", "^TestTheNextDaemonGoesOn$")
+		}
 		for _, hierarchy := range []string{"v2", "pids"} {
 			if err := recording(hierarchy); err != nil {
 				say("FAIL recording with cgroups %s: %v", hierarchy, err)
@@ -100,14 +120,14 @@ func system() error {
 // tests runs a compiled test binary. Its PASS lines are what the host counts.
 func tests(name, pattern string) {
 	start := time.Now()
-	cmd := exec.Command("/"+name+".test", "-test.v", "-test.run", pattern, "-test.timeout", "10m")
+	cmd := exec.Command("/"+name+".test", "-test.v", "-test.run", pattern, "-test.timeout", "18m")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stdout
 	cmd.Env = append(os.Environ(), "RECORDERD_TEST_NUMBERED=/bin/numbered", "RECORDERD_TEST_SLOWER=50")
 	if err := cmd.Run(); err != nil {
 		say("FAIL %s: %v", name, err)
 		return
 	}
-	say("tests of %s passed in %.0f s", name, time.Since(start).Seconds())
+	say("took tests of %s %.0f s", name, time.Since(start).Seconds())
 }
 
 // refused shows what recorderd says on a kernel that it cannot use.
@@ -150,11 +170,6 @@ func recording(hierarchy string) (err error) {
 			return errors.New("recorderd is not ready within 60 s")
 		}
 	}
-	if hierarchy == "v2" {
-		if err := verified(); err != nil {
-			return err
-		}
-	}
 	run := exec.Command("/bin/recorderctl", "--socket", socket, "run", "--name", "case", "--", "/bin/sh", "-c", "read x </the/missing/file; (exit 3); exit 5")
 	out, err := run.CombinedOutput()
 	if run.ProcessState.ExitCode() != 5 {
@@ -172,28 +187,16 @@ func recording(hierarchy string) (err error) {
 	return nil
 }
 
-// verified prints what the verifier did with each program of the running daemon.
-func verified() error {
-	sizes := map[string]uint32{}
-	paths, _ := filepath.Glob(pins + "/prog-*")
-	for _, path := range paths {
-		p, err := ebpf.LoadPinnedProgram(path, nil)
-		if err != nil {
-			return err
-		}
-		info, err := p.Info()
-		p.Close()
-		if err != nil {
-			return err
-		}
-		n, ok := info.VerifiedInstructions()
-		if !ok { // since 5.16
-			return nil
-		}
-		sizes[strings.TrimPrefix(filepath.Base(path), "prog-")] = n
+// sizes prints what the verifier makes of each program.
+func sizes() {
+	start := time.Now()
+	programs, err := bpf.ProgramSizes()
+	if err != nil {
+		say("FAIL sizes: %v", err)
+		return
 	}
-	for _, name := range slices.Sorted(maps.Keys(sizes)) {
-		say("verified %s %d", name, sizes[name])
+	for _, p := range programs {
+		say("size %s %d %d %d", p.Name, p.Verified, p.Bytes, p.Stack)
 	}
-	return nil
+	say("took loading %.1f s", time.Since(start).Seconds())
 }
