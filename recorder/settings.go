@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 type applied struct {
 	settings policy.Settings
 	rules    *privacy.Rules // nil: nothing is blanked
+	said     string         // what is wrong with the pod's annotations, as it was logged
 }
 
 // SetPolicy changes how containers are recorded, those that are there and those to
@@ -113,7 +115,7 @@ func (r *Recorder) asSpare(ring *bpf.Ring) {
 // called whenever more is known.
 func (r *Recorder) applyLocked(rec *recording) {
 	subject := r.subject(rec)
-	s := r.policy.For(&subject)
+	s := r.annotated(rec, r.policy.For(&subject))
 	if rec.applied.settings.Equal(s) {
 		return
 	}
@@ -140,6 +142,42 @@ func (r *Recorder) applyLocked(rec *recording) {
 	atomic.StoreUint32(&h.Data, uint32(*s.CaptureData))
 	rec.ring.SetMute(mute)
 	rec.ring.SetFlag(layout.RingOff, is(s.Off))
+}
+
+// annotated are settings with what a pod's and its namespace's annotations ask for:
+// less than the daemon's rules say, but for contents, which are the pod's own.
+func (r *Recorder) annotated(rec *recording, s policy.Settings) policy.Settings {
+	if !rec.pod.known {
+		return s
+	}
+	var asked policy.Settings
+	var wrong []error
+	for _, from := range []map[string]string{rec.pod.info.NamespaceAnnotations, rec.pod.info.Annotations} {
+		a, err := policy.Annotations(from)
+		if err == nil {
+			_, err = r.calls(a.Mute)
+		}
+		if err == nil {
+			_, err = privacy.Compile(privacy.Policy{Blank: a.Blank})
+		}
+		if err != nil { // all of them: half of what was asked for may be worse than nothing
+			wrong = append(wrong, err)
+			continue
+		}
+		asked = a.Over(asked)
+	}
+	if said := fmt.Sprint(errors.Join(wrong...)); len(wrong) > 0 && said != rec.applied.said {
+		rec.applied.said = said
+		r.log.Warn("annotations are not carried out", "namespace", rec.pod.info.Namespace, "pod", rec.pod.info.Pod, "error", errors.Join(wrong...))
+	}
+	out := asked.Narrow(s)
+	if asked.CaptureStdio != nil {
+		out.CaptureStdio = asked.CaptureStdio
+	}
+	if asked.CaptureData != nil {
+		out.CaptureData = asked.CaptureData
+	}
+	return out
 }
 
 // blank takes out of a snapshot what must not leave the daemon: all of it, if

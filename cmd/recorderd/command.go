@@ -37,23 +37,24 @@ func (e usageError) Unwrap() error { return e.error }
 
 // options are the flags.
 type options struct {
-	config    recorder.Config
-	socket    string
-	group     string
-	readyFile string
-	ringSize  size.Bytes
-	budget    size.Bytes
-	stdio     size.Bytes
-	data      size.Bytes
-	spoolSize size.Bytes
-	spoolFree size.Bytes
-	logLevel  string
-	file      string   // configuration
-	mute      []string // expressions
-	blank     []string // patterns
-	noArgs    bool
-	rules     []policy.Rule     // the file's
-	values    map[string]string // of the flags, with what the file says
+	config       recorder.Config
+	socket       string
+	group        string
+	readyFile    string
+	ringSize     size.Bytes
+	budget       size.Bytes
+	stdio        size.Bytes
+	data         size.Bytes
+	spoolSize    size.Bytes
+	spoolFree    size.Bytes
+	logLevel     string
+	file         string // configuration
+	fileOptional bool
+	mute         []string // expressions
+	blank        []string // patterns
+	noArgs       bool
+	rules        []policy.Rule     // the file's
+	values       map[string]string // of the flags, with what the file says
 
 	kubernetes string // auto, on or off
 	kubeconfig string
@@ -108,6 +109,7 @@ func (o *options) flags(f *pflag.FlagSet) {
 	if node == "" {
 		node, _ = os.Hostname()
 	}
+	f.BoolVar(&o.fileOptional, "config-optional", false, "the --config file may be missing; it is read when it appears")
 	f.StringVar(&o.file, "config", "", "file with settings by the names of these flags, and rules by container (docs/configuration.md); read again when it changes")
 	f.StringVar(&o.socket, "socket", "/run/recorderd/recorderd.sock", "Unix socket to serve on")
 	f.StringVar(&o.group, "socket-group", "", "group that may use the socket besides root")

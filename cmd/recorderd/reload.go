@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -27,11 +28,20 @@ func load(given *pflag.FlagSet) (*options, error) {
 	if o.file == "" {
 		return o, o.check()
 	}
-	b, err := config.Read(o.file)
+	b, err := o.readFile()
 	if err != nil {
 		return nil, err
 	}
 	return o, o.addFile(fs, given, b)
+}
+
+// readFile reads the configuration file. One that may be missing is then empty.
+func (o *options) readFile() ([]byte, error) {
+	b, err := config.Read(o.file)
+	if o.fileOptional && errors.Is(err, fs.ErrNotExist) {
+		return []byte{}, nil
+	}
+	return b, err
 }
 
 // fromFlags returns options of their own, and their flags, with what was given.
@@ -114,7 +124,7 @@ func (r *reloader) run(ctx context.Context) {
 // look reads the file, and if it is another one carries it out. A broken one is told
 // of once, and changes nothing.
 func (r *reloader) look() {
-	b, err := config.Read(r.now.file)
+	b, err := r.now.readFile()
 	if err == nil {
 		if r.last != nil && bytes.Equal(b, r.last) {
 			return
