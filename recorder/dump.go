@@ -57,25 +57,34 @@ func (r *Recorder) takeFrom(k *bpf.Kernel, rec *recording, grace func() error) (
 			}
 		}
 	}
+	if err := s.read(rec, grace); err != nil {
+		return s, err
+	}
+	r.mu.Lock()
+	s.open = slices.Clone(rec.opened.files)
+	r.mu.Unlock()
+	r.blank(rec, &s)
+	return s, nil
+}
+
+// read copies a ring's lanes. Recorder.mu is not held, nor taken: who drops a ring
+// holds it and waits here.
+func (s *snapshot) read(rec *recording, grace func() error) (err error) {
 	rec.ringMu.RLock()
 	defer rec.ringMu.RUnlock()
 	if rec.view == nil {
-		return s, errDropped(rec.id)
+		return errDropped(rec.id)
 	}
 	for _, lane := range []struct {
 		id layout.LaneId
 		to *record.Snapshot
 	}{{layout.LaneMain, &s.main}, {layout.LaneGuard, &s.guard}, {layout.LaneTasks, &s.tasks}} {
 		if *lane.to, err = rec.view.Snapshot(lane.id, record.Mark{}, grace, nil); err != nil {
-			return s, fmt.Errorf("snapshot ring %d: %w", rec.slot, err)
+			return fmt.Errorf("snapshot ring %d: %w", rec.slot, err)
 		}
 	}
 	s.clock = clock()
-	r.mu.Lock()
-	s.open = slices.Clone(rec.opened.files)
-	r.mu.Unlock()
-	r.blank(rec, &s)
-	return s, nil
+	return nil
 }
 
 // Dump writes a recording as a raw dump (package dump). With q.Follow it goes on

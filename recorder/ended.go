@@ -112,12 +112,12 @@ func (r *Recorder) nameable(rec *recording) bool {
 
 // finish puts an ended recording together and lets its ring go.
 func (r *Recorder) finish(rec *recording) error {
-	head := rec.ring.Head() // nobody else lets the ring of an ended recording go, but for delete
 	rec.ringMu.RLock()
 	if rec.ring == nil {
 		rec.ringMu.RUnlock()
-		return nil
+		return nil // deleted meanwhile
 	}
+	head := rec.ring.Head() // to be looked at as long as rec.ring is there
 	execs, ever := atomic.LoadUint64(&head.Execs), atomic.LoadUint64(&head.TasksEver)
 	rec.ringMu.RUnlock()
 	s, err := r.take(rec)
