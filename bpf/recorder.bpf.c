@@ -1695,6 +1695,25 @@ static __always_inline void meet_init(struct ring_head *r, struct task_struct *t
 	new_init(r, task);
 }
 
+/* How long a runtime may take from its first process in the container to the entrypoint. */
+#define STARTUP_NS 5000000000ull
+
+/*
+ * runc's helper processes enter first and end before or after the entrypoint's
+ * exec; newer ones have made an execve of their own in there. Where no pid namespace
+ * tells (meet_init), the first process is the one that does exec and whose parent is
+ * outside, as long as the one before it was none.
+ */
+static __always_inline void settle_init(struct ring_head *r, struct task_struct *task)
+{
+	if (r->pid_level || r->init_tid == task->tgid)
+		return;
+	if (r->init_execed && !(r->init_gone && bpf_ktime_get_ns() - r->claimed < STARTUP_NS))
+		return;
+	if (cgroup_of(task->real_parent) != cgroup_of(task))
+		new_init(r, task);
+}
+
 STEADY("tp_btf/sched_process_exec", on_exec)
 {
 	struct task_struct *task = (void *)ctx[0];
@@ -1722,9 +1741,8 @@ STEADY("tp_btf/sched_process_exec", on_exec)
 	s = scratch_of(BY_EXEC);
 	if (!r || !s || !current(r, ts))
 		return 0;
-	/* runc's helper processes enter first and are gone by the first exec. */
-	if (__sync_fetch_and_add(&r->execs, 1) == 0 && r->init_gone && !r->pid_level)
-		new_init(r, task);
+	__sync_fetch_and_add(&r->execs, 1);
+	settle_init(r, task);
 	meet_init(r, task);
 	if (r->init_tid == task->tgid) {
 		r->init_execed = 1;

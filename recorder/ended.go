@@ -303,6 +303,9 @@ func (r *Recorder) rescue(old *bpf.Kernel) {
 
 func (r *Recorder) rescueRing(old *bpf.Kernel, ring *bpf.Ring) error {
 	rec := r.recordingOf(ring)
+	r.mu.Lock()
+	r.applyLocked(rec) // what is blanked in it
+	r.mu.Unlock()
 	live := int64(atomic.LoadUint64(&ring.Head().TasksLive)) > 0
 	rec.ended = !live
 	// Its programs are detached: one that still runs has had time to end.

@@ -190,7 +190,9 @@ func (r *Recorder) blank(rec *recording, s *snapshot) {
 		s.release()
 		s.open = nil
 	}
-	s.stdio, s.data = uint32(*a.settings.CaptureStdio), uint32(*a.settings.CaptureData)
+	if a.settings.CaptureStdio != nil && a.settings.CaptureData != nil { // always, once they were applied
+		s.stdio, s.data = uint32(*a.settings.CaptureStdio), uint32(*a.settings.CaptureData)
+	}
 	s.main.Records = a.rules.Records(s.main.Records)
 	s.guard.Records = a.rules.Records(s.guard.Records)
 	s.progress = a.rules.Records(s.progress)
