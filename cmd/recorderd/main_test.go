@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -49,7 +50,31 @@ type testDaemon struct {
 	t                 *testing.T
 	dir, pins, socket string
 	cmd               *exec.Cmd
-	log               bytes.Buffer
+	log               logBuffer
+}
+
+// logBuffer is what a daemon logs, which can be read meanwhile.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func (l *logBuffer) Reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b.Reset()
 }
 
 func newDaemon(t *testing.T) *testDaemon {
@@ -67,7 +92,7 @@ func newDaemon(t *testing.T) *testDaemon {
 }
 
 func (d *testDaemon) args(more ...string) []string {
-	return append([]string{"--socket", d.socket, "--pin-dir", d.pins, "--state-dir", filepath.Join(d.dir, "state"), "--ring-size", "64KiB", "--memory-budget", "8MiB", "--containerd", "/nonexistent/containerd.sock", "--ready-file", filepath.Join(d.dir, "ready"), "--clean"}, more...)
+	return append([]string{"--socket", d.socket, "--pin-dir", d.pins, "--state-dir", filepath.Join(d.dir, "state"), "--watch-only", "--ring-size", "64KiB", "--memory-budget", "8MiB", "--containerd", "/nonexistent/containerd.sock", "--ready-file", filepath.Join(d.dir, "ready"), "--clean"}, more...)
 }
 
 // start runs the daemon and waits until it is ready.
