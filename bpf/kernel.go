@@ -585,6 +585,13 @@ func (k *Kernel) closeObjects() {
 	k.links, k.progs, k.maps = nil, map[string]*ebpf.Program{}, map[string]*ebpf.Map{}
 }
 
+// Discard detaches the programs and takes their pins away, but for what was kept.
+func (k *Kernel) Discard() error {
+	err := k.removePins()
+	k.closeObjects()
+	return errors.Join(err, k.lock.Close())
+}
+
 // Uninstall detaches the programs and takes the pin directory away.
 func (k *Kernel) Uninstall() error {
 	err := k.clearPins(func(string) bool { return false })

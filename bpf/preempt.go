@@ -125,6 +125,12 @@ func holdPerf() {
 		return
 	}
 	for _, name := range []string{"sys_enter", "sys_exit"} {
+		heldMu.Lock()
+		_, have := held[name]
+		heldMu.Unlock()
+		if have {
+			continue
+		}
 		if fd, err := openPerf(name); err == nil {
 			heldMu.Lock()
 			held[name] = fd

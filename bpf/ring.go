@@ -432,15 +432,25 @@ func (e *Events) Close() error { return e.r.Close() }
 // Refused returns how many containers' cgroups there are for which no ring was free.
 // Once there is one again, a pass of Tasks gives it to them.
 func (k *Kernel) Refused() (int, error) {
-	n := 0
+	var all []uint64
 	var id uint64
 	var one uint32
 	it := k.maps["refused"].Iterate()
 	for it.Next(&id, &one) {
-		n++
+		all = append(all, id)
 	}
 	if err := it.Err(); err != nil {
-		return n, fmt.Errorf("list containers without a ring: %w", err)
+		return len(all), fmt.Errorf("list containers without a ring: %w", err)
+	}
+	n := 0
+	for _, id := range all {
+		var c layout.Claim
+		if k.maps["claims"].Lookup(id, &c) == nil {
+			// It got one from another CPU at that moment.
+			k.maps["refused"].Delete(id) //nolint:errcheck // gone, or tried again
+			continue
+		}
+		n++
 	}
 	return n, nil
 }

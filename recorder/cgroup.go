@@ -216,6 +216,23 @@ func (h *Hierarchy) containers(max int) []string {
 	return found
 }
 
+// find returns the path of the cgroup with this id.
+func (h *Hierarchy) find(id uint64) (path string, ok bool) {
+	filepath.WalkDir(h.Mount, func(at string, d fs.DirEntry, err error) error { //nolint:errcheck // what went away is not it
+		if err != nil || !d.IsDir() {
+			return nil //nolint:nilerr // a cgroup that went away meanwhile
+		}
+		if fi, err := d.Info(); err == nil {
+			if st, isStat := fi.Sys().(*syscall.Stat_t); isStat && st.Ino == id {
+				path, ok = strings.TrimPrefix(at, h.Mount), true
+				return fs.SkipAll
+			}
+		}
+		return nil
+	})
+	return path, ok
+}
+
 // id returns the id of a cgroup given by its path in the hierarchy: the inode
 // number of its directory, which on 64-bit kernels is the whole kernfs id.
 func (h *Hierarchy) id(path string) (uint64, error) {

@@ -65,6 +65,9 @@ func (r *Recorder) finishing(ctx context.Context) {
 				r.log.Error("put the recording of an ended container together", "id", rec.id, "error", err)
 				r.mu.Lock()
 				rec.retryAt = time.Now().Add(retryAfter)
+				if rec.failures++; rec.failures >= 3 && r.pressed && r.recs[rec.id] == rec && rec.kept == nil && rec.ended && !rec.busy() {
+					r.evictLocked(rec) // it holds memory that live containers want
+				}
 				r.mu.Unlock()
 			}
 		}
@@ -87,7 +90,7 @@ func (r *Recorder) nextEnded() *recording {
 		if rec.kept != nil || !rec.ended || rec.busy() || rec.followers.Load() > 0 || now.Before(rec.retryAt) {
 			continue
 		}
-		if !rec.known && !r.pressed && now.Before(rec.nameBy) && r.nameable(rec) {
+		if !r.pressed && now.Before(rec.nameBy) && r.unnamed(rec) {
 			continue
 		}
 		if first == nil || rec.endedAt.Before(first.endedAt) {
@@ -100,8 +103,14 @@ func (r *Recorder) nextEnded() *recording {
 	return first
 }
 
-// nameable reports whether a runtime may yet tell the container's name.
-func (r *Recorder) nameable(rec *recording) bool {
+// unnamed reports whether a runtime or Kubernetes may yet tell the container's name.
+func (r *Recorder) unnamed(rec *recording) bool {
+	if r.pods != nil && rec.who.PodUID != "" && !rec.pod.known && r.pods.Status().Connected {
+		return true
+	}
+	if rec.known {
+		return false
+	}
 	for _, s := range r.runtimes.Status() {
 		if s.Connected {
 			return rec.who.ID != ""
@@ -152,7 +161,7 @@ func (r *Recorder) finish(rec *recording) error {
 	rec.ring, rec.view = nil, nil
 	rec.ringMu.Unlock()
 	err = errors.Join(err, ring.Close())
-	rec.kept = k
+	rec.kept, rec.opened = k, opened{}
 	delete(r.bySlot, rec.slot)
 	if again {
 		// Somebody entered at the last moment: the pass gives it a new ring.
@@ -237,10 +246,12 @@ func (r *Recorder) takeOverKept() error {
 	}
 	var errs []error
 	for _, name := range names {
-		if err := r.adoptKept(name); err != nil {
+		err := r.adoptKept(name)
+		if errors.Is(err, dump.ErrCorrupt) || errors.Is(err, dump.ErrForeign) || errors.Is(err, dump.ErrTruncated) {
 			// Nobody will ever be able to read it, and it takes memory.
-			errs = append(errs, err, r.kernel.Forget(name))
+			err = errors.Join(err, r.kernel.Forget(name))
 		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

@@ -124,6 +124,7 @@ func (r *Recorder) refill(want int) error {
 	var places []place
 	r.mu.Lock()
 	taken := map[uint32]bool{}
+	r.makeRoomLocked(0) // the budget may be smaller than the last daemon's
 	for len(r.spares)+len(places) < want {
 		slot, ok := r.freeSlot(taken)
 		if !ok || !r.makeRoomLocked(uint64(len(places)+1)*r.ringBytes) {

@@ -125,11 +125,12 @@ func (r *Recorder) readOpened(tasks []layout.TaskDump) {
 		if rec == nil || last.at != 0 && (oldest <= last.at || now-last.at < uint64(openEvery)) {
 			continue
 		}
+		if budget <= 0 {
+			r.newborn = true // at the next pass
+			return
+		}
 		next := opened{at: now}
 		for tgid, p := range processes {
-			if budget <= 0 {
-				break
-			}
 			budget--
 			// The decoder believes that it sees all changes from here on: each thread is to be recorded.
 			threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", tgid))

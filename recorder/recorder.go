@@ -112,6 +112,7 @@ type Recorder struct {
 	starved bool   // the budget holds no ring for the next container
 	pressed bool   // memory is wanted: ended recordings shall give up their rings now
 	closed  bool
+	halfway bool // the programs were loaded, and could not be begun with
 	policy  policy.Policy
 	store   store
 
@@ -156,8 +157,13 @@ type recording struct {
 	nameBy            time.Time // until then the end waits for the container's name
 	retryAt           time.Time // of finish
 	opened            opened
-	kept              *kept // instead of a ring
-	applied           applied
+	// gone: its cgroup was removed. deep: its cgroup's path is longer than the kernel
+	// noted, and could not be found.
+	gone, deep bool
+	failures   int // to finish
+	admission  admission
+	kept       *kept // instead of a ring
+	applied    applied
 }
 
 // New loads the programs or takes over those that run, and finds the recordings
@@ -205,7 +211,7 @@ func New(cfg Config) (*Recorder, error) {
 		return nil, err
 	}
 	if err := r.begin(); err != nil {
-		r.cfg.Clean = r.cfg.Clean || !r.kernel.Adopted() // half of it is of no use to anybody
+		r.halfway = !r.kernel.Adopted()
 		r.Close()
 		return nil, err
 	}
@@ -440,10 +446,12 @@ func (r *Recorder) listen(hints *bpf.Events) {
 	for {
 		e, err := hints.Read()
 		if err != nil {
-			if !errors.Is(err, os.ErrClosed) {
-				r.log.Error("read the kernel's hints", "error", err)
+			if errors.Is(err, os.ErrClosed) {
+				return
 			}
-			return
+			r.log.Error("read the kernel's hints", "error", err)
+			time.Sleep(lookEvery) // they are hints only
+			continue
 		}
 		switch layout.EventType(e.Type) {
 		case layout.EventScan:
@@ -478,8 +486,8 @@ func (r *Recorder) look(ctx context.Context, scan bool) {
 			r.log.Warn("look at all tasks", "error", err)
 		}
 		fresh = append(fresh, r.collect()...)
-		r.readOpened(tasks)
 		r.passed, r.newborn = time.Now(), false
+		r.readOpened(tasks)
 	}
 	r.rate.sample(r.writtenAll())
 	if len(fresh) > 0 {
@@ -541,12 +549,33 @@ func (r *Recorder) recordingOf(ring *bpf.Ring) *recording {
 		r.log.Error("look at ring", "slot", ring.Slot, "error", err)
 	}
 	rec.view = view
+	if truncated(h) {
+		if path, ok := r.hierarchy.find(rec.cgroup); ok {
+			rec.path = path
+		} else {
+			rec.deep = true
+		}
+	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d %d %d", h.Cookie, h.Cgroup, h.Claimed))
 	rec.id = hex.EncodeToString(sum[:6])
 	rec.who = r.identify(rec.path)
 	rec.command = commandOf(h)
 	r.recallNames(rec)
 	return rec
+}
+
+// truncated reports whether the path that the kernel noted is not all of it.
+func truncated(h *layout.RingHead) bool {
+	for i := range h.Path {
+		part := unix.ByteSliceToString(h.Path[i][:])
+		if len(part) >= layout.PathPart-1 {
+			return true
+		}
+		if part == "" || part == "/" {
+			return false
+		}
+	}
+	return true
 }
 
 // identify says which container a cgroup is, by its path alone.
@@ -596,7 +625,7 @@ func (r *Recorder) watchNamespaces() {
 // busy reports whether tasks write to the recording now. r.mu is held, or the
 // ring may be gone.
 func (rec *recording) busy() bool {
-	return rec.kept == nil && int64(atomic.LoadUint64(&rec.ring.Head().TasksLive)) > 0
+	return rec.kept == nil && !rec.gone && int64(atomic.LoadUint64(&rec.ring.Head().TasksLive)) > 0
 }
 
 func (r *Recorder) dropLocked(rec *recording) { r.letGoLocked(rec, r.kernel.DropRing) }
@@ -645,7 +674,8 @@ func (r *Recorder) settle(all bool) {
 		h := rec.ring.Head()
 		last := atomic.LoadUint64(&h.LastExit)
 		// A cgroup that has tasks cannot be removed: when it is gone, so are they.
-		exists := rec.ended && !rec.busy() || r.hierarchy.exists(rec.path, rec.cgroup)
+		exists := rec.ended && !rec.busy() || rec.deep || r.hierarchy.exists(rec.path, rec.cgroup)
+		rec.gone = !exists // whatever the count of its tasks says
 		switch {
 		case rec.ended && rec.busy() && exists:
 			rec.ended = false // a container that was started again in its cgroup
@@ -746,7 +776,11 @@ func (r *Recorder) Close() {
 		}
 		return
 	}
-	if err := r.kernel.Close(); err != nil {
+	end := r.kernel.Close
+	if r.halfway {
+		end = r.kernel.Discard // half of it is of no use to anybody; what was kept is
+	}
+	if err := end(); err != nil {
 		r.log.Error("close", "error", err)
 	}
 }

@@ -24,8 +24,8 @@ type applied struct {
 }
 
 // SetPolicy changes how containers are recorded, those that are there and those to
-// come. What has been captured stays; what is blanked is blanked of it too, when it
-// is dumped. On an error nothing has changed.
+// come. What has been captured stays; what is blanked is blanked of it too when it
+// is dumped, but not of what has ended and was put together already. On an error nothing has changed.
 func (r *Recorder) SetPolicy(p policy.Policy) error {
 	p, mute, err := r.complete(p)
 	if err != nil {
@@ -213,7 +213,11 @@ func (r *Recorder) refused(rec *recording) error {
 	if !is(rec.applied.settings.Off) {
 		return nil
 	}
-	return api.Errorf(api.CodeForbidden, "recording %s is off by a rule of recorderd's configuration: nothing of it is told", rec.id)
+	return errOff(rec.id)
+}
+
+func errOff(id string) error {
+	return api.Errorf(api.CodeForbidden, "recording %s is off by a rule of recorderd's configuration: nothing of it is told", id)
 }
 
 func is(b *bool) bool { return b != nil && *b }

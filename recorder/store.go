@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/recorderd/recorderd/api"
@@ -31,11 +32,14 @@ type store struct {
 	limits spool.Limits
 	on     []string // kinds of ends that are written
 
-	mu      sync.Mutex
-	spool   *spool.Store // nil: it could not be opened
-	lastErr error        // of the last attempt to open or write, nil if it worked
-	retryAt time.Time    // of opening
+	open atomic.Pointer[spool.Store] // nil: it could not be opened
+
+	opening sync.Mutex // held while the spool is opened: a disk is waited for
+	retryAt time.Time  // of that
 	closed  bool
+
+	mu      sync.Mutex
+	lastErr error // of the last attempt to open or write, nil if it worked
 }
 
 func (s *store) init(cfg *Config) {
@@ -46,14 +50,19 @@ func (s *store) init(cfg *Config) {
 	}
 }
 
-// get returns the spool, or nil as long as it cannot be opened.
+// peek returns the spool, or nil as long as it is not open. It waits for no disk.
+func (s *store) peek() *spool.Store { return s.open.Load() }
+
+// get is peek for those who may wait for a disk: it tries to open the spool.
 func (s *store) get() *spool.Store {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.spool != nil || s.dir == "" || s.closed || time.Now().Before(s.retryAt) {
-		return s.spool
+	s.opening.Lock()
+	defer s.opening.Unlock()
+	if sp := s.peek(); sp != nil || s.dir == "" || s.closed || time.Now().Before(s.retryAt) {
+		return sp
 	}
 	opened, err := spool.Open(s.dir, s.limits, s.log)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if err != nil {
 		if s.lastErr == nil || s.lastErr.Error() != err.Error() {
 			s.log.Error("dumps are not kept on disk", "error", err)
@@ -61,17 +70,18 @@ func (s *store) get() *spool.Store {
 		s.lastErr, s.retryAt = err, time.Now().Add(retryAfter)
 		return nil
 	}
-	s.spool, s.lastErr = opened, nil
+	s.open.Store(opened)
+	s.lastErr = nil
 	return opened
 }
 
 func (s *store) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.spool != nil {
-		s.spool.Close()
+	s.opening.Lock()
+	defer s.opening.Unlock()
+	if sp := s.open.Swap(nil); sp != nil {
+		sp.Close()
 	}
-	s.spool, s.closed = nil, true
+	s.closed = true
 }
 
 // outcome notes how an attempt to write went, for status, and tells when that changes.
@@ -89,7 +99,7 @@ func (s *store) outcome(err error) {
 
 func (s *store) status() api.SpoolStatus {
 	st := api.SpoolStatus{Dir: s.dir, Limit: uint64(s.limits.MaxBytes)}
-	if sp := s.get(); sp != nil {
+	if sp := s.peek(); sp != nil {
 		c := sp.Stats()
 		st.Files, st.Bytes, st.Saved = c.Files, uint64(c.Bytes), c.Saved
 		st.Refused, st.Removed = byName(c.Refused), byName(c.Removed)
@@ -112,7 +122,7 @@ func byName[K ~string](counts map[K]uint64) map[string]uint64 {
 
 // list describes all dumps on disk.
 func (s *store) list() []api.Recording {
-	sp := s.get()
+	sp := s.peek()
 	if sp == nil {
 		return nil
 	}
@@ -126,7 +136,7 @@ func (s *store) list() []api.Recording {
 
 // describe adds to a recording in memory that it is on disk too.
 func (s *store) describe(d *api.Recording) {
-	if sp := s.get(); sp != nil {
+	if sp := s.peek(); sp != nil {
 		if e, err := sp.Get(d.ID); err == nil {
 			d.Spool = e.Describe().Spool
 		}
@@ -176,6 +186,13 @@ func (r *Recorder) dumpSpooled(id string, w io.Writer) error {
 		return err
 	}
 	defer f.Close()
+	meta := f.Meta()
+	r.mu.Lock()
+	off := is(r.policy.For(&meta.Recording).Off)
+	r.mu.Unlock()
+	if off {
+		return errOff(id)
+	}
 	_, err = io.Copy(w, f.Dump())
 	return err
 }
@@ -214,7 +231,7 @@ func (r *Recorder) spoolNext(ctx context.Context) bool {
 		if rec.kept == nil || rec.kept.done || now.Before(rec.retryAt) {
 			continue
 		}
-		if !rec.known && now.Before(rec.nameBy) && r.nameable(rec) {
+		if now.Before(rec.nameBy) && r.unnamed(rec) {
 			continue
 		}
 		if next == nil || rec.endedAt.Before(next.endedAt) {
@@ -225,11 +242,15 @@ func (r *Recorder) spoolNext(ctx context.Context) bool {
 		r.mu.Unlock()
 		return false
 	}
+	if is(next.applied.settings.Off) || !r.store.wants(next.kept.reason.Kind) {
+		r.markLocked(next)
+		r.mu.Unlock()
+		return true
+	}
 	d, why := r.describeLocked(next), next.kept.reason
 	r.mu.Unlock()
 
-	err := r.spoolOne(ctx, &d, why)
-	r.store.outcome(err)
+	err := r.spoolOne(ctx, next, &d, why)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil {
@@ -254,32 +275,46 @@ func (r *Recorder) markLocked(rec *recording) {
 	mem.Close()
 }
 
-// spoolOne writes a kept recording to disk, if its end is one that is to be written
-// and not one too many.
-func (r *Recorder) spoolOne(ctx context.Context, d *api.Recording, why spool.Reason) error {
-	if !r.store.wants(why.Kind) {
-		return nil
-	}
+// errNoSpool: the spool could not be opened, and is tried again.
+var errNoSpool = errors.New("the spool is not open")
+
+// admission is what the spool said of a crash, once: it counts.
+type admission struct {
+	asked bool
+	crash *spool.Crash
+}
+
+// spoolOne writes a kept recording to disk, unless it is one too many. Only this
+// goroutine touches rec.admission.
+func (r *Recorder) spoolOne(ctx context.Context, rec *recording, d *api.Recording, why spool.Reason) error {
 	sp := r.store.get()
 	if sp == nil {
-		r.store.mu.Lock()
-		defer r.store.mu.Unlock()
-		return r.store.lastErr
+		return errNoSpool
 	}
-	meta := r.meta(d, why)
 	if written(sp, d.ID, why.Kind) {
 		return nil
 	}
-	if ok, reason := sp.Admit(meta); !ok {
-		r.log.Info("not written to disk", "id", d.ID, "container", d.Container.Name, "end", why.Text, "why", reason)
-		return nil
-	}
-	entry, err := sp.Save(ctx, *meta, func(w io.Writer) error { return r.dumpKept(d, w) })
-	if err != nil {
-		var gone *api.Error
-		if errors.As(err, &gone) && gone.Code == api.CodeNotFound {
-			return nil // dropped meanwhile
+	meta := r.meta(d, why)
+	if why.Kind != spool.KindUpgrade && !rec.admission.asked { // an upgrade is no crash
+		ok, reason := sp.Admit(meta)
+		if !ok {
+			r.log.Info("not written to disk", "id", d.ID, "container", d.Container.Name, "end", why.Text, "why", reason)
+			return nil
 		}
+		rec.admission = admission{true, meta.Crash}
+	}
+	meta.Crash = rec.admission.crash
+	entry, err := sp.Save(ctx, *meta, func(w io.Writer) error { return r.dumpKept(d, w) })
+	var gone *api.Error
+	if errors.As(err, &gone) && gone.Code == api.CodeNotFound {
+		return nil // dropped meanwhile
+	}
+	r.store.outcome(err)
+	var disk *spool.Error
+	if errors.As(err, &disk) && disk.Kind == spool.ErrTooLarge {
+		return nil // it will never fit
+	}
+	if err != nil {
 		return err
 	}
 	r.log.Info("written to disk", "id", d.ID, "container", d.Container.Name, "end", why.Text, "bytes", entry.Bytes)
@@ -298,7 +333,7 @@ func (r *Recorder) Save(ctx context.Context, id string) error {
 	if sp == nil {
 		r.store.mu.Lock()
 		defer r.store.mu.Unlock()
-		return api.Errorf(api.CodeInternal, "%v", r.store.lastErr)
+		return api.Errorf(api.CodeInternal, "nothing can be kept on disk now: %v", errors.Join(r.store.lastErr))
 	}
 	rec, err := r.find(id)
 	if err != nil {

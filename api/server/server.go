@@ -121,7 +121,7 @@ func (s *server) routes() []route {
 		{http.MethodGet, one + "/dump", s.dump},
 		{http.MethodPost, one + "/freeze", s.change("freeze", s.backend.Freeze)},
 		{http.MethodPost, one + "/resume", s.change("resume", s.backend.Resume)},
-		{http.MethodPost, one + "/save", s.change("save", s.backend.Save)},
+		{http.MethodPost, one + "/save", s.save},
 		{http.MethodGet, "/v1/status", s.status},
 		{http.MethodGet, "/healthz", s.healthz},
 		{http.MethodGet, "/readyz", s.readyz},
@@ -195,6 +195,16 @@ func (s *server) change(what string, do func(ctx context.Context, id string) err
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
+}
+
+// save is a change that takes a place among the dumps, whose memory it takes.
+func (s *server) save(w http.ResponseWriter, r *http.Request) error {
+	done, ok := enter(r, s.dumps)
+	if !ok {
+		return api.Errorf(api.CodeTooMany, "%d dumps are under way, which is as many as can be: wait for one to end", s.MaxDumps)
+	}
+	defer done()
+	return s.change("save", s.backend.Save)(w, r)
 }
 
 // longestCost is how long a client can have the kernel's statistics switched on,

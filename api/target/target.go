@@ -250,7 +250,24 @@ func notFound(recs []api.Recording, target string, q Selector) *api.Error {
 	if q.Namespace != "" {
 		where += ", namespace " + quote(q.Namespace)
 	}
-	if found, _ := find(all, target); where != "" && len(found) > 0 {
+	found, _ := find(all, target)
+	pod := strings.TrimPrefix(target, podPrefix)
+	for _, r := range all { // whoever has the name, also where another rule comes first
+		if (r.Container.Name == target || podName(r) == pod) && !slices.Contains(found, r) {
+			found = append(found, r)
+		}
+	}
+	// What runs, then what ran last: there may be many dumps of old on disk.
+	slices.SortStableFunc(found, func(a, b *api.Recording) int {
+		if live := a.State == api.StateLive; live != (b.State == api.StateLive) {
+			if live {
+				return -1
+			}
+			return 1
+		}
+		return b.Started.Compare(a.Started)
+	})
+	if where != "" && len(found) > 0 {
 		var have []string
 		for _, r := range found {
 			if d := describe(r); !slices.Contains(have, d) && len(have) < 8 {

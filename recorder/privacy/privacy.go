@@ -318,6 +318,11 @@ func (r *Rules) Recording(rec *api.Recording) {
 		}
 	}
 	r.labels(&w, &c.Labels)
+	if rec.Exit != nil && rec.Exit.Message != "" { // the container's own words, as the kubelet has them
+		exit := *rec.Exit
+		exit.Message = r.Text(exit.Message)
+		rec.Exit = &exit
+	}
 	if rec.Pod != nil {
 		pod := *rec.Pod
 		r.labels(&w, &pod.Labels)
