@@ -216,7 +216,7 @@ func (c *chromeSink) arguments(ev *Event) {
 			c.buf = appendUint(c.buf, v.Raw)
 			continue
 		}
-		c.buf = append(c.buf, bytes.TrimSuffix(c.scratch.Bytes(), []byte{'\n'})...)
+		c.buf = append(c.buf, unarmed(bytes.TrimSuffix(c.scratch.Bytes(), []byte{'\n'}))...)
 	}
 	c.buf = append(c.buf, '}')
 }
@@ -256,6 +256,6 @@ func (c *chromeSink) end(s *Stats, err error) error {
 		return err
 	}
 	c.buf = append(c.buf, "\n],\"otherData\":"...)
-	c.buf = append(append(c.buf, text...), "}\n"...)
+	c.buf = append(append(c.buf, unarmed(text)...), "}\n"...)
 	return c.write()
 }

@@ -105,7 +105,7 @@ func (j *jsonSink) again(h *dump.Header) error {
 	if err != nil {
 		return err
 	}
-	j.buf = append(append(j.buf, b...), '\n')
+	j.buf = append(append(j.buf, unarmed(b)...), '\n')
 	return nil
 }
 
@@ -114,7 +114,7 @@ func (j *jsonSink) damage(d *dump.Damage) error {
 	if err != nil {
 		return err
 	}
-	j.buf = append(append(j.buf, b...), '\n')
+	j.buf = append(append(j.buf, unarmed(b)...), '\n')
 	return j.done()
 }
 
@@ -127,7 +127,7 @@ func (j *jsonSink) end(s *Stats, err error) error {
 	if err != nil {
 		return err
 	}
-	j.buf = append(append(j.buf, b...), '\n')
+	j.buf = append(append(j.buf, unarmed(b)...), '\n')
 	return j.write()
 }
 
@@ -222,7 +222,7 @@ func (j *jsonSink) call(b []byte, ev *Event) []byte {
 	}
 	if p, ok := ev.Program(); ok {
 		if text, err := json.Marshal(&p); err == nil {
-			b = append(append(b, `,"program":`...), text...)
+			b = append(append(b, `,"program":`...), unarmed(text)...)
 		}
 	}
 	return b
@@ -237,7 +237,7 @@ func (j *jsonSink) descriptors(b []byte, ev *Event) []byte {
 	if err != nil {
 		return b
 	}
-	return append(append(b, `,"fds":`...), text...)
+	return append(append(b, `,"fds":`...), unarmed(text)...)
 }
 
 // args appends the arguments, unless encoding them fails, which nothing in a Value can.
@@ -276,9 +276,36 @@ func jsonTrue(b []byte, key string, is bool) []byte {
 	return append(jsonKey(b, key), "true"...)
 }
 
-// jsonString appends a string that may hold anything; what is no UTF-8 becomes U+FFFD.
+const hex = "0123456789abcdef"
+
+// unarmed returns JSON with the controls escaped that encoding/json leaves in strings:
+// DEL and C1, of which U+009B begins an escape sequence where JSON goes to a terminal.
+func unarmed(text []byte) []byte {
+	var out []byte
+	done := 0
+	for i := 0; i < len(text); i++ {
+		n := 1
+		switch {
+		case text[i] == 0x7f:
+		case text[i] == 0xc2 && i+1 < len(text) && text[i+1] < 0xa0:
+			n = 2
+		default:
+			continue
+		}
+		c := text[i+n-1]
+		out = append(append(out, text[done:i]...), '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		done = i + n
+		i = done - 1
+	}
+	if done == 0 {
+		return text
+	}
+	return append(out, text[done:]...)
+}
+
+// jsonString appends a string that may hold anything, without control characters;
+// what is no UTF-8 becomes U+FFFD.
 func jsonString(b []byte, key string, s []byte) []byte {
-	const hex = "0123456789abcdef"
 	b = append(jsonKey(b, key), '"')
 	for len(s) > 0 {
 		r, n := utf8.DecodeRune(s)
@@ -287,7 +314,7 @@ func jsonString(b []byte, key string, s []byte) []byte {
 			b = append(b, "\ufffd"...)
 		case r == '"' || r == '\\':
 			b = append(b, '\\', byte(r))
-		case r < 0x20 || r == 0x7f:
+		case r < 0x20 || r >= 0x7f && r < 0xa0:
 			b = append(b, `\u00`...)
 			b = append(b, hex[r>>4], hex[r&15])
 		default:

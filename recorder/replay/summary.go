@@ -151,7 +151,7 @@ func (s *summarySink) end(stats *Stats, err error) error {
 	if err != nil {
 		return err
 	}
-	s.buf = append(append(s.buf, text...), '\n')
+	s.buf = append(append(s.buf, unarmed(text)...), '\n')
 	return s.write()
 }
 
