@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,6 +44,7 @@ func TestScripts(t *testing.T) {
 			"oneline":  oneLine,
 			"truncate": truncate,
 			"damage":   damage,
+			"strip":    strip,
 		},
 		Condition: func(cond string) (bool, error) {
 			switch cond {
@@ -113,6 +115,14 @@ func setup(env *testscript.Env) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(env.WorkDir, "worker.rec"), raw, 0o600)
+}
+
+// strip FILE takes the colours out of it.
+func strip(ts *testscript.TestScript, neg bool, args []string) {
+	name := ts.MkAbs(args[0])
+	b, err := os.ReadFile(name)
+	ts.Check(err)
+	ts.Check(os.WriteFile(name, regexp.MustCompile("\x1b\\[[0-9;]*m").ReplaceAll(b, nil), 0o600))
 }
 
 // damage FILE N [TEXT] flips a bit of the byte N behind TEXT, or behind the beginning.

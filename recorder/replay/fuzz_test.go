@@ -29,6 +29,9 @@ func all(t *testing.T, in []byte) {
 		default:
 			t.Fatalf("%+v: %v", q, err)
 		}
+		if q.Format == "" && q.Summary == "" {
+			checkColour(t, in, q)
+		}
 		if q.Format == FormatChrome && out.Len() > 0 {
 			checkChrome(t, out.Bytes())
 		}

@@ -76,7 +76,7 @@ func TestGolden(t *testing.T) {
 	in := story(t)
 	for name, o := range map[string]Options{
 		"story.text":      {},
-		"story.color":     {Colour: true, Quiet: true},
+		"story.color":     {Colour: true},
 		"story.host":      {Quiet: true, Query: Query{HostPids: true}},
 		"story.strace":    {Query: Query{Format: FormatStrace}},
 		"story.json":      {Query: Query{Format: FormatJSON}},

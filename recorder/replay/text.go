@@ -28,6 +28,7 @@ type textSink struct {
 	blocked bool   // the calls in progress have begun
 	shown   bool   // there was a line
 	width   int    // of the widest [pid …] so far
+	painted []byte // a line before it has colours
 	lost    uint64 // while following, as the last header said
 }
 
@@ -43,20 +44,6 @@ func newText(out *lines, h *dump.Header, o *Options) *textSink {
 		t.header(h, o)
 	}
 	return t
-}
-
-// Colours, as ANSI escape sequences.
-const (
-	plain  = "\x1b[0m"
-	dim    = "\x1b[2m"
-	red    = "\x1b[31m"
-	yellow = "\x1b[33m"
-)
-
-func (t *textSink) paint(code string) {
-	if t.colour {
-		t.buf = append(t.buf, code...)
-	}
 }
 
 func (t *textSink) event(ev *Event) error {
@@ -82,17 +69,20 @@ func (t *textSink) event(ev *Event) error {
 	t.paint(plain)
 	switch ev.Kind {
 	case KindCall, KindExec:
-		if ev.Failed() {
-			t.paint(red)
+		start := len(t.buf)
+		t.buf = t.format.call(t.buf, ev, start)
+		if t.colour {
+			t.paintCall(start, ev)
 		}
-		t.buf = t.format.call(t.buf, ev, len(t.buf))
 		t.duration(ev)
 	case KindSignal:
-		t.paint(yellow)
+		t.paint(signalled)
 		t.buf = t.format.signal(t.buf, ev)
 	case KindExit:
 		if ev.Rec.Ret != 0 {
-			t.paint(yellow)
+			t.paint(red)
+		} else {
+			t.paint(green)
 		}
 		t.buf = t.format.exit(t.buf, ev)
 	case KindOOM:
@@ -108,12 +98,15 @@ func (t *textSink) duration(ev *Event) {
 	switch {
 	case t.brief:
 	case ev.State == Blocked && !ev.NoDur() && t.taken >= ev.Start:
+		t.paint(dim)
 		t.buf = append(t.buf, " <blocked for "...)
 		t.buf = append(appendSeconds(t.buf, t.taken-ev.Start), '>')
 	case ev.State == Killed && ev.Time > ev.Start:
+		t.paint(dim)
 		t.buf = append(t.buf, " <"...)
 		t.buf = append(appendSeconds(t.buf, ev.Time-ev.Start), '>')
 	case ev.State == Finished && !ev.NoDur():
+		t.paint(dim)
 		t.buf = append(t.buf, " <"...)
 		t.buf = append(appendSeconds(t.buf, ev.Rec.Dur), '>')
 	}
@@ -182,8 +175,13 @@ func appendSafe(b, name []byte) []byte {
 
 func safe(s string) string { return string(appendSafe(nil, []byte(s))) }
 
-func (t *textSink) comment(format string, args ...any) {
-	t.paint(dim)
+func (t *textSink) comment(format string, args ...any) { t.remark(dim, format, args...) }
+
+// warn is a comment about something that is missing.
+func (t *textSink) warn(format string, args ...any) { t.remark(yellow, format, args...) }
+
+func (t *textSink) remark(colour, format string, args ...any) {
+	t.paint(colour)
 	t.buf = append(t.buf, "# "...)
 	t.buf = fmt.Appendf(t.buf, format, args...)
 	t.paint(plain)
@@ -193,7 +191,7 @@ func (t *textSink) comment(format string, args ...any) {
 // again says what a later header adds: what was lost while following, and how it ended.
 func (t *textSink) again(h *dump.Header) error {
 	if lost := h.Recording.Coverage.Overwritten; lost > t.lost {
-		t.comment("… %s records were overwritten before they could be read …", thousands(lost-t.lost))
+		t.warn("… %s records were overwritten before they could be read …", thousands(lost-t.lost))
 		t.lost = lost
 	}
 	if h.Recording.Ended != nil && !t.quiet {
@@ -204,7 +202,7 @@ func (t *textSink) again(h *dump.Header) error {
 
 // damage marks where something is missing, also when comments are left out.
 func (t *textSink) damage(d *dump.Damage) error {
-	t.comment("… %s …", safe(d.String()))
+	t.warn("… %s …", safe(d.String()))
 	return t.done()
 }
 
@@ -214,10 +212,10 @@ func (t *textSink) end(s *Stats, err error) error {
 			t.comment("nothing fits")
 		}
 		if s.Invalid > 0 {
-			t.comment("%s records made no sense", thousands(s.Invalid))
+			t.warn("%s records made no sense", thousands(s.Invalid))
 		}
 		if err != nil {
-			t.comment("%s", safe(err.Error()))
+			t.warn("%s", safe(err.Error()))
 		}
 	}
 	return t.write()
@@ -255,8 +253,9 @@ func (t *textSink) header(h *dump.Header, o *Options) {
 			t.line("filter", "%s", describe(q.filter()))
 		}
 	}
-	t.comment("")
-	t.buf = t.buf[:len(t.buf)-2] // no blank behind the #
+	t.paint(dim)
+	t.buf = append(t.buf, '#')
+	t.paint(plain)
 	t.buf = append(t.buf, '\n')
 }
 
