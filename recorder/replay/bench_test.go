@@ -26,7 +26,7 @@ func large(tb testing.TB, n int) []byte {
 	var raw []byte
 	path := []byte("/usr/share/nginx/html/index.html")
 	for i := range n {
-		r := record.Record{Type: layout.RecCall, Tid: 1000 + uint32(i/6%4), Nr: nr[i%6], Time: at(i) + 5000, Dur: 3000}
+		r := record.Record{Type: layout.RecCall, Tid: 1000 + uint32(i/6%4), Nr: nr[i%6], Time: at(i) + 5000, Dur: 900} // a thread is in one call at a time
 		switch i % 6 {
 		case 0:
 			r.Ret, r.Args = 1, [6]uint64{5, 0x7ffd12340000, 512, 1<<64 - 1}
