@@ -44,6 +44,15 @@ func TestTargets(t *testing.T) {
 	contains(t, "crash --previous", out, "/etc/crash.conf", "ENOENT", "+++ exited with 3 +++", "execve(", "\"sh\"")
 	out = must(t, ctl("dump", "-n", ns, "pod/crash", "--previous")) // the first container, as with kubectl
 	contains(t, "pod/crash", out, "container app, pod "+ns+"/crash")
+	contains(t, "show --previous", must(t, ctl("show", "-n", ns, "crash", "-c", "app", "--previous")), "exited with 3", "/etc/crash.conf", "cat /etc/crash.conf")
+	eventually(t, "an event on the pod", 30*time.Second, func() bool {
+		out, _ := run(kubectl("-n", ns, "get", "events", "--field-selector", "involvedObject.name=crash"))
+		return strings.Contains(out, "FlightRecorderSaved") && strings.Contains(out, "recorderctl show -n "+ns+" crash -c app --previous")
+	})
+	eventually(t, "a crash on the node's disk", 30*time.Second, func() bool {
+		out, _ := run(ctl("list", "-n", ns, "-o", "json"))
+		return strings.Contains(out, `"reason": "exit"`)
+	})
 
 	if r := ended(t, ns, "oom", "eat", 1)[0]; !r.Exit.OOMKilled && r.Exit.Signal != "SIGKILL" {
 		t.Errorf("out of memory: exit %+v", r.Exit)
