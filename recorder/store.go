@@ -333,7 +333,11 @@ func (r *Recorder) Save(ctx context.Context, id string) error {
 	if sp == nil {
 		r.store.mu.Lock()
 		defer r.store.mu.Unlock()
-		return api.Errorf(api.CodeInternal, "nothing can be kept on disk now: %v", errors.Join(r.store.lastErr))
+		err := r.store.lastErr
+		if err == nil {
+			err = errNoSpool
+		}
+		return api.Errorf(api.CodeInternal, "nothing can be kept on disk now: %v", err)
 	}
 	rec, err := r.find(id)
 	if err != nil {
