@@ -1512,6 +1512,17 @@ static __always_inline void new_init(struct ring_head *r, struct task_struct *ta
 	r->init_execed = 0;
 }
 
+static __always_inline void leave(struct task_state *ts)
+{
+	struct ring_head *r = ring_of(ts->slot);
+	u32 gen = __sync_lock_test_and_set(&ts->gen, 0);
+
+	if (r && gen && r->gen == gen && __sync_fetch_and_add(&r->tasks_live, -1) == 1) {
+		r->last_exit = bpf_ktime_get_ns();
+		tell(EVENT_ENDED, ts->slot, r->cgroup);
+	}
+}
+
 /* A task is marked as one of a ring's. Generations are unique over all rings, so
  * whoever changes it, among the iterator and the events, counts, and nobody else. */
 static __always_inline struct task_state *mark(u32 user, struct task_struct *task, struct claim *to, struct task_struct *named)
@@ -1540,18 +1551,12 @@ static __always_inline struct task_state *mark(u32 user, struct task_struct *tas
 	if (__sync_fetch_and_add(&r->tasks_ever, 1) == 0)
 		new_init(r, task);
 	__sync_fetch_and_add(&r->tasks_live, 1);
-	return ts;
-}
-
-static __always_inline void leave(struct task_state *ts)
-{
-	struct ring_head *r = ring_of(ts->slot);
-	u32 gen = __sync_lock_test_and_set(&ts->gen, 0);
-
-	if (r && gen && r->gen == gen && __sync_fetch_and_add(&r->tasks_live, -1) == 1) {
-		r->last_exit = bpf_ktime_get_ns();
-		tell(EVENT_ENDED, ts->slot, r->cgroup);
+	/* Did it end meanwhile? on_task_exit may have looked before the mark was there. */
+	if (unlikely(READ_ONCE(task->flags) & PF_EXITING)) {
+		leave(ts);
+		return NULL;
 	}
+	return ts;
 }
 
 enum settled { SAME, MARKED, LEFT };

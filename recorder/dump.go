@@ -60,11 +60,27 @@ func (r *Recorder) takeFrom(k *bpf.Kernel, rec *recording, grace func() error) (
 	if err := s.read(rec, grace); err != nil {
 		return s, err
 	}
+	r.complement(rec, &s)
+	return s, nil
+}
+
+// takeEnded is take for a ring that nobody writes to any more: there are no tasks to
+// list, and no programs to wait for.
+func (r *Recorder) takeEnded(rec *recording) (snapshot, error) {
+	var s snapshot
+	if err := s.read(rec, func() error { return nil }); err != nil {
+		return s, err
+	}
+	r.complement(rec, &s)
+	return s, nil
+}
+
+// complement adds to a snapshot what was open, and blanks what is not to be told.
+func (r *Recorder) complement(rec *recording, s *snapshot) {
 	r.mu.Lock()
 	s.open = slices.Clone(rec.opened.files)
 	r.mu.Unlock()
-	r.blank(rec, &s)
-	return s, nil
+	r.blank(rec, s)
 }
 
 // read copies a ring's lanes. Recorder.mu is not held, nor taken: who drops a ring

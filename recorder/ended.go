@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -57,18 +58,15 @@ func (r *Recorder) finishing(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		for ctx.Err() == nil {
-			rec := r.nextEnded()
-			if rec == nil {
+			batch := r.nextEnded()
+			if len(batch) == 0 {
 				break
 			}
-			if err := r.finish(rec); err != nil {
-				r.log.Error("put the recording of an ended container together", "id", rec.id, "error", err)
-				r.mu.Lock()
-				rec.retryAt = time.Now().Add(retryAfter)
-				if rec.failures++; rec.failures >= 3 && r.pressed && r.recs[rec.id] == rec && rec.kept == nil && rec.ended && !rec.busy() {
-					r.evictLocked(rec) // it holds memory that live containers want
-				}
-				r.mu.Unlock()
+			// What wrote to these rings last has ended then: once for all, since it takes
+			// some 20 ms.
+			err := r.kernel.Grace()
+			for _, rec := range batch {
+				r.finishOne(rec, err)
 			}
 		}
 		select {
@@ -80,12 +78,32 @@ func (r *Recorder) finishing(ctx context.Context) {
 	}
 }
 
-// nextEnded is the recording that ended first of those whose end can be dealt with now.
-func (r *Recorder) nextEnded() *recording {
+// finishBatch is how many ended recordings are dealt with at once.
+const finishBatch = 32
+
+func (r *Recorder) finishOne(rec *recording, err error) {
+	if err == nil {
+		err = r.finish(rec)
+	}
+	if err == nil {
+		return
+	}
+	r.log.Error("put the recording of an ended container together", "id", rec.id, "error", err)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rec.retryAt = time.Now().Add(retryAfter)
+	if rec.failures++; rec.failures >= 3 && r.pressed && r.recs[rec.id] == rec && rec.kept == nil && rec.ended && !rec.busy() {
+		r.evictLocked(rec) // it holds memory that live containers want
+	}
+}
+
+// nextEnded returns recordings whose end can be dealt with now, those that ended
+// first before others.
+func (r *Recorder) nextEnded() []*recording {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
-	var first *recording
+	var ready []*recording
 	for _, rec := range r.recs {
 		if rec.kept != nil || !rec.ended || rec.busy() || rec.followers.Load() > 0 || now.Before(rec.retryAt) {
 			continue
@@ -93,14 +111,13 @@ func (r *Recorder) nextEnded() *recording {
 		if !r.pressed && now.Before(rec.nameBy) && r.unnamed(rec) {
 			continue
 		}
-		if first == nil || rec.endedAt.Before(first.endedAt) {
-			first = rec
-		}
+		ready = append(ready, rec)
 	}
-	if first == nil {
+	if len(ready) == 0 {
 		r.pressed = false
 	}
-	return first
+	slices.SortFunc(ready, func(a, b *recording) int { return a.endedAt.Compare(b.endedAt) })
+	return ready[:min(len(ready), finishBatch)]
 }
 
 // unnamed reports whether a runtime or Kubernetes may yet tell the container's name.
@@ -119,7 +136,8 @@ func (r *Recorder) unnamed(rec *recording) bool {
 	return false
 }
 
-// finish puts an ended recording together and lets its ring go.
+// finish puts an ended recording together and lets its ring go. The programs that
+// ran when it ended have ended, too (Kernel.Grace).
 func (r *Recorder) finish(rec *recording) error {
 	rec.ringMu.RLock()
 	if rec.ring == nil {
@@ -129,7 +147,7 @@ func (r *Recorder) finish(rec *recording) error {
 	head := rec.ring.Head() // to be looked at as long as rec.ring is there
 	execs, ever := atomic.LoadUint64(&head.Execs), atomic.LoadUint64(&head.TasksEver)
 	rec.ringMu.RUnlock()
-	s, err := r.take(rec)
+	s, err := r.takeEnded(rec)
 	if err != nil {
 		return err
 	}
