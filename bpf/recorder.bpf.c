@@ -1512,7 +1512,7 @@ static __always_inline void new_init(struct ring_head *r, struct task_struct *ta
 	r->init_execed = 0;
 }
 
-static __always_inline void leave(struct task_state *ts)
+static __noinline int leave(struct task_state *ts)
 {
 	struct ring_head *r = ring_of(ts->slot);
 	u32 gen = __sync_lock_test_and_set(&ts->gen, 0);
@@ -1521,6 +1521,7 @@ static __always_inline void leave(struct task_state *ts)
 		r->last_exit = bpf_ktime_get_ns();
 		tell(EVENT_ENDED, ts->slot, r->cgroup);
 	}
+	return 0;
 }
 
 /* A task is marked as one of a ring's. Generations are unique over all rings, so
