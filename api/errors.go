@@ -29,8 +29,6 @@ func StatusOf(code string) int {
 		return http.StatusConflict
 	case CodeTooMany:
 		return http.StatusTooManyRequests
-	case CodeNotImplemented:
-		return http.StatusNotImplemented
 	case CodeNotReady:
 		return http.StatusServiceUnavailable
 	}

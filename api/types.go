@@ -264,15 +264,14 @@ type Error struct {
 
 // Codes of Error.
 const (
-	CodeNotFound       = "not_found"         // 404
-	CodeAmbiguous      = "ambiguous"         // 409
-	CodeBadRequest     = "bad_request"       // 400
-	CodeConflict       = "conflict"          // 409: the recording's state forbids it
-	CodeNotReady       = "not_ready"         // 503
-	CodeTooMany        = "too_many_requests" // 429
-	CodeForbidden      = "forbidden"         // 403
-	CodeNotImplemented = "not_implemented"   // 501
-	CodeInternal       = "internal"          // 500
+	CodeNotFound   = "not_found"         // 404
+	CodeAmbiguous  = "ambiguous"         // 409
+	CodeBadRequest = "bad_request"       // 400
+	CodeConflict   = "conflict"          // 409: the recording's state forbids it
+	CodeNotReady   = "not_ready"         // 503
+	CodeTooMany    = "too_many_requests" // 429
+	CodeForbidden  = "forbidden"         // 403
+	CodeInternal   = "internal"          // 500
 )
 
 // Error returns the message.

@@ -152,11 +152,11 @@ func (r *Recorder) finish(rec *recording) error {
 		return err
 	}
 	h := r.header(rec, &s)
-	data, err := r.pack(h, &s, endOf(&h.Recording))
+	why := endOf(&h.Recording)
+	data, err := r.pack(h, &s, why)
 	if err != nil {
 		return err
 	}
-	size := bpf.KeptMemory(len(data))
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -171,7 +171,7 @@ func (r *Recorder) finish(rec *recording) error {
 	if err := r.kernel.Keep(rec.id, data); err != nil {
 		return err
 	}
-	k := &kept{desc: h.Recording, reason: endOf(&h.Recording), key: containerKey(&h.Recording), memory: size}
+	k := &kept{desc: h.Recording, reason: why, key: containerKey(&h.Recording), memory: bpf.KeptMemory(len(data))}
 	ring := rec.ring
 	rec.ringMu.Lock()
 	err = r.kernel.TakeOut(ring)
@@ -225,16 +225,14 @@ func endOf(rec *api.Recording) spool.Reason {
 // pack puts a snapshot together as a spool file.
 func (r *Recorder) pack(h *dump.Header, s *snapshot, why spool.Reason) ([]byte, error) {
 	var b bytes.Buffer
-	err := r.packTo(&b, h, s, why)
-	return b.Bytes(), err
-}
-
-func (r *Recorder) packTo(w io.Writer, h *dump.Header, s *snapshot, why spool.Reason) error {
-	file := spool.NewWriter(w, r.meta(&h.Recording, why))
+	file := spool.NewWriter(&b, r.meta(&h.Recording, why))
 	if err := writeDump(file, h, s); err != nil {
-		return err
+		return nil, err
 	}
-	return file.Close()
+	if err := file.Close(); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
 }
 
 // writeDump writes a snapshot as a raw dump.
@@ -286,7 +284,7 @@ func (r *Recorder) adoptKept(name string) error {
 	}
 	d := meta.Recording
 	if d.ID != name {
-		return fmt.Errorf("kept %s: it is of the recording %s", name, clipped(d.ID))
+		return fmt.Errorf("kept %s: it is of the recording %s", name, d.ID[:min(len(d.ID), 40)])
 	}
 	rec := &recording{id: d.ID, path: d.Container.Cgroup, ended: true, endedAt: meta.Saved, nameBy: time.Now().Add(nameWait)}
 	if d.Ended != nil {
@@ -298,13 +296,6 @@ func (r *Recorder) adoptKept(name string) error {
 	r.recs[rec.id] = rec
 	r.applyLocked(rec)
 	return nil
-}
-
-func clipped(s string) string {
-	if len(s) > 40 {
-		return s[:40] + "…"
-	}
-	return s
 }
 
 // rescue reads the rings of a recorder with other programs or sizes, which stops
@@ -332,6 +323,7 @@ func (r *Recorder) rescue(old *bpf.Kernel) {
 
 func (r *Recorder) rescueRing(old *bpf.Kernel, ring *bpf.Ring) error {
 	rec := r.recordingOf(ring)
+	r.recallNames(rec)
 	r.mu.Lock()
 	r.applyLocked(rec) // what is blanked in it
 	r.mu.Unlock()

@@ -17,16 +17,6 @@ import (
 // each is looked at in every list.
 const mostKept = 4096
 
-// usedLocked is the memory of all recordings and spare rings, in bytes, with that of
-// so many rings more.
-func (r *Recorder) usedLocked(more int) uint64 {
-	used := uint64(len(r.spares)+more) * r.ringBytes
-	for _, rec := range r.recs {
-		used += rec.memory(r.ringBytes)
-	}
-	return used
-}
-
 // memory of a recording, in bytes.
 func (rec *recording) memory(ring uint64) uint64 {
 	if rec.kept != nil {
@@ -39,8 +29,9 @@ func (rec *recording) memory(ring uint64) uint64 {
 // they never will it drops none, asks for rings of ended containers to be made
 // smaller, and returns false.
 func (r *Recorder) makeRoomLocked(n uint64) bool {
-	used, kept := r.usedLocked(0), uint64(0)
+	used, kept := uint64(len(r.spares))*r.ringBytes, uint64(0)
 	for _, rec := range r.recs {
+		used += rec.memory(r.ringBytes)
 		if rec.kept != nil {
 			kept += rec.kept.memory
 		}

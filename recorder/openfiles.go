@@ -116,13 +116,16 @@ func (r *Recorder) readOpened(tasks []layout.TaskDump) {
 		r.mu.Lock()
 		rec := r.bySlot[slot]
 		var last opened
-		var oldest uint64
+		due := false
 		if rec != nil {
 			last = rec.opened
-			oldest = rec.view.Scan(layout.LaneMain).From
+			due = last.at == 0 || now-last.at >= uint64(openEvery)
+		}
+		if due && last.at != 0 { // looks at the whole ring
+			due = rec.view.Scan(layout.LaneMain).From > last.at
 		}
 		r.mu.Unlock()
-		if rec == nil || last.at != 0 && (oldest <= last.at || now-last.at < uint64(openEvery)) {
+		if !due {
 			continue
 		}
 		if budget <= 0 {

@@ -318,7 +318,9 @@ func (r *Recorder) takeOver() error {
 		atomic.StoreUint32(&ring.Head().NestedMax, r.nestedMax())
 		switch {
 		case atomic.LoadUint64(&ring.Head().Cgroup) != 0:
-			if rec := r.recordingOf(ring); r.recs[rec.id] != nil {
+			rec := r.recordingOf(ring)
+			r.recallNames(rec)
+			if r.recs[rec.id] != nil {
 				// It was kept already, by a daemon that died before it let the ring go.
 				errs = errors.Join(errs, r.kernel.DropRing(ring))
 			} else {
@@ -560,7 +562,6 @@ func (r *Recorder) recordingOf(ring *bpf.Ring) *recording {
 	rec.id = hex.EncodeToString(sum[:6])
 	rec.who = r.identify(rec.path)
 	rec.command = commandOf(h)
-	r.recallNames(rec)
 	return rec
 }
 

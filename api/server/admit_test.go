@@ -231,7 +231,7 @@ func TestStallingClients(t *testing.T) {
 				return
 			}
 			defer c.Close()
-			request := "GET /v1/recordings/worker/dump?format=raw HTTP/1.1\r\nHost: recorderd\r\n\r\n"
+			request := "GET /v1/recordings/" + servertest.Worker + "/dump?format=raw HTTP/1.1\r\nHost: recorderd\r\n\r\n"
 			end := time.Now().Add(20 * time.Second)
 			_ = c.SetDeadline(end)
 			switch i % 4 {
@@ -292,7 +292,7 @@ func TestStallingClients(t *testing.T) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	}}}
 	defer c.CloseIdleConnections()
-	resp, err := c.Get("http://recorderd/v1/recordings/worker/dump?format=raw")
+	resp, err := c.Get("http://recorderd/v1/recordings/" + servertest.Worker + "/dump?format=raw")
 	if err != nil {
 		t.Fatal(err)
 	}

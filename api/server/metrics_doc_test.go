@@ -26,7 +26,7 @@ func TestMetricsReference(t *testing.T) {
 	b.Info.Spool.Refused = map[string]uint64{"rate": 1}
 	b.Info.Spool.Removed = map[string]uint64{"age": 1}
 	h := server.New(b, server.Options{})
-	dump := httptest.NewRequest("GET", "http://recorderd/v1/recordings/worker/dump", nil)
+	dump := httptest.NewRequest("GET", "http://recorderd/v1/recordings/"+servertest.Worker+"/dump", nil)
 	h.ServeHTTP(httptest.NewRecorder(), dump)
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("GET", "http://recorderd/metrics", nil))
