@@ -146,6 +146,28 @@ var programs = []string{
 	"on_sys_exit", "on_sys_enter", "on_fork", "on_attach",
 }
 
+// again are the programs that run twice where they can be preempted, with what their
+// names have then at the end (TWICE in recorder.bpf.c).
+var again = []string{"on_task_exit", "on_exec", "on_signal", "on_fork", "on_attach"}
+
+const second = "_2"
+
+// programs that are attached, in order: each second one behind its first, which
+// it relies on.
+func (c *Config) programs() []string {
+	if !c.preemptible() {
+		return programs
+	}
+	var all []string
+	for _, name := range programs {
+		all = append(all, name)
+		if slices.Contains(again, name) {
+			all = append(all, name+second)
+		}
+	}
+	return all
+}
+
 // Load checks what the kernel can do, then adopts what is pinned in cfg.PinDir or,
 // if nothing fitting is there, takes that away and loads anew. Only one process
 // at a time can hold a pin directory (ErrInUse).
@@ -338,7 +360,7 @@ func (k *Kernel) adopt() bool {
 		}
 		k.maps[name] = m
 	}
-	for _, name := range programs {
+	for _, name := range k.cfg.programs() {
 		if !ok {
 			break
 		}
@@ -349,7 +371,7 @@ func (k *Kernel) adopt() bool {
 		}
 		k.links = append(k.links, l)
 	}
-	for _, name := range append([]string{"all_tasks"}, programs...) {
+	for _, name := range append([]string{"all_tasks"}, k.cfg.programs()...) {
 		if !ok {
 			break
 		}
@@ -445,6 +467,11 @@ func (c *Config) spec() (*ebpf.CollectionSpec, error) {
 	}
 	delete(spec.Programs, "perf_sys_enter")
 	delete(spec.Programs, "perf_sys_exit")
+	if !c.preemptible() {
+		for _, name := range again {
+			delete(spec.Programs, name+second)
+		}
+	}
 	spec.Maps["rings"].InnerMap.ValueSize = uint32(c.RingBytes())
 	for name, v := range map[string]any{
 		"main_size": c.Lanes[layout.LaneMain], "guard_size": c.Lanes[layout.LaneGuard], "tasks_size": c.Lanes[layout.LaneTasks],
@@ -462,7 +489,7 @@ func (k *Kernel) Attach() error {
 	if k.adopted {
 		return nil
 	}
-	for _, name := range programs {
+	for _, name := range k.cfg.programs() {
 		l, err := attach(k.progs[name])
 		if err != nil {
 			return fmt.Errorf("attach %s: %w", name, err)

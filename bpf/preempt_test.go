@@ -1,7 +1,11 @@
 package bpf
 
 import (
+	"errors"
 	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -57,6 +61,48 @@ func TestBothWays(t *testing.T) {
 			}
 			if types[layout.RecExec] != 1 || types[layout.RecExit] != 1 || types[layout.RecCall] < 5 {
 				t.Errorf("records by type: %v, want an exec, an exit and the calls of a shell", types)
+			}
+		})
+	}
+}
+
+// What is seen twice is recorded once, also when one of the two was not run: all the
+// time, or now and then.
+func TestSeenTwice(t *testing.T) {
+	for name, missing := range map[string]string{"both": "", "the first alone": "_2", "the second alone": "_1"} {
+		t.Run(name, func(t *testing.T) {
+			cfg := testConfig(t)
+			cfg.preempt = preemptOn
+			k := testKernel(t, cfg)
+			for i, l := range k.links {
+				first, is2 := strings.CutSuffix(cfg.programs()[i], second)
+				if !slices.Contains(again, first) || missing == "" || is2 != (missing == "_2") {
+					continue
+				}
+				if err := errors.Join(l.Unpin(), l.Close()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			root := testRoot(t, k)
+			ring, view := newRing(t, k, 1, 1, 0)
+			cmd := inCgroup(t, makeCgroup(t, filepath.Join(root, "a")), "/bin/sh", "-c",
+				"trap : USR1; for i in 1 2 3; do kill -USR1 $$; (exec /bin/true); done; exit 3")
+			if err := cmd.Run(); err == nil || cmd.ProcessState.ExitCode() != 3 {
+				t.Fatal(err)
+			}
+			types := map[layout.RecType]int{}
+			for _, rec := range records(t, k, view, layout.LaneMain) {
+				types[rec.Type]++
+				if rec.Type == layout.RecSignal && rec.Nr == uint16(syscall.SIGCHLD) {
+					types[rec.Type]--
+				}
+			}
+			if types[layout.RecExec] != 4 || types[layout.RecExit] != 4 || types[layout.RecSignal] != 3 {
+				t.Errorf("records by type: %v, want 4 execs, 4 exits, 3 signals", types)
+			}
+			h := ring.Head()
+			if h.TasksEver != 4 || h.TasksLive != 0 || h.Execs != 4 || h.InitExit != 3<<8 {
+				t.Errorf("%d tasks, %d live, %d execs, end %#x: want 4, 0, 4, 0x300", h.TasksEver, h.TasksLive, h.Execs, h.InitExit)
 			}
 		})
 	}

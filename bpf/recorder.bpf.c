@@ -215,24 +215,54 @@ static __always_inline bool steady(void)
  * inside, if interrupts were not off then. The ends of the calls, which are most,
  * have a better way (perf_sys_exit): this one leaves some instructions at each side.
  */
-#define STEADY(section, name)                                                       \
-	static __always_inline int name##_steady(u64 *ctx);                         \
+#define STEADILY(section, function, run)                                            \
 	SEC(section)                                                                \
-	int name(u64 *ctx)                                                          \
+	int function(u64 *ctx)                                                      \
 	{                                                                           \
 		unsigned long irqs;                                                 \
                                                                                     \
 		if (steady())                                                       \
 			bpf_preempt_disable();                                      \
-		name##_steady(ctx);                                                 \
+		run;                                                                \
 		if (steady()) {                                                     \
 			bpf_local_irq_save(&irqs);                                  \
 			bpf_preempt_enable();                                       \
 			bpf_local_irq_restore(&irqs);                               \
 		}                                                                   \
 		return 0;                                                           \
-	}                                                                           \
+	}
+#define STEADY(section, name)                                                       \
+	static __always_inline int name##_steady(u64 *ctx);                         \
+	STEADILY(section, name, name##_steady(ctx))                                 \
 	static __always_inline int name##_steady(u64 *ctx)
+
+/*
+ * A steady program that nothing must be missed of. In those instructions at each side
+ * a task was preempted once in some thousand ends of tasks (7.3, emulated), and the
+ * next one's end was missed. So each of these runs twice, the second time as another
+ * program, that the kernel runs even while the first may not. The second does what
+ * the first has not done: second() tells where the marks don't.
+ */
+#define TWICE(section, name)                                                        \
+	static __always_inline int name##_steady(u64 *ctx, bool again);             \
+	STEADILY(section, name, name##_steady(ctx, false))                          \
+	STEADILY(section, name##_2, if (steady()) name##_steady(ctx, true))         \
+	static __always_inline int name##_steady(u64 *ctx, bool again)
+
+/* Whether this is the second look at an event of the current task, which the first has
+ * seen. The next event is on its own: of what the second missed nothing stays. */
+static __always_inline bool second(struct task_state *ts, u32 event, bool again)
+{
+	bool seen = ts->seen & event;
+
+	if (!steady())
+		return false;
+	if (again)
+		ts->seen &= ~event;
+	else
+		ts->seen |= event;
+	return again && seen;
+}
 
 /* ---- writing a record ------------------------------------------------------ */
 
@@ -1591,7 +1621,7 @@ static __always_inline enum settled settle(u32 user, struct task_struct *task, s
 	return LEFT;
 }
 
-STEADY("tp_btf/cgroup_attach_task", on_attach)
+TWICE("tp_btf/cgroup_attach_task", on_attach)
 {
 	struct cgroup *dst = (void *)ctx[0];
 	struct task_struct *task = (void *)ctx[2];
@@ -1604,7 +1634,7 @@ STEADY("tp_btf/cgroup_attach_task", on_attach)
 	return 0;
 }
 
-STEADY("tp_btf/sched_process_fork", on_fork)
+TWICE("tp_btf/sched_process_fork", on_fork)
 {
 	struct task_struct *parent = (void *)ctx[0], *child = (void *)ctx[1];
 	struct task_state *ts;
@@ -1720,7 +1750,7 @@ static __always_inline void settle_init(struct ring_head *r, struct task_struct 
 		new_init(r, task);
 }
 
-STEADY("tp_btf/sched_process_exec", on_exec)
+TWICE("tp_btf/sched_process_exec", on_exec)
 {
 	struct task_struct *task = (void *)ctx[0];
 	s32 old = ctx[1];
@@ -1745,7 +1775,7 @@ STEADY("tp_btf/sched_process_exec", on_exec)
 	}
 	r = ring_of(ts->slot);
 	s = scratch_of(BY_EXEC);
-	if (!r || !s || !current(r, ts))
+	if (!r || !s || !current(r, ts) || second(ts, SEEN_EXEC, again))
 		return 0;
 	__sync_fetch_and_add(&r->execs, 1);
 	settle_init(r, task);
@@ -1782,7 +1812,7 @@ STEADY("tp_btf/sched_process_exec", on_exec)
 	return 0;
 }
 
-STEADY("tp_btf/sched_process_exit", on_task_exit)
+TWICE("tp_btf/sched_process_exit", on_task_exit)
 {
 	struct task_struct *task = (void *)ctx[0];
 	struct task_state *ts;
@@ -1844,7 +1874,7 @@ STEADY("tp_btf/sched_process_exit", on_task_exit)
 	return 0;
 }
 
-STEADY("tp_btf/signal_deliver", on_signal)
+TWICE("tp_btf/signal_deliver", on_signal)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *ts;
@@ -1860,7 +1890,7 @@ STEADY("tp_btf/signal_deliver", on_signal)
 	if (likely(!task->bpf_storage))
 		return 0;
 	ts = bpf_task_storage_get(&tasks, task, NULL, 0);
-	if (!ts)
+	if (!ts || second(ts, SEEN_SIGNAL, again))
 		return 0;
 	r = ring_of(ts->slot);
 	s = scratch_of(BY_SIGNAL);

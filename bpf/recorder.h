@@ -329,6 +329,7 @@ struct subplan_key {
 
 /* Value of the tasks' storage: a traced task. */
 enum entry_consts { ENTRY_DATA = 256, ENTRY_LOST = 1 << 16 };
+enum seen_event { SEEN_EXEC = 1 << 0, SEEN_SIGNAL = 1 << 1 };
 struct task_state {
 	__u32 slot;
 	__u32 gen;
@@ -339,6 +340,7 @@ struct task_state {
 	__u64 build[12]; /* where the task's next short record is put together */
 	char  first_comm[COMM_LEN];
 	__u8  entry_data[ENTRY_DATA]; /* items read at sys_enter */
+	__u64 seen;  /* enum seen_event: events whose first program has run, and whose second has not */
 };
 
 /* Who a task is or was. */

@@ -34,15 +34,20 @@ const (
 	recorderProgEmptyEnter   = "empty_enter"
 	recorderProgEmptyExit    = "empty_exit"
 	recorderProgOnAttach     = "on_attach"
+	recorderProgOnAttach2    = "on_attach_2"
 	recorderProgOnExec       = "on_exec"
+	recorderProgOnExec2      = "on_exec_2"
 	recorderProgOnFork       = "on_fork"
+	recorderProgOnFork2      = "on_fork_2"
 	recorderProgOnMkdir      = "on_mkdir"
 	recorderProgOnRename     = "on_rename"
 	recorderProgOnRmdir      = "on_rmdir"
 	recorderProgOnSignal     = "on_signal"
+	recorderProgOnSignal2    = "on_signal_2"
 	recorderProgOnSysEnter   = "on_sys_enter"
 	recorderProgOnSysExit    = "on_sys_exit"
 	recorderProgOnTaskExit   = "on_task_exit"
+	recorderProgOnTaskExit2  = "on_task_exit_2"
 	recorderProgPerfSysEnter = "perf_sys_enter"
 	recorderProgPerfSysExit  = "perf_sys_exit"
 	recorderVarEnterBits     = "enter_bits"
@@ -101,15 +106,20 @@ type recorderProgramSpecs struct {
 	EmptyEnter   *ebpf.ProgramSpec `ebpf:"empty_enter"`
 	EmptyExit    *ebpf.ProgramSpec `ebpf:"empty_exit"`
 	OnAttach     *ebpf.ProgramSpec `ebpf:"on_attach"`
+	OnAttach2    *ebpf.ProgramSpec `ebpf:"on_attach_2"`
 	OnExec       *ebpf.ProgramSpec `ebpf:"on_exec"`
+	OnExec2      *ebpf.ProgramSpec `ebpf:"on_exec_2"`
 	OnFork       *ebpf.ProgramSpec `ebpf:"on_fork"`
+	OnFork2      *ebpf.ProgramSpec `ebpf:"on_fork_2"`
 	OnMkdir      *ebpf.ProgramSpec `ebpf:"on_mkdir"`
 	OnRename     *ebpf.ProgramSpec `ebpf:"on_rename"`
 	OnRmdir      *ebpf.ProgramSpec `ebpf:"on_rmdir"`
 	OnSignal     *ebpf.ProgramSpec `ebpf:"on_signal"`
+	OnSignal2    *ebpf.ProgramSpec `ebpf:"on_signal_2"`
 	OnSysEnter   *ebpf.ProgramSpec `ebpf:"on_sys_enter"`
 	OnSysExit    *ebpf.ProgramSpec `ebpf:"on_sys_exit"`
 	OnTaskExit   *ebpf.ProgramSpec `ebpf:"on_task_exit"`
+	OnTaskExit2  *ebpf.ProgramSpec `ebpf:"on_task_exit_2"`
 	PerfSysEnter *ebpf.ProgramSpec `ebpf:"perf_sys_enter"`
 	PerfSysExit  *ebpf.ProgramSpec `ebpf:"perf_sys_exit"`
 }
@@ -225,15 +235,20 @@ type recorderPrograms struct {
 	EmptyEnter   *ebpf.Program `ebpf:"empty_enter"`
 	EmptyExit    *ebpf.Program `ebpf:"empty_exit"`
 	OnAttach     *ebpf.Program `ebpf:"on_attach"`
+	OnAttach2    *ebpf.Program `ebpf:"on_attach_2"`
 	OnExec       *ebpf.Program `ebpf:"on_exec"`
+	OnExec2      *ebpf.Program `ebpf:"on_exec_2"`
 	OnFork       *ebpf.Program `ebpf:"on_fork"`
+	OnFork2      *ebpf.Program `ebpf:"on_fork_2"`
 	OnMkdir      *ebpf.Program `ebpf:"on_mkdir"`
 	OnRename     *ebpf.Program `ebpf:"on_rename"`
 	OnRmdir      *ebpf.Program `ebpf:"on_rmdir"`
 	OnSignal     *ebpf.Program `ebpf:"on_signal"`
+	OnSignal2    *ebpf.Program `ebpf:"on_signal_2"`
 	OnSysEnter   *ebpf.Program `ebpf:"on_sys_enter"`
 	OnSysExit    *ebpf.Program `ebpf:"on_sys_exit"`
 	OnTaskExit   *ebpf.Program `ebpf:"on_task_exit"`
+	OnTaskExit2  *ebpf.Program `ebpf:"on_task_exit_2"`
 	PerfSysEnter *ebpf.Program `ebpf:"perf_sys_enter"`
 	PerfSysExit  *ebpf.Program `ebpf:"perf_sys_exit"`
 }
@@ -244,15 +259,20 @@ func (p *recorderPrograms) Close() error {
 		p.EmptyEnter,
 		p.EmptyExit,
 		p.OnAttach,
+		p.OnAttach2,
 		p.OnExec,
+		p.OnExec2,
 		p.OnFork,
+		p.OnFork2,
 		p.OnMkdir,
 		p.OnRename,
 		p.OnRmdir,
 		p.OnSignal,
+		p.OnSignal2,
 		p.OnSysEnter,
 		p.OnSysExit,
 		p.OnTaskExit,
+		p.OnTaskExit2,
 		p.PerfSysEnter,
 		p.PerfSysExit,
 	)

@@ -361,7 +361,8 @@ func (k *Kernel) Stat(id layout.StatId) (uint64, error) {
 }
 
 // Missed returns how often a program was not run because it, or another, was
-// already running on that CPU, by program (recursion_misses of the kernel).
+// already running on that CPU, by program (recursion_misses of the kernel). Of a program
+// that runs twice it is what both may have missed: the lesser of the two.
 func (k *Kernel) Missed() (map[string]uint64, error) {
 	missed := map[string]uint64{}
 	for name, p := range k.progs {
@@ -370,6 +371,12 @@ func (k *Kernel) Missed() (map[string]uint64, error) {
 			return nil, fmt.Errorf("ask for %s: %w", name, err)
 		}
 		missed[name] = st.RecursionMisses
+	}
+	for _, name := range again {
+		if n, ok := missed[name+second]; ok {
+			missed[name] = min(missed[name], n)
+			delete(missed, name+second)
+		}
 	}
 	return missed, nil
 }

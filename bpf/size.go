@@ -45,6 +45,9 @@ func ProgramSizes() ([]ProgramSize, error) {
 	defer coll.Close()
 	var sizes []ProgramSize
 	for name, p := range coll.Programs {
+		if strings.HasSuffix(name, second) {
+			continue // as large as its first
+		}
 		info, err := p.Info()
 		if err != nil {
 			return nil, fmt.Errorf("ask for %s: %w", name, err)

@@ -402,7 +402,7 @@ type TaskInfo struct {
 // SizeofTaskInfo is the size of TaskInfo in bytes.
 const SizeofTaskInfo = 88
 
-// TaskState is struct task_state of bpf/recorder.h, 400 bytes.
+// TaskState is struct task_state of bpf/recorder.h, 408 bytes.
 type TaskState struct {
 	Slot      uint32
 	Gen       uint32
@@ -413,7 +413,8 @@ type TaskState struct {
 	Build     [12]uint64
 	FirstComm [16]byte
 	EntryData [256]uint8
+	Seen      uint64
 }
 
 // SizeofTaskState is the size of TaskState in bytes.
-const SizeofTaskState = 400
+const SizeofTaskState = 408
