@@ -112,7 +112,7 @@ func (c *Config) id() string {
 	binary.Write(h, binary.LittleEndian, append([]uint64{layout.RecorderLayout, uint64(c.Hierarchy), uint64(c.Subsys)}, c.Lanes[:]...))
 	h.Write(_RecorderBytes)
 	binary.Write(h, binary.LittleEndian, c.enterBits())
-	binary.Write(h, binary.LittleEndian, []bool{c.OnlyWatched, c.preemptible(), c.byPerf()})
+	binary.Write(h, binary.LittleEndian, []bool{c.OnlyWatched, c.preemptible(), c.byPerf(), c.twice()})
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
@@ -155,7 +155,7 @@ const second = "_2"
 // programs that are attached, in order: each second one behind its first, which
 // it relies on.
 func (c *Config) programs() []string {
-	if !c.preemptible() {
+	if !c.twice() {
 		return programs
 	}
 	var all []string
@@ -467,7 +467,7 @@ func (c *Config) spec() (*ebpf.CollectionSpec, error) {
 	}
 	delete(spec.Programs, "perf_sys_enter")
 	delete(spec.Programs, "perf_sys_exit")
-	if !c.preemptible() {
+	if !c.twice() {
 		for _, name := range again {
 			delete(spec.Programs, name+second)
 		}

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
@@ -61,6 +62,25 @@ func (c *Config) byPerf() bool {
 		return false
 	}
 	unix.Close(fd)
+	return true
+}
+
+// twice reports whether programs run twice (TWICE in recorder.bpf.c): where they can be
+// preempted and can turn that off, as all kernels can that preempt them.
+func (c *Config) twice() bool {
+	if !c.preemptible() {
+		return false
+	}
+	spec, err := btf.LoadKernelSpec()
+	if err != nil {
+		return false
+	}
+	for _, name := range []string{"bpf_preempt_disable", "bpf_local_irq_save"} {
+		var f *btf.Func
+		if spec.TypeByName(name, &f) != nil {
+			return false
+		}
+	}
 	return true
 }
 

@@ -450,11 +450,13 @@ __noinline int cap_str(u32 user, u64 ptr, u32 max, u32 tag)
 	if (max > 4096)
 		max = 4096;
 	n = bpf_probe_read_user_str(s->buf + off + 4, max, (void *)ptr);
-	if (n <= 0) {
+	if (n < 0) {
 		item(s, off, tag, 0, ITEM_FAULT);
 		return 0;
 	}
-	/* n counts the NUL, which is put there also where the string goes on. */
+	/* n counts the NUL, which is put there also where the string goes on. Of an empty
+	 * string older kernels (6.1, 6.12) say 0. */
+	n += !n;
 	if (n == max && (bpf_probe_read_user(&last, 1, (void *)ptr + max - 1) || last))
 		flags = ITEM_CUT;
 	len = (n - 1) & 0x1fff;

@@ -152,30 +152,24 @@ func build(ctx context.Context, o options, dir string) ([]string, error) {
 			return nil, err
 		}
 	}
-	source, err := os.ReadFile("bpf/testdata/numbered.c")
+	programs, err := compile(ctx, o, dir)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(at("numbered.c"), source, 0o600); err != nil {
-		return nil, err
-	}
-	cc := exec.CommandContext(ctx, o.cc, "-O2", "-static", "-pthread", "-o", "numbered", "numbered.c")
-	cc.Dir = dir
-	if o.arch != runtime.GOARCH {
-		inRoot(cc, o.root)
-	}
-	if err := command(cc); err != nil {
-		return nil, err
-	}
 	fs := &initramfs{}
-	for _, d := range []string{"bin", "dev", "etc", "proc", "run", "sys", "tmp"} {
+	for _, d := range []string{"bin", "dev", "etc", "must", "proc", "run", "sys", "tmp"} {
 		fs.dir(d)
 	}
 	fs.device("dev/console", 5, 1)
 	for name, from := range map[string]string{
-		"init": at("init"), "bpf.test": at("bpf.test"), "recorder.test": at("recorder.test"), "bin/numbered": at("numbered"),
+		"init": at("init"), "bpf.test": at("bpf.test"), "recorder.test": at("recorder.test"),
 		"bin/recorderd": at("recorderd"), "bin/recorderctl": at("recorderctl"), "bin/busybox": o.busybox,
 	} {
+		if err := fs.file(name, from); err != nil {
+			return nil, err
+		}
+	}
+	for name, from := range programs {
 		if err := fs.file(name, from); err != nil {
 			return nil, err
 		}
@@ -199,4 +193,47 @@ func build(ctx context.Context, o options, dir string) ([]string, error) {
 		names = append(names, "TestTheNextDaemonGoesOn")
 	}
 	return names, nil
+}
+
+// compile compiles the test programs for the guest, and returns the files by their
+// names there.
+func compile(ctx context.Context, o options, dir string) (map[string]string, error) {
+	sources, err := filepath.Glob("recorder/testdata/must/*.[ch]")
+	if err != nil {
+		return nil, err
+	}
+	if len(sources) == 0 {
+		return nil, errors.New("recorder/testdata/must has no programs")
+	}
+	sources = append(sources, "bpf/testdata/numbered.c")
+	for _, source := range sources { // to where the compiler's root has them too
+		b, err := os.ReadFile(source)
+		if err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(source)), b, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	programs := map[string]string{}
+	for _, source := range sources {
+		name, ok := strings.CutSuffix(filepath.Base(source), ".c")
+		if !ok {
+			continue
+		}
+		cc := exec.CommandContext(ctx, o.cc, "-O0", "-w", "-static", "-s", "-pthread", "-o", "program-"+name, name+".c")
+		cc.Dir = dir
+		if o.arch != runtime.GOARCH {
+			inRoot(cc, o.root)
+		}
+		if out, err := cc.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("%s: %w\n%s", strings.Join(cc.Args, " "), err, out)
+		}
+		in := "must/"
+		if name == "numbered" {
+			in = "bin/"
+		}
+		programs[in+name] = filepath.Join(dir, "program-"+name)
+	}
+	return programs, nil
 }

@@ -16,6 +16,7 @@ kerneltest: took loading 1.0 s
 --- PASS: TestB (1.00s)
 kerneltest: recorded with cgroups v2
 kerneltest: recorded with cgroups pids
+kerneltest: decoded 341 calls
 kerneltest: end
 `
 
@@ -31,8 +32,9 @@ func TestCheck(t *testing.T) {
 		"a test is missing": {console: strings.Replace(passed, "--- PASS: TestB (1.00s)\n", "", 1), says: "TestB did not pass: 1 of 2"},
 		"a test failed":     {console: strings.Replace(passed, "--- PASS: TestB", "--- FAIL: TestB", 1), says: "failed"},
 		"a test skipped":    {console: strings.Replace(passed, "--- PASS: TestB", "--- SKIP: TestB", 1), says: "failed"},
-		"it panicked":       {console: passed[:len(passed)-40] + "Kernel panic - not syncing\n", says: "before the tests were done"},
+		"it panicked":       {console: passed[:len(passed)-70] + "Kernel panic - not syncing\n", says: "before the tests were done"},
 		"only v2":           {console: strings.Replace(passed, "kerneltest: recorded with cgroups pids\n", "", 1), says: "v2 and v1"},
+		"not decoded":       {console: strings.Replace(passed, "decoded 341", "decoded 34", 1), says: "34 calls"},
 		"no sizes":          {console: strings.Replace(passed, "kerneltest: size on_fork 1000 8000 64\n", "", 1), says: "sizes"},
 		"not refused":       {console: passed, refused: true, says: "one line"},
 		"refused":           {refused: true, console: "kerneltest: linux 5.10.0 x86_64\nkerneltest: recorderd says: recorderd: this kernel cannot record system calls: Linux 5.10.0 has no BPF task storage\nkerneltest: end\n"},

@@ -1,6 +1,7 @@
 // Command guest is /init of the machines that internal/kerneltest boots. It makes
 // the system that the tests expect, runs them, makes one recording for each version
-// of cgroups, and switches the machine off.
+// of cgroups and one of programs that know how their calls must be shown, and switches
+// the machine off.
 //
 // What it finds goes to the console in lines that begin with "kerneltest:". The
 // host demands each of them, so whatever is missing is a failure.
@@ -20,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/recorderd/recorderd/bpf"
+	"github.com/recorderd/recorderd/internal/must"
 )
 
 const (
@@ -72,6 +74,11 @@ func main() {
 			} else {
 				say("recorded with cgroups %s", hierarchy)
 			}
+		}
+		if lines, err := decoding(); err != nil {
+			say("FAIL decoding: %v", err)
+		} else {
+			say("decoded %d calls", lines)
 		}
 	}
 	say("end")
@@ -142,11 +149,67 @@ func refused() {
 }
 
 // recording is the whole way, as a user goes it: daemon, run, dump.
-func recording(hierarchy string) (err error) {
+func recording(hierarchy string) error {
+	return withDaemon(hierarchy, func() error {
+		run := recorderctl("run", "--name", "case", "--", "/bin/sh", "-c", "read x </the/missing/file; (exit 3); exit 5")
+		out, err := run.CombinedOutput()
+		if run.ProcessState.ExitCode() != 5 {
+			return fmt.Errorf("recorderctl run ended with %d, want 5: %w\n%s", run.ProcessState.ExitCode(), err, out)
+		}
+		text, err := recorderctl("dump", "case").CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("recorderctl dump: %w\n%s", err, text)
+		}
+		for _, want := range []string{`execve("/bin/sh", ["/bin/sh", "-c"`, `"/the/missing/file", O_RDONLY`, "ENOENT", "+++ exited with 3 +++", "+++ exited with 5 +++"} {
+			if !strings.Contains(string(text), want) {
+				return fmt.Errorf("the dump lacks %q:\n%s", want, text)
+			}
+		}
+		return nil
+	})
+}
+
+// decoding runs the programs that say which line must be shown for each of their calls,
+// and returns the number of these lines.
+func decoding() (lines int, err error) {
+	return lines, withDaemon("v2", func() error {
+		out, err := recorderctl("run", "--name", "must", "--", "/bin/sh", "-c", must.Script("/must")).Output()
+		if err != nil {
+			return fmt.Errorf("recorderctl run: %w\n%s", err, out)
+		}
+		programs, err := must.Parse(string(out))
+		if err != nil {
+			return err
+		}
+		trace, err := recorderctl("dump", "-o", "strace", "must").Output()
+		if err != nil {
+			return fmt.Errorf("recorderctl dump: %w", err)
+		}
+		var errs []error
+		for _, p := range programs {
+			shown, err := must.Marked(string(trace), p.Pid)
+			if err == nil {
+				err = must.Compare(p.Lines, shown)
+			}
+			if err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", p.Name, err))
+			}
+			lines += len(p.Lines)
+		}
+		return errors.Join(errs...)
+	})
+}
+
+func recorderctl(args ...string) *exec.Cmd {
+	return exec.Command("/bin/recorderctl", append([]string{"--socket", socket}, args...)...)
+}
+
+// withDaemon calls use while recorderd runs, which must end well and leave nothing.
+func withDaemon(hierarchy string, use func() error) (err error) {
 	os.Remove(ready)
 	var log bytes.Buffer
 	daemon := exec.Command("/bin/recorderd", "--socket", socket, "--pin-dir", pins, "--state-dir", "/run/state", "--cgroup-hierarchy", hierarchy,
-		"--watch", "/recorderctl", "--ring-size", "256KiB", "--memory-budget", "32MiB", "--ready-file", ready, "--clean")
+		"--watch", "/recorderctl", "--ring-size", "4MiB", "--memory-budget", "64MiB", "--capture-data", "512", "--ready-file", ready, "--clean")
 	daemon.Stdout, daemon.Stderr = &log, &log
 	if err := daemon.Start(); err != nil {
 		return err
@@ -170,21 +233,7 @@ func recording(hierarchy string) (err error) {
 			return errors.New("recorderd is not ready within 60 s")
 		}
 	}
-	run := exec.Command("/bin/recorderctl", "--socket", socket, "run", "--name", "case", "--", "/bin/sh", "-c", "read x </the/missing/file; (exit 3); exit 5")
-	out, err := run.CombinedOutput()
-	if run.ProcessState.ExitCode() != 5 {
-		return fmt.Errorf("recorderctl run ended with %d, want 5: %w\n%s", run.ProcessState.ExitCode(), err, out)
-	}
-	text, err := exec.Command("/bin/recorderctl", "--socket", socket, "dump", "case").CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("recorderctl dump: %w\n%s", err, text)
-	}
-	for _, want := range []string{`execve("/bin/sh", ["/bin/sh", "-c"`, `"/the/missing/file", O_RDONLY`, "ENOENT", "+++ exited with 3 +++", "+++ exited with 5 +++"} {
-		if !strings.Contains(string(text), want) {
-			return fmt.Errorf("the dump lacks %q:\n%s", want, text)
-		}
-	}
-	return nil
+	return use()
 }
 
 // sizes prints what the verifier makes of each program.

@@ -18,7 +18,7 @@ static void tests(void)
 	MUST(syscall(SYS_fsconfig, -1, FSCONFIG_SET_PATH, "key", "/x", -100), "fsconfig(-1, FSCONFIG_SET_PATH, \"key\", \"/x\", AT_FDCWD");
 	MUST(syscall(SYS_fsconfig, -1, FSCONFIG_CMD_CREATE, NULL, NULL, 0), "fsconfig(-1, FSCONFIG_CMD_CREATE, NULL, NULL, 0");
 	MUST(syscall(SYS_fsmount, -1, 1, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOATIME), "fsmount(-1, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID|MOUNT_ATTR_NOATIME");
-	MUST(syscall(SYS_move_mount, -1, "", -100, "/none", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS), "move_mount(-1, \"\", AT_FDCWD, \"/none\", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_SYMLINKS");
+	MUST(syscall(SYS_move_mount, -1, last("", 1), -100, "/none", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS), "move_mount(-1, \"\", AT_FDCWD, \"/none\", MOVE_MOUNT_F_EMPTY_PATH|MOVE_MOUNT_T_SYMLINKS");
 	MUST(syscall(SYS_open_tree, -100, "/none", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE), "open_tree(AT_FDCWD, \"/none\", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_RECURSIVE");
 	MUST(syscall(SYS_mount_setattr, -1, "x", AT_RECURSIVE, &a, sizeof(a)), "mount_setattr(-1, \"x\", AT_RECURSIVE, {attr_set=MOUNT_ATTR_RDONLY|MOUNT_ATTR_NOEXEC, attr_clr=MOUNT_ATTR_NODEV, propagation=MS_SLAVE, userns_fd=0}, 32");
 	MUST(syscall(SYS_mount_setattr, -1, bad, 0, bad, 32L), "mount_setattr(-1, %p, 0, %p, 32", bad, bad);

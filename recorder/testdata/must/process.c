@@ -20,7 +20,7 @@ static void tests(void)
 
 	MUST(syscall(SYS_execve, "/none/x", argv, NULL), "execve(\"/none/x\", [\"a b\", \"\\\"x\\\"\"], NULL");
 	MUST(syscall(SYS_execve, "/none/x", NULL, bad), "execve(\"/none/x\", NULL, %p", bad);
-	MUST(syscall(SYS_execveat, -1, "", argv + 2, NULL, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW), "execveat(-1, \"\", [], NULL, AT_SYMLINK_NOFOLLOW|AT_EMPTY_PATH");
+	MUST(syscall(SYS_execveat, -1, last("", 1), argv + 2, NULL, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW), "execveat(-1, \"\", [], NULL, AT_SYMLINK_NOFOLLOW|AT_EMPTY_PATH");
 	MUST(syscall(SYS_clone3, &ca, sizeof(ca)), "clone3({flags=CLONE_VM|0x80000000000, exit_signal=SIGCHLD, stack=NULL, stack_size=0}, 88");
 	MUST(syscall(SYS_clone3, bad, sizeof(ca)), "clone3(%p, 88", bad);
 	MUST(syscall(SYS_wait4, -1, &status, WNOHANG | WUNTRACED, NULL), "wait4(-1, %p, WNOHANG|WSTOPPED, NULL", &status);
@@ -63,13 +63,17 @@ static void tests(void)
 	MUST(syscall(SYS_prctl, PR_CAPBSET_READ, 12), "prctl(PR_CAPBSET_READ, CAP_NET_ADMIN");
 	MUST(syscall(SYS_prctl, PR_SET_SECCOMP, 2, bad), "prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, %p", bad);
 	MUST(syscall(SYS_prctl, 0x7fff, 1L, 2L, 3L, 4L), "prctl(0x7fff /* PR_??? */, 0x1, 0x2, 0x3, 0x4");
+#ifdef __x86_64__ // newer architectures have other calls for it
 	MUST(syscall(SYS_arch_prctl, 0x1003, &word), "arch_prctl(ARCH_GET_FS, [%#lx]", (long)word);
 	MUST(syscall(SYS_arch_prctl, 0x7777, 5L), "arch_prctl(0x7777 /* ARCH_??? */, 0x5");
+#endif
 	MUST(syscall(SYS_personality, 0xffffffff), "personality(0xffffffff");
 	RESULT("%#lx (PER_LINUX)", rc);
 	// ptrace
 	MUST(syscall(SYS_ptrace, PTRACE_ATTACH, 1 << 29, 0L, 0L), "ptrace(PTRACE_ATTACH, 536870912");
+#ifdef __x86_64__ // registers have names there
 	MUST(syscall(SYS_ptrace, PTRACE_PEEKUSER, 1 << 29, 8L, &word), "ptrace(PTRACE_PEEKUSER, 536870912, 8*R14, %p", &word);
+#endif
 	MUST(syscall(SYS_ptrace, PTRACE_POKEDATA, 1 << 29, 8L, 9L), "ptrace(PTRACE_POKEDATA, 536870912, 0x8, 0x9");
 	MUST(syscall(SYS_ptrace, PTRACE_CONT, 1 << 29, 0L, SIGUSR1), "ptrace(PTRACE_CONT, 536870912, NULL, SIGUSR1");
 	MUST(syscall(SYS_ptrace, PTRACE_SEIZE, 1 << 29, 0L, 0x100001L), "ptrace(PTRACE_SEIZE, 536870912, NULL, PTRACE_O_TRACESYSGOOD|PTRACE_O_EXITKILL");

@@ -41,5 +41,7 @@ static void tests(void)
 	MUST(syscall(SYS_tkill, -1, SIGSTOP), "tkill(-1, SIGSTOP");
 	MUST(syscall(SYS_tgkill, -1, 1, 200), "tgkill(-1, 1, 200");
 	MUST(syscall(SYS_pidfd_send_signal, -1, SIGTERM, NULL, 0), "pidfd_send_signal(-1, SIGTERM, NULL, 0");
+#ifdef __x86_64__ // newer architectures have other calls for it
 	MUST(syscall(SYS_signalfd, -1, &none, 7L), "signalfd(-1, %p, 7", &none);
+#endif
 }
