@@ -25,12 +25,12 @@ func Script(dir string) string {
 // Parse reads the output of Script. A program that died in the middle is an error.
 func Parse(out string) ([]Program, error) {
 	var all []Program
-	for _, part := range strings.Split("\n"+out, "\n= ")[1:] {
+	for _, part := range strings.Split("\n"+strings.TrimSuffix(out, "\n"), "\n= ")[1:] {
 		name, said, ok := strings.Cut(part, "\n@")
 		if !ok {
 			return nil, fmt.Errorf("program %.100q said nothing", name)
 		}
-		p, err := ParseOne(said)
+		p, err := ParseOne(said + "\n")
 		if err != nil {
 			return nil, fmt.Errorf("program %s: %w", name, err)
 		}
@@ -41,7 +41,7 @@ func Parse(out string) ([]Program, error) {
 }
 
 // ParseOne reads what one program says, from its pid on: a line with that, then two
-// for each call.
+// for each call, the second empty for what is none.
 func ParseOne(said string) (Program, error) {
 	all := strings.Split(strings.TrimSuffix(said, "\n"), "\n")
 	p := Program{Pid: all[0]}
@@ -52,6 +52,10 @@ func ParseOne(said string) (Program, error) {
 	const column, times = 39, len("1700000000.000000 ")
 	before := max(len(p.Pid), 5) + 1 + times
 	for i := 1; i < len(all); i += 2 {
+		if all[i+1] == "" { // no call
+			p.Lines = append(p.Lines, all[i])
+			continue
+		}
 		p.Lines = append(p.Lines, fmt.Sprintf("%-*s = %s", max(column-before, 0), all[i]+")", all[i+1]))
 	}
 	return p, nil

@@ -2,7 +2,7 @@
 // A program of this directory makes calls and says beside each which line must be shown
 // for it. What it says is kept in memory and written at the end, so that nothing but the
 // calls lies between the two marks. Per call two lines are written: the call up to its
-// parenthesis, and the result.
+// parenthesis, and the result; where that is empty, the first is the whole line.
 #ifndef MUST_H
 #define MUST_H
 #define _GNU_SOURCE 1
@@ -68,6 +68,17 @@ __attribute__((unused, format(printf, 1, 2))) static void RESULT(const char *fmt
 	at += vsnprintf(said + at, sizeof(said) - at, fmt, ap);
 	va_end(ap);
 	at += snprintf(said + at, sizeof(said) - at, "\n");
+}
+
+// SAY(result, format, ...): a call that the program does not make itself, or with an
+// empty result a line that is no call.
+__attribute__((unused, format(printf, 2, 3))) static void SAY(const char *result, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(fmt, ap, result);
+	va_end(ap);
 }
 
 static void tests(void);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "must.h"
+#include <setjmp.h>
 
 struct kernel_sigaction {
 	void *handler;
@@ -7,6 +8,23 @@ struct kernel_sigaction {
 	void *restorer;
 	uint64_t mask;
 };
+
+static pid_t me;
+static sigjmp_buf back;
+
+static void nothing(int sig) {}
+static void jump(int sig) { siglongjmp(back, 1); }
+
+__attribute__((constructor)) static void before(void)
+{
+	struct sigaction act = {.sa_handler = nothing};
+
+	sigaction(SIGALRM, &act, NULL);
+	act.sa_handler = jump;
+	act.sa_flags = SA_NODEFER;
+	sigaction(SIGSEGV, &act, NULL);
+	me = getpid();
+}
 
 static void tests(void)
 {
@@ -44,4 +62,16 @@ static void tests(void)
 #ifdef __x86_64__ // newer architectures have other calls for it
 	MUST(syscall(SYS_signalfd, -1, &none, 7L), "signalfd(-1, %p, 7", &none);
 #endif
+	// delivered
+	set = 1UL << (SIGUSR2 - 1);
+	MUST(syscall(SYS_rt_sigprocmask, SIG_BLOCK, &set, NULL, 8L), "rt_sigprocmask(SIG_BLOCK, [USR2], NULL, 8");
+	MUST(syscall(SYS_tgkill, me, me, SIGALRM), "tgkill(%d, %d, SIGALRM", me, me);
+	SAY("", "--- SIGALRM {si_signo=SIGALRM, si_code=SI_TKILL, si_pid=%d, si_uid=0} ---", me);
+	SAY("0", "rt_sigreturn({mask=[USR2]}");
+	if (!sigsetjmp(back, 0))
+		*(volatile char *)(edge + 8) = 1;
+	SAY("", "--- SIGSEGV {si_signo=SIGSEGV, si_code=SEGV_ACCERR, si_addr=%p} ---", edge + 8);
+	if (!sigsetjmp(back, 0))
+		*(volatile char *)8 = 1;
+	SAY("", "--- SIGSEGV {si_signo=SIGSEGV, si_code=SEGV_MAPERR, si_addr=0x8} ---");
 }
