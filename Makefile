@@ -71,7 +71,7 @@ lint: ## gofmt, vet, staticcheck
 	$(GO) tool -modfile=tools/go.mod staticcheck -tags e2e ./e2e/...
 
 .PHONY: soak
-soak: test-tools ## kills, floods, failing disks and hours of load, in full: three hours (root)
+soak: test-tools ## kills, floods, failing disks and RECORDERD_SOAK_LOAD=2h of load, in full: three hours (root)
 	RECORDERD_SOAK=1 $(GO) test -count=1 -timeout 5h -v ./soak
 
 .PHONY: check-manifests

@@ -235,6 +235,12 @@ func TestNothingGrows(t *testing.T) {
 	if full {
 		long = 2 * time.Hour
 	}
+	if v := os.Getenv("RECORDERD_SOAK_LOAD"); v != "" {
+		var err error
+		if long, err = time.ParseDuration(v); err != nil {
+			t.Fatalf("RECORDERD_SOAK_LOAD: %v", err)
+		}
+	}
 	n := newNode(t, "--ring-size", "256KiB", "--memory-budget", "32MiB", "--spool-size", "8MiB", "--spool-burst", "0")
 	n.start()
 	done := n.overBudget(t.Context())
