@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/rlimit"
@@ -16,13 +17,16 @@ import (
 // ProgramSize is what the verifier makes of a program.
 type ProgramSize struct {
 	Name     string
-	Verified int // instructions that the verifier went through; 0 where it does not tell (before 5.16)
-	Bytes    int // of the program as it runs, before it is compiled to machine code
-	Stack    int // bytes of stack that its main function takes
+	Verified int           // instructions that the verifier went through; 0 where it does not tell (before 5.16)
+	Bytes    int           // of the program as it runs, before it is compiled to machine code
+	Stack    int           // bytes of stack that its main function takes
+	Time     time.Duration // that the verifier took; 0 where it does not tell
 }
 
 // The main function's comes first; since 7.x each function has a line of its own.
 var stackLine = regexp.MustCompile(`(?m)^(?:stack depth |subprog 0 .* stack )(\d+)`)
+
+var timeLine = regexp.MustCompile(`(?m)^verification time (\d+) usec`)
 
 // ProgramSizes loads all programs for this kernel, attaches none, and tells their
 // sizes, by name. Nothing is left loaded.
@@ -61,6 +65,9 @@ func ProgramSizes() ([]ProgramSize, error) {
 		}
 		if m := stackLine.FindStringSubmatch(p.VerifierLog); m != nil {
 			s.Stack, _ = strconv.Atoi(m[1])
+		}
+		if m := timeLine.FindStringSubmatch(p.VerifierLog); m != nil {
+			s.Time, _ = time.ParseDuration(m[1] + "us")
 		}
 		sizes = append(sizes, s)
 	}

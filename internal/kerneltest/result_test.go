@@ -9,7 +9,7 @@ import (
 
 const passed = `[    1.0] Linux
 kerneltest: linux 6.1.0 x86_64
-kerneltest: size on_fork 1000 8000 64
+kerneltest: size on_fork 1000 8000 64 12
 kerneltest: took loading 1.0 s
 --- PASS: TestA (1.00s)
     --- PASS: TestA/sub (1.00s)
@@ -35,7 +35,7 @@ func TestCheck(t *testing.T) {
 		"it panicked":       {console: passed[:len(passed)-70] + "Kernel panic - not syncing\n", says: "before the tests were done"},
 		"only v2":           {console: strings.Replace(passed, "kerneltest: recorded with cgroups pids\n", "", 1), says: "v2 and v1"},
 		"not decoded":       {console: strings.Replace(passed, "decoded 341", "decoded 34", 1), says: "34 calls"},
-		"no sizes":          {console: strings.Replace(passed, "kerneltest: size on_fork 1000 8000 64\n", "", 1), says: "sizes"},
+		"no sizes":          {console: strings.Replace(passed, "kerneltest: size on_fork 1000 8000 64 12\n", "", 1), says: "sizes"},
 		"not refused":       {console: passed, refused: true, says: "one line"},
 		"refused":           {refused: true, console: "kerneltest: linux 5.10.0 x86_64\nkerneltest: recorderd says: recorderd: this kernel cannot record system calls: Linux 5.10.0 has no BPF task storage\nkerneltest: end\n"},
 	} {
@@ -56,9 +56,9 @@ func TestTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first.set("6.12", map[string]size{"on_fork": {1000, 8000, 64}, "on_exec": {2000, 100, 0}})
-	first.set("6.1", map[string]size{"on_fork": {900, 8000, 64}})
-	first.set("6.12-rt", map[string]size{"on_fork": {9000, 8000, 64}})
+	first.set("6.12", map[string]size{"on_fork": {1000, 8000, 64, 12}, "on_exec": {2000, 100, 0, 12}})
+	first.set("6.1", map[string]size{"on_fork": {900, 8000, 64, 12}})
+	first.set("6.12-rt", map[string]size{"on_fork": {9000, 8000, 64, 12}})
 	if err := first.write(path); err != nil {
 		t.Fatal(err)
 	}
@@ -75,16 +75,16 @@ func TestTable(t *testing.T) {
 		now    size
 		grown  string
 	}{
-		{"6.12", size{1000, 8000, 64}, ""},
-		{"6.12", size{1160, 8000, 64}, ""}, // a tenth, and the slack
-		{"6.12", size{1170, 8000, 64}, "1170 instructions of the verifier, it was 1000 on 6.12"},
-		{"6.12", size{1000, 9000, 64}, "9000 bytes"},
-		{"6.12", size{1000, 8000, 256}, "256 bytes of stack"},
-		{"6.1", size{1060, 8000, 64}, "1060 instructions of the verifier, it was 900 on 6.1"},
-		{"7.4", size{2000, 8000, 64}, "on 6.12"},      // with the newest before it
-		{"6.12-rt", size{9500, 8000, 64}, ""},         // a kind of its own
-		{"6.12 arm64", size{99999, 99999, 99999}, ""}, // nothing to compare with
-		{"5.15", size{99999, 99999, 99999}, ""},
+		{"6.12", size{1000, 8000, 64, 12}, ""},
+		{"6.12", size{1160, 8000, 64, 12}, ""}, // a tenth, and the slack
+		{"6.12", size{1170, 8000, 64, 12}, "1170 instructions of the verifier, it was 1000 on 6.12"},
+		{"6.12", size{1000, 9000, 64, 12}, "9000 bytes"},
+		{"6.12", size{1000, 8000, 256, 12}, "256 bytes of stack"},
+		{"6.1", size{1060, 8000, 64, 12}, "1060 instructions of the verifier, it was 900 on 6.1"},
+		{"7.4", size{2000, 8000, 64, 12}, "on 6.12"},      // with the newest before it
+		{"6.12-rt", size{9500, 8000, 64, 12}, ""},         // a kind of its own
+		{"6.12 arm64", size{99999, 99999, 99999, 12}, ""}, // nothing to compare with
+		{"5.15", size{99999, 99999, 99999, 12}, ""},
 	} {
 		err := table.compare(tc.kernel, map[string]size{"on_fork": tc.now})
 		if (err == nil) != (tc.grown == "") || err != nil && !strings.Contains(err.Error(), tc.grown) {

@@ -80,6 +80,9 @@ func main() {
 		} else {
 			say("decoded %d calls", lines)
 		}
+		if err := clockBack(); err != nil {
+			say("FAIL clock set back: %v", err)
+		}
 	}
 	say("end")
 	off()
@@ -200,6 +203,54 @@ func decoding() (lines int, err error) {
 	})
 }
 
+// clockBack sets the clock back by more than a day between two crashes. Both are
+// recorded, written to disk, and found there by the next daemon.
+func clockBack() error {
+	crashes := map[string]int{"early": 3, "late": 4}
+	crash := func(name string) error {
+		run := recorderctl("run", "--name", name, "--", "/bin/sh", "-c", fmt.Sprintf("read x </the/%s/file; exit %d", name, crashes[name]))
+		if out, err := run.CombinedOutput(); run.ProcessState.ExitCode() != crashes[name] {
+			return fmt.Errorf("recorderctl run: %w\n%s", err, out)
+		}
+		return nil
+	}
+	dumps := func() error {
+		for name, code := range crashes {
+			out, err := recorderctl("dump", name).CombinedOutput()
+			if err != nil {
+				return fmt.Errorf("dump %s: %w\n%s", name, err, out)
+			}
+			for _, want := range []string{"/the/" + name + "/file", fmt.Sprintf("+++ exited with %d +++", code)} {
+				if !strings.Contains(string(out), want) {
+					return fmt.Errorf("the dump of %s lacks %q:\n%s", name, want, out)
+				}
+			}
+		}
+		return nil
+	}
+	err := withDaemon("v2", func() error {
+		if err := crash("early"); err != nil {
+			return err
+		}
+		var now unix.Timeval
+		if err := unix.Gettimeofday(&now); err != nil {
+			return err
+		}
+		now.Sec -= 26 * 3600
+		if err := unix.Settimeofday(&now); err != nil {
+			return fmt.Errorf("set the clock: %w", err)
+		}
+		if err := crash("late"); err != nil {
+			return err
+		}
+		return dumps()
+	})
+	if err != nil {
+		return err
+	}
+	return withDaemon("v2", dumps) // which has only the disk
+}
+
 func recorderctl(args ...string) *exec.Cmd {
 	return exec.Command("/bin/recorderctl", append([]string{"--socket", socket}, args...)...)
 }
@@ -245,7 +296,7 @@ func sizes() {
 		return
 	}
 	for _, p := range programs {
-		say("size %s %d %d %d", p.Name, p.Verified, p.Bytes, p.Stack)
+		say("size %s %d %d %d %d", p.Name, p.Verified, p.Bytes, p.Stack, p.Time.Milliseconds())
 	}
 	say("took loading %.1f s", time.Since(start).Seconds())
 }
