@@ -28,12 +28,13 @@ const (
 	byKernel   preempt = iota
 	preemptOff         // programs run with preemption off by themselves
 	preemptOn          // they can be preempted
+	preemptNoPerf      // they can, and there are no perf events
 )
 
 // preemptible reports whether programs on tracepoints can be preempted here.
 func (c *Config) preemptible() bool {
 	if c.preempt != byKernel {
-		return c.preempt == preemptOn
+		return c.preempt != preemptOff
 	}
 	var uts unix.Utsname
 	if unix.Uname(&uts) != nil {
@@ -54,7 +55,7 @@ func preemptibleSince(release string) bool {
 // programs can be preempted, and perf events can be had. Without them (no tracefs, a
 // seccomp profile that refuses perf_event_open) what is missed is counted.
 func (c *Config) byPerf() bool {
-	if !c.preemptible() {
+	if !c.preemptible() || c.preempt == preemptNoPerf {
 		return false
 	}
 	fd, err := openPerf("sys_exit")

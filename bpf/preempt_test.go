@@ -24,10 +24,10 @@ func TestPreemptibleSince(t *testing.T) {
 	}
 }
 
-// Both ways are loaded and record on this kernel, and the next process adopts what
+// All ways are loaded and record on this kernel, and the next process adopts what
 // the first left, also with the links to perf events.
 func TestBothWays(t *testing.T) {
-	for name, way := range map[string]preempt{"by itself": preemptOff, "preemptible": preemptOn} {
+	for name, way := range map[string]preempt{"by itself": preemptOff, "preemptible": preemptOn, "no perf events": preemptNoPerf} {
 		t.Run(name, func(t *testing.T) {
 			cfg := testConfig(t)
 			cfg.preempt = way

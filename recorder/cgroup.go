@@ -142,6 +142,9 @@ func FindHierarchy(want string) (*Hierarchy, error) {
 			chosen = h
 		}
 	}
+	if chosen == nil && len(names) == 0 {
+		return nil, errors.New("find cgroups: none are mounted: mount them (mount -t cgroup2 none /sys/fs/cgroup), or give recorderd the node's /sys/fs/cgroup")
+	}
 	if chosen == nil {
 		return nil, fmt.Errorf("find cgroups: no hierarchy %q is mounted; there are: %s", want, strings.Join(names, " "))
 	}

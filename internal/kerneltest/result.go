@@ -33,6 +33,7 @@ type result struct {
 	said     []string // by recorderd, where it has to refuse
 	failed   []string
 	recorded []string
+	without  int // what was taken away, and recorderd said so
 	decoded  int // calls shown as they must be
 	times    []string
 	sizes    map[string]size
@@ -73,6 +74,8 @@ func parse(console []byte) *result {
 			r.times = append(r.times, strings.TrimPrefix(line, "took "))
 		case strings.HasPrefix(line, "recorderd says: "):
 			r.said = append(r.said, strings.TrimPrefix(line, "recorderd says: "))
+		case strings.HasPrefix(line, "refused without "):
+			r.without++
 		case strings.HasPrefix(line, "recorded with cgroups "):
 			r.recorded = append(r.recorded, strings.TrimPrefix(line, "recorded with cgroups "))
 		}
@@ -96,8 +99,10 @@ func (r *result) check(want []string, refused bool) error {
 		return nil
 	case len(r.sizes) == 0:
 		return errors.New("the sizes of the programs are missing")
-	case len(r.recorded) != 2:
-		return fmt.Errorf("recorded with cgroups %q only, want v2 and v1", r.recorded)
+	case len(r.recorded) != 3:
+		return fmt.Errorf("recorded with cgroups %q only, want v2 beside v1, v1, and v2 alone", r.recorded)
+	case r.without != 2:
+		return fmt.Errorf("%d times said what is missing, want 2", r.without)
 	case r.decoded < minimumDecoded:
 		return fmt.Errorf("%d calls were shown as they must be, want at least %d", r.decoded, minimumDecoded)
 	}
@@ -113,7 +118,7 @@ func (r *result) summary() string {
 	if len(r.said) > 0 {
 		return fmt.Sprintf("%s: refused: %s", r.linux, r.said[0])
 	}
-	return fmt.Sprintf("%s: %d tests passed, recorded with cgroups %s, %d calls shown as they must be; %s", r.linux, len(r.passed), strings.Join(r.recorded, " and "), r.decoded, strings.Join(r.times, ", "))
+	return fmt.Sprintf("%s: %d tests passed, recorded with cgroups %s, %d calls shown as they must be; %s", r.linux, len(r.passed), strings.Join(r.recorded, ", "), r.decoded, strings.Join(r.times, ", "))
 }
 
 func tail(b []byte, n int) []byte {

@@ -17,6 +17,9 @@ kerneltest: took loading 1.0 s
 kerneltest: recorded with cgroups v2
 kerneltest: recorded with cgroups pids
 kerneltest: decoded 341 calls
+kerneltest: refused without type information: recorderd: …
+kerneltest: refused without cgroups: recorderd: …
+kerneltest: recorded with cgroups v2 alone
 kerneltest: end
 `
 
@@ -32,9 +35,10 @@ func TestCheck(t *testing.T) {
 		"a test is missing": {console: strings.Replace(passed, "--- PASS: TestB (1.00s)\n", "", 1), says: "TestB did not pass: 1 of 2"},
 		"a test failed":     {console: strings.Replace(passed, "--- PASS: TestB", "--- FAIL: TestB", 1), says: "failed"},
 		"a test skipped":    {console: strings.Replace(passed, "--- PASS: TestB", "--- SKIP: TestB", 1), says: "failed"},
-		"it panicked":       {console: passed[:len(passed)-70] + "Kernel panic - not syncing\n", says: "before the tests were done"},
-		"only v2":           {console: strings.Replace(passed, "kerneltest: recorded with cgroups pids\n", "", 1), says: "v2 and v1"},
+		"it panicked":       {console: passed[:len(passed)-100] + "Kernel panic - not syncing\n", says: "before the tests were done"},
+		"only v2":           {console: strings.Replace(passed, "kerneltest: recorded with cgroups pids\n", "", 1), says: "v2 alone"},
 		"not decoded":       {console: strings.Replace(passed, "decoded 341", "decoded 34", 1), says: "34 calls"},
+		"one not refused":   {console: strings.Replace(passed, "refused without cgroups", "ran without cgroups", 1), says: "1 times"},
 		"no sizes":          {console: strings.Replace(passed, "kerneltest: size on_fork 1000 8000 64 12\n", "", 1), says: "sizes"},
 		"not refused":       {console: passed, refused: true, says: "one line"},
 		"refused":           {refused: true, console: "kerneltest: linux 5.10.0 x86_64\nkerneltest: recorderd says: recorderd: this kernel cannot record system calls: Linux 5.10.0 has no BPF task storage\nkerneltest: end\n"},

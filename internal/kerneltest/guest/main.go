@@ -83,6 +83,7 @@ func main() {
 		if err := clockBack(); err != nil {
 			say("FAIL clock set back: %v", err)
 		}
+		bare()
 	}
 	say("end")
 	off()
@@ -148,6 +149,42 @@ func refused() {
 	}
 	for line := range strings.Lines(string(out)) {
 		say("recorderd says: %s", strings.TrimSpace(line))
+	}
+}
+
+// bare takes parts of the system away: recorderd says what is missing. Then there is v2
+// alone, where distributions of today have it.
+func bare() {
+	const btf, cgroups = "/sys/kernel/btf", "/sys/fs/cgroup"
+	without := func(what, want string) {
+		out, err := exec.Command("/bin/recorderd", "--socket", socket, "--pin-dir", pins, "--state-dir", "/run/state").CombinedOutput()
+		line := strings.TrimSuffix(string(out), "\n")
+		if err == nil || strings.Contains(line, "\n") || !strings.Contains(line, want) {
+			say("FAIL without %s: %v, want one line with %q: %s", what, err, want, out)
+			return
+		}
+		say("refused without %s: %s", what, line)
+	}
+	if err := unix.Mount("none", btf, "tmpfs", 0, ""); err != nil {
+		say("FAIL hide %s: %v", btf, err)
+	}
+	without("type information", "has no /sys/kernel/btf/vmlinux")
+	if err := unix.Unmount(btf, 0); err != nil {
+		say("FAIL show %s: %v", btf, err)
+	}
+	for _, dir := range []string{cgroups + "/unified", cgroups + "/pids", cgroups} {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			say("FAIL unmount %s: %v", dir, err)
+		}
+	}
+	without("cgroups", "find cgroups: none are mounted")
+	if err := unix.Mount("cgroup2", cgroups, "cgroup2", 0, ""); err != nil {
+		say("FAIL mount %s: %v", cgroups, err)
+	}
+	if err := recording("auto"); err != nil {
+		say("FAIL recording with cgroups v2 alone: %v", err)
+	} else {
+		say("recorded with cgroups v2 alone")
 	}
 }
 
