@@ -25,10 +25,10 @@ import (
 type preempt int
 
 const (
-	byKernel   preempt = iota
-	preemptOff         // programs run with preemption off by themselves
-	preemptOn          // they can be preempted
-	preemptNoPerf      // they can, and there are no perf events
+	byKernel      preempt = iota
+	preemptOff            // programs run with preemption off by themselves
+	preemptOn             // they can be preempted
+	preemptNoPerf         // they can, and there are no perf events
 )
 
 // preemptible reports whether programs on tracepoints can be preempted here.

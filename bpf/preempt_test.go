@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+
 	"github.com/recorderd/recorderd/recorder/layout"
 )
 
@@ -127,6 +130,41 @@ func TestProgramSizes(t *testing.T) {
 		t.Logf("%+v", s)
 		if s.Bytes < 100 || s.Verified == 0 && s.Stack == 0 {
 			t.Errorf("%+v: not the size of a program", s)
+		}
+	}
+}
+
+// The programs ask for nothing that Linux 5.15 does not have: no helper that is newer,
+// no kernel function that is not weak, no map of a newer type. What its verifier makes
+// of them is another matter, and was not seen.
+func TestHelpersOf515(t *testing.T) {
+	spec, err := loadRecorder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := 0
+	for name, p := range spec.Programs {
+		for _, ins := range p.Instructions {
+			switch {
+			case ins.IsBuiltinCall():
+				calls++
+				// include/uapi/linux/bpf.h: the last ones of 5.15 and of 5.14
+				if f := asm.BuiltinFunc(ins.Constant); f > asm.FnTaskPtRegs {
+					t.Errorf("%s calls %v, which came after 5.15", name, f)
+				}
+			case ins.IsKfuncCall():
+				if !strings.HasPrefix(ins.Reference(), "bpf_preempt_") && !strings.HasPrefix(ins.Reference(), "bpf_local_irq_") {
+					t.Errorf("%s calls %s, which nothing guards", name, ins.Reference())
+				}
+			}
+		}
+	}
+	if calls < 100 {
+		t.Errorf("only %d calls of helpers were looked at", calls)
+	}
+	for name, m := range spec.Maps {
+		if m.Type > ebpf.TaskStorage {
+			t.Errorf("map %s is a %v, which came after 5.15", name, m.Type)
 		}
 	}
 }
