@@ -135,6 +135,7 @@ type Kernel struct {
 	links   []link.Link
 	progs   map[string]*ebpf.Program
 	adopted bool
+	perf    bool // the programs of calls hang on perf events
 
 	iterMu sync.Mutex
 	planMu sync.Mutex // guards the plans, here and in the kernel
@@ -182,7 +183,7 @@ func Load(cfg Config) (*Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Kernel{cfg: cfg, lock: lock, maps: map[string]*ebpf.Map{}, progs: map[string]*ebpf.Program{}}
+	k := &Kernel{cfg: cfg, lock: lock, maps: map[string]*ebpf.Map{}, progs: map[string]*ebpf.Program{}, perf: cfg.byPerf()}
 	if k.adopt() {
 		k.adopted = true
 		// The programs are the same, the plans need not be. What is watched stays until

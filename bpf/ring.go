@@ -246,14 +246,25 @@ func (k *Kernel) vacate(r *Ring) error {
 	return errors.Join(errs...)
 }
 
+const membarrierGlobal = 1 // MEMBARRIER_CMD_GLOBAL of linux/membarrier.h
+
 // Grace waits until every program that runs now has ended: whatever was being
 // written to a ring when it was called is there when it returns. Some ms.
 //
 // An update of an array of maps does that: the kernel waits for readers of the
-// old map (maybe_wait_bpf_programs in kernel/bpf/syscall.c, since 4.18 or so).
+// old map (maybe_wait_bpf_programs in kernel/bpf/syscall.c, since 4.18 or so). For
+// its length no program runs on this CPU that hangs on a perf event, also when this
+// thread is preempted in it: where there are such, membarrier(2) waits for the same
+// (synchronize_rcu in kernel/sched/membarrier.c) and keeps none from running.
 func (k *Kernel) Grace() error {
 	if k.maps["grace"] == nil {
 		return fmt.Errorf("wait for running programs: %w", errGone)
+	}
+	if k.perf {
+		// Refused where CPUs run without ticks, and by some seccomp profiles.
+		if _, _, errno := unix.Syscall(unix.SYS_MEMBARRIER, membarrierGlobal, 0, 0); errno == 0 {
+			return nil
+		}
 	}
 	if err := k.maps["grace"].Put(uint32(0), k.maps["iter_slot"]); err != nil {
 		return fmt.Errorf("wait for running programs: %w", err)
