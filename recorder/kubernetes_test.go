@@ -2,8 +2,10 @@ package recorder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -181,13 +183,13 @@ func TestNamesOutliveTheDaemon(t *testing.T) {
 	})
 	a.r.mu.Unlock()
 	eventually(t, "it is written down", func() bool {
-		b, err := os.ReadFile(a.r.nameFile(rec.ID))
+		b, err := os.ReadFile(a.r.names.file(rec.ID))
 		return err == nil && strings.Contains(string(b), "Deployment")
 	})
 	a.stop()
 	c.Delete(t)
 	a.cfg.Containerd.Addresses = []string{"/nonexistent/containerd.sock"}
-	if err := os.WriteFile(a.r.nameFile("0123456789ab"), []byte("{}"), 0o600); err != nil {
+	if err := os.WriteFile(a.r.names.file("0123456789ab"), []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	a.start()
@@ -201,22 +203,24 @@ func TestNamesOutliveTheDaemon(t *testing.T) {
 	if got.Exit.Code != 3 || got.Exit.Reason != "Error" || got.Exit.Source != "kernel" {
 		t.Errorf("it ended with %+v", got.Exit)
 	}
-	if _, err := os.Stat(a.r.nameFile("0123456789ab")); err == nil {
+	if _, err := os.Stat(a.r.names.file("0123456789ab")); err == nil {
 		t.Error("names of a recording that is gone are still there")
 	}
 	if err := a.r.Delete(t.Context(), rec.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(a.r.nameFile(rec.ID)); err == nil {
-		t.Error("it is deleted, and its names are still there")
-	}
+	eventually(t, "its names are deleted, too", func() bool {
+		_, err := os.Stat(a.r.names.file(rec.ID))
+		return errors.Is(err, fs.ErrNotExist)
+	})
 }
 
 // TestBrokenNames catches a file that costs the daemon its start.
 func TestBrokenNames(t *testing.T) {
-	r := &Recorder{cfg: Config{StateDir: t.TempDir()}, log: slog.New(slog.DiscardHandler)}
+	r := &Recorder{log: slog.New(slog.DiscardHandler)}
+	r.names.init(&Config{StateDir: t.TempDir(), PinDir: "/pins", Log: r.log})
 	for _, b := range []string{"", "{", "[]", `{"runtime":7}`, `{"pod":{"Restarts":"x"}}`, "\x00"} {
-		if err := writeFile(r.nameFile("a"), []byte(b)); err != nil {
+		if err := writeFile(r.names.file("a"), []byte(b)); err != nil {
 			t.Fatal(err)
 		}
 		rec := &recording{id: "a"}

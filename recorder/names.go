@@ -1,13 +1,17 @@
 package recorder
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/recorderd/recorderd/recorder/containerd"
 	"github.com/recorderd/recorderd/recorder/kubernetes"
@@ -23,21 +27,10 @@ type keptNames struct {
 	Pod     *kubernetes.Info `json:"pod,omitempty"`
 }
 
-// nameFile is such a file's path. Recorders with pins of their own have names of
-// their own.
-func (r *Recorder) nameFile(id string) string {
-	pins := strings.ReplaceAll(strings.Trim(filepath.Clean(r.cfg.PinDir), "/"), "/", "-")
-	return filepath.Join(r.cfg.StateDir, "names", pins, id+".json")
-}
-
-// keepNames writes down what was learnt since it was called last. Only one
-// goroutine calls it at a time.
+// keepNames has written down what was learnt since it was called last.
 func (r *Recorder) keepNames() {
-	if r.cfg.StateDir == "" {
-		return
-	}
-	files := map[string][]byte{}
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, rec := range r.recs {
 		if !rec.renamed {
 			continue
@@ -51,47 +44,14 @@ func (r *Recorder) keepNames() {
 			k.Pod = &rec.pod.info
 		}
 		if b, err := json.Marshal(k); err == nil { // plain data: it works
-			files[rec.id] = b
+			r.names.keep(rec.id, b)
 		}
 	}
-	r.mu.Unlock()
-	for id, b := range files {
-		if err := writeFile(r.nameFile(id), b); err != nil {
-			r.log.Warn("keep names of a recording for the next recorderd", "id", id, "error", err)
-			continue
-		}
-		r.mu.Lock()
-		if r.recs[id] == nil { // it went meanwhile
-			r.forgetNames(id)
-		}
-		r.mu.Unlock()
-	}
-}
-
-// writeFile replaces a file as a whole.
-func writeFile(path string, b []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	if err := os.WriteFile(path+".tmp", b, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(path+".tmp", path)
 }
 
 // recallNames gives a recording the names that were kept for it.
 func (r *Recorder) recallNames(rec *recording) {
-	if r.cfg.StateDir == "" {
-		return
-	}
-	b, err := os.ReadFile(r.nameFile(rec.id))
-	if errors.Is(err, fs.ErrNotExist) {
-		return
-	}
-	var k keptNames
-	if err == nil {
-		err = json.Unmarshal(b, &k)
-	}
+	k, err := r.names.recall(rec.id)
 	if err != nil {
 		r.log.Warn("read names of a recording", "id", rec.id, "error", err)
 		return
@@ -104,22 +64,67 @@ func (r *Recorder) recallNames(rec *recording) {
 	}
 }
 
-func (r *Recorder) forgetNames(id string) {
-	if r.cfg.StateDir == "" {
-		return
-	}
-	if err := os.Remove(r.nameFile(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		r.log.Warn("forget names of a recording", "id", id, "error", err)
+// namesWait is how long the end of the daemon waits for the disk that names go to.
+const namesWait = 2 * time.Second
+
+// names are those files. A goroutine of their own writes and removes them: who wants
+// that waits for no disk. Only the last wish for a recording counts, and a file that
+// cannot be there needs none to go, so there are never more wishes than recordings.
+type names struct {
+	dir string // empty: nothing is kept
+	log *slog.Logger
+
+	// What changes files, apart for tests.
+	write  func(path string, b []byte) error
+	remove func(path string) error
+
+	kick    chan struct{} // something is wanted
+	closing chan struct{} // closed: nothing more will be
+	ended   chan struct{} // closed: so has the goroutine
+	clean   bool          // set before closing: all files are to go
+
+	mu     sync.Mutex        // not held while a disk is waited for
+	wanted map[string][]byte // by recording, what its file is to hold; nil: it is to go
+	there  map[string]bool   // the recordings that may have a file
+}
+
+// init says where the files are. Recorders with pins of their own have names of
+// their own.
+func (n *names) init(cfg *Config) {
+	n.log, n.write, n.remove = cfg.Log, writeFile, os.Remove
+	n.kick, n.closing, n.ended = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
+	n.wanted, n.there = map[string][]byte{}, map[string]bool{}
+	if cfg.StateDir != "" {
+		pins := strings.ReplaceAll(strings.Trim(filepath.Clean(cfg.PinDir), "/"), "/", "-")
+		n.dir = filepath.Join(cfg.StateDir, "names", pins)
 	}
 }
 
-// sweepNames takes away the names of recordings that are no more.
-func (r *Recorder) sweepNames() error {
-	if r.cfg.StateDir == "" {
+// file is the path of a recording's.
+func (n *names) file(id string) string { return filepath.Join(n.dir, id+".json") }
+
+// recall reads what is kept of a recording, if anything is.
+func (n *names) recall(id string) (k keptNames, err error) {
+	if n.dir == "" {
+		return k, nil
+	}
+	b, err := os.ReadFile(n.file(id))
+	if errors.Is(err, fs.ErrNotExist) {
+		return k, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &k)
+	}
+	return k, err
+}
+
+// sweep takes away the files of all but these recordings. Of others there is none
+// from then on, unless it was written since.
+func (n *names) sweep(stay func(id string) bool) error {
+	if n.dir == "" {
 		return nil
 	}
-	dir := filepath.Dir(r.nameFile("x"))
-	entries, err := os.ReadDir(dir)
+	entries, err := os.ReadDir(n.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -128,9 +133,152 @@ func (r *Recorder) sweepNames() error {
 	}
 	var errs []error
 	for _, e := range entries {
-		if id, ok := strings.CutSuffix(e.Name(), ".json"); !ok || r.recs[id] == nil {
-			errs = append(errs, os.Remove(filepath.Join(dir, e.Name())))
+		if id, ok := strings.CutSuffix(e.Name(), ".json"); ok && stay(id) {
+			n.mu.Lock()
+			n.there[id] = true
+			n.mu.Unlock()
+		} else {
+			errs = append(errs, n.remove(filepath.Join(n.dir, e.Name())))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// keep wants a recording's file to hold b.
+func (n *names) keep(id string, b []byte) {
+	if n.dir == "" {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.wanted[id] = b
+	wake(n.kick)
+}
+
+// forget wants a recording's file to go.
+func (n *names) forget(id string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.wanted, id)
+	if n.there[id] {
+		n.wanted[id] = nil
+		wake(n.kick)
+	}
+}
+
+// run does what is wanted until close.
+func (n *names) run() {
+	defer close(n.ended)
+	failing := false
+	for {
+		last := false
+		select {
+		case <-n.closing:
+			last = true
+		default:
+		}
+		var err error
+		if last && n.clean {
+			err = n.sweep(func(string) bool { return false })
+		} else {
+			err = n.round()
+		}
+		switch {
+		case err != nil && !failing:
+			n.log.Warn("keep names of recordings for the next recorderd", "error", err)
+		case err == nil && failing:
+			n.log.Info("names of recordings are kept again")
+		}
+		failing = err != nil
+		if last {
+			return
+		}
+		again := n.kick
+		var retry <-chan time.Time
+		if failing { // nothing else is wanted of a disk that is full
+			again, retry = nil, time.After(retryAfter)
+		}
+		select {
+		case <-n.closing:
+		case <-again:
+		case <-retry:
+		}
+	}
+}
+
+// round does all that is wanted. What did not work stays wanted; the error is the
+// first.
+func (n *names) round() error {
+	failed := map[string][]byte{}
+	var first error
+	for {
+		id, b, ok := n.next()
+		if !ok {
+			break
+		}
+		var err error
+		if b != nil {
+			err = n.write(n.file(id), b)
+		} else if err = n.remove(n.file(id)); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		if err != nil {
+			failed[id] = b
+			first = cmp.Or(first, err)
+		} else if b == nil {
+			n.mu.Lock()
+			delete(n.there, id)
+			n.mu.Unlock()
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for id, b := range failed {
+		if _, newer := n.wanted[id]; !newer {
+			n.wanted[id] = b
+		}
+	}
+	return first
+}
+
+// next takes one of the wishes.
+func (n *names) next() (id string, b []byte, ok bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for id, b = range n.wanted {
+		delete(n.wanted, id)
+		if b != nil {
+			n.there[id] = true // from here on, whole or not
+		}
+		return id, b, true
+	}
+	return "", nil, false
+}
+
+// close does what is still wanted, or if clean takes all files away, and gives up if
+// the disk takes longer than limit.
+func (n *names) close(clean bool, limit time.Duration) {
+	n.clean = clean
+	close(n.closing)
+	select {
+	case <-n.ended:
+	case <-time.After(limit):
+		n.log.Warn("names of recordings are not all kept for the next recorderd: the disk does not answer", "dir", n.dir)
+	}
+}
+
+// writeFile replaces a file as a whole.
+func writeFile(path string, b []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	tmp := path + ".tmp"
+	err := os.WriteFile(tmp, b, 0o600)
+	if err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err != nil {
+		os.Remove(tmp) //nolint:errcheck // a full disk is not to be filled with halves; the next recorderd sweeps
+	}
+	return err
 }

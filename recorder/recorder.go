@@ -111,16 +111,17 @@ type Recorder struct {
 	gone    totals // of recordings that were dropped
 	starved bool   // the budget holds no ring for the next container
 	pressed bool   // memory is wanted: ended recordings shall give up their rings now
-	closed  bool
-	halfway bool // the programs were loaded, and could not be begun with
+	halfway bool   // the programs were loaded, and could not be begun with
 	policy  policy.Policy
 	store   store
+	names   names
 
 	// Of look alone.
 	passed  time.Time // when all tasks were looked at last
 	newborn bool      // since then containers have appeared
 
 	ready      atomic.Bool
+	closed     atomic.Bool
 	scan       atomic.Bool // a pass over all tasks is wanted
 	rate       rate
 	kick       chan struct{} // look now
@@ -204,12 +205,14 @@ func New(cfg Config) (*Recorder, error) {
 		return nil, err
 	}
 	r.store.init(&cfg)
+	r.names.init(&cfg)
 	cfg.Containerd.Log = r.log
 	r.runtimes = containerd.New(cfg.Containerd)
 	kcfg.Rescue = r.rescue
 	if r.kernel, err = bpf.Load(kcfg); err != nil {
 		return nil, err
 	}
+	go r.names.run()
 	if err := r.begin(); err != nil {
 		r.halfway = !r.kernel.Adopted()
 		r.Close()
@@ -263,7 +266,7 @@ func (r *Recorder) begin() error {
 	if err != nil {
 		r.log.Warn("some recordings of the last daemon were not taken over", "error", err)
 	}
-	if err := r.sweepNames(); err != nil {
+	if err := r.names.sweep(func(id string) bool { return r.recs[id] != nil }); err != nil {
 		r.log.Warn("names of recordings that are gone are still there", "error", err)
 	}
 	there, err := r.unclaimed()
@@ -635,7 +638,7 @@ func (r *Recorder) dropLocked(rec *recording) { r.letGoLocked(rec, r.kernel.Drop
 func (r *Recorder) letGoLocked(rec *recording, drop func(*bpf.Ring) error) {
 	r.gone = r.gone.plus(rec.totals())
 	delete(r.recs, rec.id)
-	r.forgetNames(rec.id)
+	r.names.forget(rec.id)
 	if rec.kept != nil {
 		if err := r.kernel.Forget(rec.id); err != nil {
 			r.log.Error("drop recording", "id", rec.id, "error", err)
@@ -748,12 +751,12 @@ func (r *Recorder) name(rec *recording) {
 // Close lets go of the kernel's objects after Run has ended. What is recorded
 // stays, and recording goes on, unless Config.Clean takes all of it away.
 func (r *Recorder) Close() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
+	if r.closed.Swap(true) {
 		return
 	}
-	r.closed = true
+	r.names.close(r.cfg.Clean, namesWait)
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.store.close()
 	for _, ring := range r.spares {
 		ring.Close()
@@ -768,9 +771,6 @@ func (r *Recorder) Close() {
 	}
 	r.recs, r.bySlot, r.spares = map[string]*recording{}, map[uint32]*recording{}, map[uint32]*bpf.Ring{}
 	if r.cfg.Clean {
-		if err := r.sweepNames(); err != nil {
-			r.log.Error("forget the names of recordings", "error", err)
-		}
 		os.Remove(filepath.Join(r.hierarchy.Mount, api.RunRoot)) //nolint:errcheck // made by recorderctl run, and gone only if it is empty
 		if err := r.kernel.Uninstall(); err != nil {
 			r.log.Error("take the programs off the node", "error", err)
@@ -999,23 +999,33 @@ func errDropped(id string) error {
 // Delete forgets a recording. A live one is refused: its container's calls
 // would have nowhere to go.
 func (r *Recorder) Delete(_ context.Context, id string) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	rec := r.recs[id]
-	if rec != nil && rec.kept == nil && (!rec.ended || rec.busy() && r.hierarchy.exists(rec.path, rec.cgroup)) {
-		return api.Errorf(api.CodeConflict, "recording %s is live: only an ended one can be deleted (freeze stops it)", id)
-	}
-	if rec != nil {
-		r.dropLocked(rec)
-	}
-	onDisk, err := r.store.delete(id)
+	inMemory, err := r.dropEnded(id)
 	if err != nil {
 		return err
 	}
-	if rec == nil && !onDisk {
+	onDisk, err := r.store.delete(id) // without the lock: a disk is waited for
+	if err != nil {
+		return err
+	}
+	if !inMemory && !onDisk {
 		return errNone(id)
 	}
 	return nil
+}
+
+// dropEnded forgets what is in memory of a recording, and reports whether anything was.
+func (r *Recorder) dropEnded(id string) (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rec := r.recs[id]
+	if rec == nil {
+		return false, nil
+	}
+	if rec.kept == nil && (!rec.ended || rec.busy() && r.hierarchy.exists(rec.path, rec.cgroup)) {
+		return false, api.Errorf(api.CodeConflict, "recording %s is live: only an ended one can be deleted (freeze stops it)", id)
+	}
+	r.dropLocked(rec)
+	return true, nil
 }
 
 func errNone(id string) error {
