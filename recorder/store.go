@@ -148,17 +148,6 @@ func (s *store) wants(kind spool.Kind) bool {
 	return s.dir != "" && (kind == spool.KindUpgrade || slices.Contains(s.on, string(kind)))
 }
 
-// written reports whether the end of a recording is on disk already, by a daemon that
-// died before it could note that.
-func written(sp *spool.Store, id string, kind spool.Kind) bool {
-	for _, e := range sp.List() {
-		if e.Meta.Recording.ID == id && e.Meta.Reason.Kind == kind {
-			return true
-		}
-	}
-	return false
-}
-
 // delete reports whether there was something to delete.
 func (s *store) delete(id string) (bool, error) {
 	sp := s.get()
@@ -291,8 +280,8 @@ func (r *Recorder) spoolOne(ctx context.Context, rec *recording, d *api.Recordin
 	if sp == nil {
 		return errNoSpool
 	}
-	if written(sp, d.ID, why.Kind) {
-		return nil
+	if sp.Has(d.ID, why.Kind) {
+		return nil // by a daemon that died before it could note that
 	}
 	meta := r.meta(d, why)
 	if why.Kind != spool.KindUpgrade && !rec.admission.asked { // an upgrade is no crash

@@ -90,6 +90,14 @@ type Stats struct {
 	Errors     map[ErrorKind]uint64
 }
 
+// occasion is what was saved, and why.
+type occasion struct {
+	recording string
+	why       Kind
+}
+
+func (e *Entry) occasion() occasion { return occasion{e.Meta.Recording.ID, e.Meta.Reason.Kind} }
+
 // Store keeps spooled dumps in a directory. Its methods are safe for concurrent
 // use. No lock is held while a disk is waited for, so only who waits for it waits.
 type Store struct {
@@ -98,12 +106,13 @@ type Store struct {
 	now   func() time.Time
 	limit Limits
 
-	mu      sync.Mutex
-	root    *os.Root
-	entries map[string]*Entry
-	names   map[string]bool // of files that are being saved, both that they have and that they will have
-	rate    *rater
-	stats   Stats
+	mu        sync.Mutex
+	root      *os.Root
+	entries   map[string]*Entry
+	occasions map[occasion]int // how many entries there are of each; see add and forget
+	names     map[string]bool  // of files that are being saved, both that they have and that they will have
+	rate      *rater
+	stats     Stats
 }
 
 // Open opens the store in a directory, which it makes if it is missing. It must
@@ -119,7 +128,7 @@ func OpenAt(dir string, limits Limits, log *slog.Logger, now func() time.Time) (
 		return nil, err
 	}
 	s := &Store{
-		dir: dir, log: log, now: now, limit: limits, entries: make(map[string]*Entry), names: make(map[string]bool), rate: newRater(limits, now()),
+		dir: dir, log: log, now: now, limit: limits, entries: make(map[string]*Entry), occasions: make(map[occasion]int), names: make(map[string]bool), rate: newRater(limits, now()),
 		stats: Stats{Refused: make(map[Refused]uint64), Removed: make(map[Removed]uint64), Errors: make(map[ErrorKind]uint64)},
 	}
 	root, err := openDir(dir)
@@ -301,7 +310,7 @@ func (s *Store) Refresh(ctx context.Context) error {
 	for _, e := range found {
 		if !s.names[e.Name] && s.named(e.Name) == nil {
 			e.ID = s.free(e.ID)
-			s.entries[e.ID] = e
+			s.add(e)
 		}
 	}
 	return nil
@@ -412,6 +421,13 @@ func (s *Store) Get(id string) (Entry, error) {
 	return Entry{}, fmt.Errorf("%w: %s", ErrNotFound, id)
 }
 
+// Has reports whether there is a dump of a recording that was saved for this reason.
+func (s *Store) Has(recording string, why Kind) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.occasions[occasion{recording, why}] > 0
+}
+
 // File is a spooled dump that is open. It stays readable when it is deleted.
 type File struct {
 	*Reader
@@ -493,8 +509,18 @@ func (s *Store) remove(e *Entry, why Removed) error {
 	return nil
 }
 
+// add puts an entry on the list. s.mu is held.
+func (s *Store) add(e *Entry) {
+	s.entries[e.ID] = e
+	s.occasions[e.occasion()]++
+}
+
 // forget takes an entry off the list. s.mu is held.
 func (s *Store) forget(id string, why Removed) {
+	what := s.entries[id].occasion()
+	if s.occasions[what]--; s.occasions[what] == 0 {
+		delete(s.occasions, what)
+	}
 	delete(s.entries, id)
 	s.stats.Removed[why]++
 }
@@ -576,7 +602,7 @@ func (s *Store) Save(ctx context.Context, meta Meta, write func(io.Writer) error
 	e.Bytes = size
 	s.mu.Lock()
 	e.ID = s.free(id)
-	s.entries[e.ID] = e
+	s.add(e)
 	s.stats.Saved++
 	s.stats.SavedBytes += uint64(size)
 	var before []*Entry

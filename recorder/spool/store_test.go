@@ -170,6 +170,74 @@ func TestSave(t *testing.T) {
 	}
 }
 
+// What there is of which recording stays right whoever adds and removes files, or
+// damages them.
+func TestHas(t *testing.T) {
+	dir := t.TempDir()
+	c := &clock{at: noon}
+	s := openStore(t, dir, Limits{MaxFiles: 4}, c)
+	raw := rawDump(t, 10, 1, true)
+	add := func(id string, why Kind) Entry {
+		t.Helper()
+		c.forward(time.Second)
+		m := metaOf(id, "")
+		m.Reason.Kind = why
+		return save(t, s, m, raw)
+	}
+	demand := func(when string, want map[occasion]bool) {
+		t.Helper()
+		if err := s.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for what, has := range want {
+			if s.Has(what.recording, what.why) != has {
+				t.Errorf("%s: it has %v: %v", when, what, !has)
+			}
+		}
+		n := 0
+		for _, k := range s.occasions {
+			n += k
+		}
+		if n != len(s.entries) || n != len(s.List()) {
+			t.Errorf("%s: %d of %d entries are counted: %v", when, n, len(s.entries), s.occasions)
+		}
+	}
+	aExit, aSaved, b := occasion{"aaaa", KindExit}, occasion{"aaaa", KindSaved}, occasion{"bbbb", KindSignal}
+	demand("empty", map[occasion]bool{aExit: false})
+	first, second := add("aaaa", KindExit), add("aaaa", KindExit)
+	add("aaaa", KindSaved)
+	demand("saved", map[occasion]bool{aExit: true, aSaved: true, b: false, {"aaaa-2", KindExit}: false, {"aaaa", KindOOM}: false})
+
+	s = openStore(t, dir, Limits{MaxFiles: 4}, c)
+	demand("opened again", map[occasion]bool{aExit: true, aSaved: true, b: false})
+	if err := os.Remove(filepath.Join(dir, first.Name)); err != nil {
+		t.Fatal(err)
+	}
+	demand("one of two was removed by hand", map[occasion]bool{aExit: true})
+	if err := os.Rename(filepath.Join(dir, second.Name), filepath.Join(dir, "elsewhere")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Open(second.ID); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a file that is gone: %v", err)
+	}
+	demand("the other was, too", map[occasion]bool{aExit: false, aSaved: true})
+	if err := os.Rename(filepath.Join(dir, "elsewhere"), filepath.Join(dir, second.Name)); err != nil {
+		t.Fatal(err)
+	}
+	demand("it was put back", map[occasion]bool{aExit: true})
+
+	for range 3 {
+		add("bbbb", KindSignal) // the limit takes what is older
+	}
+	demand("over the limit", map[occasion]bool{aExit: false, aSaved: true, b: true})
+	for _, e := range s.List() {
+		if err := s.Delete(e.ID); err != nil {
+			t.Error(err)
+		}
+	}
+	demand("all deleted", map[occasion]bool{aSaved: false, b: false})
+}
+
 func TestNames(t *testing.T) {
 	for _, c := range []struct{ pod, container, id, want string }{
 		{"web-0", "app", "abc", "20261122T120000.000Z_web-0_app_abc.recspool"},
