@@ -108,9 +108,9 @@ func (k *Kernel) NewRing(c RingConfig) (*Ring, error) {
 		r.Close()
 		return nil, fmt.Errorf("put ring %d into its slot: %w", slot, err)
 	}
-	if err := k.maps["spare"].Put(nil, slot); err != nil {
+	if err := k.OfferSpare(slot); err != nil {
 		k.DropRing(r)
-		return nil, fmt.Errorf("offer ring %d: %w", slot, err)
+		return nil, err
 	}
 	return r, nil
 }
@@ -415,6 +415,27 @@ func (k *Kernel) Spares() (map[uint32]bool, error) {
 		}
 	}
 	return waiting, nil
+}
+
+// TakeSpare takes one of the slots that wait for a container: none will get it. ok is
+// false if none waits.
+func (k *Kernel) TakeSpare() (slot uint32, ok bool, err error) {
+	err = k.maps["spare"].LookupAndDelete(nil, &slot)
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, fmt.Errorf("take a spare ring: %w", err)
+	}
+	return slot, true, nil
+}
+
+// OfferSpare makes a slot wait for a container again.
+func (k *Kernel) OfferSpare(slot uint32) error {
+	if err := k.maps["spare"].Put(nil, slot); err != nil {
+		return fmt.Errorf("offer ring %d: %w", slot, err)
+	}
+	return nil
 }
 
 // Events reads the kernel's hints.

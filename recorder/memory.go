@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -150,6 +151,52 @@ func (r *Recorder) refill(want int) error {
 		})
 	}
 	return g.Wait()
+}
+
+// trim drops spare rings beyond want, and those that the budget does not hold: the
+// last daemon's may have been larger. The lock is not held while the kernel lets them
+// go. Not at the same time as refill.
+func (r *Recorder) trim(want int) error {
+	rings, err := r.takeSurplus(want)
+	if len(rings) > 0 {
+		r.log.Info("spare rings that are too many go", "rings", len(rings), "budget", r.cfg.MemoryBudget)
+	}
+	var g errgroup.Group
+	g.SetLimit(ringMakers)
+	for _, ring := range rings {
+		g.Go(func() error { return r.kernel.DropRing(ring) })
+	}
+	return errors.Join(err, g.Wait())
+}
+
+// takeSurplus takes back the rings that trim drops, from the kernel first: one that a
+// container has taken is no spare any more, whoever knows it.
+func (r *Recorder) takeSurplus(want int) (taken []*bpf.Ring, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := len(r.spares)
+	for _, rec := range r.recs {
+		if rec.kept == nil {
+			all++
+		}
+	}
+	most := int(r.cfg.MemoryBudget / r.ringBytes)
+	for range min(max(len(r.spares)-want, all-most), len(r.spares)) {
+		slot, ok, err := r.kernel.TakeSpare()
+		if err != nil || !ok {
+			return taken, err
+		}
+		ring := r.spares[slot]
+		if ring == nil { // one that could not be opened
+			if err := r.kernel.OfferSpare(slot); err != nil {
+				return taken, err
+			}
+			continue
+		}
+		delete(r.spares, slot)
+		taken = append(taken, ring)
+	}
+	return taken, nil
 }
 
 // nestedMax is how many rings containers within one container may have.

@@ -474,6 +474,11 @@ func (r *Recorder) lookSoon() { wake(r.kick) }
 func (r *Recorder) look(ctx context.Context, scan bool) {
 	fresh := r.collect()
 	r.settle(false)
+	if !r.passed.IsZero() { // before, they wait for the containers that are there
+		if err := r.trim(r.spareWant()); err != nil {
+			r.log.Error("drop spare rings", "error", err)
+		}
+	}
 	if err := r.refill(r.spareWant()); err != nil {
 		r.log.Error("make spare rings", "error", err)
 	}

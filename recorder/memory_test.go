@@ -1,0 +1,85 @@
+package recorder
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/internal/testcontainerd"
+	"github.com/recorderd/recorderd/recorder/containerd"
+)
+
+// A daemon with a smaller budget gives back the spare rings of the last one, and no
+// live container's; what it has then it goes on giving to new containers.
+func TestSmallerBudget(t *testing.T) {
+	srv := testcontainerd.Start(t, testcontainerd.Config{})
+	a := startAgain(t, Config{Watch: []string{"/" + srv.Namespace}, Containerd: containerd.Config{Addresses: []string{srv.Address}, Interval: time.Second}})
+	status := func() api.Status {
+		t.Helper()
+		s, err := a.r.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	live := func() *testcontainerd.Container {
+		t.Helper()
+		c := srv.Run(t, testcontainerd.Options{Args: []string{"/bin/sh", "-c", "while :; do sleep 0.05; done"}})
+		only(t, a.r, c.ID, func(rec api.Recording) bool { return rec.State == api.StateLive })
+		return c
+	}
+	// pinned is how many rings there are, whoever knows them.
+	pinned := func() int {
+		rings, _ := filepath.Glob(filepath.Join(a.cfg.PinDir, "ring", "*"))
+		return len(rings)
+	}
+	// waiting is how many of them the next containers would get.
+	waiting := func() int {
+		slots, err := a.r.kernel.Spares()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(slots)
+	}
+	restart := func(rings uint64) {
+		t.Helper()
+		a.stop()
+		a.cfg.MemoryBudget = rings * a.r.ringBytes
+		a.start()
+	}
+	containers := []*testcontainerd.Container{live(), live(), live()}
+	spares := status().Rings.Spare
+	if spares < 7 {
+		t.Fatalf("%d spare rings: too few for this test", spares)
+	}
+	demand := func(when string, live, spare int) {
+		t.Helper()
+		eventually(t, when, func() bool {
+			s := status().Rings
+			return s.Live == live && s.Spare == spare && s.Bytes <= s.Budget && pinned() == live+spare && waiting() == spare
+		})
+	}
+	restart(20)
+	demand("room for 20 rings", 3, 4)
+	containers = append(containers, live())
+	demand("one more container", 4, 4)
+	restart(6)
+	demand("room for 6 rings", 4, 1)
+	restart(4)
+	demand("room for those that live alone", 4, 0)
+	restart(3)
+	eventually(t, "less than those that live", func() bool { s := status().Rings; return s.Live == 4 && s.Spare == 0 })
+	for _, c := range containers {
+		rec := only(t, a.r, c.ID, func(rec api.Recording) bool { return rec.State == api.StateLive })
+		only(t, a.r, c.ID, func(now api.Recording) bool { return now.Coverage.Written > rec.Coverage.Written+20 })
+	}
+	for _, c := range containers[1:] {
+		c.Delete(t)
+	}
+	eventually(t, "the next container has a ring again", func() bool { return status().Rings.Spare > 0 })
+	live()
+	if s := status(); s.Rings.Bytes > s.Rings.Budget || s.Lost.NoRing != 0 || s.Lost.Stale != 0 {
+		t.Errorf("%d bytes of %d; lost %+v", s.Rings.Bytes, s.Rings.Budget, s.Lost)
+	}
+}
