@@ -34,7 +34,7 @@ const (
 type kept struct {
 	desc   api.Recording // as it was when it was put together
 	reason spool.Reason
-	key    string // containerKey
+	key    string // the container's
 	memory uint64 // bytes
 	done   bool   // written to disk, or not to be
 }
@@ -171,7 +171,7 @@ func (r *Recorder) finish(rec *recording) error {
 	if err := r.kernel.Keep(rec.id, data); err != nil {
 		return err
 	}
-	k := &kept{desc: h.Recording, reason: why, key: containerKey(&h.Recording), memory: bpf.KeptMemory(len(data))}
+	k := &kept{desc: h.Recording, reason: why, key: h.Recording.ContainerKey(), memory: bpf.KeptMemory(len(data))}
 	ring := rec.ring
 	rec.ringMu.Lock()
 	err = r.kernel.TakeOut(ring)
@@ -250,7 +250,7 @@ func writeDump(w io.Writer, h *dump.Header, s *snapshot) error {
 func (r *Recorder) meta(rec *api.Recording, why spool.Reason) *spool.Meta {
 	return &spool.Meta{
 		Recording: *rec, Reason: why, Node: r.cfg.Node, Kernel: r.release, Version: r.cfg.Version, Saved: time.Now(),
-		BootID: bootID(), Key: containerKey(rec),
+		BootID: bootID(), Key: rec.ContainerKey(),
 	}
 }
 
@@ -291,7 +291,7 @@ func (r *Recorder) adoptKept(name string) error {
 		rec.endedAt = *d.Ended
 	}
 	rec.who = r.identify(rec.path)
-	rec.kept = &kept{desc: d, reason: meta.Reason, key: containerKey(&d), memory: mem.Memory(), done: mem.Marked()}
+	rec.kept = &kept{desc: d, reason: meta.Reason, key: d.ContainerKey(), memory: mem.Memory(), done: mem.Marked()}
 	r.recallNames(rec)
 	r.recs[rec.id] = rec
 	r.applyLocked(rec)

@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/bpf"
 )
 
@@ -94,18 +93,6 @@ func (r *Recorder) victimLocked(now time.Time) *recording {
 		}
 	}
 	return victim
-}
-
-// containerKey names what stays the same when a container is started again.
-func containerKey(rec *api.Recording) string {
-	c := &rec.Container
-	switch {
-	case rec.Pod != nil && rec.Pod.Name != "":
-		return "pod/" + rec.Pod.Namespace + "/" + rec.Pod.Name + "/" + c.Name
-	case c.Name != "" && c.Name != c.ID:
-		return c.Runtime + "/" + c.Namespace + "/" + c.Name
-	}
-	return c.Cgroup
 }
 
 // refill makes spare rings until there are want, as far as the budget goes. Only

@@ -1,6 +1,8 @@
 package recorder
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -81,5 +83,76 @@ func TestSmallerBudget(t *testing.T) {
 	live()
 	if s := status(); s.Rings.Bytes > s.Rings.Budget || s.Lost.NoRing != 0 || s.Lost.Stale != 0 {
 		t.Errorf("%d bytes of %d; lost %+v", s.Rings.Bytes, s.Rings.Budget, s.Lost)
+	}
+}
+
+// Ends are kept by container: two plain cgroups of one name below different parents
+// are two, of each of which the last end goes last.
+func TestLastEndsOfEachContainer(t *testing.T) {
+	h, err := FindHierarchy("auto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	below := map[string]cgroups{}
+	var watch []string
+	for _, parent := range []string{"a", "b"} {
+		c := cgroups{t: t, path: fmt.Sprintf("/recorderd-keep-%d-%s", os.Getpid(), parent)}
+		c.dir = filepath.Join(h.Mount, c.path)
+		if err := os.Mkdir(c.dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { eventually(t, "remove "+c.dir, func() bool { return os.Remove(c.dir) == nil }) })
+		below[parent] = c
+		watch = append(watch, c.path)
+	}
+	r := testRecorder(t, Config{Watch: watch, OnlyWatched: true, KeepLast: 1})
+	// end is the recording of a container that ran once and is gone.
+	ids := map[string]bool{}
+	end := func(parent string) string {
+		t.Helper()
+		dir := filepath.Join(below[parent].dir, "web")
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		below[parent].exec("web", "/bin/true")
+		eventually(t, "remove "+dir, func() bool { return os.Remove(dir) == nil })
+		var id string
+		eventually(t, "the recording is put together", func() bool {
+			r.collect()
+			r.settle(false)
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			for _, rec := range r.recs {
+				if rec.kept != nil && !ids[rec.id] {
+					id = rec.id
+				}
+			}
+			return id != ""
+		})
+		ids[id] = true
+		return id
+	}
+	onlyOfA := end("a")
+	firstOfB, lastOfB := end("b"), end("b")
+	list, err := r.List(t.Context())
+	if err != nil || len(list) != 3 {
+		t.Fatalf("recordings %+v, %v; want 3", list, err)
+	}
+	for _, rec := range list {
+		if rec.Container.Name != "web" || rec.Container.ID != "web" {
+			t.Errorf("it is called %+v", rec.Container)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, want := range []string{firstOfB, onlyOfA, lastOfB} {
+		for _, rec := range r.recs {
+			rec.kept.done = true // it is not to be written to a disk
+		}
+		victim := r.victimLocked(time.Now())
+		if victim.id != want {
+			t.Fatalf("%s goes; want the surplus one of b (%s), then the oldest: %s, %s", victim.id, firstOfB, onlyOfA, lastOfB)
+		}
+		r.evictLocked(victim)
 	}
 }

@@ -50,13 +50,16 @@ func (c cgroups) container(name string) (run func(args ...string)) {
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(func() { eventually(c.t, "remove "+dir, func() bool { return os.Remove(dir) == nil }) })
-	return func(args ...string) {
-		c.t.Helper()
-		cmd := exec.Command("/bin/sh", append([]string{"-c", `echo $$ >"$0" && exec "$@"`, filepath.Join(dir, "cgroup.procs")}, args...)...)
-		cmd.Stdin = strings.NewReader("")
-		if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
-			c.t.Fatal(err)
-		}
+	return func(args ...string) { c.t.Helper(); c.exec(name, args...) }
+}
+
+// exec runs a program in a container.
+func (c cgroups) exec(name string, args ...string) {
+	c.t.Helper()
+	cmd := exec.Command("/bin/sh", append([]string{"-c", `echo $$ >"$0" && exec "$@"`, filepath.Join(c.dir, name, "cgroup.procs")}, args...)...)
+	cmd.Stdin = strings.NewReader("")
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		c.t.Fatal(err)
 	}
 }
 

@@ -125,28 +125,9 @@ func (q Selector) fits(r *api.Recording) bool {
 	return q.Container == "" || r.Container.Name == q.Container
 }
 
-// identity is what stays when a container is started again. A plain cgroup is
-// known by its path alone; one without a name by its id.
-type identity struct{ runtime, space, namespace, pod, name, id, cgroup string }
-
-func identify(r *api.Recording) identity {
-	c := &r.Container
-	id := identity{runtime: c.Runtime, space: c.Namespace, name: c.Name}
-	if r.Pod != nil {
-		id.namespace, id.pod = r.Pod.Namespace, r.Pod.Name
-	}
-	switch {
-	case c.ID == "":
-		id.cgroup = c.Cgroup
-	case c.Name == "":
-		id.id = c.ID
-	}
-	return id
-}
-
 func sameContainer(recs []*api.Recording) bool {
 	for _, r := range recs[1:] {
-		if identify(r) != identify(recs[0]) {
+		if r.ContainerKey() != recs[0].ContainerKey() {
 			return false
 		}
 	}
@@ -176,7 +157,7 @@ func current(recs []*api.Recording) *api.Recording {
 func previous(recs []*api.Recording, rec *api.Recording, exact bool) *api.Recording {
 	var prev *api.Recording
 	for _, r := range recs {
-		if r.State == api.StateLive || identify(r) != identify(rec) {
+		if r.State == api.StateLive || r.ContainerKey() != rec.ContainerKey() {
 			continue
 		}
 		if exact && (r.ID == rec.ID || !r.Started.Before(rec.Started)) {

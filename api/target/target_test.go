@@ -28,6 +28,14 @@ func rec(minute int, s string) api.Recording {
 	return r
 }
 
+// plain makes a recording of a cgroup that no runtime made: "id state name path".
+func plain(minute int, s string) api.Recording {
+	f := strings.Fields(s)
+	return api.Recording{
+		ID: f[0], State: api.State(f[1]), Started: time.Unix(int64(minute)*60, 0), Container: api.Container{ID: f[2], Name: f[2], Cgroup: f[3]},
+	}
+}
+
 var recs = []api.Recording{
 	rec(1, "aa01 ended 1111aaaa app shop/web-0"),
 	rec(2, "aa02 ended 2222aaaa app shop/web-0"),
@@ -45,6 +53,9 @@ var recs = []api.Recording{
 	rec(9, "ba14 live 4321cccc"+" twin"),
 	rec(9, "ba15 live 4321dddd"+" twin"),
 	rec(9, "ba16 spooled abcdabcd late shop/late"),
+	plain(5, "ca01 ended same /a/same"),
+	plain(6, "ca02 ended same /a/same"),
+	plain(7, "cb03 ended same /b/same"),
 }
 
 func TestResolve(t *testing.T) {
@@ -92,6 +103,11 @@ func TestResolve(t *testing.T) {
 		{"feed0", Selector{}, "feed0013"},
 		{"twin", Selector{}, ambiguous("ba15", "ba14")},
 		{"late", Selector{Previous: true}, "ba16"},
+		{"same", Selector{}, ambiguous("cb03", "ca02", "ca01")},
+		{"/a/same", Selector{}, "ca02"},
+		{"/b/same", Selector{}, "cb03"},
+		{"cb03", Selector{Previous: true}, "not_found"},
+		{"ca02", Selector{Previous: true}, "ca01"},
 		{"", Selector{}, "bad_request"},
 		{"pod/", Selector{}, "bad_request"},
 		{"/", Selector{}, "not_found"},

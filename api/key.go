@@ -1,0 +1,18 @@
+package api
+
+import "cmp"
+
+// ContainerKey names what stays the same when a container is started again, so that
+// its recordings are known to be of one: its name in its pod, else the one that its
+// runtime was given for it, on its node. Nothing else has a name of its own: a plain
+// cgroup is known by its path, and so is a container that goes by its id.
+func (r *Recording) ContainerKey() string {
+	c := &r.Container
+	switch {
+	case r.Pod != nil && r.Pod.Name != "":
+		return "pod/" + r.Pod.Namespace + "/" + r.Pod.Name + "/" + c.Name
+	case c.ID != "" && c.Name != "" && c.Name != c.ID:
+		return "name/" + r.Node + "/" + c.Runtime + "/" + c.Namespace + "/" + c.Name
+	}
+	return "cgroup/" + r.Node + "/" + cmp.Or(c.Cgroup, c.ID)
+}
