@@ -26,6 +26,19 @@ func (b Bytes) String() string {
 	return strconv.FormatUint(uint64(b), 10)
 }
 
+// Rough writes an amount of bytes as far as people care: 1.5 KiB, 412 KiB, 2.5 MiB.
+func Rough(n int64) string {
+	for _, u := range units {
+		switch unit := int64(u.bytes); {
+		case n >= 10*unit:
+			return fmt.Sprintf("%d %s", n/unit, u.name)
+		case n >= unit:
+			return fmt.Sprintf("%.1f %s", float64(n)/float64(unit), u.name)
+		}
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
 // Set reads an amount.
 func (b *Bytes) Set(s string) error {
 	n, unit := strings.TrimSpace(s), uint64(1)

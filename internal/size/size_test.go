@@ -27,3 +27,14 @@ func TestStringIsRead(t *testing.T) {
 		}
 	}
 }
+
+func TestRough(t *testing.T) {
+	for n, want := range map[int64]string{
+		-1: "-1 bytes", 0: "0 bytes", 1023: "1023 bytes", 1024: "1.0 KiB", 1536: "1.5 KiB", 10<<10 - 1: "10.0 KiB", 10 << 10: "10 KiB", 412 << 10: "412 KiB",
+		1<<20 - 1: "1023 KiB", 5 << 19: "2.5 MiB", 11 << 20: "11 MiB", 1 << 30: "1.0 GiB", 5 << 40: "5120 GiB",
+	} {
+		if got := Rough(n); got != want {
+			t.Errorf("%d is %q, want %q", n, got, want)
+		}
+	}
+}

@@ -25,12 +25,12 @@ package dump
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
 	"strconv"
 	"time"
 
 	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/internal/size"
 	"github.com/recorderd/recorderd/recorder/layout"
 	"github.com/recorderd/recorderd/recorder/record"
 )
@@ -143,9 +143,9 @@ func (d *Damage) String() string {
 	switch {
 	case d.Bytes <= 0:
 	case what != "":
-		what += " (" + amount(d.Bytes) + ")"
+		what += " (" + size.Rough(d.Bytes) + ")"
 	default:
-		what = amount(d.Bytes)
+		what = size.Rough(d.Bytes)
 	}
 	if what == "" {
 		return d.Text
@@ -160,21 +160,6 @@ func (d *Damage) Add(other Damage) {
 	}
 	d.Bytes += max(other.Bytes, 0)
 	d.Blocks += max(other.Blocks, 0)
-}
-
-// amount writes bytes for people.
-func amount(n int64) string {
-	switch {
-	case n >= 10<<20:
-		return fmt.Sprintf("%d MiB", n>>20)
-	case n >= 1<<20:
-		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
-	case n >= 10<<10:
-		return fmt.Sprintf("%d KiB", n>>10)
-	case n >= 1<<10:
-		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
-	}
-	return fmt.Sprintf("%d bytes", n)
 }
 
 // Errors of Reader. They are wrapped with what was found and where.

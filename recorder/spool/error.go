@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/recorderd/recorderd/internal/size"
 )
 
 // ErrorKind is what kind of error the disk had, for metrics.
@@ -95,21 +97,21 @@ func (s *Store) fail(err error, wanted int64) error {
 // describeFull says what was wanted and what there is.
 func (s *Store) describeFull(kind ErrorKind, err error, wanted int64, free bool) error {
 	st := s.Stats()
-	more := fmt.Sprintf("%s or more were wanted; ", amount(max(wanted, 1)))
+	more := fmt.Sprintf("%s or more were wanted; ", size.Rough(max(wanted, 1)))
 	if free {
 		root, derr := s.directory(false)
 		if derr == nil {
 			if d, derr := root.Open("."); derr == nil {
 				if n, ok := freeBytes(d); ok {
-					more += amount(n) + " are free, "
+					more += size.Rough(n) + " are free, "
 				}
 				_ = d.Close()
 			}
 		}
 	}
-	more += fmt.Sprintf("%d dumps take %s here", st.Files, amount(st.Bytes))
+	more += fmt.Sprintf("%d dumps take %s here", st.Files, size.Rough(st.Bytes))
 	if s.limit.MaxBytes > 0 {
-		more += " of " + amount(s.limit.MaxBytes) + " that they may"
+		more += " of " + size.Rough(s.limit.MaxBytes) + " that they may"
 	}
 	return &Error{Kind: kind, Dir: s.dir, Err: err, More: more}
 }
@@ -137,21 +139,4 @@ func freeBytes(f *os.File) (int64, bool) {
 		return 0, false
 	}
 	return int64(st.Bavail) * st.Bsize, true
-}
-
-// amount writes bytes for people.
-func amount(n int64) string {
-	switch {
-	case n >= 10<<30:
-		return fmt.Sprintf("%d GiB", n>>30)
-	case n >= 1<<30:
-		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
-	case n >= 10<<20:
-		return fmt.Sprintf("%d MiB", n>>20)
-	case n >= 1<<20:
-		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
-	case n >= 1<<10:
-		return fmt.Sprintf("%d KiB", n>>10)
-	}
-	return fmt.Sprintf("%d bytes", n)
 }

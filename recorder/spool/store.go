@@ -24,6 +24,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/internal/size"
 )
 
 // Suffix ends the names of spooled files.
@@ -762,11 +763,11 @@ func (w *fileWriter) check(more int64) error {
 	}
 	l := &w.s.limit
 	if l.MaxBytes > 0 && w.n+more > l.MaxBytes {
-		return &Error{Kind: ErrTooLarge, Dir: w.s.dir, Err: fmt.Errorf("the dump is larger than all that may be spooled (%s)", amount(l.MaxBytes))}
+		return &Error{Kind: ErrTooLarge, Dir: w.s.dir, Err: fmt.Errorf("the dump is larger than all that may be spooled (%s)", size.Rough(l.MaxBytes))}
 	}
 	if l.MinFree > 0 {
 		if free, ok := freeBytes(w.f); ok && free-more < l.MinFree {
-			return w.s.describeFull(ErrNoSpace, fmt.Errorf("%s are free, of which %s have to stay free", amount(free), amount(l.MinFree)), w.n+more, false)
+			return w.s.describeFull(ErrNoSpace, fmt.Errorf("%s are free, of which %s have to stay free", size.Rough(free), size.Rough(l.MinFree)), w.n+more, false)
 		}
 	}
 	return nil
