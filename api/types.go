@@ -125,6 +125,10 @@ type Coverage struct {
 	Muted       uint64     `json:"muted,omitempty"`       // not recorded because muted, or because recording is off
 	FrozenCalls uint64     `json:"frozenCalls,omitempty"` // not recorded because frozen
 	Late        uint64     `json:"late,omitempty"`        // writers that were held up for a whole turn of the ring
+	// BeganLate: processes of the container were there already when recording began, the
+	// first of them for BeganLateNs, unless that is not known (0).
+	BeganLate   bool   `json:"beganLate,omitempty"`
+	BeganLateNs uint64 `json:"beganLateNs,omitempty"`
 }
 
 // Ring is the memory of a recording, in bytes.

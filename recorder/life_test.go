@@ -326,6 +326,47 @@ func TestTheNextDaemonGoesOn(t *testing.T) {
 	}
 }
 
+// What was there before recording began says so, also when it has ended; what came
+// later does not.
+func TestBeganLate(t *testing.T) {
+	c := makeCgroups(t, "late")
+	c.container("there")
+	cmd := c.command("there", "/bin/sh", "-c", "sleep 0.3; echo; read x; exit 3")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { in.Close(); cmd.Wait() }) //nolint:errcheck // as it was told to end
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	r := testRecorder(t, Config{Watch: []string{c.path}, OnlyWatched: true})
+	check := func(when string) {
+		t.Helper()
+		rec := c.recording(r, "there")
+		if v := &rec.Coverage; !v.BeganLate || v.BeganLateNs < 300e6 || v.BeganLateNs > 60e9 {
+			t.Errorf("%s: it began late: %v, by %v", when, v.BeganLate, time.Duration(v.BeganLateNs))
+		}
+		demand(t, text(t, r, rec.ID, replay.Query{}), "; processes ran already when it began, the first for ")
+	}
+	check("live")
+	c.container("later")("/bin/true")
+	if v := c.recording(r, "later").Coverage; v.BeganLate || v.BeganLateNs != 0 {
+		t.Errorf("what came later: %+v", v)
+	}
+	in.Close()
+	cmd.Wait() //nolint:errcheck // 3
+	eventually(t, "it has ended", func() bool { return ended(c.recording(r, "there")) })
+	check("ended")
+}
+
 // Following shows what happens until the container ends, each call once.
 func TestFollowALiveContainer(t *testing.T) {
 	r, srv := withContainerd(t, Config{})

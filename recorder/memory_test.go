@@ -1,7 +1,6 @@
 package recorder
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -89,23 +88,8 @@ func TestSmallerBudget(t *testing.T) {
 // Ends are kept by container: two plain cgroups of one name below different parents
 // are two, of each of which the last end goes last.
 func TestLastEndsOfEachContainer(t *testing.T) {
-	h, err := FindHierarchy("auto")
-	if err != nil {
-		t.Fatal(err)
-	}
-	below := map[string]cgroups{}
-	var watch []string
-	for _, parent := range []string{"a", "b"} {
-		c := cgroups{t: t, path: fmt.Sprintf("/recorderd-keep-%d-%s", os.Getpid(), parent)}
-		c.dir = filepath.Join(h.Mount, c.path)
-		if err := os.Mkdir(c.dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { eventually(t, "remove "+c.dir, func() bool { return os.Remove(c.dir) == nil }) })
-		below[parent] = c
-		watch = append(watch, c.path)
-	}
-	r := testRecorder(t, Config{Watch: watch, OnlyWatched: true, KeepLast: 1})
+	below := map[string]cgroups{"a": makeCgroups(t, "a"), "b": makeCgroups(t, "b")}
+	r := testRecorder(t, Config{Watch: []string{below["a"].path, below["b"].path}, OnlyWatched: true, KeepLast: 1})
 	// end is the recording of a container that ran once and is gone.
 	ids := map[string]bool{}
 	end := func(parent string) string {

@@ -890,6 +890,13 @@ func (r *Recorder) measure(rec *recording, out *api.Recording) {
 		GuardSkips: atomic.LoadUint64(&h.GuardSkips), Cut: atomic.LoadUint64(&main.Cut), Fault: atomic.LoadUint64(&main.Fault),
 		Muted: atomic.LoadUint64(&h.Muted), FrozenCalls: atomic.LoadUint64(&h.Frozen), Late: atomic.LoadUint64(&main.Lates),
 	}
+	if atomic.LoadUint32(&h.BeganLate) != 0 {
+		out.Coverage.BeganLate = true
+		// Of a container that was started again in its cgroup the first process is another.
+		if start := atomic.LoadUint64(&h.InitStart); start != 0 && start < rec.claimed {
+			out.Coverage.BeganLateNs = rec.claimed - start
+		}
+	}
 	out.Coverage.Overwritten = out.Coverage.Written - min(out.Coverage.Written, kept.Records)
 	if kept.Records > 0 {
 		from, to := wallTime(kept.From), wallTime(kept.To)

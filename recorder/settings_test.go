@@ -30,21 +30,28 @@ type cgroups struct {
 // settled runs a recorder with a policy that watches a cgroup of its own.
 func settled(t *testing.T, p policy.Policy) (*Recorder, cgroups) {
 	t.Helper()
+	c := makeCgroups(t, strings.ToLower(t.Name()))
+	return testRecorder(t, Config{Watch: []string{c.path}, OnlyWatched: true, Policy: p}), c
+}
+
+func makeCgroups(t *testing.T, name string) cgroups {
+	t.Helper()
 	h, err := FindHierarchy("auto")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := cgroups{t: t, path: fmt.Sprintf("/recorderd-settings-%d-%s", os.Getpid(), strings.ToLower(t.Name()))}
+	c := cgroups{t: t, path: fmt.Sprintf("/recorderd-coretest-%d-%s", os.Getpid(), name)}
 	c.dir = filepath.Join(h.Mount, c.path)
 	if err := os.Mkdir(c.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { eventually(t, "remove "+c.dir, func() bool { return os.Remove(c.dir) == nil }) })
-	return testRecorder(t, Config{Watch: []string{c.path}, OnlyWatched: true, Policy: p}), c
+	return c
 }
 
 // container makes a container, in which run runs programs.
 func (c cgroups) container(name string) (run func(args ...string)) {
+	c.t.Helper()
 	dir := filepath.Join(c.dir, name)
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		c.t.Fatal(err)
@@ -53,10 +60,15 @@ func (c cgroups) container(name string) (run func(args ...string)) {
 	return func(args ...string) { c.t.Helper(); c.exec(name, args...) }
 }
 
+// command is a program that enters a container.
+func (c cgroups) command(name string, args ...string) *exec.Cmd {
+	return exec.Command("/bin/sh", append([]string{"-c", `echo $$ >"$0" && exec "$@"`, filepath.Join(c.dir, name, "cgroup.procs")}, args...)...)
+}
+
 // exec runs a program in a container.
 func (c cgroups) exec(name string, args ...string) {
 	c.t.Helper()
-	cmd := exec.Command("/bin/sh", append([]string{"-c", `echo $$ >"$0" && exec "$@"`, filepath.Join(c.dir, name, "cgroup.procs")}, args...)...)
+	cmd := c.command(name, args...)
 	cmd.Stdin = strings.NewReader("")
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
 		c.t.Fatal(err)

@@ -3,8 +3,11 @@ package replay
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/recorderd/recorderd/api"
 )
 
 // How lines begin and end.
@@ -68,4 +71,32 @@ func TestSummary(t *testing.T) {
 	golden(t, "summary.thread", show(t, in, Options{Query: query(t, "summary=thread")}))
 	golden(t, "summary.json", show(t, in, Options{Query: query(t, "summary=call&format=json&e=openat,close")}))
 	golden(t, "summary.none", show(t, in, Options{Query: query(t, "summary=call&e=none")}))
+}
+
+// Whoever reads what a recording covers is told what it cannot have.
+func TestCovers(t *testing.T) {
+	from, to := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), time.Date(2026, 11, 22, 12, 0, 9, 0, time.UTC)
+	all := api.Coverage{From: &from, To: &to, Written: 5000, Kept: 4000, Overwritten: 1000}
+	const said = "2026-11-22 12:00:00.0 to 12:00:09.0, 4,000 of 5,000 calls, 1,000 overwritten"
+	const late = "; processes ran already when it began"
+	for _, c := range []struct {
+		late bool
+		ns   uint64
+		want string
+	}{
+		{false, 0, ""},
+		{true, 0, late},
+		{true, 1, late + ", the first for 1ms"},
+		{true, 3_214_900_000, late + ", the first for 3.214s"},
+		{true, 93_782_400_000_000, late + ", the first for 26h3m2s"},
+		{true, 1<<64 - 1, late + ", the first for 2562047h47m16s"},
+	} {
+		all.BeganLate, all.BeganLateNs = c.late, c.ns
+		if got := Coverage(&all, time.UTC); got != said+c.want {
+			t.Errorf("%+v: %q", c, got)
+		}
+	}
+	if got := Coverage(&api.Coverage{BeganLate: true}, time.UTC); got != "nothing: 0 calls written"+late {
+		t.Errorf("of nothing: %q", got)
+	}
 }

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -345,6 +346,26 @@ func ending(r *api.Recording, day func(time.Time) string) string {
 }
 
 func coverage(c *api.Coverage, loc *time.Location) string {
+	return covered(c, loc) + began(c)
+}
+
+// began says what cannot be in a recording, if it began with processes that ran already.
+func began(c *api.Coverage) string {
+	if !c.BeganLate {
+		return ""
+	}
+	s := "; processes ran already when it began"
+	if d := time.Duration(min(c.BeganLateNs, math.MaxInt64)); d > 0 {
+		unit := time.Millisecond
+		if d >= time.Minute {
+			unit = time.Second
+		}
+		s += ", the first for " + max(d.Truncate(unit), unit).String()
+	}
+	return s
+}
+
+func covered(c *api.Coverage, loc *time.Location) string {
 	if c.From == nil || c.To == nil {
 		return fmt.Sprintf("nothing: %s calls written", thousands(c.Written))
 	}
