@@ -226,6 +226,16 @@ func (k *Kernel) Ignore(r *Ring) error {
 	return errors.Join(k.vacate(r), r.Close())
 }
 
+// IgnoreCgroup is Ignore for a cgroup that has no ring. If it got one at this moment,
+// that stays.
+func (k *Kernel) IgnoreCgroup(id uint64) error {
+	err := k.maps["claims"].Update(id, layout.Claim{Slot: layout.NoSlot}, ebpf.UpdateNoExist)
+	if err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
+		return fmt.Errorf("ignore cgroup %d: %w", id, err)
+	}
+	return nil
+}
+
 // Unclaim takes a cgroup's claim away: if it gets a task, it is a new container.
 func (k *Kernel) Unclaim(cgroup uint64) error {
 	if err := k.maps["claims"].Delete(cgroup); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {

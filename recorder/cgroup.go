@@ -219,6 +219,61 @@ func (h *Hierarchy) containers(max int) []string {
 	return found
 }
 
+// self returns the path and the id of the cgroup that this process is in.
+func (h *Hierarchy) self() (path string, id uint64, err error) {
+	pid := os.Getpid()
+	path, ok := h.selfPath()
+	if !ok || !h.holds(path, pid) {
+		// In a cgroup namespace of its own a process is told a path from there: its
+		// cgroup is the one that lists it.
+		path = ""
+		filepath.WalkDir(h.Mount, func(at string, d fs.DirEntry, err error) error { //nolint:errcheck // what went away is not it
+			if err == nil && d.IsDir() && h.holds(strings.TrimPrefix(at, h.Mount), pid) {
+				path = "/" + strings.TrimPrefix(strings.TrimPrefix(at, h.Mount), "/")
+				return fs.SkipAll
+			}
+			return nil
+		})
+	}
+	if path == "" {
+		return "", 0, fmt.Errorf("find recorderd's own cgroup: none below %s lists it", h.Mount)
+	}
+	if id, err = h.id(path); err != nil {
+		return "", 0, fmt.Errorf("find recorderd's own cgroup: %w", err)
+	}
+	return path, id, nil
+}
+
+// selfPath is the path of this process's cgroup as its cgroup namespace has it.
+func (h *Hierarchy) selfPath() (string, bool) {
+	b, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return "", false
+	}
+	for line := range strings.Lines(string(b)) {
+		parts := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
+		if len(parts) == 3 && parts[0] == strconv.Itoa(h.ID) {
+			return parts[2], true
+		}
+	}
+	return "", false
+}
+
+// holds reports whether a process is in the cgroup at path itself.
+func (h *Hierarchy) holds(path string, pid int) bool {
+	b, err := os.ReadFile(filepath.Join(h.Mount, path, "cgroup.procs"))
+	if err != nil {
+		return false // it went away, or has threads only
+	}
+	want := strconv.Itoa(pid)
+	for line := range strings.Lines(string(b)) {
+		if strings.TrimSuffix(line, "\n") == want {
+			return true
+		}
+	}
+	return false
+}
+
 // find returns the path of the cgroup with this id.
 func (h *Hierarchy) find(id uint64) (path string, ok bool) {
 	filepath.WalkDir(h.Mount, func(at string, d fs.DirEntry, err error) error { //nolint:errcheck // what went away is not it

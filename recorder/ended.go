@@ -307,7 +307,7 @@ func (r *Recorder) rescue(old *bpf.Kernel) {
 	}
 	n := 0
 	for _, ring := range rings {
-		if atomic.LoadUint64(&ring.Head().Cgroup) != 0 {
+		if cg := atomic.LoadUint64(&ring.Head().Cgroup); cg != 0 && !r.ignored(cg) {
 			if err := r.rescueRing(old, ring); err != nil {
 				r.log.Error("keep a recording of the last daemon", "slot", ring.Slot, "error", err)
 			} else {

@@ -238,6 +238,9 @@ func (r *Recorder) forgetIgnored() error {
 			there[id] = true
 		}
 	}
+	if r.cfg.RecordSelf {
+		delete(there, r.self.id) // the last daemon may have been told otherwise
+	}
 	for id, c := range claims {
 		if c.Slot == layout.NoSlot && !there[id] {
 			if err := r.kernel.Unclaim(id); err != nil {

@@ -49,6 +49,7 @@ type Config struct {
 	Hierarchy    string        // cgroup hierarchy to track: auto, v2 or a v1 controller
 	Watch        []string      // cgroups below which each one with a task is a container
 	OnlyWatched  bool          // no others are: cgroups with a container's name are not looked for
+	RecordSelf   bool          // so is the container that this process runs in
 	RingSize     uint64        // of a ring's main lane, a power of two
 	MemoryBudget uint64        // of all rings together
 	CaptureStdio uint32        // bytes kept of what goes through descriptors 1 and 2
@@ -92,6 +93,10 @@ type Recorder struct {
 	log       *slog.Logger
 	kernel    *bpf.Kernel
 	hierarchy *Hierarchy
+	self      struct { // the cgroup that this process is in
+		path string
+		id   uint64 // 0: not known
+	}
 	runtimes  *containerd.Source
 	pods      *kubernetes.Source // nil: there is none
 	native    record.Arch
@@ -183,6 +188,7 @@ func New(cfg Config) (*Recorder, error) {
 	if r.hierarchy, err = FindHierarchy(cfg.Hierarchy); err != nil {
 		return nil, err
 	}
+	r.findSelf()
 	for _, path := range cfg.Watch {
 		if !strings.HasPrefix(path, "/") || len(path) > 255 {
 			return nil, fmt.Errorf("watch %q: want the path of a cgroup below %s, beginning with /", path, r.hierarchy.Mount)
@@ -268,6 +274,9 @@ func (r *Recorder) begin() error {
 	}
 	if err := r.names.sweep(func(id string) bool { return r.recs[id] != nil }); err != nil {
 		r.log.Warn("names of recordings that are gone are still there", "error", err)
+	}
+	if err := r.ignoreSelf(); err != nil {
+		r.log.Warn("recorderd itself may be recorded", "error", err)
 	}
 	there, err := r.unclaimed()
 	if err != nil {
@@ -669,6 +678,10 @@ func (r *Recorder) settle(all bool) {
 	now := monotonic()
 	ended := false
 	for _, rec := range r.recs {
+		if r.isSelf(rec) {
+			r.ignoreLocked(rec)
+			continue
+		}
 		if !rec.known || all {
 			r.name(rec)
 		}

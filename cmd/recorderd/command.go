@@ -128,6 +128,7 @@ func (o *options) flags(f *pflag.FlagSet) {
 	f.IntVar(&o.config.KeepLast, "keep-last", 3, "ended recordings of each container that go last")
 	f.StringArrayVar(&o.config.Watch, "watch", nil, "path of a cgroup in the tracked hierarchy; each cgroup below it that gets a task is a container")
 	f.BoolVar(&o.config.OnlyWatched, "watch-only", false, "record below the cgroups given with --watch alone, and not the containers that are found by themselves")
+	f.BoolVar(&o.config.RecordSelf, "record-self", false, "record the container that recorderd itself runs in, too")
 	f.StringVar(&o.config.Hierarchy, "cgroup-hierarchy", "auto", "cgroup hierarchy by which containers are told apart: auto, v2, or a v1 controller")
 	f.Var(&o.stdio, "capture-stdio", "bytes kept of each write to or read from descriptors 1 and 2")
 	f.Var(&o.data, "capture-data", "bytes kept of each other read and write; 0 keeps none, at most 4KiB")

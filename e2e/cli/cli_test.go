@@ -180,6 +180,11 @@ func TestRefusals(t *testing.T) {
 // TestGhost adds a node on which nothing ever runs.
 func TestGhost(t *testing.T) {
 	ns := namespace(t)
+	pod(t, ns, "here", "nodeName: "+nodeName+",", "app=sleep 1000")
+	eventually(t, "a recording on the other node", 60*time.Second, func() bool {
+		out, _ := run(ctl("list", "-n", ns))
+		return strings.Contains(out, ns+"/here")
+	})
 	apply(t, "{apiVersion: v1, kind: Node, metadata: {name: ghost}}")
 	t.Cleanup(func() {
 		run(kubectl("delete", "node", "ghost", "--ignore-not-found"))
