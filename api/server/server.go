@@ -74,14 +74,27 @@ type server struct {
 	router  *mux.Router
 	dumps   chan struct{} // one element for each dump under way
 	follows chan struct{} // one for each that goes on
+
+	requests requests
 }
+
+// Handler serves the API.
+type Handler struct {
+	http.Handler
+	requests *requests
+}
+
+// Close ends the requests under way, refuses those that come later, and returns when
+// none is left or, with the context's error, when that is done. Closing an http.Server
+// waits for no request that it breaks off: they use the backend until this returns nil.
+func (h *Handler) Close(ctx context.Context) error { return h.requests.close(ctx) }
 
 // handler answers a request or returns an error, which then is the answer.
 type handler func(w http.ResponseWriter, r *http.Request) error
 
 // New returns the handler of the whole API. Serve it with HTTP, which sets limits
 // and finds out who asks.
-func New(b Backend, o Options) http.Handler {
+func New(b Backend, o Options) *Handler {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
@@ -95,6 +108,7 @@ func New(b Backend, o Options) http.Handler {
 		o.WriteTimeout = DefaultWriteTimeout
 	}
 	s := &server{Options: o, backend: b, metrics: newMetrics(b), dumps: make(chan struct{}, o.MaxDumps), follows: make(chan struct{}, o.MaxFollows)}
+	s.requests.init()
 	s.router = mux.NewRouter().UseEncodedPath().SkipClean(true)
 	for _, rt := range s.routes() {
 		s.router.Handle(rt.path, s.handle(rt.handler)).Methods(rt.method)
@@ -103,7 +117,7 @@ func New(b Backend, o Options) http.Handler {
 		return api.Errorf(api.CodeNotFound, "there is nothing at %s: /openapi.yaml has what there is", clip(r.URL.Path))
 	})
 	s.router.MethodNotAllowedHandler = s.handle(s.methodNotAllowed)
-	return s.guard(s.router)
+	return &Handler{s.guard(s.enclose(s.router)), &s.requests}
 }
 
 type route struct {

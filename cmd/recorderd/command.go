@@ -260,7 +260,8 @@ func (o *options) run(ctx context.Context, given *pflag.FlagSet) error {
 	if err != nil {
 		return err
 	}
-	srv := server.HTTP(server.New(rec, server.Options{Version: cfg.Version, Log: log}), log, groups...)
+	handler := server.New(rec, server.Options{Version: cfg.Version, Log: log})
+	srv := server.HTTP(handler, log, groups...)
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ln) }()
 
@@ -290,16 +291,37 @@ func (o *options) run(ctx context.Context, given *pflag.FlagSet) error {
 	if o.readyFile != "" {
 		os.Remove(o.readyFile)
 	}
-	stop, done := context.WithTimeout(context.Background(), 2*time.Second)
-	defer done()
-	if srv.Shutdown(stop) != nil {
-		srv.Close() // dumps that are being followed
+	if err := shutdown(srv, handler); err != nil && !cfg.Clean {
+		// They may need what Close lets go of. The end of the process does that, too.
+		log.Warn("requests are still under way", "error", err)
+	} else {
+		rec.Close()
 	}
-	rec.Close()
 	if cause := context.Cause(ctx); err == nil && cause != nil && !errors.Is(cause, context.Canceled) {
 		return cause
 	}
 	return err
+}
+
+// How long requests may take to end by themselves, and how long once they are broken
+// off: one that waits for a disk cannot be.
+const (
+	shutdownTime = 2 * time.Second
+	breakOffTime = 5 * time.Second
+)
+
+// shutdown answers the requests under way and no others, breaks off those that go on
+// (dumps that are followed), and returns when the recorder is not needed any more.
+func shutdown(srv *http.Server, h *server.Handler) error {
+	stop, done := context.WithTimeout(context.Background(), shutdownTime)
+	defer done()
+	if srv.Shutdown(stop) == nil {
+		return nil
+	}
+	srv.Close()
+	stop, done = context.WithTimeout(context.Background(), breakOffTime)
+	defer done()
+	return h.Close(stop)
 }
 
 func (o *options) tellReady(log *slog.Logger) {
