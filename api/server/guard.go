@@ -62,7 +62,7 @@ func check(r *http.Request) error {
 // handle makes an http.Handler that answers errors and survives panics.
 func (s *server) handle(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		t := &tracker{ResponseWriter: w}
+		t := &tracker{ResponseWriter: w, timeout: s.WriteTimeout}
 		err := safely(func() error { return h(t, r) })
 		if err == nil {
 			return
@@ -72,31 +72,40 @@ func (s *server) handle(h handler) http.Handler {
 			s.logError(r, err)
 			panic(http.ErrAbortHandler)
 		}
-		s.fail(w, r, err)
+		s.fail(t, r, err)
 	})
 }
 
-// tracker knows whether an answer has begun.
+// tracker knows whether an answer has begun. The client's time to read it begins with it:
+// what was asked for may have waited for a disk.
 type tracker struct {
 	http.ResponseWriter
-	begun bool
+	timeout time.Duration
+	begun   bool
+}
+
+func (t *tracker) begin() {
+	if !t.begun {
+		t.begun = true
+		_ = http.NewResponseController(t.ResponseWriter).SetWriteDeadline(time.Now().Add(t.timeout))
+	}
 }
 
 // WriteHeader begins the answer.
 func (t *tracker) WriteHeader(status int) {
-	t.begun = true
+	t.begin()
 	t.ResponseWriter.WriteHeader(status)
 }
 
 // Write begins or continues the answer.
 func (t *tracker) Write(b []byte) (int, error) {
-	t.begun = true
+	t.begin()
 	return t.ResponseWriter.Write(b)
 }
 
 // FlushError begins the answer and sends what there is of it.
 func (t *tracker) FlushError() error {
-	t.begun = true
+	t.begin()
 	return http.NewResponseController(t.ResponseWriter).Flush()
 }
 

@@ -93,3 +93,26 @@ func TestCloseCancels(t *testing.T) {
 	}
 	<-answered
 }
+
+// TestSlowSaveIsAnswered catches an answer that is lost because the work took longer
+// than a client may take to read it.
+func TestSlowSaveIsAnswered(t *testing.T) {
+	b := servertest.New()
+	b.Before = func(_ context.Context, method, _ string) error {
+		if method == "Save" {
+			time.Sleep(300 * time.Millisecond) // a slow disk
+		}
+		return nil
+	}
+	_, c := serve(t, b, Options{WriteTimeout: 100 * time.Millisecond})
+	for _, path := range []string{servertest.Worker, "worker"} {
+		res, err := c.Post("http://recorderd/v1/recordings/"+path+"/save", "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusNoContent {
+			t.Errorf("the answer is %s", res.Status)
+		}
+	}
+}
