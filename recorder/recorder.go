@@ -12,6 +12,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"os"
@@ -20,6 +21,7 @@ import (
 	"runtime"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -578,7 +580,7 @@ func (r *Recorder) recordingOf(ring *bpf.Ring) *recording {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d %d %d", h.Cookie, h.Cgroup, h.Claimed))
 	rec.id = hex.EncodeToString(sum[:6])
 	rec.who = r.identify(rec.path)
-	rec.command = commandOf(h)
+	rec.command = commandOf("/proc", h)
 	return rec
 }
 
@@ -975,17 +977,41 @@ func argv(h *layout.RingHead) []string {
 }
 
 // commandOf is the command line of a first process that was there before the
-// recording, or was moved in after its exec.
-func commandOf(h *layout.RingHead) []string {
+// recording, or was moved in after its exec, from proc, which is "/proc". As of others
+// its first layout.ArgsMax bytes are kept.
+func commandOf(proc string, h *layout.RingHead) []string {
 	tid := atomic.LoadUint32(&h.InitTid)
 	if tid == 0 || atomic.LoadUint32(&h.ArgsLen) != 0 || atomic.LoadUint32(&h.InitGone) != 0 {
 		return nil
 	}
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", tid))
-	if err != nil {
-		return nil // it has ended
+	return splitArgs(readBriefly(filepath.Join(proc, strconv.FormatUint(uint64(tid), 10), "cmdline"), layout.ArgsMax))
+}
+
+// briefly is how long a file of a process is waited for.
+const briefly = 100 * time.Millisecond
+
+// readBriefly reads the first bytes of a file of a process, which may need its memory: one
+// that hangs in the kernel can keep who asks for that waiting for ever, and here others
+// with it. Nothing if it takes too long, or cannot be read.
+func readBriefly(path string, most int) []byte {
+	read := make(chan []byte, 1)
+	go func() { // ends when the kernel lets it
+		f, err := os.Open(path)
+		if err != nil {
+			read <- nil // the process has ended
+			return
+		}
+		defer f.Close()
+		b := make([]byte, most)
+		n, _ := io.ReadFull(f, b) //nolint:errcheck // what there is
+		read <- b[:n]
+	}()
+	select {
+	case b := <-read:
+		return b
+	case <-time.After(briefly):
+		return nil
 	}
-	return splitArgs(b)
 }
 
 // splitArgs takes apart strings that end with NULs.
