@@ -2,8 +2,10 @@ package recorder
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,8 +14,13 @@ import (
 	"github.com/recorderd/recorderd/recorder/layout"
 )
 
-// maxOpenFiles is how many descriptors of a process are read.
-const maxOpenFiles = 4096
+// How many descriptors are read of a process, and of all processes of a recording with
+// how many bytes of names: a container can have any number of them.
+const (
+	maxOpenFiles  = 4096
+	mostOpen      = 8192
+	mostOpenBytes = 1 << 20
+)
 
 // readOpenFiles reads what the descriptors and the working directory of a process
 // are, from proc, which is "/proc". tgid is the host's, start the process's as in its
@@ -21,9 +28,10 @@ const maxOpenFiles = 4096
 // later change is in the ring.
 //
 // It gives what it can: a process that has ended has nothing, descriptors that come
-// and go meanwhile may be missing. The time that it took is in the result, and the
-// decoder believes nothing that a call changed within. err says that the process is gone.
-func readOpenFiles(proc string, tgid uint32, start uint64) (dump.OpenFiles, error) {
+// and go meanwhile may be missing, and so are those beyond what is left. The time that it
+// took is in the result, and the decoder believes nothing that a call changed within.
+// err says that the process is gone.
+func readOpenFiles(proc string, tgid uint32, start uint64, left *openLeft) (dump.OpenFiles, error) {
 	o := dump.OpenFiles{Tgid: tgid, Start: start, From: monotonic()}
 	dir := filepath.Join(proc, strconv.FormatUint(uint64(tgid), 10))
 	fds, err := os.Open(filepath.Join(dir, "fd"))
@@ -36,6 +44,10 @@ func readOpenFiles(proc string, tgid uint32, start uint64) (dump.OpenFiles, erro
 		names = nil // none are open, or it has just ended
 	}
 	for _, name := range names {
+		if left.none() {
+			break
+		}
+		left.fds-- // read or not, it takes its time
 		num, err := strconv.ParseInt(name, 10, 32)
 		if err != nil {
 			continue
@@ -49,9 +61,11 @@ func readOpenFiles(proc string, tgid uint32, start uint64) (dump.OpenFiles, erro
 			continue
 		}
 		o.Fds = append(o.Fds, dump.OpenFD{Num: int32(num), Link: link, Cloexec: cloexec})
+		left.bytes -= len(link)
 	}
 	if cwd, err := os.Readlink(filepath.Join(dir, "cwd")); err == nil {
 		o.Cwd = cwd
+		left.bytes -= len(cwd)
 	}
 	o.To = monotonic()
 	return o, nil
@@ -86,29 +100,55 @@ type opened struct {
 	files []dump.OpenFiles
 }
 
+// openLeft is what may still be read of a recording: descriptors, and bytes of names.
+type openLeft struct{ fds, bytes int }
+
+func (l *openLeft) none() bool { return l.fds <= 0 || l.bytes <= 0 }
+
+// process is one of a recording's, as the iterator has shown it.
+type process struct {
+	start   uint64
+	threads int
+}
+
+// readAllOpen reads what the processes of a recording have open, by their host's ids, as
+// much of it as may be, and how many descriptors were looked at.
+func readAllOpen(proc string, processes map[uint32]process) (files []dump.OpenFiles, read int) {
+	left := openLeft{mostOpen, mostOpenBytes}
+	for _, tgid := range slices.Sorted(maps.Keys(processes)) { // the first ones tell most
+		if left.none() {
+			break
+		}
+		left.fds-- // a process without any takes its time, too
+		p := processes[tgid]
+		// The decoder believes that it sees all changes from here on: each thread is to be recorded.
+		threads, err := os.ReadDir(filepath.Join(proc, strconv.FormatUint(uint64(tgid), 10), "task"))
+		if err != nil || len(threads) != p.threads {
+			continue
+		}
+		if o, err := readOpenFiles(proc, tgid, p.start, &left); err == nil {
+			files = append(files, o)
+		}
+	}
+	return files, mostOpen - left.fds
+}
+
 // readOpened reads what processes have open, of recordings of which that is not
 // known, or was read before all that is in the ring by now. tasks are all that are
 // traced, from a pass of the iterator.
 func (r *Recorder) readOpened(tasks []layout.TaskDump) {
-	type process struct {
-		start   uint64
-		threads int
-	}
-	bySlot := map[uint32]map[uint32]*process{}
+	bySlot := map[uint32]map[uint32]process{}
 	for i := range tasks {
 		t := &tasks[i]
 		if bySlot[t.Slot] == nil {
-			bySlot[t.Slot] = map[uint32]*process{}
+			bySlot[t.Slot] = map[uint32]process{}
 		}
 		p := bySlot[t.Slot][t.Info.Tgid]
-		if p == nil {
-			p = &process{}
-			bySlot[t.Slot][t.Info.Tgid] = p
-		}
 		p.threads++
 		if t.Info.Tid == t.Info.Tgid {
 			p.start = t.Info.Start
 		}
+		bySlot[t.Slot][t.Info.Tgid] = p
 	}
 	now := monotonic()
 	budget := openBudget
@@ -132,21 +172,12 @@ func (r *Recorder) readOpened(tasks []layout.TaskDump) {
 			r.newborn = true // at the next pass
 			return
 		}
-		next := opened{at: now}
-		for tgid, p := range processes {
-			budget--
-			// The decoder believes that it sees all changes from here on: each thread is to be recorded.
-			threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", tgid))
-			if err != nil || len(threads) != p.threads {
-				continue
-			}
-			if o, err := readOpenFiles("/proc", tgid, p.start); err == nil {
-				next.files = append(next.files, o)
-				budget -= len(o.Fds)
-			}
-		}
+		files, read := readAllOpen("/proc", processes)
+		budget -= read
 		r.mu.Lock()
-		rec.opened = next
+		if rec.kept == nil { // else it has been put together meanwhile
+			rec.opened = opened{at: now, files: files}
+		}
 		r.mu.Unlock()
 	}
 }

@@ -3,6 +3,8 @@ package recorder
 import (
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/recorderd/recorderd/recorder/dump"
@@ -22,7 +24,7 @@ func TestReadOpenFiles(t *testing.T) {
 	defer r.Close()
 	defer w.Close()
 	before := monotonic()
-	o, err := readOpenFiles("/proc", uint32(os.Getpid()), 7)
+	o, err := readOpenFiles("/proc", uint32(os.Getpid()), 7, &openLeft{1000, 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +44,56 @@ func TestReadOpenFiles(t *testing.T) {
 	if wd, _ := os.Getwd(); o.Cwd != wd {
 		t.Errorf("in %s, want %s", o.Cwd, wd)
 	}
-	if _, err := readOpenFiles("/proc", 1<<30, 0); err == nil {
+	if _, err := readOpenFiles("/proc", 1<<30, 0, &openLeft{1000, 1 << 20}); err == nil {
 		t.Error("a process that is not there has open files")
+	}
+}
+
+// TestOpenFilesAreLimited catches a container whose processes have so much open that
+// reading it takes the daemon's memory, or its time.
+func TestOpenFilesAreLimited(t *testing.T) {
+	proc := t.TempDir()
+	dir := filepath.Join(proc, "1")
+	for _, sub := range []string{"fd", "fdinfo", "task/1"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "fdinfo/0"), []byte("pos:\t0\nflags:\t02100000\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const each = 1000
+	long := "/" + strings.Repeat("long/", 800)
+	for i := range each {
+		if err := os.Symlink(long, filepath.Join(dir, "fd", strconv.Itoa(i))); err != nil {
+			t.Fatal(err)
+		}
+		if i > 0 {
+			if err := os.Symlink("0", filepath.Join(dir, "fdinfo", strconv.Itoa(i))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	processes := map[uint32]process{}
+	for tgid := range uint32(200) {
+		processes[tgid+1] = process{threads: 1}
+		if tgid > 0 {
+			if err := os.Symlink("1", filepath.Join(proc, strconv.Itoa(int(tgid+1)))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	files, read := readAllOpen(proc, processes)
+	bytes := 0
+	for _, o := range files {
+		for _, fd := range o.Fds {
+			bytes += len(fd.Link)
+		}
+	}
+	if len(files) == 0 || files[0].Tgid != 1 || len(files[0].Fds) == 0 {
+		t.Error("not even the first process was read")
+	}
+	if read > mostOpen || bytes > mostOpenBytes+len(long) {
+		t.Errorf("%d descriptors with %d bytes of names, of %d processes: want at most %d and %d", read, bytes, len(files), mostOpen, mostOpenBytes)
 	}
 }
