@@ -321,17 +321,28 @@ func (r *Recorder) spareWant() int {
 	return min(max(all/8, min(minSpares, all/4), 1), maxSpares)
 }
 
-// takeOver finds the rings that an earlier daemon made.
+// takeOver finds the rings that an earlier daemon made. Programs give them to containers
+// meanwhile.
 func (r *Recorder) takeOver() error {
 	rings, errs := r.kernel.PinnedRings()
-	waiting, err := r.kernel.Spares()
+	before, err := r.kernel.Spares()
+	errs = errors.Join(errs, err)
+	// Who had taken a ring off the queue by then has claimed it, or given it back.
+	errs = errors.Join(errs, r.kernel.Grace())
+	after, err := r.kernel.Spares()
+	errs = errors.Join(errs, err)
+	claims, err := r.kernel.Claims()
 	errs = errors.Join(errs, err)
 	for _, ring := range rings {
 		r.nextGen = max(r.nextGen, ring.Gen+1)
 		r.asSpare(ring) // what may be kept is for this daemon to say, also of what goes on
 		atomic.StoreUint32(&ring.Head().NestedMax, r.nestedMax())
+		cg := atomic.LoadUint64(&ring.Head().Cgroup)
+		claimed := cg != 0 && claims[cg] == layout.Claim{Slot: ring.Slot, Gen: ring.Gen}
 		switch {
-		case atomic.LoadUint64(&ring.Head().Cgroup) != 0:
+		case !claimed && (before[ring.Slot] || after[ring.Slot]):
+			r.spares[ring.Slot] = ring // also one that is being taken now: collect finds it
+		case cg != 0: // without a claim: a daemon died that was about to let it go
 			rec := r.recordingOf(ring)
 			r.recallNames(rec)
 			if r.recs[rec.id] != nil {
@@ -340,8 +351,6 @@ func (r *Recorder) takeOver() error {
 			} else {
 				r.addLocked(rec)
 			}
-		case waiting[ring.Slot]:
-			r.spares[ring.Slot] = ring
 		default:
 			// Made by a daemon that died before it could offer it.
 			errs = errors.Join(errs, r.kernel.DropRing(ring))
