@@ -1418,46 +1418,55 @@ static __always_inline struct cgroup *cgroup_of(struct task_struct *task)
 	return set->dfl_cgrp;
 }
 
+/* How far up a cgroup's container is looked for. */
+enum { LEVELS = 24 };
+
+/* Whose a cgroup is. TOO_DEEP: more than LEVELS below the next container or the root.
+ * Only who may make cgroups in a container gets there, and shall neither leave the
+ * recording by that nor get rings that nobody counts. */
+enum belongs { NOBODYS, CONTAINERS, TOO_DEEP };
+
 /* Has the nearest container around this cgroup as many rings inside as it may? Then
  * what is in here is recorded with it. */
-static __noinline bool enclosed(struct cgroup *c, struct claim *out)
+static __noinline int enclosed(struct cgroup *c, struct claim *out)
 {
 	u32 i;
 
-	for (i = 0; i < 24; i++) {
+	for (i = 0; i < LEVELS; i++) {
 		struct claim *known;
 		struct ring_head *r;
 		u64 id;
 
 		c = parent_of(c);
 		if (!c)
-			return false;
+			return NOBODYS;
 		id = c->kn->id;
 		known = bpf_map_lookup_elem(&claims, &id);
 		if (!known)
 			continue;
 		r = ring_of(known->slot);
 		if (!r || r->gen != known->gen || __sync_fetch_and_add(&r->nested, 1) < r->nested_max)
-			return false;
+			return NOBODYS;
 		r->nested = r->nested_max; /* as many as there are */
 		count(STAT_NESTED_FULL);
 		*out = *known;
-		return true;
+		return CONTAINERS;
 	}
-	return false;
+	return TOO_DEEP;
 }
 
-/* Takes a spare ring for a container's cgroup. Returns false if there is none. */
-static __noinline bool claim_ring(u32 user, struct cgroup *c, struct claim *out)
+/* Takes a spare ring for a container's cgroup. NOBODYS: there is none. */
+static __noinline int claim_ring(u32 user, struct cgroup *c, struct claim *out)
 {
 	struct kernfs_node *kn = c->kn;
 	u64 id = kn->id, now = bpf_ktime_get_ns();
 	struct ring_head *r;
 	struct claim new = {}, *old;
 	u32 slot, i;
+	int around = enclosed(c, out);
 
-	if (enclosed(c, out))
-		return true;
+	if (around != NOBODYS)
+		return around;
 	if (bpf_map_pop_elem(&spare, &slot)) {
 		u32 one = 1;
 
@@ -1465,11 +1474,11 @@ static __noinline bool claim_ring(u32 user, struct cgroup *c, struct claim *out)
 			count(STAT_NO_RING);
 			tell(EVENT_NORING, 0, id);
 		}
-		return false;
+		return NOBODYS;
 	}
 	r = ring_of(slot);
 	if (!r)
-		return false;
+		return NOBODYS;
 	new.slot = slot;
 	new.gen = r->gen;
 	r->cgroup = id;
@@ -1491,49 +1500,49 @@ static __noinline bool claim_ring(u32 user, struct cgroup *c, struct claim *out)
 		old = bpf_map_lookup_elem(&claims, &id);
 		if (!old) {
 			count(STAT_CLAIM_FULL);
-			return false;
+			return NOBODYS;
 		}
 		*out = *old;
-		return true;
+		return CONTAINERS;
 	}
 	count(STAT_CLAIMS);
 	bpf_map_delete_elem(&refused, &id);
 	tell(EVENT_CLAIM, slot, id);
 	*out = new;
-	return true;
+	return CONTAINERS;
 }
 
 /*
  * The ring of a cgroup: of the nearest claimed one at or above it; else of the
  * nearest whose name is a container's, or of itself below a watched root, which
- * are claimed now. Returns false if it belongs to no container.
+ * are claimed now.
  */
-static __noinline bool find_ring(u32 user, struct cgroup *c, struct claim *out)
+static __noinline int find_ring(u32 user, struct cgroup *c, struct claim *out)
 {
 	struct scratch *s = scratch_of(user);
 	struct cgroup *self = c;
 	u32 i;
 
 	if (!s || !c)
-		return false;
-	for (i = 0; i < 24; i++) {
+		return NOBODYS;
+	for (i = 0; i < LEVELS; i++) {
 		struct kernfs_node *kn = c->kn;
 		u64 id = kn->id;
 		struct claim *known = bpf_map_lookup_elem(&claims, &id);
 
 		if (known) {
 			*out = *known;
-			return known->slot != NO_SLOT;
+			return known->slot == NO_SLOT ? NOBODYS : CONTAINERS;
 		}
 		if (bpf_map_lookup_elem(&roots, &id))
-			return c != self && claim_ring(user, self, out);
+			return c == self ? NOBODYS : claim_ring(user, self, out);
 		if (!only_roots && bpf_probe_read_kernel_str(s->buf, PATH_PART, kn->name) > 64 && container_name(user))
 			return claim_ring(user, c, out);
 		c = parent_of(c);
 		if (!c)
-			return false;
+			return NOBODYS;
 	}
-	return false;
+	return TOO_DEEP;
 }
 
 static __always_inline void new_init(struct ring_head *r, struct task_struct *task)
@@ -1592,7 +1601,7 @@ static __always_inline struct task_state *mark(u32 user, struct task_struct *tas
 	return ts;
 }
 
-enum settled { SAME, MARKED, LEFT };
+enum settled { SAME, DEEP, MARKED, LEFT };
 
 /* Brings a task's mark in line with the cgroup it is in. Returns what it did. */
 static __always_inline enum settled settle(u32 user, struct task_struct *task, struct cgroup *c)
@@ -1603,11 +1612,13 @@ static __always_inline enum settled settle(u32 user, struct task_struct *task, s
 	 */
 	struct task_state *ts = task->bpf_storage ? bpf_task_storage_get(&tasks, task, NULL, 0) : NULL;
 	struct claim to = {};
-	bool in;
+	int in;
 
 	if (task->flags & PF_EXITING)
 		return SAME; /* on_task_exit counts it out */
 	in = find_ring(user, c, &to);
+	if (in == TOO_DEEP)
+		return DEEP; /* it stays whose it is */
 	if (ts && ts->gen) {
 		if (in && ts->gen == to.gen)
 			return SAME;
@@ -1631,7 +1642,7 @@ TWICE("tp_btf/cgroup_attach_task", on_attach)
 	if (dst->root->hierarchy_id != hierarchy)
 		return 0;
 	/* The event names only the leader of a process that moves as a whole. */
-	if (settle(BY_ATTACH, task, dst) != SAME && task->signal->nr_threads > 1)
+	if (settle(BY_ATTACH, task, dst) > DEEP && task->signal->nr_threads > 1)
 		tell(EVENT_SCAN, 0, 0);
 	return 0;
 }
@@ -1643,8 +1654,8 @@ TWICE("tp_btf/sched_process_fork", on_fork)
 
 	if (unlikely(parent->cgroups != child->cgroups)) {
 		/* clone3 with CLONE_INTO_CGROUP raises no attach event */
-		settle(BY_FORK, child, cgroup_of(child));
-		return 0;
+		if (settle(BY_FORK, child, cgroup_of(child)) != DEEP)
+			return 0;
 	}
 	if (likely(!parent->bpf_storage))
 		return 0;

@@ -1,0 +1,73 @@
+package bpf
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// intoDeep is how this test's binary is told to run a program in a cgroup.
+const intoDeep = "RECORDERD_TEST_INTO"
+
+// TestIntoDeep is no test: it is what a container of TestDeepCgroups runs.
+func TestIntoDeep(t *testing.T) {
+	dir := os.Getenv(intoDeep)
+	if dir == "" {
+		t.Skip("it is part of another test")
+	}
+	if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), fmt.Append(nil, os.Getpid()), 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, cmd := range []*exec.Cmd{exec.Command("true"), inCgroup(t, dir, "true"), inCgroup(t, filepath.Dir(dir), "true")} {
+		if err := cmd.Run(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestDeepCgroups catches a container that gets out of its recording by going down in
+// cgroups of its own, further than the programs look up, or gets all the node's rings so.
+func TestDeepCgroups(t *testing.T) {
+	for name, way := range map[string]preempt{"by itself": preemptOff, "preemptible": preemptOn} {
+		t.Run(name, func(t *testing.T) {
+			cfg := testConfig(t)
+			cfg.OnlyWatched = false // names make containers inside a container
+			cfg.preempt = way
+			k := testKernel(t, cfg)
+			root := testRoot(t, k)
+			for slot := uint32(1); slot <= 8; slot++ {
+				newRing(t, k, slot, slot, 0)
+			}
+			outer := makeCgroup(t, filepath.Join(root, "outer"))
+			deep := outer
+			for i := range 40 {
+				deep = makeCgroup(t, filepath.Join(deep, fmt.Sprintf("d%d", i)))
+			}
+			deep = makeCgroup(t, filepath.Join(deep, strings.Repeat("a", 64)))
+			cmd := inCgroup(t, outer, os.Args[0], "-test.run", "^TestIntoDeep$")
+			cmd.Env = append(os.Environ(), intoDeep+"="+deep)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			rings, err := k.PinnedRings()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range rings {
+				defer r.Close()
+				h := r.Head()
+				switch {
+				case h.Cgroup == inode(t, outer):
+					if h.Execs != 1+3 || h.TasksLive != 0 {
+						t.Errorf("%d execs and %d live tasks in the container's ring, want its own and three, 0", h.Execs, h.TasksLive)
+					}
+				case h.Cgroup == inode(t, deep):
+					t.Error("the container got another ring, so far down that nobody counts it")
+				}
+			}
+		})
+	}
+}
