@@ -1,10 +1,12 @@
 package recorder
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/recorderd/recorderd/bpf"
 )
@@ -51,5 +53,63 @@ func TestTakesOverWhatIsBeingTaken(t *testing.T) {
 	defer a.r.mu.Unlock()
 	if a.r.spares[slot] == nil || a.r.bySlot[slot] != nil {
 		t.Errorf("ring %d, which nobody has claimed, is a spare: %v, a recording: %v", slot, a.r.spares[slot] != nil, a.r.bySlot[slot] != nil)
+	}
+}
+
+// TestRescueIsQuick catches a change of version in which nothing is recorded for longer
+// the more containers there are.
+func TestRescueIsQuick(t *testing.T) {
+	h, err := FindHierarchy("auto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := cgroups{t: t, path: "/recorderd-" + strings.ToLower(t.Name())}
+	c.dir = filepath.Join(h.Mount, c.path)
+	if err := os.Mkdir(c.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { eventually(t, "remove "+c.dir, func() bool { return os.Remove(c.dir) == nil }) })
+	a := startAgain(t, Config{Watch: []string{c.path}})
+	const n = 24
+	for i := range n {
+		name := fmt.Sprint("c", i)
+		run := c.container(name)
+		eventually(t, "a spare ring", func() bool {
+			spares, err := a.r.kernel.Spares()
+			return err == nil && len(spares) > 0
+		})
+		run("true")
+		c.recording(a.r, name)
+	}
+	a.stop()
+	a.cfg.RingSize *= 2
+	var took time.Duration
+	rescued := 0
+	r := &Recorder{}
+	*r = Recorder{cfg: a.cfg, log: a.r.log, hierarchy: a.r.hierarchy, policy: a.r.policy, native: a.r.native, release: a.r.release, plans: a.r.plans, subPlans: a.r.subPlans}
+	kcfg := r.kernelConfig()
+	kcfg.Rescue = func(old *bpf.Kernel) {
+		began := time.Now()
+		r.rescue(old)
+		took = time.Since(began)
+		names, err := old.KeptNames()
+		if err != nil {
+			t.Error(err)
+		}
+		rescued = len(names)
+	}
+	k, err := bpf.Load(kcfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Discard(); err != nil {
+		t.Error(err)
+	}
+	t.Logf("%d recordings in %v", rescued, took)
+	if rescued != n {
+		t.Errorf("%d recordings were kept, want %d", rescued, n)
+	}
+	if took > n*40*time.Millisecond {
+		t.Errorf("%v for %d recordings", took, n)
 	}
 }

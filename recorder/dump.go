@@ -64,11 +64,14 @@ func (r *Recorder) takeFrom(k *bpf.Kernel, rec *recording, grace func() error) (
 	return s, nil
 }
 
+// noWait is the wait for programs where none can be running.
+func noWait() error { return nil }
+
 // takeEnded is take for a ring that nobody writes to any more: there are no tasks to
 // list, and no programs to wait for.
 func (r *Recorder) takeEnded(rec *recording) (snapshot, error) {
 	var s snapshot
-	if err := s.read(rec, func() error { return nil }); err != nil {
+	if err := s.read(rec, noWait); err != nil {
 		return s, err
 	}
 	r.complement(rec, &s)

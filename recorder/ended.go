@@ -305,6 +305,10 @@ func (r *Recorder) rescue(old *bpf.Kernel) {
 	if err != nil {
 		r.log.Warn("some recordings of the last daemon cannot be read by this one", "error", err)
 	}
+	// Its programs are detached: those that still ran have ended then. Once for all
+	// rings, since nothing is recorded meanwhile.
+	time.Sleep(20 * time.Millisecond)
+	old.Grace() //nolint:errcheck // that it waits longer; an older recorder may not have it
 	n := 0
 	for _, ring := range rings {
 		if cg := atomic.LoadUint64(&ring.Head().Cgroup); cg != 0 && !r.ignored(cg) {
@@ -329,8 +333,7 @@ func (r *Recorder) rescueRing(old *bpf.Kernel, ring *bpf.Ring) error {
 	r.mu.Unlock()
 	live := int64(atomic.LoadUint64(&ring.Head().TasksLive)) > 0
 	rec.ended = !live
-	// Its programs are detached: one that still runs has had time to end.
-	s, err := r.takeFrom(old, rec, func() error { time.Sleep(20 * time.Millisecond); return nil })
+	s, err := r.takeFrom(old, rec, noWait)
 	if err != nil {
 		return err
 	}
