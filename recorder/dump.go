@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"time"
@@ -19,6 +20,10 @@ import (
 
 // followEvery is how often a followed ring is read.
 const followEvery = 200 * time.Millisecond
+
+// mostProgress is how many bytes of calls that go on have with them what their arguments
+// point to: a container can have any number of threads, each in a call with a long path.
+const mostProgress = 8 << 20
 
 // snapshot is what a ring held at one moment, all of it.
 type snapshot struct {
@@ -52,7 +57,7 @@ func (r *Recorder) takeFrom(k *bpf.Kernel, rec *recording, grace func() error) (
 	// At once: a little later a thread may do something else, or be another.
 	for i := range s.live {
 		if t := &s.live[i]; t.InCall != 0 {
-			if call := r.progress(t); sameTask(t) {
+			if call := r.progress(t, len(s.progress) < mostProgress); sameTask(t) {
 				s.progress = record.Append(s.progress, call)
 			}
 		}
@@ -296,8 +301,19 @@ func (r *Recorder) more(rec *recording, main, tasks record.Mark, known told) (sn
 		if s.live, err = r.kernel.Tasks(int(rec.slot)); err != nil {
 			return s, err
 		}
+		known.only(s.live)
 	}
 	return s, nil
+}
+
+// only forgets all threads but these: a recording that is followed for hours may have
+// had millions.
+func (t told) only(live []layout.TaskDump) {
+	there := make(map[uint32]bool, len(live))
+	for i := range live {
+		there[live[i].Info.Tid] = true
+	}
+	maps.DeleteFunc(t, func(tid uint32, _ layout.TaskInfo) bool { return !there[tid] })
 }
 
 // all reports whether the threads of all records are known, under their present names.

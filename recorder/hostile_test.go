@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -73,5 +74,36 @@ func TestCommandOfAHangingProcess(t *testing.T) {
 	}
 	if w, err := os.OpenFile(name, os.O_WRONLY|unix.O_NONBLOCK, 0); err == nil {
 		w.Close()
+	}
+}
+
+// TestFollowForgetsThreads catches a follower whose memory grows with each thread that
+// the container ever had.
+func TestFollowForgetsThreads(t *testing.T) {
+	known := told{}
+	for tid := range uint32(10000) {
+		known.new(&layout.TaskInfo{Tid: tid})
+	}
+	live := []layout.TaskDump{{Info: layout.TaskInfo{Tid: 7}}, {Info: layout.TaskInfo{Tid: 20000}}}
+	known.only(live)
+	if len(known) != 1 || known.new(&live[0].Info) || !known.new(&live[1].Info) {
+		t.Errorf("%d threads are known, want the one that lives", len(known))
+	}
+}
+
+// TestProgressWithoutArguments catches a dump of very many threads that takes what the
+// arguments of all their calls point to into memory.
+func TestProgressWithoutArguments(t *testing.T) {
+	r := &Recorder{native: nativeArch(), hierarchy: &Hierarchy{}, cfg: Config{RingSize: 64 << 10}}
+	cfg := r.kernelConfig()
+	r.plans, r.subPlans = cfg.Plans, cfg.SubPlans
+	path := []byte("/etc/hosts\x00")
+	task := &layout.TaskDump{InCall: 1, Nr: unix.SYS_OPENAT, Enter: 1, Info: layout.TaskInfo{Tid: uint32(unix.Gettid())}}
+	task.Args = [6]uint64{1<<64 - 100, uint64(uintptr(unsafe.Pointer(&path[0])))}
+	if call := r.progress(task, true); len(call.Items) != 1 || string(call.Items[0].Data) != "/etc/hosts" || call.Flags&layout.RecfCut != 0 {
+		t.Errorf("%+v: want its path", call)
+	}
+	if call := r.progress(task, false); len(call.Items) != 0 || call.Flags&layout.RecfCut == 0 || call.Args[1] != task.Args[1] {
+		t.Errorf("%+v: want that its path was left out", call)
 	}
 }

@@ -16,8 +16,9 @@ import (
 )
 
 // progress makes a record of the call that a task is in. What its arguments point
-// to is read from the task's memory now, as far as the call reads and does not write it.
-func (r *Recorder) progress(t *layout.TaskDump) *record.Record {
+// to is read from the task's memory now, if that is wanted, as far as the call reads and
+// does not write it.
+func (r *Recorder) progress(t *layout.TaskDump, follow bool) *record.Record {
 	flags := layout.RecFlag(t.Flags)
 	rec := &record.Record{Type: layout.RecEnter, Flags: flags | layout.RecfNodur, Time: t.Enter, Tid: t.Info.Tid, Nr: uint16(t.Nr), Args: t.Args}
 	if t.Enter != 0 {
@@ -33,6 +34,12 @@ func (r *Recorder) progress(t *layout.TaskDump) *record.Record {
 	}
 	for i := int(plan.Nargs); i < len(rec.Args); i++ {
 		rec.Args[i] = 0
+	}
+	if !follow {
+		if plan.Nops > 0 {
+			rec.Flags |= layout.RecfCut
+		}
+		return rec
 	}
 	if layout.PlanFlag(plan.Flags)&layout.PlanSub != 0 && plan.Sub < 6 {
 		key := layout.SubplanKey{Nr: index, Cmd: uint32(t.Args[plan.Sub])}
