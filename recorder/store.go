@@ -86,6 +86,10 @@ func (s *store) close() {
 
 // outcome notes how an attempt to write went, for status, and tells when that changes.
 func (s *store) outcome(err error) {
+	var e *spool.Error
+	if errors.As(err, &e) && e.Kind == spool.ErrCanceled {
+		return // somebody did not wait: that says nothing of the disk
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil && (s.lastErr == nil || s.lastErr.Error() != err.Error()) {
