@@ -57,7 +57,7 @@ func (r *Recorder) takeFrom(k *bpf.Kernel, rec *recording, grace func() error) (
 	// At once: a little later a thread may do something else, or be another.
 	for i := range s.live {
 		if t := &s.live[i]; t.InCall != 0 {
-			if call := r.progress(t, len(s.progress) < mostProgress); sameTask(t) {
+			if call := r.progressSoon(t, len(s.progress) < mostProgress); sameTask(t) {
 				s.progress = record.Append(s.progress, call)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,8 +13,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/recorderd/recorderd/recorder/dump"
 	"github.com/recorderd/recorderd/recorder/layout"
 	"github.com/recorderd/recorderd/recorder/policy"
+	"github.com/recorderd/recorderd/recorder/record"
 )
 
 // TestHugeCommandLine catches a recording that can be neither dumped nor put together,
@@ -105,5 +108,54 @@ func TestProgressWithoutArguments(t *testing.T) {
 	}
 	if call := r.progress(task, false); len(call.Items) != 0 || call.Flags&layout.RecfCut == 0 || call.Args[1] != task.Args[1] {
 		t.Errorf("%+v: want that its path was left out", call)
+	}
+}
+
+// TestDumpOfAHangingProcess catches a dump, or a change of version, that waits for ever
+// for memory of a process in a call.
+func TestDumpOfAHangingProcess(t *testing.T) {
+	bin := filepath.Join(t.TempDir(), "stuck")
+	if out, err := exec.Command("gcc", "-O1", "-o", bin, "testdata/stuck.c").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	r, c := settled(t, policy.Policy{})
+	dir := filepath.Join(c.dir, "stuck")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { eventually(t, "remove "+dir, func() bool { return os.Remove(dir) == nil }) })
+	cmd := exec.Command("/bin/sh", "-c", `echo $$ >"$0" && exec "$1"`, filepath.Join(dir, "cgroup.procs"), bin)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	end := func() { cmd.Process.Kill(); cmd.Wait() }
+	t.Cleanup(end)
+	if _, err := out.Read(make([]byte, 8)); err != nil {
+		t.Fatal(err)
+	}
+	id := c.recording(r, "stuck").ID
+	eventually(t, "it is in its call", func() bool {
+		tasks, err := r.kernel.Tasks(-1)
+		return err == nil && slices.ContainsFunc(tasks, func(task layout.TaskDump) bool {
+			return task.InCall != 0 && task.Nr == unix.SYS_OPENAT && int(task.Info.Tid) == cmd.Process.Pid
+		})
+	})
+	calls := make(chan []record.Record, 1)
+	go func() { calls <- dumpOf(t, r, id).records[dump.FrameProgress] }()
+	select {
+	case got := <-calls:
+		if len(got) != 1 || got[0].Nr != unix.SYS_OPENAT || len(got[0].Items) != 0 || got[0].Flags&layout.RecfCut == 0 {
+			t.Errorf("the calls that go on are %+v, want an open without its path", got)
+		}
+		end()
+		eventually(t, "who was given up returns", func() bool { return r.stuck.Load() == 0 })
+	case <-time.After(15 * time.Second):
+		t.Error("a dump waits for its memory")
+		end()
+		<-calls
 	}
 }

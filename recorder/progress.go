@@ -15,6 +15,32 @@ import (
 	"github.com/recorderd/recorderd/recorder/record"
 )
 
+// mostStuck is how many reads of tasks' memory may be under way that were given up.
+const mostStuck = 16
+
+// progressSoon is progress without what the arguments point to, if it does not come in a
+// while: memory of a file whose server hangs, or of a process that serves its own page
+// faults, may never come, and nothing breaks the read off.
+func (r *Recorder) progressSoon(t *layout.TaskDump, follow bool) *record.Record {
+	if !follow || r.stuck.Load() >= mostStuck {
+		return r.progress(t, false)
+	}
+	read := make(chan *record.Record, 1)
+	task := *t
+	go func() { read <- r.progress(&task, true) }()
+	select {
+	case rec := <-read:
+		return rec
+	case <-time.After(briefly):
+	}
+	r.stuck.Add(1)
+	go func() { // ends when the kernel lets the other
+		<-read
+		r.stuck.Add(-1)
+	}()
+	return r.progress(t, false)
+}
+
 // progress makes a record of the call that a task is in. What its arguments point
 // to is read from the task's memory now, if that is wanted, as far as the call reads and
 // does not write it.

@@ -127,6 +127,7 @@ type Recorder struct {
 	passed  time.Time // when all tasks were looked at last
 	newborn bool      // since then containers have appeared
 
+	stuck      atomic.Int32 // reads of tasks' memory that were given up and go on
 	ready      atomic.Bool
 	closed     atomic.Bool
 	scan       atomic.Bool // a pass over all tasks is wanted
