@@ -43,4 +43,5 @@ struct layout_types {
 	enum event_type aa;
 	struct event bb;
 	enum stat_id cc;
+	enum refusal ee;
 } layout_types;

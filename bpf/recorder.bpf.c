@@ -81,8 +81,9 @@ struct {
 	__type(value, struct claim);
 } claims SEC(".maps");
 
-/* Key: id of a container's cgroup for which no ring was free, so that it is counted
- * and told once and not with each of its tasks. The oldest goes when it is full. */
+/* Key: id of a container's cgroup that got no ring, so that it is counted and told
+ * once and not with each of its tasks; value: enum refusal. The oldest goes when it is
+ * full. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
@@ -1426,10 +1427,22 @@ enum { LEVELS = 24 };
  * recording by that nor get rings that nobody counts. */
 enum belongs { NOBODYS, CONTAINERS, TOO_DEEP };
 
+/* Is it news that a cgroup gets no ring? */
+static __noinline bool refuse(u64 id, u32 why)
+{
+	u32 *known = bpf_map_lookup_elem(&refused, &id);
+
+	if (known && *known == why)
+		return false;
+	bpf_map_update_elem(&refused, &id, &why, BPF_ANY);
+	return true;
+}
+
 /* Has the nearest container around this cgroup as many rings inside as it may? Then
  * what is in here is recorded with it. */
 static __noinline int enclosed(struct cgroup *c, struct claim *out)
 {
+	u64 self = c->kn->id;
 	u32 i;
 
 	for (i = 0; i < LEVELS; i++) {
@@ -1448,7 +1461,8 @@ static __noinline int enclosed(struct cgroup *c, struct claim *out)
 		if (!r || r->gen != known->gen || __sync_fetch_and_add(&r->nested, 1) < r->nested_max)
 			return NOBODYS;
 		r->nested = r->nested_max; /* as many as there are */
-		count(STAT_NESTED_FULL);
+		if (refuse(self, REFUSED_ENCLOSED))
+			count(STAT_NESTED_FULL);
 		*out = *known;
 		return CONTAINERS;
 	}
@@ -1468,9 +1482,7 @@ static __noinline int claim_ring(u32 user, struct cgroup *c, struct claim *out)
 	if (around != NOBODYS)
 		return around;
 	if (bpf_map_pop_elem(&spare, &slot)) {
-		u32 one = 1;
-
-		if (!bpf_map_update_elem(&refused, &id, &one, BPF_NOEXIST)) {
+		if (refuse(id, REFUSED_NO_RING)) {
 			count(STAT_NO_RING);
 			tell(EVENT_NORING, 0, id);
 		}

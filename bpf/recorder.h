@@ -375,6 +375,12 @@ enum claim_consts {
 	NO_SLOT = 0x7fffffff, /* in a claim, with generation 0: this container is not recorded */
 };
 
+/* Why a container's cgroup got no ring. */
+enum refusal {
+	REFUSED_NO_RING = 1, /* none was free: it is not recorded until one is */
+	REFUSED_ENCLOSED,    /* the container around it has as many inside as it may: recorded with that */
+};
+
 struct claim {
 	__u32 slot;
 	__u32 gen;

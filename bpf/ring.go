@@ -483,10 +483,12 @@ func (e *Events) Close() error { return e.r.Close() }
 func (k *Kernel) Refused() (int, error) {
 	var all []uint64
 	var id uint64
-	var one uint32
+	var why uint32
 	it := k.maps["refused"].Iterate()
-	for it.Next(&id, &one) {
-		all = append(all, id)
+	for it.Next(&id, &why) {
+		if layout.Refusal(why) == layout.RefusedNoRing {
+			all = append(all, id)
+		}
 	}
 	if err := it.Err(); err != nil {
 		return len(all), fmt.Errorf("list containers without a ring: %w", err)

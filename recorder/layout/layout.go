@@ -212,6 +212,14 @@ const (
 	Stats          StatId = 9
 )
 
+// Refusal is enum refusal of bpf/recorder.h.
+type Refusal uint32
+
+const (
+	RefusedNoRing   Refusal = 1
+	RefusedEnclosed Refusal = 2
+)
+
 // Claim is struct claim of bpf/recorder.h, 8 bytes.
 type Claim struct {
 	Slot uint32
