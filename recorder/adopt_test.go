@@ -113,3 +113,35 @@ func TestRescueIsQuick(t *testing.T) {
 		t.Errorf("%v for %d recordings", took, n)
 	}
 }
+
+// TestWatchedAgain catches a watched cgroup that was made in a moment in which the
+// kernel's programs did not see it, and below which nothing is ever recorded.
+func TestWatchedAgain(t *testing.T) {
+	h, err := FindHierarchy("auto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := cgroups{t: t, path: "/recorderd-" + strings.ToLower(t.Name())}
+	c.dir = filepath.Join(h.Mount, c.path)
+	r := testRecorder(t, Config{Watch: []string{c.path}, OnlyWatched: true})
+	if err := os.Mkdir(c.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { eventually(t, "remove "+c.dir, func() bool { return os.Remove(c.dir) == nil }) })
+	if err := r.kernel.OnlyRoots(map[string]uint64{c.path: 0}); err != nil {
+		t.Fatal(err)
+	}
+	id, err := h.id(c.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.scan.Store(true)
+	r.lookSoon()
+	eventually(t, "it is watched", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.watched[c.path] == id
+	})
+	c.container("a")("true")
+	c.recording(r, "a")
+}

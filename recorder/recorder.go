@@ -457,13 +457,26 @@ func (r *Recorder) forgetRoots(ctx context.Context) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for path := range r.watched {
-		if id, err := r.hierarchy.id(path); err == nil {
-			r.watched[path] = id // it may have been made since
-		}
-	}
+	r.rewatchLocked() // some may have been made since
 	if err := r.kernel.OnlyRoots(r.watched); err != nil {
 		r.log.Warn("forget what the last daemon watched", "error", err)
+	}
+	r.rewatchLocked() // and some at this moment
+}
+
+// rewatchLocked watches again what is watched and has been made since. The kernel's
+// programs see to that, unless they cannot run just then.
+func (r *Recorder) rewatchLocked() {
+	for path, known := range r.watched {
+		id, err := r.hierarchy.id(path)
+		if err != nil || id == known {
+			continue
+		}
+		if err := r.kernel.Watch(id); err != nil {
+			r.log.Warn("watch a cgroup", "cgroup", path, "error", err)
+			continue
+		}
+		r.watched[path] = id
 	}
 }
 
@@ -511,7 +524,10 @@ func (r *Recorder) look(ctx context.Context, scan bool) {
 	if r.newborn && time.Since(r.passed) > newbornEvery {
 		scan = true // what its processes have open
 	}
-	if scan || r.scan.Swap(false) {
+	if r.scan.Swap(false) || scan {
+		r.mu.Lock()
+		r.rewatchLocked()
+		r.mu.Unlock()
 		tasks, err := r.kernel.Tasks(-1)
 		if err != nil {
 			r.log.Warn("look at all tasks", "error", err)
