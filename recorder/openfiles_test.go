@@ -1,11 +1,14 @@
 package recorder
 
 import (
+	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/recorderd/recorderd/recorder/dump"
 )
@@ -95,5 +98,46 @@ func TestOpenFilesAreLimited(t *testing.T) {
 	}
 	if read > mostOpen || bytes > mostOpenBytes+len(long) {
 		t.Errorf("%d descriptors with %d bytes of names, of %d processes: want at most %d and %d", read, bytes, len(files), mostOpen, mostOpenBytes)
+	}
+}
+
+// TestOpenFilesOfTheNewborn catches a new container whose open files are read late, or
+// never, because somebody asked for a list before the recorder looked.
+func TestOpenFilesOfTheNewborn(t *testing.T) {
+	sweep(t)
+	h, err := FindHierarchy("auto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := cgroups{t: t, path: fmt.Sprintf("/recorderd-newborn-%d", os.Getpid())}
+	c.dir = filepath.Join(h.Mount, c.path)
+	if err := os.Mkdir(c.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { eventually(t, "remove "+c.dir, func() bool { return os.Remove(c.dir) == nil }) })
+	// Nobody runs it: the looks are this test's.
+	r, err := New(Config{
+		PinDir: fmt.Sprintf("/sys/fs/bpf/recorderd-coretest-%d-%d", os.Getpid(), testNumber.Add(1)), Clean: true, Hierarchy: "auto", OnlyWatched: true,
+		Watch: []string{c.path}, RingSize: 64 << 10, MemoryBudget: 8 << 20, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	r.look(t.Context(), true)
+	run := c.container("a")
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		run("sleep", "4")
+	}()
+	defer func() { <-ended }()
+	id := c.recording(r, "a").ID // by a list
+	time.Sleep(newbornEvery)
+	r.look(t.Context(), false)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if o := r.recs[id].opened; len(o.files) == 0 {
+		t.Errorf("what it has open is %+v, read at %d", o.files, o.at)
 	}
 }

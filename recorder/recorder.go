@@ -127,6 +127,7 @@ type Recorder struct {
 	passed  time.Time // when all tasks were looked at last
 	newborn bool      // since then containers have appeared
 
+	born       atomic.Bool  // containers have appeared, whoever looked
 	stuck      atomic.Int32 // reads of tasks' memory that were given up and go on
 	ready      atomic.Bool
 	closed     atomic.Bool
@@ -506,7 +507,7 @@ func (r *Recorder) lookSoon() { wake(r.kick) }
 
 // look brings everything in line with the kernel. scan adds a pass over all tasks.
 func (r *Recorder) look(ctx context.Context, scan bool) {
-	fresh := r.collect()
+	r.collect()
 	r.settle(false)
 	if !r.passed.IsZero() { // before, they wait for the containers that are there
 		if err := r.trim(r.spareWant()); err != nil {
@@ -520,7 +521,8 @@ func (r *Recorder) look(ctx context.Context, scan bool) {
 	if r.unrecorded() > 0 && !r.starved {
 		scan = true // gives a ring to containers that found none
 	}
-	r.newborn = r.newborn || len(fresh) > 0
+	born := r.born.Swap(false)
+	r.newborn = r.newborn || born
 	if r.newborn && time.Since(r.passed) > newbornEvery {
 		scan = true // what its processes have open
 	}
@@ -532,12 +534,14 @@ func (r *Recorder) look(ctx context.Context, scan bool) {
 		if err != nil {
 			r.log.Warn("look at all tasks", "error", err)
 		}
-		fresh = append(fresh, r.collect()...)
+		r.collect()
 		r.passed, r.newborn = time.Now(), false
 		r.readOpened(tasks)
 	}
 	r.rate.sample(r.writtenAll())
-	if len(fresh) > 0 {
+	late := r.born.Swap(false) // the pass may have missed these
+	r.newborn = r.newborn || late
+	if born || late {
 		go func() {
 			r.runtimes.Refresh(ctx) //nolint:errcheck // Status tells
 			r.lookSoon()
@@ -548,10 +552,9 @@ func (r *Recorder) look(ctx context.Context, scan bool) {
 }
 
 // collect finds the spares that containers have taken.
-func (r *Recorder) collect() []*recording {
+func (r *Recorder) collect() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var fresh []*recording
 	var claims map[uint64]layout.Claim
 	for slot, ring := range r.spares {
 		cg := atomic.LoadUint64(&ring.Head().Cgroup)
@@ -562,22 +565,16 @@ func (r *Recorder) collect() []*recording {
 			var err error
 			if claims, err = r.kernel.Claims(); err != nil {
 				r.log.Error("read claims", "error", err)
-				return fresh
+				return
 			}
 		}
 		if claims[cg].Slot != slot || claims[cg].Gen != ring.Gen {
 			continue // another CPU was first: the ring goes back
 		}
 		delete(r.spares, slot)
-		fresh = append(fresh, r.adoptLocked(ring))
+		r.addLocked(r.recordingOf(ring))
+		r.born.Store(true)
 	}
-	return fresh
-}
-
-func (r *Recorder) adoptLocked(ring *bpf.Ring) *recording {
-	rec := r.recordingOf(ring)
-	r.addLocked(rec)
-	return rec
 }
 
 func (r *Recorder) addLocked(rec *recording) {
