@@ -1,31 +1,50 @@
 package bpf
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
-// intoDeep is how this test's binary is told to run a program in a cgroup.
+// intoDeep tells this test's binary to be what a container of TestDeepCgroups runs.
 const intoDeep = "RECORDERD_TEST_INTO"
 
-// TestIntoDeep is no test: it is what a container of TestDeepCgroups runs.
-func TestIntoDeep(t *testing.T) {
-	dir := os.Getenv(intoDeep)
-	if dir == "" {
-		t.Skip("it is part of another test")
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(intoDeep); dir != "" {
+		if err := goInto(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
+	os.Exit(m.Run())
+}
+
+// goInto moves to a cgroup and starts programs there, and above it.
+func goInto(dir string) error {
 	if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), fmt.Append(nil, os.Getpid()), 0); err != nil {
-		t.Fatal(err)
+		return err
 	}
-	for _, cmd := range []*exec.Cmd{exec.Command("true"), inCgroup(t, dir, "true"), inCgroup(t, filepath.Dir(dir), "true")} {
-		if err := cmd.Run(); err != nil {
-			t.Fatal(err)
+	if err := exec.Command("true").Run(); err != nil {
+		return err
+	}
+	for _, at := range []string{dir, filepath.Dir(dir)} {
+		f, err := os.Open(at)
+		if err != nil {
+			return err
+		}
+		cmd := exec.Command("true")
+		cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(f.Fd())}
+		if err := errors.Join(cmd.Run(), f.Close()); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // TestDeepCgroups catches a container that gets out of its recording by going down in
@@ -47,7 +66,7 @@ func TestDeepCgroups(t *testing.T) {
 				deep = makeCgroup(t, filepath.Join(deep, fmt.Sprintf("d%d", i)))
 			}
 			deep = makeCgroup(t, filepath.Join(deep, strings.Repeat("a", 64)))
-			cmd := inCgroup(t, outer, os.Args[0], "-test.run", "^TestIntoDeep$")
+			cmd := inCgroup(t, outer, os.Args[0])
 			cmd.Env = append(os.Environ(), intoDeep+"="+deep)
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
