@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
+
 	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/api/target"
 	"github.com/recorderd/recorderd/recorder/replay"
@@ -33,6 +35,9 @@ type Options struct {
 	Warn    func(message string)
 	// Timeout is for every request but dumps; default 30s.
 	Timeout time.Duration
+	// Compress has dumps compressed on their way. It pays where bytes are dearer than
+	// on a socket of this machine. A daemon that does not know it sends them as they are.
+	Compress bool
 }
 
 // Client is a connection to one recorderd. It is safe for concurrent use.
@@ -92,12 +97,33 @@ func (c *Client) Dump(ctx context.Context, name string, sel target.Selector, q r
 	for key, values := range sel.Values() {
 		v[key] = values
 	}
-	resp, err := c.do(ctx, http.MethodGet, path, v)
+	var header http.Header
+	if c.opts.Compress {
+		header = http.Header{"Accept-Encoding": {"zstd"}}
+	}
+	resp, err := c.do(ctx, http.MethodGet, path, v, header)
 	if err != nil {
 		return nil, err
 	}
-	return resp.Body, nil
+	if resp.Header.Get("Content-Encoding") != "zstd" {
+		return resp.Body, nil
+	}
+	z, err := zstd.NewReader(resp.Body, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20))
+	if err != nil {
+		resp.Body.Close()
+		return nil, fmt.Errorf("read the answer of recorderd: %w", err)
+	}
+	return &compressed{z, resp.Body}, nil
 }
+
+// compressed is the body of an answer in zstd. The decoder has nothing to close, which
+// is as well: a body may be closed while it is read.
+type compressed struct {
+	*zstd.Decoder
+	body io.Closer
+}
+
+func (c *compressed) Close() error { return c.body.Close() }
 
 // Freeze stops recording.
 func (c *Client) Freeze(ctx context.Context, name string, sel target.Selector) error {
@@ -162,7 +188,7 @@ func (c *Client) act(ctx context.Context, method, name, action string, sel targe
 func (c *Client) call(ctx context.Context, method, path string, v url.Values, out any) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.opts.Timeout, fmt.Errorf("recorderd has not answered for %s", c.opts.Timeout))
 	defer cancel()
-	resp, err := c.do(ctx, method, path, v)
+	resp, err := c.do(ctx, method, path, v, nil)
 	if err != nil {
 		return err
 	}
@@ -177,7 +203,7 @@ func (c *Client) call(ctx context.Context, method, path string, v url.Values, ou
 }
 
 // do returns the answer to a request if it is a success.
-func (c *Client) do(ctx context.Context, method, path string, v url.Values) (*http.Response, error) {
+func (c *Client) do(ctx context.Context, method, path string, v url.Values, header http.Header) (*http.Response, error) {
 	u := "http://recorderd" + path
 	if len(v) > 0 {
 		u += "?" + v.Encode()
@@ -185,6 +211,9 @@ func (c *Client) do(ctx context.Context, method, path string, v url.Values) (*ht
 	req, err := http.NewRequestWithContext(ctx, method, u, nil)
 	if err != nil {
 		return nil, err
+	}
+	for name, values := range header {
+		req.Header[name] = values
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {

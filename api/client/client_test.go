@@ -1,16 +1,19 @@
 package client_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -182,4 +185,75 @@ func TestBrokenDump(t *testing.T) {
 	if _, err := io.ReadAll(body); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("read: %v", err)
 	}
+}
+
+// TestCompressed: what was compressed on its way is the same, and seen to be cut.
+func TestCompressed(t *testing.T) {
+	b := servertest.New()
+	whole := bytes.Repeat(servertest.Dump(b.Recordings()[0]), 5000)
+	if len(whole) < 4<<20 {
+		t.Fatalf("a dump of %d bytes is no test", len(whole))
+	}
+	cut := false
+	b.Stream = func(_ context.Context, _ string, _ replay.Query, w io.Writer) error {
+		for rest := whole; len(rest) > 0; {
+			n, err := w.Write(rest[:min(len(rest), 100_000)])
+			if err != nil {
+				return err
+			}
+			rest = rest[n:]
+			if cut && len(rest) < len(whole)/4 {
+				return errors.New("gone")
+			}
+		}
+		return nil
+	}
+	dial := serve(t, recorder(b))
+	get := func(compress bool, q replay.Query) (body []byte, wire int64, err error) {
+		t.Helper()
+		var n atomic.Int64
+		c := client.New(func(ctx context.Context) (net.Conn, error) {
+			conn, err := dial(ctx)
+			return &counted{conn, &n}, err
+		}, client.Options{Compress: compress})
+		defer c.Close()
+		q.Format = replay.FormatRaw
+		r, err := c.Dump(context.Background(), "worker", target.Selector{}, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		body, err = io.ReadAll(r)
+		return body, n.Load(), err
+	}
+	for _, compress := range []bool{false, true} {
+		body, wire, err := get(compress, replay.Query{})
+		if err != nil || !bytes.Equal(body, whole) {
+			t.Errorf("compressed %v: %d bytes of %d, %v", compress, len(body), len(whole), err)
+		}
+		if (wire < int64(len(whole))/2) != compress {
+			t.Errorf("compressed %v: %d bytes for %d", compress, wire, len(whole))
+		}
+	}
+	// What goes on is sent as it comes.
+	if body, wire, err := get(true, replay.Query{Follow: true}); err != nil || len(body) != len(whole) || wire < int64(len(whole)) {
+		t.Errorf("follow: %d bytes for %d of %d, %v", wire, len(body), len(whole), err)
+	}
+	cut = true
+	rand.NewChaCha8([32]byte{}).Read(whole) // it does not become small: some of it is sent
+	if body, _, err := get(true, replay.Query{}); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("cut after %d bytes: %v", len(body), err)
+	}
+}
+
+// counted counts what comes over a connection.
+type counted struct {
+	net.Conn
+	n *atomic.Int64
+}
+
+func (c *counted) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.n.Add(int64(n))
+	return n, err
 }

@@ -6,7 +6,10 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
+
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/api/target"
@@ -69,9 +72,14 @@ func (s *server) dump(w http.ResponseWriter, r *http.Request) error {
 
 	start := time.Now()
 	out := &stream{w: w, rc: http.NewResponseController(w), timeout: s.WriteTimeout, contentType: contentType(q.Format), bounded: !q.Follow}
+	if !q.Follow && acceptsZstd(r) {
+		if err := out.compress(); err != nil {
+			return err
+		}
+	}
 	err = s.stream(r.Context(), rec.ID, q, out)
 	if err == nil {
-		err = out.Flush()
+		err = out.finish()
 	}
 	result := "ok"
 	switch {
@@ -163,10 +171,55 @@ type stream struct {
 	waited      time.Duration // for the client
 	begun       bool
 	written     int64
+	zstd        *zstd.Encoder // nil: not compressed
+}
+
+// acceptsZstd reports whether the client takes an answer in zstd (RFC 8878). Those ask
+// for it whose connection costs more than the compression: recorderctl does through
+// a cluster's API server.
+func acceptsZstd(r *http.Request) bool {
+	for _, value := range r.Header.Values("Accept-Encoding") {
+		for _, coding := range strings.Split(value, ",") {
+			name, weight, _ := strings.Cut(coding, ";")
+			if strings.EqualFold(strings.TrimSpace(name), "zstd") && strings.Trim(strings.ReplaceAll(weight, " ", ""), "0.") != "q=" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// compress has all that is written from now on compressed.
+func (o *stream) compress() (err error) {
+	o.zstd, err = zstd.NewWriter(sender{o}, zstd.WithEncoderLevel(zstd.SpeedFastest),
+		zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
+	return err
+}
+
+// finish sends what is left. Without it the answer is seen to be cut.
+func (o *stream) finish() error {
+	if o.zstd != nil {
+		if err := o.zstd.Close(); err != nil {
+			return err
+		}
+	}
+	return o.Flush()
 }
 
 // Write implements io.Writer.
 func (o *stream) Write(b []byte) (n int, err error) {
+	if o.zstd != nil {
+		return o.zstd.Write(b)
+	}
+	return o.send(b)
+}
+
+// sender is a stream behind the compression.
+type sender struct{ *stream }
+
+func (s sender) Write(b []byte) (int, error) { return s.send(b) }
+
+func (o *stream) send(b []byte) (n int, err error) {
 	for len(b) > 0 {
 		o.begin()
 		before := time.Now()
@@ -185,7 +238,8 @@ func (o *stream) Write(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// Flush sends what is buffered, and the head of the answer if nothing is yet.
+// Flush sends what is buffered, and the head of the answer if nothing is yet. What
+// is being compressed waits for finish.
 func (o *stream) Flush() error {
 	o.begin()
 	before := time.Now()
@@ -202,5 +256,8 @@ func (o *stream) begin() {
 	if !o.begun {
 		o.begun = true
 		o.w.Header().Set("Content-Type", o.contentType)
+		if o.zstd != nil {
+			o.w.Header().Set("Content-Encoding", "zstd")
+		}
 	}
 }

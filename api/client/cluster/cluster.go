@@ -211,6 +211,8 @@ func (c *Cluster) client(d daemon) (*client.Client, error) {
 	cl := client.New(dial, client.Options{
 		Version: c.opts.Version,
 		Warn:    func(msg string) { c.warn("node " + d.node + ": " + msg) },
+		// Five programs handle each byte on its way.
+		Compress: true,
 	})
 	c.clients[d.pod] = cl
 	return cl, nil
