@@ -149,7 +149,9 @@ var programs = []string{
 
 // again are the programs that run twice where they can be preempted, with what their
 // names have then at the end (TWICE in recorder.bpf.c).
-var again = []string{"on_task_exit", "on_exec", "on_signal", "on_fork", "on_attach"}
+var again = []string{
+	"on_mkdir", "on_rmdir", "on_task_exit", "on_exec", "on_signal", "on_rename", "on_fork", "on_attach",
+}
 
 const second = "_2"
 

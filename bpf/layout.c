@@ -35,7 +35,6 @@ struct layout_types {
 	struct plan t;
 	struct subplan_key u;
 	enum entry_consts v;
-	struct task_state w;
 	struct task_info x;
 	struct task_dump y;
 	struct claim z;

@@ -2,6 +2,8 @@ package bpf
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -92,10 +94,16 @@ func TestSeenTwice(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			root := testRoot(t, k)
+			root := filepath.Join(cgroupMount(t), fmt.Sprintf("recorderd-bpftest-twice-%d", os.Getpid()))
+			if err := k.WatchPath("/" + filepath.Base(root)); err != nil {
+				t.Fatal(err)
+			}
+			makeCgroup(t, root)
+			id, one := inode(t, root), uint32(0)
 			ring, view := newRing(t, k, 1, 1, 0)
-			cmd := inCgroup(t, makeCgroup(t, filepath.Join(root, "a")), "/bin/sh", "-c",
-				"trap : USR1; for i in 1 2 3; do kill -USR1 $$; (exec /bin/true); done; exit 3")
+			cg := makeCgroup(t, filepath.Join(root, "a"))
+			cmd := inCgroup(t, cg, "/bin/sh", "-c",
+				"trap : USR1; for i in 1 2 3; do kill -USR1 $$; (exec /bin/true); echo renamed >/proc/$$/comm; done; exit 3")
 			if err := cmd.Run(); err == nil || cmd.ProcessState.ExitCode() != 3 {
 				t.Fatal(err)
 			}
@@ -106,12 +114,21 @@ func TestSeenTwice(t *testing.T) {
 					types[rec.Type]--
 				}
 			}
-			if types[layout.RecExec] != 4 || types[layout.RecExit] != 4 || types[layout.RecSignal] != 3 {
-				t.Errorf("records by type: %v, want 4 execs, 4 exits, 3 signals", types)
+			want := map[layout.RecType]int{layout.RecExec: 4, layout.RecExit: 4, layout.RecSignal: 3, layout.RecRename: 4 + 3}
+			for typ, n := range want {
+				if types[typ] != n {
+					t.Errorf("records by type: %v, want %v", types, want)
+				}
 			}
 			h := ring.Head()
 			if h.TasksEver != 4 || h.TasksLive != 0 || h.Execs != 4 || h.InitExit != 3<<8 {
 				t.Errorf("%d tasks, %d live, %d execs, end %#x: want 4, 0, 4, 0x300", h.TasksEver, h.TasksLive, h.Execs, h.InitExit)
+			}
+			if err := errors.Join(os.Remove(cg), os.Remove(root)); err != nil {
+				t.Fatal(err)
+			}
+			if err := k.maps["roots"].Lookup(id, &one); !errors.Is(err, ebpf.ErrKeyNotExist) {
+				t.Errorf("a watched cgroup that is gone is still watched: %v", err)
 			}
 		})
 	}

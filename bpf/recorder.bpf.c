@@ -232,17 +232,13 @@ static __always_inline bool steady(void)
 		}                                                                   \
 		return 0;                                                           \
 	}
-#define STEADY(section, name)                                                       \
-	static __always_inline int name##_steady(u64 *ctx);                         \
-	STEADILY(section, name, name##_steady(ctx))                                 \
-	static __always_inline int name##_steady(u64 *ctx)
 
 /*
- * A steady program that nothing must be missed of. In those instructions at each side
- * a task was preempted once in some thousand ends of tasks (7.3, emulated), and the
- * next one's end was missed. So each of these runs twice, the second time as another
+ * Nothing must be missed of these events. In those instructions at each side a task
+ * was preempted once in some thousand ends of tasks (7.3, emulated), and the next
+ * one's end was missed. So each of these runs twice, the second time as another
  * program, that the kernel runs even while the first may not. The second does what
- * the first has not done: second() tells where the marks don't.
+ * the first has not done: second() tells where neither marks nor maps do.
  */
 #define TWICE(section, name)                                                        \
 	static __always_inline int name##_steady(u64 *ctx, bool again);             \
@@ -1565,16 +1561,22 @@ static __always_inline void new_init(struct ring_head *r, struct task_struct *ta
 	r->init_execed = 0;
 }
 
-static __noinline int leave(struct task_state *ts)
+/* Counts a task out of the ring of a mark that it had. */
+static __noinline int count_out(u64 mark)
 {
-	struct ring_head *r = ring_of(ts->slot);
-	u32 gen = __sync_lock_test_and_set(&ts->gen, 0);
+	u32 slot = mark, gen = mark >> 32;
+	struct ring_head *r = ring_of(slot);
 
 	if (r && gen && r->gen == gen && __sync_fetch_and_add(&r->tasks_live, -1) == 1) {
 		r->last_exit = bpf_ktime_get_ns();
-		tell(EVENT_ENDED, ts->slot, r->cgroup);
+		tell(EVENT_ENDED, slot, r->cgroup);
 	}
 	return 0;
+}
+
+static __always_inline void leave(struct task_state *ts)
+{
+	count_out(__sync_lock_test_and_set(&ts->mark, 0));
 }
 
 /* A task is marked as one of a ring's. Generations are unique over all rings, so
@@ -1583,6 +1585,7 @@ static __always_inline struct task_state *mark(u32 user, struct task_struct *tas
 {
 	struct ring_head *r = ring_of(to->slot);
 	struct task_state *ts;
+	u64 old, new;
 
 	/* The slot may be another container's by now; a task that is ending has been
 	 * counted out, or will never be counted in. */
@@ -1596,9 +1599,12 @@ static __always_inline struct task_state *mark(u32 user, struct task_struct *tas
 			tell(EVENT_SCAN, to->slot, r->cgroup);
 		return NULL;
 	}
-	ts->slot = to->slot;
-	if (__sync_lock_test_and_set(&ts->gen, to->gen) == to->gen)
+	new = (u64)to->gen << 32 | to->slot;
+	old = __sync_lock_test_and_set(&ts->mark, new);
+	if (old == new)
 		return ts;
+	if (unlikely(old)) /* another gave it a mark since settle() looked */
+		count_out(old);
 	bpf_probe_read_kernel(ts->first_comm, COMM_LEN, named->comm);
 	/* Of those that were there before, the iterator meets the lowest pid first: the
 	 * first process, most likely, where no pid namespace tells (meet_init). */
@@ -1939,7 +1945,7 @@ TWICE("tp_btf/signal_deliver", on_signal)
 	return 0;
 }
 
-STEADY("tp_btf/task_rename", on_rename)
+TWICE("tp_btf/task_rename", on_rename)
 {
 	struct task_struct *task = (void *)ctx[0];
 	struct task_state *ts;
@@ -1950,11 +1956,13 @@ STEADY("tp_btf/task_rename", on_rename)
 
 	if (likely(!task->bpf_storage))
 		return 0;
+	if (task != bpf_get_current_task_btf())
+		return 0;
 	ts = bpf_task_storage_get(&tasks, task, NULL, 0);
-	if (!ts)
+	if (!ts || second(ts, SEEN_RENAME, again))
 		return 0;
 	r = ring_of(ts->slot);
-	if (!r || !writable(r, ts) || task != bpf_get_current_task_btf())
+	if (!r || !writable(r, ts))
 		return 0;
 	/* In an execve the exec record tells it. */
 	b = (u8 *)ts->build;
@@ -1972,7 +1980,7 @@ STEADY("tp_btf/task_rename", on_rename)
 
 /* ---- cgroups that come and go -------------------------------------------------- */
 
-STEADY("tp_btf/cgroup_mkdir", on_mkdir)
+TWICE("tp_btf/cgroup_mkdir", on_mkdir)
 {
 	struct cgroup *c = (void *)ctx[0];
 	struct scratch *s = scratch_of(BY_ATTACH);
@@ -1991,7 +1999,7 @@ STEADY("tp_btf/cgroup_mkdir", on_mkdir)
 	return 0;
 }
 
-STEADY("tp_btf/cgroup_rmdir", on_rmdir)
+TWICE("tp_btf/cgroup_rmdir", on_rmdir)
 {
 	struct cgroup *c = (void *)ctx[0];
 	struct claim *known;

@@ -329,10 +329,15 @@ struct subplan_key {
 
 /* Value of the tasks' storage: a traced task. */
 enum entry_consts { ENTRY_DATA = 256, ENTRY_LOST = 1 << 16 };
-enum seen_event { SEEN_EXEC = 1 << 0, SEEN_SIGNAL = 1 << 1 };
+enum seen_event { SEEN_EXEC = 1 << 0, SEEN_SIGNAL = 1 << 1, SEEN_RENAME = 1 << 2 };
 struct task_state {
-	__u32 slot;
-	__u32 gen;
+	union {
+		struct {
+			__u32 slot;
+			__u32 gen; /* 0: in no ring */
+		};
+		__u64 mark; /* both, which change at once */
+	};
 	__u64 enter; /* ns; 0: in no call that was seen to begin */
 	__u32 nr;    /* of that call */
 	__u32 entry; /* bytes in entry_data */

@@ -40,8 +40,11 @@ const (
 	recorderProgOnFork       = "on_fork"
 	recorderProgOnFork2      = "on_fork_2"
 	recorderProgOnMkdir      = "on_mkdir"
+	recorderProgOnMkdir2     = "on_mkdir_2"
 	recorderProgOnRename     = "on_rename"
+	recorderProgOnRename2    = "on_rename_2"
 	recorderProgOnRmdir      = "on_rmdir"
+	recorderProgOnRmdir2     = "on_rmdir_2"
 	recorderProgOnSignal     = "on_signal"
 	recorderProgOnSignal2    = "on_signal_2"
 	recorderProgOnSysEnter   = "on_sys_enter"
@@ -112,8 +115,11 @@ type recorderProgramSpecs struct {
 	OnFork       *ebpf.ProgramSpec `ebpf:"on_fork"`
 	OnFork2      *ebpf.ProgramSpec `ebpf:"on_fork_2"`
 	OnMkdir      *ebpf.ProgramSpec `ebpf:"on_mkdir"`
+	OnMkdir2     *ebpf.ProgramSpec `ebpf:"on_mkdir_2"`
 	OnRename     *ebpf.ProgramSpec `ebpf:"on_rename"`
+	OnRename2    *ebpf.ProgramSpec `ebpf:"on_rename_2"`
 	OnRmdir      *ebpf.ProgramSpec `ebpf:"on_rmdir"`
+	OnRmdir2     *ebpf.ProgramSpec `ebpf:"on_rmdir_2"`
 	OnSignal     *ebpf.ProgramSpec `ebpf:"on_signal"`
 	OnSignal2    *ebpf.ProgramSpec `ebpf:"on_signal_2"`
 	OnSysEnter   *ebpf.ProgramSpec `ebpf:"on_sys_enter"`
@@ -241,8 +247,11 @@ type recorderPrograms struct {
 	OnFork       *ebpf.Program `ebpf:"on_fork"`
 	OnFork2      *ebpf.Program `ebpf:"on_fork_2"`
 	OnMkdir      *ebpf.Program `ebpf:"on_mkdir"`
+	OnMkdir2     *ebpf.Program `ebpf:"on_mkdir_2"`
 	OnRename     *ebpf.Program `ebpf:"on_rename"`
+	OnRename2    *ebpf.Program `ebpf:"on_rename_2"`
 	OnRmdir      *ebpf.Program `ebpf:"on_rmdir"`
+	OnRmdir2     *ebpf.Program `ebpf:"on_rmdir_2"`
 	OnSignal     *ebpf.Program `ebpf:"on_signal"`
 	OnSignal2    *ebpf.Program `ebpf:"on_signal_2"`
 	OnSysEnter   *ebpf.Program `ebpf:"on_sys_enter"`
@@ -265,8 +274,11 @@ func (p *recorderPrograms) Close() error {
 		p.OnFork,
 		p.OnFork2,
 		p.OnMkdir,
+		p.OnMkdir2,
 		p.OnRename,
+		p.OnRename2,
 		p.OnRmdir,
+		p.OnRmdir2,
 		p.OnSignal,
 		p.OnSignal2,
 		p.OnSysEnter,

@@ -409,20 +409,3 @@ type TaskInfo struct {
 
 // SizeofTaskInfo is the size of TaskInfo in bytes.
 const SizeofTaskInfo = 88
-
-// TaskState is struct task_state of bpf/recorder.h, 408 bytes.
-type TaskState struct {
-	Slot      uint32
-	Gen       uint32
-	Enter     uint64
-	Nr        uint32
-	Entry     uint32
-	Calls     uint64
-	Build     [12]uint64
-	FirstComm [16]byte
-	EntryData [256]uint8
-	Seen      uint64
-}
-
-// SizeofTaskState is the size of TaskState in bytes.
-const SizeofTaskState = 408
