@@ -14,6 +14,7 @@ typedef unsigned long long __u64;
 struct layout_types {
 	enum layout_consts a;
 	enum ring_consts b;
+	enum startup_consts ba;
 	enum lane_id c;
 	enum head_consts d;
 	enum head_limit_consts e;

@@ -1762,9 +1762,6 @@ static __always_inline void meet_init(struct ring_head *r, struct task_struct *t
 	new_init(r, task);
 }
 
-/* How long a runtime may take from its first process in the container to the entrypoint. */
-#define STARTUP_NS 5000000000ull
-
 /*
  * runc's helper processes enter first and end before or after the entrypoint's
  * exec; newer ones have made an execve of their own in there. Where no pid namespace
@@ -1775,7 +1772,7 @@ static __always_inline void settle_init(struct ring_head *r, struct task_struct 
 {
 	if (r->pid_level || r->init_tid == task->tgid)
 		return;
-	if (r->init_execed && !(r->init_gone && bpf_ktime_get_ns() - r->claimed < STARTUP_NS))
+	if (r->init_execed && !(r->init_gone && bpf_ktime_get_ns() - r->claimed < STARTUP_MS * 1000000ull))
 		return;
 	if (cgroup_of(task->real_parent) != cgroup_of(task))
 		new_init(r, task);

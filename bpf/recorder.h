@@ -35,6 +35,9 @@ enum ring_consts {
 	RING_MAX    = 64 << 20,
 };
 
+/* How long a runtime may take from its first process in the container to the entrypoint. */
+enum startup_consts { STARTUP_MS = 5000 };
+
 enum lane_id { LANE_MAIN, LANE_GUARD, LANE_TASKS, LANES };
 
 /*
@@ -253,7 +256,7 @@ enum item_kind {
  * table of system calls.
  */
 enum plan_consts {
-	PLAN_OPS   = 8,
+	PLAN_OPS   = 10, /* pselect6: three sets and a timeout, each before and after, its mask and what that points to */
 	PLAN_CALLS = 512,
 };
 

@@ -15,6 +15,10 @@ const (
 	RingMax    = 67108864
 )
 
+const (
+	StartupMs = 5000
+)
+
 // LaneId is enum lane_id of bpf/recorder.h.
 type LaneId uint32
 
@@ -111,7 +115,7 @@ const (
 )
 
 const (
-	PlanOps   = 8
+	PlanOps   = 10
 	PlanCalls = 512
 )
 
@@ -283,17 +287,17 @@ type Late struct {
 // SizeofLate is the size of Late in bytes.
 const SizeofLate = 24
 
-// Plan is struct plan of bpf/recorder.h, 84 bytes.
+// Plan is struct plan of bpf/recorder.h, 104 bytes.
 type Plan struct {
 	Nargs uint8
 	Nops  uint8
 	Flags uint8
 	Sub   uint8
-	Op    [8]PlanOp
+	Op    [10]PlanOp
 }
 
 // SizeofPlan is the size of Plan in bytes.
-const SizeofPlan = 84
+const SizeofPlan = 104
 
 // PlanOp is struct plan_op of bpf/recorder.h, 10 bytes.
 type PlanOp struct {

@@ -4209,7 +4209,7 @@ var args56 = []Arg{
 	{Name: "nfds", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "readfds", Type: &types[49], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirEntry | DirOut, Count: CountBits, Carg: 0},
 	{Name: "writefds", Type: &types[49], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirOut, Count: CountBits, Carg: 0},
-	{Name: "exceptfds", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "exceptfds", Type: &types[49], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirEntry | DirOut, Count: CountBits, Carg: 0},
 	{Name: "timeout", Type: &types[50], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirEntry | DirOut},
 }
 
@@ -5990,7 +5990,7 @@ var args350 = []Arg{
 	{Name: "nfds", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "readfds", Type: &types[49], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirEntry | DirOut, Count: CountBits, Carg: 0},
 	{Name: "writefds", Type: &types[49], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirOut, Count: CountBits, Carg: 0},
-	{Name: "exceptfds", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "exceptfds", Type: &types[49], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirEntry | DirOut, Count: CountBits, Carg: 0},
 	{Name: "timeout", Type: &types[62], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirEntry | DirOut},
 	{Name: "sig", Type: &types[219], Form: FormPointer, Reg: 5, Regs: 1, Dir: DirIn},
 }
@@ -7359,7 +7359,7 @@ var args565 = []Arg{
 	{Name: "nfds", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "readfds", Type: &types[49], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirEntry | DirOut, Count: CountBits, Carg: 0},
 	{Name: "writefds", Type: &types[49], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirOut, Count: CountBits, Carg: 0},
-	{Name: "exceptfds", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "exceptfds", Type: &types[49], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirEntry | DirOut, Count: CountBits, Carg: 0},
 	{Name: "timeout", Type: &types[308], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirEntry | DirOut},
 	{Name: "sig", Type: &types[219], Form: FormPointer, Reg: 5, Regs: 1, Dir: DirIn},
 }

@@ -336,6 +336,13 @@ static void events(void)
 	FD_SET(fds[1], &w);
 	S(SYS_select == 82 ? 142 : SYS_select, fds[1] + 1, &r, &w, NULL, &tv);
 	FD_SET(fds[0], &r);
+	S(SYS_select == 82 ? 142 : SYS_select, fds[1] + 1, &r, &w, &w, &tv); /* one set twice */
+	FD_SET(fds[0], &r);
+	FD_ZERO(&w);
+	FD_SET(fds[1], &w);
+	ts.tv_sec = 0, ts.tv_nsec = 100000;
+	S(SYS_pselect6, fds[1] + 1, NULL, NULL, &w, &ts, NULL);
+	FD_SET(fds[0], &r);
 	FD_ZERO(&w);
 	tv.tv_sec = 0, tv.tv_usec = 100;
 	S(SYS_select == 82 ? 142 : SYS_select, fds[1] + 1, &r, NULL, NULL, &tv);

@@ -16,7 +16,7 @@ static void tests(void)
 	struct timespec ts = {0, 0};
 	struct timeval tv = {0, 0};
 	sigset_t set;
-	fd_set in;
+	fd_set in, ex, none = {0};
 	char *bad = edge;
 	int p[2];
 	long fd;
@@ -71,6 +71,11 @@ static void tests(void)
 	RESULT("0 (Timeout)");
 	sig.set = &set;
 	MUST(syscall(SYS_pselect6, 0, NULL, NULL, NULL, &ts, last(&sig, sizeof(sig))), "pselect6(0, NULL, NULL, NULL, {tv_sec=0, tv_nsec=0}, {sigmask=[USR1 RT_2], sigsetsize=8}");
+	RESULT("0 (Timeout)");
+	FD_ZERO(&in);
+	FD_SET(fd, &in);
+	ex = in;
+	MUST(syscall(SYS_pselect6, (int)fd + 1, &in, &none, &ex, &ts, &sig), "pselect6(%ld, [%ld], [], [%ld], {tv_sec=0, tv_nsec=0}, {sigmask=[USR1 RT_2], sigsetsize=8}", fd + 1, fd, fd);
 	RESULT("0 (Timeout)");
 	sig.size = 4;
 	MUST(syscall(SYS_pselect6, 0, NULL, NULL, NULL, &ts, &sig), "pselect6(0, NULL, NULL, NULL, {tv_sec=0, tv_nsec=0}, {sigmask=%p, sigsetsize=4}", &set);
