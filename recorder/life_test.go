@@ -97,6 +97,57 @@ func TestCgroupV1(t *testing.T) {
 	demand(t, text(t, r, rec.ID, replay.Query{}), `execve("/bin/sh", ["/bin/sh", "-c", "(exit 3); exit 5"]`, "+++ exited with 3 +++", "+++ exited with 5 +++")
 }
 
+// A helper of the runtime's may do exec in the container and end before the entrypoint
+// is there: so soon that is nobody's end as long as others live.
+func TestAnEndAtTheStart(t *testing.T) {
+	root := testRoot(t)
+	r := testRecorder(t, Config{Watch: []string{"/" + filepath.Base(root)}, OnlyWatched: true, Hierarchy: "v2"})
+	sh := shellIn(t, root, "c", "sleep 1000 & sleep 0.1; exit 3")
+	t.Cleanup(func() {
+		if err := os.WriteFile(filepath.Join(r.hierarchy.Mount, filepath.Base(root), "c/cgroup.kill"), []byte("1"), 0); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := sh.Wait(); sh.ProcessState.ExitCode() != 3 {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	one := func() api.Recording {
+		list, err := r.List(t.Context())
+		if err != nil || len(list) != 1 || list[0].Tasks.Live != 1 {
+			t.Fatalf("%+v, %v: want one recording with a task that lives", list, err)
+		}
+		return list[0]
+	}
+	if x := one().Exit; x != nil && time.Since(began) < layout.StartupMs/2*time.Millisecond {
+		t.Errorf("it ended with %+v while another may become its first", x)
+	}
+	eventually(t, "the end of its first process told", func() bool { return one().Exit != nil })
+	if x := one().Exit; x.Code != 3 || x.Source != "kernel" {
+		t.Errorf("it ended with %+v, want 3", x)
+	}
+}
+
+// shellIn starts a shell in a new cgroup below root.
+func shellIn(t *testing.T, root, name, script string) *exec.Cmd {
+	t.Helper()
+	dir := filepath.Join(root, name)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	cmd := exec.Command("/bin/sh", "-c", script)
+	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(f.Fd())}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd
+}
+
 // Pids are the container's in text, and the host's stand beside them.
 func TestPidsAreTheContainers(t *testing.T) {
 	r, srv := withContainerd(t, Config{})
@@ -270,23 +321,6 @@ func TestTheNextDaemonGoesOn(t *testing.T) {
 			r.Close()
 		}
 	}
-	run := func(name, script string) *exec.Cmd {
-		dir := filepath.Join(root, name)
-		if err := os.Mkdir(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		f, err := os.Open(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		cmd := exec.Command("/bin/sh", "-c", script)
-		cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(f.Fd())}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		return cmd
-	}
 	byName := func(r *Recorder, name string) api.Recording {
 		list, err := r.List(t.Context())
 		if err != nil {
@@ -301,10 +335,10 @@ func TestTheNextDaemonGoesOn(t *testing.T) {
 		return api.Recording{}
 	}
 	r, stop := begin()
-	across := run("across", "sleep 0.3; exit 4")
+	across := shellIn(t, root, "across", "sleep 0.3; exit 4")
 	id := byName(r, "across").ID
 	stop()
-	meanwhile := run("meanwhile", "exit 6")
+	meanwhile := shellIn(t, root, "meanwhile", "exit 6")
 	across.Wait()
 	meanwhile.Wait()
 
@@ -319,7 +353,7 @@ func TestTheNextDaemonGoesOn(t *testing.T) {
 		t.Errorf("the container that nobody saw ended with %+v, want 6", rec.Exit)
 	}
 	demand(t, text(t, r, rec.ID, replay.Query{}), `execve("/bin/sh", ["/bin/sh", "-c", "exit 6"]`, "exit_group(6)")
-	after := run("after", "exit 8")
+	after := shellIn(t, root, "after", "exit 8")
 	after.Wait()
 	if rec := byName(r, "after"); rec.Exit == nil || rec.Exit.Code != 8 {
 		t.Errorf("a container after the take-over ended with %+v, want 8", rec.Exit)

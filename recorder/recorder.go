@@ -973,6 +973,10 @@ func exitOf(h *layout.RingHead, ended bool, info *containerd.Info, known bool) *
 	// The first to enter and to end may be a helper of the runtime's, and for a moment
 	// nobody else be there.
 	first := atomic.LoadUint32(&h.InitExeced) != 0 || ended
+	// runc 1.1.15 on cgroup v1 has one that does exec, and ends before the entrypoint's.
+	if atomic.LoadUint64(&h.TasksLive) > 0 && atomic.LoadUint32(&h.PidLevel) == 0 && monotonic()-h.Claimed < layout.StartupMs*1e6 {
+		first = false
+	}
 	if gone := atomic.LoadUint32(&h.InitGone); gone != 0 && first {
 		e := &api.Exit{Source: "kernel", OOMKilled: gone == 2, At: wallTime(h.InitEnd)}
 		status := unix.WaitStatus(h.InitExit)
