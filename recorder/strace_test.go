@@ -175,6 +175,7 @@ var (
 	xattr      = regexp.MustCompile(`^([fl]?[gs]etxattr\((?:"[^"]*"|\d+), "[^"]*", )(?:0x[0-9a-f]+|"(?:[^"\\]|\\.)*"(?:\.\.\.)?)`) // values are never captured
 	ifindex    = regexp.MustCompile(`if_nametoindex\("([^"]*)"\)`)                                                                 // strace asks the kernel
 	quoted     = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+	epollData  = regexp.MustCompile(`\bdata=(0x[0-9a-f]+|0)\b`) // as strace 6.13 shows it
 )
 
 // newer are names that strace 6.1 does not know, as it shows their values.
@@ -215,6 +216,10 @@ func threads(s string) map[string][]string {
 			return s
 		})
 		text = entries.ReplaceAllString(text, "")
+		text = epollData.ReplaceAllStringFunc(text, func(s string) string {
+			v, _ := strconv.ParseUint(strings.TrimPrefix(s, "data="), 0, 64)
+			return fmt.Sprintf("data={u32=%d, u64=%d}", uint32(v), v)
+		})
 		out[tid] = append(out[tid], text)
 	}
 	for tid, text := range half {

@@ -286,9 +286,14 @@ func TestRestart(t *testing.T) {
 
 	s.Restart(t)
 	eventually(t, "reconnected", func() bool { return src.Status()[0].Connected })
+	// Since 1.7 containerd deletes tasks that it finds ended when it starts, with what it
+	// knew of their ends.
 	eventually(t, "end while containerd was down read", func() bool {
 		i, _ := src.Lookup(ends.ID)
-		return i.ExitCode != nil && *i.ExitCode == 137
+		if i.ExitCode == nil {
+			return i.State == StateStopped && !strings.HasPrefix(src.Status()[0].Version, "1.6.")
+		}
+		return *i.ExitCode == 137
 	})
 	if i := lookup(t, src, stays.ID); i.State != StateRunning || i.Pid != stays.Pid || i.Started.IsZero() {
 		t.Errorf("afterwards: %+v", i)
