@@ -43,8 +43,8 @@ func enter(t *testing.T, dir string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// recorded are the names of the containers that have a recording, and how many of
-// their tasks live.
+// recorded are the names of the containers of this test that have a recording, and how
+// many of their tasks live. Others of this machine may have one, too.
 func (d *testDaemon) recorded() map[string]uint64 {
 	d.t.Helper()
 	c := client.New(client.Unix(d.socket), client.Options{})
@@ -55,7 +55,9 @@ func (d *testDaemon) recorded() map[string]uint64 {
 	}
 	found := map[string]uint64{}
 	for _, rec := range list.Recordings {
-		found[filepath.Base(rec.Container.Cgroup)] += rec.Tasks.Live
+		if strings.HasPrefix(rec.Container.Cgroup, d.watched()+"/") {
+			found[filepath.Base(rec.Container.Cgroup)] += rec.Tasks.Live
+		}
 	}
 	return found
 }
