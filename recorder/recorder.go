@@ -977,7 +977,7 @@ func exitOf(h *layout.RingHead, ended bool, info *containerd.Info, known bool) *
 	if atomic.LoadUint64(&h.TasksLive) > 0 && atomic.LoadUint32(&h.PidLevel) == 0 && monotonic()-h.Claimed < layout.StartupMs*1e6 {
 		first = false
 	}
-	if gone := atomic.LoadUint32(&h.InitGone); gone != 0 && first {
+	if gone := atomic.LoadUint32(&h.InitGone); gone != 0 && first && !helper(h, known) {
 		e := &api.Exit{Source: "kernel", OOMKilled: gone == 2, At: wallTime(h.InitEnd)}
 		status := unix.WaitStatus(h.InitExit)
 		e.Code = int(h.InitExit >> 8 & 0xff)
@@ -995,6 +995,17 @@ func exitOf(h *layout.RingHead, ended bool, info *containerd.Info, known bool) *
 		return &api.Exit{Source: "containerd", Code: int(*info.ExitCode), At: info.Finished}
 	}
 	return nil
+}
+
+// helper reports whether the process that the kernel took for the first is the runtime's:
+// it executed nothing in the container, or itself. That is so only where the container's
+// program was never executed; how the one ended that was to do it is not known here.
+func helper(h *layout.RingHead, known bool) bool {
+	if atomic.LoadUint32(&h.PidLevel) != 0 || atomic.LoadUint32(&h.BeganLate) != 0 {
+		return false
+	}
+	args := argv(h)
+	return known && atomic.LoadUint32(&h.InitExeced) == 0 || len(args) == 2 && args[1] == "init" && filepath.Base(args[0]) == "runc"
 }
 
 // argv is the command line that the kernel noted when the first process did exec.
