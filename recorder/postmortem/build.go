@@ -124,10 +124,12 @@ type proc struct {
 	fails            []*failure
 	ender            *thread // that ended it by a call
 	enderAt          uint64
-	wait             waited // the last one for a child
+	waits            []waited // the last ones for children
 	signals          []signal
 	streams          map[int32]uint8 // which of its descriptors are stdout or stderr
 	grown            memory
+	stopped          *signal   // that stopped it, and nothing has happened since
+	stacks           []uint64  // where the stacks of its threads begin, the last ones
 	held             []Blocked // the calls that its threads were in when it was killed
 }
 
@@ -147,6 +149,7 @@ type failure struct {
 	count  uint64
 	tid    uint32
 	found  string // where the same name was found later
+	execs  int    // how many programs the process had executed before
 }
 
 // thread is a thread with its last calls.
@@ -158,7 +161,7 @@ type thread struct {
 	calls    [lastCalls]replay.Copy
 	n        int
 	seen     uint64
-	over     uint64 // when its last call returned
+	over     uint64 // when its last call returned, but for the ends of signal handlers
 	prev     runKey // the last call
 	runs     [6]run
 	dnsAt    uint64 // when it asked a DNS server through dnsFd, which is not connected
@@ -387,6 +390,9 @@ func nameOf(ev *replay.Event) string {
 
 func (b *builder) call(ev *replay.Event, p *proc, t *thread) {
 	name := nameOf(ev)
+	if p.stopped != nil && ev.Start > p.stopped.ev.ns+uint64(time.Millisecond) {
+		p.stopped = nil // a call began after that
+	}
 	switch ev.State {
 	case replay.Blocked:
 		t.blocked = true
@@ -417,7 +423,9 @@ func (b *builder) call(ev *replay.Event, p *proc, t *thread) {
 		return
 	}
 	p.Calls++
-	t.over = max(t.over, ev.Time)
+	if name != "rt_sigreturn" && name != "sigreturn" {
+		t.over = max(t.over, ev.Time)
+	}
 	b.count(ev.Time)
 	b.repeat(ev, t, name)
 	if ev.Failed() {
@@ -524,6 +532,9 @@ func (b *builder) failed(ev *replay.Event, p *proc, t *thread, name string) {
 func (b *builder) failedFor(ev *replay.Event, p *proc, t *thread, name string, errno int) {
 	short, about := b.short(ev, nameOf(ev))
 	w := weigh(name, errno, pathOnly(about))
+	if runtimes(commOf(ev)) && name != "execve" && name != "execveat" {
+		w *= runtimeFactor
+	}
 	k := b.kind(kindKey{name, errno}, ev.Time)
 	if k != nil {
 		k.Count++
@@ -547,7 +558,7 @@ func (b *builder) failedFor(ev *replay.Event, p *proc, t *thread, name string, e
 		}
 	}
 	for _, f := range p.fails {
-		if f.call == name && f.errno == errno && f.short == short && f.tid == t.tid {
+		if f.call == name && f.errno == errno && f.short == short && f.tid == t.tid && f.execs == p.execs {
 			f.count++
 			if f.count < 4 || f.count%64 == 0 {
 				f.ev = b.line(ev)
@@ -556,7 +567,7 @@ func (b *builder) failedFor(ev *replay.Event, p *proc, t *thread, name string, e
 			return
 		}
 	}
-	p.remember(&failure{ev: b.line(ev), call: name, errno: errno, file: about, short: short, weight: w, count: 1, tid: t.tid})
+	p.remember(&failure{ev: b.line(ev), call: name, errno: errno, file: about, short: short, weight: w, count: 1, tid: t.tid, execs: p.execs})
 }
 
 // remember adds a failure, in the place of the oldest of those that say least.
@@ -610,6 +621,7 @@ func (b *builder) succeeded(ev *replay.Event, p *proc, t *thread, name string) {
 		}
 	case "execve", "execveat":
 		p.execs++
+		p.stacks = nil
 		p.grown = memory{}
 		if prog, ok := ev.Program(); ok {
 			p.Command = p.Command[:0:0]
@@ -622,7 +634,10 @@ func (b *builder) succeeded(ev *replay.Event, p *proc, t *thread, name string) {
 		if rec.Ret > 0 {
 			for _, it := range rec.Items {
 				if it.Arg == 1 && len(it.Data) >= 4 {
-					p.wait = waited{uint32(rec.Ret), binary.LittleEndian.Uint32(it.Data), ev.Time}
+					if len(p.waits) >= 8 {
+						p.waits = append(p.waits[:0], p.waits[1:]...)
+					}
+					p.waits = append(p.waits, waited{uint32(rec.Ret), binary.LittleEndian.Uint32(it.Data), ev.Time})
 				}
 			}
 		}
@@ -635,7 +650,13 @@ func (b *builder) succeeded(ev *replay.Event, p *proc, t *thread, name string) {
 	case "rt_sigqueueinfo":
 		b.sent(ev, p, int32(rec.Args[0]), int(int32(rec.Args[1])), false)
 	case "mmap", "mmap2":
-		const anonymous = 0x20
+		const anonymous, stack = 0x20, 0x20000
+		if rec.Args[3]&stack != 0 {
+			if len(p.stacks) >= 256 {
+				p.stacks = append(p.stacks[:0], p.stacks[1:]...)
+			}
+			p.stacks = append(p.stacks, uint64(rec.Ret))
+		}
 		if rec.Args[3]&anonymous != 0 {
 			p.grown.add(ev.Time, rec.Args[1])
 		}
@@ -890,6 +911,7 @@ func (b *builder) blockedIn(ev *replay.Event, p *proc, t *thread, name string) B
 	}
 	if in.On == "" {
 		in.On = ev.Path()
+		in.named = in.On != ""
 	}
 	in.On = replay.Safe(in.On)
 	switch name {
@@ -927,6 +949,12 @@ func (b *builder) signal(ev *replay.Event, p *proc) {
 		p.signals = append(p.signals[:0], p.signals[8:]...)
 	}
 	p.signals = append(p.signals, s)
+	switch s.sig {
+	case 19, 20, 21, 22: // STOP, TSTP, TTIN, TTOU
+		if !s.handled && !s.ignored {
+			p.stopped = &s
+		}
+	}
 }
 
 // exit takes the end of a thread.
@@ -996,7 +1024,8 @@ func (b *builder) finish(p *proc) {
 	if p.end == 0 {
 		p.end = p.seen // its id has been used again: its end is missing
 	}
-	if x := b.h.Recording.Exit; x != nil && b.main == nil && near(p.end, b.exitAt) && sameEnd(p.status, x.Code, x.Signal) {
+	if x := b.h.Recording.Exit; x != nil && near(p.end, b.exitAt) && sameEnd(p.status, x.Code, x.Signal) &&
+		(b.main == nil || apart(p.end, b.exitAt) < apart(b.main.end, b.exitAt)) { // a child may have ended alike just before
 		b.main = p
 	}
 	if p.status != 0 {
@@ -1023,10 +1052,9 @@ func (b *builder) finish(p *proc) {
 	b.endedMore++
 }
 
-func near(a, b uint64) bool {
-	const close = uint64(time.Millisecond)
-	return a != 0 && (a-b < close || b-a < close)
-}
+func near(a, b uint64) bool { return a != 0 && apart(a, b) < uint64(time.Millisecond) }
+
+func apart(a, b uint64) uint64 { return max(a, b) - min(a, b) }
 
 // memory is how much a process has mapped lately, by second.
 type memory struct {

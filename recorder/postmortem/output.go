@@ -18,6 +18,7 @@ type output struct {
 	at    int
 	more  uint64
 	open  []*piece
+	heads []Line // of those that the ring has no more, the last that say why
 }
 
 // piece is a line whose end has not been written.
@@ -30,6 +31,7 @@ type piece struct {
 const (
 	maxPieces   = 128 // lines that are being written
 	maxLineText = 1024
+	maxHeads    = 8
 	stdout      = 1
 	stderr      = 2
 )
@@ -153,6 +155,12 @@ func (o *output) add(q *piece) {
 	if len(o.lines) < maxLines {
 		o.lines = append(o.lines, q.line)
 		return
+	}
+	if old := o.lines[o.at]; heads(old.Text) > 0 {
+		if len(o.heads) >= maxHeads {
+			o.heads = append(o.heads[:0], o.heads[1:]...)
+		}
+		o.heads = append(o.heads, old)
 	}
 	o.lines[o.at] = q.line
 	o.at = (o.at + 1) % maxLines

@@ -108,6 +108,9 @@ type Line struct {
 	ns uint64
 }
 
+// unheard reports whether a line was meant for nobody.
+func (l *Line) unheard() bool { return l.To == "/dev/null" }
+
 // Blocked is a thread in a call.
 type Blocked struct {
 	Pid    uint32     `json:"pid,omitempty"`
@@ -124,6 +127,7 @@ type Blocked struct {
 
 	timeout bool // it waits only so long
 	futex   bool
+	named   bool // On is a path that the call names
 	private bool // nobody outside of the process can wake it
 	host    uint32
 	tgid    uint32

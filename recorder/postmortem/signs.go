@@ -7,12 +7,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/recorderd/recorderd/recorder/record"
 	"github.com/recorderd/recorderd/recorder/replay"
 )
 
 // grave is the order of signs.
 var grave = []string{
-	"oom", "deadlock", "busy-loop", "no-calls", "exec-failed", "null-pointer", "seccomp", "grace-period", "out-of-descriptors", "no-space", "no-memory",
+	"oom", "stopped", "deadlock", "busy-loop", "no-calls", "exec-failed", "null-pointer", "stack-overflow", "mapped-file", "seccomp", "grace-period", "out-of-descriptors", "no-space", "no-memory",
 	"read-only", "io-error", "address-in-use", "denied", "refused", "unreachable", "dns", "missing-file", "broken-pipe", "crashed-child", "failing-children",
 }
 
@@ -35,6 +36,10 @@ func (b *builder) signs(c *findings) []Sign {
 			add("oom", Certain, 0, "the OOM killer chose process "+b.who(p))
 		}
 	}
+	if c.outcome == Running && c.main != nil && c.main.stopped != nil {
+		s := c.main.stopped
+		add("stopped", Certain, 0, "stopped by "+signalName(s.sig)+b.from(s)+" "+duration(c.end-min(s.ev.ns, c.end))+" ago, and not continued", s.ev)
+	}
 	b.deadlock(c, add)
 	b.loops(c, add)
 	b.computing(c, add)
@@ -42,6 +47,10 @@ func (b *builder) signs(c *findings) []Sign {
 		switch {
 		case s.sig == 11 && s.code == 1 && s.addr < 4096:
 			add("null-pointer", Likely, 0, "a null pointer was followed: there is nothing at "+hex(s.addr), s.ev)
+		case s.sig == 11 && b.beyondStack(c, s):
+			add("stack-overflow", Possible, 0, "the stack may have overflowed: "+hex(s.addr)+" is where that of "+b.thread(c.proc, s.tid, s.ev.Comm)+" ends", s.ev)
+		case s.sig == 7 && s.code == 2:
+			add("mapped-file", Possible, 0, "a mapped file may have become shorter, or its file system (such as /dev/shm) is full: there is no page at "+hex(s.addr), s.ev)
 		case s.sig == 31:
 			add("seccomp", Certain, 0, b.signalText(s), s.ev)
 		}
@@ -64,6 +73,28 @@ func (b *builder) signs(c *findings) []Sign {
 	}
 	slices.SortStableFunc(list, func(x, y Sign) int { return cmp.Compare(slices.Index(grave, x.Kind), slices.Index(grave, y.Kind)) })
 	return list
+}
+
+// beyondStack reports whether a fault is at the end of the thread's stack: of the main
+// thread, whose stack is the highest mapping, where it does not grow any more; of others
+// in the guard page.
+func (b *builder) beyondStack(c *findings, s *signal) bool {
+	const mapErr, guard = 1, 64 << 10
+	if s.tid != c.proc.Pid {
+		return slices.ContainsFunc(c.proc.stacks, func(at uint64) bool { return s.addr >= at && s.addr-at < guard })
+	}
+	// The kernel puts it by chance at most so far below the highest address.
+	var top, most uint64
+	switch b.h.Arch {
+	case record.ArchX86_64:
+		top, most = 1<<47, 16<<30
+	case record.ArchARM64:
+		top, most = 1<<48, 1<<30
+	default:
+		return false
+	}
+	const size = 16 << 20 // of the stack, 8 MiB mostly
+	return s.code == mapErr && s.addr < top && s.addr >= top-most-size
 }
 
 type adder func(kind string, how Certainty, count uint64, text string, evidence ...Event)
@@ -170,15 +201,15 @@ func (b *builder) computing(c *findings, add adder) {
 	}
 	var found []*thread
 	for task, t := range b.threads {
-		if !t.blocked && !t.ended && t.proc.end == 0 && task.Known && task.Info.End == 0 && t.over > 0 && c.end > t.seen+long {
+		if !t.blocked && !t.ended && t.proc.end == 0 && t.proc.stopped == nil && task.Known && task.Info.End == 0 && t.over > 0 && c.end > t.over+long {
 			found = append(found, t)
 		}
 	}
-	slices.SortFunc(found, func(x, y *thread) int { return cmp.Or(cmp.Compare(x.seen, y.seen), cmp.Compare(x.host, y.host)) })
+	slices.SortFunc(found, func(x, y *thread) int { return cmp.Or(cmp.Compare(x.over, y.over), cmp.Compare(x.host, y.host)) })
 	for _, t := range found[:min(3, len(found))] {
 		var last Event
 		t.each(func(ev *replay.Event) { last = b.line(ev) })
-		add("no-calls", Possible, 0, b.thread(t.proc, t.tid, t.comm)+" is in no call and has made none for "+duration(c.end-t.seen)+
+		add("no-calls", Possible, 0, b.thread(t.proc, t.tid, t.comm)+" is in no call and has made none for "+duration(c.end-t.over)+
 			": it computes, is stopped, or does not get the CPU", last)
 	}
 }
@@ -258,7 +289,7 @@ func (b *builder) byError(c *findings, add adder) {
 		})
 	}
 	for i := range c.causes {
-		if s := &c.causes[i]; s.errno == eNOENT && !strings.HasPrefix(s.call, "execve") && s.score >= verdictWeight && s.named {
+		if s := &c.causes[i]; s.errno == eNOENT && s.file != "" && !strings.HasPrefix(s.call, "execve") && s.score >= verdictWeight && s.named {
 			text := "a file that it could not do without is missing: " + s.short + " failed with ENOENT, and the last words name it"
 			b.said[text] = s.short + " failed"
 			add("missing-file", Likely, s.count, text, s.ev)
@@ -266,7 +297,7 @@ func (b *builder) byError(c *findings, add adder) {
 		}
 	}
 	for i := range c.causes {
-		if s := &c.causes[i]; s.errno == eNOENT && !strings.HasPrefix(s.call, "execve") && s.score >= verdictWeight {
+		if s := &c.causes[i]; s.errno == eNOENT && s.file != "" && !strings.HasPrefix(s.call, "execve") && s.score >= verdictWeight {
 			text := "a file that it looked for just before is missing: " + s.short + " failed with ENOENT"
 			b.said[text] = s.short + " failed"
 			add("missing-file", Possible, s.count, text, s.ev)
@@ -286,7 +317,11 @@ func (b *builder) failuresOf(c *findings) []*failure {
 	}
 	var all []*failure
 	for _, p := range procs {
-		all = append(all, p.fails...)
+		for _, f := range p.fails {
+			if f.execs == p.execs { // not of a program that it was before
+				all = append(all, f)
+			}
+		}
 	}
 	slices.SortStableFunc(all, func(x, y *failure) int { return cmp.Compare(x.ev.ns, y.ev.ns) })
 	return all

@@ -25,7 +25,7 @@ func (b *builder) report(stats *replay.Stats, readErr error) *Report {
 	}
 	lines := b.out.all()
 	main := b.mainProc()
-	c := b.investigate(main, lines)
+	c := b.investigate(main, append(b.out.heads, lines...)) // stacks can be long
 	c.running = b.running(main)
 	r.Outcome = c.outcome
 	r.Signs = cut(b.signs(c), b.o.Items, 0)
@@ -154,6 +154,12 @@ func (b *builder) investigate(main *proc, lines []Line) *findings {
 		return c
 	}
 	c.status = main.status
+	if c.outcome == Ended && main.end != 0 && main.Pid == 1 && main.HostPid != 1 {
+		c.outcome = Exited
+		if main.status&0x7f != 0 {
+			c.outcome = Killed
+		}
+	}
 	if main.end != 0 && c.outcome != Running {
 		c.end = main.end
 	}
@@ -171,7 +177,7 @@ func (b *builder) investigate(main *proc, lines []Line) *findings {
 		c.path = append(c.path, child)
 	}
 	p := c.proc
-	c.noStart = main.execs == 0 && slices.ContainsFunc(main.fails, func(f *failure) bool { return f.call == "execve" || f.call == "execveat" })
+	c.noStart = main.execs == 0 && runtimes(main.Comm) || main.execs == 0 && slices.ContainsFunc(main.fails, func(f *failure) bool { return f.call == "execve" || f.call == "execveat" })
 	c.ender, c.anchor = p.ender, cmp.Or(p.enderAt, p.end, c.end)
 	if sig := int(p.status & 0x7f); sig != 0 {
 		c.ender, c.anchor = nil, cmp.Or(p.end, c.end)
@@ -189,17 +195,33 @@ func (b *builder) investigate(main *proc, lines []Line) *findings {
 	return c
 }
 
-// handedOn returns the child whose bad end a process handed on as its own.
+// handedOn returns the child whose bad end a process handed on as its own: the last one
+// that it waited for, or of a pipeline one whose neighbours ended well.
 func (b *builder) handedOn(p *proc) *proc {
-	w := p.wait
 	const soon = uint64(2 * time.Second)
-	if p.status == 0 || p.status&0x7f != 0 || w.pid == 0 || w.status == 0 || p.end-w.at > soon {
+	if p.status == 0 || p.status&0x7f != 0 {
 		return nil
 	}
 	code := p.status >> 8 & 0xff
-	if !(w.status&0x7f == 0 && w.status>>8&0xff == code || w.status&0x7f != 0 && code == 128+w.status&0x7f) {
+	for i := len(p.waits) - 1; i >= 0; i-- {
+		w := &p.waits[i]
+		child := b.childOf(p, w)
+		if child == nil || p.end-w.at > soon {
+			return nil
+		}
+		if w.status == 0 && i > 0 && child.born() < p.waits[i-1].at {
+			continue // it ran beside the one before
+		}
+		if w.status&0x7f == 0 && w.status>>8&0xff == code || w.status&0x7f != 0 && code == 128+w.status&0x7f {
+			return child
+		}
 		return nil
 	}
+	return nil
+}
+
+// childOf returns the process that a wait was for.
+func (b *builder) childOf(p *proc, w *waited) *proc {
 	for i := len(b.ended) - 1; i >= 0; i-- {
 		if q := b.ended[i]; q != p && (q.Pid == w.pid || q.host == w.pid) && q.end <= w.at+uint64(time.Second) && (q.Ppid == p.Pid || q.hostParent == p.host) {
 			return q
@@ -235,11 +257,10 @@ func (b *builder) senderOf(p *proc, sig int) *killing {
 // lastWords returns the line that says most of what was written just before the end.
 func lastWords(lines []Line, procs []*proc, end uint64) *Line {
 	const window = uint64(5 * time.Second)
-	var best *Line
-	better := 0
+	best, better := -1, 0
 	for i := range lines {
 		l := &lines[i]
-		if l.ns+window < end || strings.TrimSpace(l.Text) == "" {
+		if l.ns+window < end || strings.TrimSpace(l.Text) == "" || l.unheard() {
 			continue
 		}
 		rank := 1
@@ -249,19 +270,46 @@ func lastWords(lines []Line, procs []*proc, end uint64) *Line {
 		if slices.ContainsFunc(procs, func(p *proc) bool { return p.Pid == l.Pid }) {
 			rank++
 		}
-		for _, begins := range [...]string{"panic: ", "fatal error: ", `Exception in thread "`, "thread 'main' panicked", "FATAL", "Fatal", "fatal: "} {
-			if strings.HasPrefix(l.Text, begins) {
-				rank += 8
-			}
-		}
-		if head, _, ok := strings.Cut(l.Text, ": "); ok && strings.HasSuffix(head, "Error") && !strings.ContainsAny(head, " \t") {
-			rank += 4
-		}
+		rank += heads(l.Text)
 		if rank >= better {
-			best, better = l, rank
+			best, better = i, rank
 		}
 	}
-	return best
+	if best < 0 {
+		return nil
+	}
+	words := lines[best]
+	if strings.HasSuffix(words.Text, ":") && heads(words.Text) > 0 { // what it announces is in the next line
+		for i := best + 1; i < len(lines); i++ {
+			if l := &lines[i]; l.Pid == words.Pid && l.Stream == words.Stream {
+				words.Text += " " + strings.TrimSpace(l.Text)
+				break
+			}
+		}
+	}
+	return &words
+}
+
+// heads is how much a line looks like the one that says why, above a stack or below one.
+func heads(text string) int {
+	for _, begins := range [...]string{"panic: ", "fatal error: ", `Exception in thread "`, "FATAL", "Fatal", "fatal: "} {
+		if strings.HasPrefix(text, begins) {
+			return 8
+		}
+	}
+	if strings.HasPrefix(text, "thread '") && strings.Contains(text, " panicked at ") { // Rust
+		return 8
+	}
+	if head, _, ok := strings.Cut(text, ": "); ok {
+		head, _, _ = strings.Cut(head, " [") // AssertionError [ERR_ASSERTION]
+		if strings.HasSuffix(head, "Error") && !strings.ContainsAny(head, " \t") {
+			return 4
+		}
+	}
+	if strings.HasPrefix(text, "Node.js v") { // ends what is said of an exception
+		return -3
+	}
+	return 0
 }
 
 // weighCauses sorts the failed calls of the process by how much they say about its end.
@@ -272,7 +320,7 @@ func (c *findings) weighCauses(lines []Line) {
 	var said strings.Builder
 	const window = uint64(10 * time.Second)
 	for i := range lines {
-		if l := &lines[i]; l.ns+window >= c.end && slices.ContainsFunc(c.path, func(p *proc) bool { return p.Pid == l.Pid }) {
+		if l := &lines[i]; l.ns+window >= c.end && !l.unheard() && slices.ContainsFunc(c.path, func(p *proc) bool { return p.Pid == l.Pid }) {
 			said.WriteString(l.Text)
 			said.WriteByte('\n')
 		}
@@ -302,6 +350,10 @@ func (c *findings) weighCauses(lines []Line) {
 		if f.count > 100 {
 			s.score *= .5
 			why = append(why, "happens often")
+		}
+		if f.execs < c.proc.execs && !s.named {
+			s.score *= earlierFactor
+			why = append(why, "of the program before this one")
 		}
 		if f.found != "" {
 			why = append(why, "found later as "+f.found)
@@ -379,27 +431,43 @@ func (c *findings) verdict(signs []Sign) string {
 		if cause := c.cause(); cause != nil {
 			return v + c.failedWith(cause) + "; " + endOf(c.status)
 		}
+		if runtimes(c.main.Comm) {
+			if what := c.lookedInVain(); what != "" {
+				return v + what + "; the runtime " + endOf(c.status)
+			}
+			return v + "the runtime " + endOf(c.status) + " before it executed the container's program"
+		}
 		v += endOf(c.status)
 	case c.outcome == Killed && c.proc == c.main:
 		v = c.killedVerdict()
 	case c.proc != c.main:
 		v = endOf(c.status) + " after its child " + c.b.who(c.proc) + " " + c.childEnd()
 	case c.status == 0:
+		if c.asked() != nil {
+			return "exited with 0" + c.ofItself()
+		}
 		return "exited with 0 by itself" + c.lived()
 	default:
-		v = endOf(c.status) + " by itself"
+		v = endOf(c.status) + c.ofItself()
+	}
+	asked := c.asked()
+	also := "" // it is after two things
+	if asked != nil && c.outcome == Exited && c.proc == c.main {
+		also = ", and"
 	}
 	if cause := c.cause(); cause != nil && !(c.fatal != nil && c.fatal.code <= 0 && !c.self) && !(c.fatal == nil && c.status&0x7f != 0) {
 		between := ""
 		if d := c.anchor - min(cause.ev.ns, c.anchor); d >= 1000 {
 			between = " " + duration(d)
 		}
-		v += between + " after " + c.failedWith(cause)
+		v += also + between + " after " + c.failedWith(cause)
 		if cause.count > 1 {
 			v += " (" + times(cause.count) + ")"
 		}
 	} else if i := slices.IndexFunc(signs, func(s Sign) bool { return s.Kind == "dns" }); i >= 0 && c.status&0x7f == 0 {
-		v += " after " + signs[i].Text
+		v += also + " after " + signs[i].Text
+	} else if i := slices.IndexFunc(signs, func(s Sign) bool { return s.Kind == "crashed-child" && s.after(c.end-min(c.end, 5e9)) }); i >= 0 && c.status&0x7f == 0 {
+		v += also + " after " + signs[i].Text
 	}
 	if c.words != nil && (c.fatal == nil || c.words.Stream == "stderr") && c.outcome != Killed || c.words != nil && c.self {
 		v += `; its last words on ` + c.words.Stream + `: "` + clip(strings.TrimSpace(c.words.Text), 160) + `"`
@@ -407,8 +475,29 @@ func (c *findings) verdict(signs []Sign) string {
 	return v
 }
 
+// lookedInVain is the last of the last calls of the thread that ended the process that
+// did not find a file. What a runtime says of it, it says to another process.
+func (c *findings) lookedInVain() (text string) {
+	if c.ender == nil {
+		return ""
+	}
+	c.ender.each(func(ev *replay.Event) {
+		if name := nameOf(ev); ev.Kind == replay.KindCall && ev.State == replay.Finished && ev.Failed() && looked[name] && ev.Path() != "" {
+			short, _ := c.b.short(ev, name)
+			text = short + " failed with " + errnoName(int(-ev.Rec.Ret))
+		}
+	})
+	return text
+}
+
 func (c *findings) failedWith(f *scored) string {
 	return f.short + " failed with " + errnoName(f.errno)
+}
+
+// after reports whether the last evidence of a sign is after a time.
+func (s *Sign) after(ns uint64) bool {
+	n := len(s.Evidence)
+	return n > 0 && s.Evidence[n-1].ns > ns
 }
 
 func (c *findings) childEnd() string {
@@ -489,8 +578,10 @@ func (c *findings) killedVerdict() string {
 	}
 	sig := int(c.status & 0x7f)
 	switch {
-	case s != nil && s.code > 0: // by the kernel, for what the thread did
+	case s != nil && s.code > 0 && codeSets[sig] != nil: // by the kernel, for what the thread did
 		return "killed by " + b.signalText(s) + core + " in " + b.thread(c.proc, s.tid, s.ev.Comm)
+	case s != nil && s.code == 0x80 /* SI_KERNEL */ && ofTerminal[sig] != "":
+		return "killed by " + signalName(sig) + core + " from its terminal (" + ofTerminal[sig] + ")"
 	case ofKernel[sig] != "" && c.sent == nil && !(s != nil && s.code <= 0 && uint32(s.pid) != c.proc.Pid):
 		v := "killed by " + signalName(sig) + core + ": " + ofKernel[sig]
 		if f := c.brokenPipe(); f != nil && sig == 13 {
@@ -499,6 +590,8 @@ func (c *findings) killedVerdict() string {
 		return v
 	case c.self && sig == 6:
 		return "aborted itself with SIGABRT" + core + c.inThread()
+	case c.self && c.first(sig) != nil:
+		return "killed by " + signalName(sig) + core + c.b.from(c.first(sig)) + ", which it caught, and then sent to itself" + c.inThread()
 	case c.self:
 		return "killed by " + signalName(sig) + core + ", which it sent to itself" + c.inThread()
 	}
@@ -540,6 +633,47 @@ func (c *findings) killedVerdict() string {
 	return v
 }
 
+// ofTerminal are the keys for which a terminal sends a signal.
+var ofTerminal = map[int]string{2: "Ctrl-C", 3: `Ctrl-\\`}
+
+// first returns the signal from somebody else that a process caught shortly before it
+// sent the same to itself, as programs do that tidy up first; so does every one in Go.
+func (c *findings) first(sig int) *signal {
+	const window = uint64(time.Minute)
+	for i := range c.proc.signals {
+		s := &c.proc.signals[i]
+		if s.sig == sig && s.handled && (s.code > 0 || uint32(s.pid) != c.proc.Pid) && s.ev.ns+window > c.end {
+			return s
+		}
+	}
+	return nil
+}
+
+// asked returns the signal that asked the main process to end, and that it caught, before
+// it exited.
+func (c *findings) asked() *signal {
+	const window = uint64(time.Minute)
+	for i := range c.main.signals {
+		s := &c.main.signals[i]
+		switch s.sig {
+		case 2, 3, 15: // INT, QUIT, TERM
+			if s.handled && s.ev.ns+window > c.end {
+				return s
+			}
+		}
+	}
+	return nil
+}
+
+// ofItself says whether an exit was by itself, or after somebody asked for it.
+func (c *findings) ofItself() string {
+	s := c.asked()
+	if s == nil {
+		return " by itself"
+	}
+	return " " + duration(c.end-min(s.ev.ns, c.end)) + " after " + signalName(s.sig) + c.b.from(s) + ", which it caught"
+}
+
 // ofKernel are signals that the kernel sends for something else than a fault, and of
 // whose sender it does not tell.
 var ofKernel = map[int]string{
@@ -576,6 +710,8 @@ func (b *builder) complete() bool {
 
 func (b *builder) from(s *signal) string {
 	switch {
+	case s.code > 0 && ofTerminal[s.sig] != "":
+		return " from its terminal (" + ofTerminal[s.sig] + ")"
 	case s.code > 0:
 		return " from the kernel"
 	case s.pid == 0:
@@ -665,6 +801,9 @@ func (in *Blocked) what() string {
 	if in.Call == "connect" && in.On != "" {
 		return "connect to " + in.On
 	}
+	if in.named {
+		return in.Call + `("` + clip(in.On, 80) + `")`
+	}
 	text := strings.TrimSuffix(in.Text, " <unfinished ...>")
 	if head, _, ok := strings.Cut(text, ", "); ok {
 		text = head
@@ -689,7 +828,7 @@ func (c *findings) runningVerdict(signs []Sign) string {
 	extra := ""
 	for _, s := range signs {
 		switch s.Kind {
-		case "deadlock", "busy-loop", "no-calls":
+		case "stopped", "deadlock", "busy-loop", "no-calls":
 			return v + ": " + s.Text
 		case "failing-children", "out-of-descriptors", "no-space", "no-memory", "refused", "dns", "crashed-child":
 			if extra == "" {

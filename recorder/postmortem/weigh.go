@@ -40,7 +40,8 @@ var probes = map[string]float64{
 	"access": .15, "faccessat": .15, "faccessat2": .15, "stat": .15, "lstat": .15, "newfstatat": .15, "fstatat64": .15, "statx": .15, "stat64": .15, "lstat64": .15,
 	"readlink": .1, "readlinkat": .1, "statfs": .1, "unlink": .2, "unlinkat": .2, "rmdir": .2, "getxattr": .05, "lgetxattr": .05, "listxattr": .05,
 	"kill": .3, "close": .1, "fcntl": .2, "ioctl": .2, "prctl": .2, "madvise": .1, "sched_setscheduler": .2, "setpriority": .2, "personality": .1,
-	"shutdown": .2, "getpeername": .1, "setsockopt": .3, "lseek": .1, "fadvise64": .1, "rt_sigprocmask": .1, "arch_prctl": .05,
+	"epoll_ctl": .01, // runtimes try it on files, which cannot be polled
+	"shutdown":  .2, "getpeername": .1, "setsockopt": .3, "lseek": .1, "fadvise64": .1, "rt_sigprocmask": .1, "arch_prctl": .05,
 }
 
 // transient reports whether an error is how programs wait, rather than a failure.
@@ -80,6 +81,16 @@ func weigh(call string, errno int, file string) float64 {
 	return w
 }
 
+// Failures of a container's runtime before the container's program, and of a program
+// before its process executed another one, say little about the end.
+const (
+	runtimeFactor = .02
+	earlierFactor = .3
+)
+
+// runtimes reports whether a thread is runc's, on its way to the container's program.
+func runtimes(comm string) bool { return strings.HasPrefix(comm, "runc:[") }
+
 // everydayPath reports whether a file is of those that are looked for in many places, or
 // whose absence nobody minds.
 func everydayPath(file string) bool {
@@ -88,7 +99,7 @@ func everydayPath(file string) bool {
 	case strings.HasPrefix(base, ".") && len(base) > 2 && !strings.HasPrefix(base, ".env"), strings.HasSuffix(base, ".so"), strings.Contains(base, ".so."), strings.HasPrefix(base, "ld.so."), strings.HasPrefix(base, "ld-linux"),
 		strings.HasSuffix(base, ".mo"), strings.HasSuffix(base, ".pyc"), strings.HasSuffix(base, ".pyi"), strings.HasSuffix(base, ".pth"),
 		base == "pyvenv.cfg", base == "package.json", base == "node_modules", base == "locale-archive", base == "gconv-modules", base == "nscd",
-		strings.HasPrefix(base, "<"), base == "pybuilddir.txt", strings.HasSuffix(base, "._pth"):
+		strings.HasPrefix(base, "<"), base == "pybuilddir.txt", base == "zoneinfo.zip", strings.HasSuffix(base, "._pth"):
 		return true
 	}
 	for _, dir := range everydayDirs {
@@ -107,7 +118,7 @@ func everydayPath(file string) bool {
 var everydayDirs = [...]string{
 	"/lib/", "/lib64/", "/usr/lib/", "/usr/lib64/", "/usr/share/", "/usr/local/lib/", "/usr/local/share/", "/proc/", "/sys/", "/dev/tty", "/dev/pts/",
 	"/etc/ld.so", "/etc/ld-musl", "/etc/localtime", "/etc/terminfo", "/etc/nsswitch", "/etc/gai.conf", "/etc/host.conf",
-	"/etc/passwd", "/etc/group", "/etc/hosts", "/etc/resolv.conf", "/run/systemd/userdb", "/var/run/nscd", "/run/nscd",
+	"/etc/passwd", "/etc/group", "/etc/hosts", "/etc/resolv.conf", "/etc/svc.conf", "/etc/netsvc.conf", "/run/systemd/userdb", "/var/run/nscd", "/run/nscd",
 }
 
 // waiting says of calls that wait by design what they wait for.
