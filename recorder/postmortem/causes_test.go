@@ -100,6 +100,16 @@ func TestCauses(t *testing.T) {
 			s.executes(1001, 270, "/app")
 			s.end(1001, 300, 1)
 		}), "exited with 1 by itself", ""},
+		{"words that are data", one(api.Exit{Code: 5}, func(s *story) {
+			s.call(1001, "openat", 261, 0, 3, atCwd, 0x7000, str("/tmp/big"), 1)
+			s.call(1001, "dup2", 262, 0, 1, 3, 1)
+			s.call(1001, "write", 263, 0, 8, 1, 0x7000, data("\x00\x01\x02\x03\x04\x05\x06\x07"), 8)
+			s.end(1001, 300, 5)
+		}), "exited with 5 by itself", ""},
+		{"socket with a dot", one(api.Exit{Code: 1}, func(s *story) {
+			s.call(1001, "connect", 290, 0, -2, 3, 0x7000, record.Item{Kind: layout.ItemMem, Data: []byte("\x01\x00/run/.s.PGSQL.5432\x00")}, 110)
+			s.end(1001, 300, 1)
+		}), `exited with 1 by itself 10 ms after connect("/run/.s.PGSQL.5432") failed with ENOENT`, "missing-file"},
 		{"entrypoint missing", func(t *testing.T) []byte { // nobody saw how it ended: its helpers ended before
 			h := header()
 			h.Recording.State = api.StateEnded
@@ -194,6 +204,27 @@ func TestCauses(t *testing.T) {
 			s.end(1001, 300, 1)
 			return s.done()
 		}, "exited with 1 by itself after 1 worker process ended, killed by SIGSEGV", "crashed-child"},
+		{"child out of memory", func(t *testing.T) []byte {
+			s := newStory(t, ended(300, api.Exit{Code: 1}))
+			s.task(1001, 1001, 0, 0, 300, "sh")
+			s.task(1002, 1002, 1001, 10, 290, "java")
+			s.call(1002, "getpid", 100, 0, 2)
+			s.exit(1002, 1002, 290, 9)
+			s.add(&record.Record{Type: layout.RecOom, Tid: 1002, Time: at(290) + 1, Ret: 1002, Flags: layout.RecfNodur})
+			s.says(1001, 295, "Killed\n")
+			s.end(1001, 300, 1)
+			return s.done()
+		}, `exited with 1 by itself after the OOM killer chose process 2 (java); its last words on stderr: "Killed"`, "oom"},
+		{"child out of memory, and on", func(t *testing.T) []byte {
+			s := newStory(t, header())
+			s.task(1001, 1001, 0, 0, 0, "sh")
+			s.task(1002, 1002, 1001, 10, 290, "java")
+			s.call(1002, "getpid", 100, 0, 2)
+			s.exit(1002, 1002, 290, 9)
+			s.add(&record.Record{Type: layout.RecOom, Tid: 1002, Time: at(290) + 1, Ret: 1002, Flags: layout.RecfNodur})
+			s.blocked(1001, "pause", 400)
+			return s.done()
+		}, "still running: main thread 1 (sh) waiting for 9.6 s in pause(); the OOM killer chose process 2 (java)", "oom"},
 		{"pipe without a writer", live(func(s *story) {
 			s.blocked(1001, "openat", 4000, atCwd, 0x7000, str("/run/orders.pipe"), 0, 0)
 		}), `still running: main thread 1 (app) blocked for 6.0 s in openat("/run/orders.pipe")`, ""},

@@ -4,6 +4,7 @@
 package postmortem
 
 import (
+	"strings"
 	"time"
 
 	"github.com/recorderd/recorderd/api"
@@ -108,8 +109,11 @@ type Line struct {
 	ns uint64
 }
 
-// unheard reports whether a line was meant for nobody.
-func (l *Line) unheard() bool { return l.To == "/dev/null" }
+// unheard reports whether a line was meant for nobody, or is no text.
+func (l *Line) unheard() bool {
+	const escape = 4 // \x00
+	return l.To == "/dev/null" || escape*strings.Count(l.Text, `\x`) > len(l.Text)/2 && l.To != ""
+}
 
 // Blocked is a thread in a call.
 type Blocked struct {

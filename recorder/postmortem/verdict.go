@@ -466,6 +466,8 @@ func (c *findings) verdict(signs []Sign) string {
 		}
 	} else if i := slices.IndexFunc(signs, func(s Sign) bool { return s.Kind == "dns" }); i >= 0 && c.status&0x7f == 0 {
 		v += also + " after " + signs[i].Text
+	} else if p := c.victim(); p != nil {
+		v += also + " after the OOM killer chose process " + c.b.who(p)
 	} else if i := slices.IndexFunc(signs, func(s Sign) bool { return s.Kind == "crashed-child" && s.after(c.end-min(c.end, 5e9)) }); i >= 0 && c.status&0x7f == 0 {
 		v += also + " after " + signs[i].Text
 	}
@@ -492,6 +494,18 @@ func (c *findings) lookedInVain() (text string) {
 
 func (c *findings) failedWith(f *scored) string {
 	return f.short + " failed with " + errnoName(f.errno)
+}
+
+// victim returns the process that the OOM killer chose shortly before the main one ended
+// by itself.
+func (c *findings) victim() *proc {
+	const window = uint64(5 * time.Second)
+	for _, p := range slices.Backward(c.b.ended) {
+		if p.OOM && p != c.main && !slices.Contains(c.path, p) && p.end+window > c.end && c.status&0x7f == 0 {
+			return p
+		}
+	}
+	return nil
 }
 
 // after reports whether the last evidence of a sign is after a time.
@@ -830,7 +844,7 @@ func (c *findings) runningVerdict(signs []Sign) string {
 		switch s.Kind {
 		case "stopped", "deadlock", "busy-loop", "no-calls":
 			return v + ": " + s.Text
-		case "failing-children", "out-of-descriptors", "no-space", "no-memory", "refused", "dns", "crashed-child":
+		case "oom", "failing-children", "out-of-descriptors", "no-space", "no-memory", "refused", "dns", "crashed-child":
 			if extra == "" {
 				extra = "; " + s.Text
 			}

@@ -96,7 +96,7 @@ func runtimes(comm string) bool { return strings.HasPrefix(comm, "runc:[") }
 func everydayPath(file string) bool {
 	base := path.Base(file)
 	switch {
-	case strings.HasPrefix(base, ".") && len(base) > 2 && !strings.HasPrefix(base, ".env"), strings.HasSuffix(base, ".so"), strings.Contains(base, ".so."), strings.HasPrefix(base, "ld.so."), strings.HasPrefix(base, "ld-linux"),
+	case strings.HasPrefix(base, ".") && len(base) > 2 && !strings.HasPrefix(base, ".env") && !strings.HasPrefix(base, ".s.") /* PostgreSQL's socket */, strings.HasSuffix(base, ".so"), strings.Contains(base, ".so."), strings.HasPrefix(base, "ld.so."), strings.HasPrefix(base, "ld-linux"),
 		strings.HasSuffix(base, ".mo"), strings.HasSuffix(base, ".pyc"), strings.HasSuffix(base, ".pyi"), strings.HasSuffix(base, ".pth"),
 		base == "pyvenv.cfg", base == "package.json", base == "node_modules", base == "locale-archive", base == "gconv-modules", base == "nscd",
 		strings.HasPrefix(base, "<"), base == "pybuilddir.txt", base == "zoneinfo.zip", strings.HasSuffix(base, "._pth"):
