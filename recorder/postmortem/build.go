@@ -437,7 +437,7 @@ func (b *builder) call(ev *replay.Event, p *proc, t *thread) {
 		b.succeeded(ev, p, t, name)
 	}
 	b.peer(ev, p, t, name)
-	if !ev.NoDur() && ev.Rec.Dur >= floorSlow && waitKind(name) == "io" {
+	if !ev.NoDur() && ev.Rec.Dur >= floorSlow && waitKind(name) == "io" && !runtimes(commOf(ev)) {
 		b.slowCall(ev)
 	}
 }
@@ -551,7 +551,7 @@ func (b *builder) failedFor(ev *replay.Event, p *proc, t *thread, name string, e
 		}
 	}
 	if name == "open" || name == "openat" || name == "openat2" || name == "creat" {
-		if f := b.file(about, ev.Time); f != nil {
+		if f := b.file(about, ev); f != nil {
 			f.Failed++
 			f.Error = errnoName(errno)
 			f.Write = f.Write || opensToWrite(ev, name)
@@ -615,7 +615,7 @@ func (b *builder) succeeded(ev *replay.Event, p *proc, t *thread, name string) {
 	}
 	switch name {
 	case "open", "openat", "openat2", "creat":
-		if f := b.file(ev.Path(), ev.Time); f != nil {
+		if f := b.file(ev.Path(), ev); f != nil {
 			f.Opened++
 			f.Write = f.Write || opensToWrite(ev, name)
 		}
@@ -749,8 +749,8 @@ func opensToWrite(ev *replay.Event, name string) bool {
 	return false
 }
 
-func (b *builder) file(name string, ns uint64) *File {
-	if name == "" {
+func (b *builder) file(name string, ev *replay.Event) *File {
+	if name == "" || runtimes(commOf(ev)) {
 		return nil
 	}
 	name = strings.ToValidUTF8(clip(name, 512), "?")
@@ -767,7 +767,7 @@ func (b *builder) file(name string, ns uint64) *File {
 		f = &File{Path: name, everyday: everydayPath(name)}
 		b.files[name] = f
 	}
-	f.last = max(f.last, ns)
+	f.last = max(f.last, ev.Time)
 	return f
 }
 

@@ -282,6 +282,26 @@ func TestCauses(t *testing.T) {
 	}
 }
 
+// TestRuntimesFiles leaves out of the lists what the runtime opened on its way.
+func TestRuntimesFiles(t *testing.T) {
+	s := newStory(t, ended(300, api.Exit{Code: 3}))
+	s.task(1001, 1001, 0, 0, 300, "runc:[2:INIT]")
+	s.call(1001, "openat", 270, 5, 3, atCwd, 0x7000, str("/run/containerd/rootfs"), 0)
+	s.call(1001, "openat", 271, 0, -2, atCwd, 0x7000, str("/run/containerd/x"), 0)
+	s.executes(1001, 280, "/app")
+	s.task(1002, 1002, 1001, 281, 290, "app")
+	s.call(1002, "openat", 285, 5, 3, atCwd, 0x7000, str("/data/x"), 0)
+	s.end(1002, 290, 0)
+	s.end(1001, 300, 3)
+	r := build(t, s.done(), Options{})
+	if l := r.Files.Items; len(l) != 1 || l[0].Path != "/data/x" {
+		t.Errorf("files %+v", l)
+	}
+	if l := r.Slowest.Items; len(l) != 1 || l[0].Pid != 2 {
+		t.Errorf("slowest %+v", l)
+	}
+}
+
 func record0(s *story, tid uint32, name string, ns uint64, ret int64) *record.Record {
 	s.t.Helper()
 	return &record.Record{Type: layout.RecCall, Tid: tid, Nr: number(s.t, name), Ret: ret, Time: ns}
