@@ -76,7 +76,12 @@ when recorderd ends; the next recorderd takes them over. --clean takes them away
 
 Exit status: 0 ended by a signal, 1 error, 2 usage, 3 this kernel or process cannot
 record, 4 another recorderd has the pin directory or the socket.`,
-		Args:          cobra.NoArgs,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if err := cobra.NoArgs(cmd, args); err != nil {
+				return usageError{err}
+			}
+			return nil
+		},
 		Version:       version.String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,

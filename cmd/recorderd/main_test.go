@@ -171,6 +171,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"--log-level", "loud"}, []string{"--log-level", "debug"}},
 		{[]string{"--kubernetes", "maybe"}, []string{"--kubernetes", "auto"}},
 		{[]string{"--no-such-flag"}, []string{"--no-such-flag"}},
+		{[]string{"start"}, []string{"start"}},
 	} {
 		status, msg := refused(t, exec.Command(binary, tc.args...))
 		if status != exitUsage {
