@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,6 +25,9 @@ func (a *app) list() *cobra.Command {
 		Long: `List the recordings of containers that live and of those that have ended. In a
 cluster all nodes are asked at once, for the namespace of the context, or with -A for
 all; nodes that do not answer are named on standard error, and the exit status is 5.
+
+A recording is spooled if it is on disk alone, as after a reboot; while one that was
+written to disk is in memory, too, it is listed as ended.
 
 CALLS counts all that were ever recorded; -o wide says how many of them are still
 there, and of pods what the kubelet says of the end, how often the container was
@@ -79,6 +83,9 @@ restarted before, its kind, and the workload. -o name prints ids, for use as TAR
 func noneText(f target.Filter) string {
 	if f.Values().Encode() == "" {
 		return "there are no recordings yet"
+	}
+	if slices.Equal(f.States, []api.State{api.StateSpooled}) {
+		return "no recording is on disk alone: those that are in memory, too, are listed as ended"
 	}
 	if f.Namespace != "" {
 		return "no recording fits in namespace " + f.Namespace
