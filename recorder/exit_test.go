@@ -1,7 +1,12 @@
 package recorder
 
 import (
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/recorder/containerd"
@@ -48,4 +53,14 @@ func source(x *api.Exit) string {
 		return ""
 	}
 	return x.Source
+}
+
+// TestCostsNotAllowed says what else there is.
+func TestCostsNotAllowed(t *testing.T) {
+	if err := costsError(fmt.Errorf("switch on: %w", unix.EPERM)); !errors.Is(err, unix.EPERM) || !strings.Contains(err.Error(), "CAP_SYS_ADMIN") {
+		t.Errorf("error %v", err)
+	}
+	if err := costsError(unix.EINVAL); err != unix.EINVAL {
+		t.Errorf("error %v", err)
+	}
 }

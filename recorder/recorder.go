@@ -1258,13 +1258,21 @@ func bootID() string {
 func (r *Recorder) Costs(ctx context.Context, d time.Duration) (api.CostStatus, error) {
 	costs, err := r.kernel.Costs(ctx, d)
 	if err != nil {
-		return api.CostStatus{}, err
+		return api.CostStatus{}, costsError(err)
 	}
 	out := api.CostStatus{Seconds: d.Seconds(), CPUs: runtime.NumCPU(), Programs: map[string]api.ProgramCost{}}
 	for name, c := range costs {
 		out.Programs[name] = api.ProgramCost{Runs: c.Runs, Ns: uint64(c.Time)}
 	}
 	return out, nil
+}
+
+// costsError says what to do where the statistics may not be switched on.
+func costsError(err error) error {
+	if !errors.Is(err, unix.EPERM) {
+		return err
+	}
+	return fmt.Errorf("%w: it takes CAP_SYS_ADMIN, which recorderd has not kept; sysctl kernel.bpf_stats_enabled=1 and bpftool prog show tell the same", err)
 }
 
 // clock is the same moment on CLOCK_MONOTONIC and CLOCK_REALTIME.

@@ -20,6 +20,8 @@ disk, records a second, and every way in which something was not recorded.
 
 --cost counts what its programs take of the CPUs, by the kernel's own statistics,
 which are switched on for that time: they make each program some 20 to 100 ns slower.
+It takes CAP_SYS_ADMIN, which recorderd has only where it is given in place of newer
+capabilities; bpftool prog show tells the same.
 
 In a cluster there is a line for each node, and with --node all of one.`,
 		Args: none,
