@@ -225,6 +225,22 @@ func TestCauses(t *testing.T) {
 			s.blocked(1001, "pause", 400)
 			return s.done()
 		}, "still running: main thread 1 (sh) waiting for 9.6 s in pause(); the OOM killer chose process 2 (java)", "oom"},
+		{"shell waits", func(t *testing.T) []byte {
+			s := newStory(t, header())
+			s.task(1001, 1001, 0, 0, 0, "entry.sh")
+			s.task(1002, 1002, 1001, 10, 0, "sh")
+			s.task(1003, 1003, 1002, 11, 0, "pager")
+			s.task(1004, 1004, 1002, 12, 0, "migrate")
+			s.task(1005, 1005, 1002, 9, 0, "cat")
+			s.call(1005, "pipe2", 9, 0, 0, 0x7000, record.Item{Kind: layout.ItemMem, Data: []byte("\x00\x00\x00\x00\x05\x00\x00\x00")}, 0)
+			s.blocked(1005, "read", 1000, 0, 0x7000, 10)
+			s.blocked(1001, "wait4", 100, -1, 0x7000, 0, 0)
+			s.blocked(1002, "wait4", 100, -1, 0x7000, 0, 0)
+			s.blocked(1003, "pause", 200)
+			s.blocked(1004, "read", 2000, 0, 0x7000, 10)
+			return s.done()
+		}, "still running: main thread 1 (entry.sh) waiting for 9.9 s in wait4(-1) for its child 2 (sh), which has been in wait4(-1) for 9.9 s " +
+			"for its child 4 (migrate), which has been in read(0) for 8.0 s", ""},
 		{"pipe without a writer", live(func(s *story) {
 			s.blocked(1001, "openat", 4000, atCwd, 0x7000, str("/run/orders.pipe"), 0, 0)
 		}), `still running: main thread 1 (app) blocked for 6.0 s in openat("/run/orders.pipe")`, ""},

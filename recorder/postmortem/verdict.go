@@ -803,6 +803,34 @@ func (b *builder) running(main *proc) []Blocked {
 	return list
 }
 
+// waitsFor says what the child is in for which a process waits, if one is blocked: as a
+// shell waits for what it runs.
+func (b *builder) waitsFor(parent *proc, depth int) string {
+	last := func(in *Blocked) int { // of a pipeline the part that others wait for is not at a pipe
+		return 2*rankOf(in.Kind) + firstIf(strings.HasPrefix(in.On, "pipe"))
+	}
+	var in *Blocked
+	for i := range b.blocked {
+		one := &b.blocked[i]
+		p := b.procs[one.tgid]
+		if p == nil || p.hostParent != parent.host || one.host != one.tgid || one.ForNs < longBlocked {
+			continue
+		}
+		if in == nil || last(one) < last(in) {
+			in = one
+		}
+	}
+	if in == nil {
+		return ""
+	}
+	p := b.procs[in.tgid]
+	text := " for its child " + b.who(p) + ", which has been in " + in.what() + " for " + duration(in.ForNs)
+	if in.Kind == "child" && depth > 0 {
+		text += b.waitsFor(p, depth-1)
+	}
+	return text
+}
+
 func firstIf(later bool) int {
 	if later {
 		return 1
@@ -862,6 +890,9 @@ func (c *findings) runningVerdict(signs []Sign) string {
 				text += " for " + duration(in.ForNs)
 			}
 			text += " in " + in.what()
+			if in.Kind == "child" {
+				text += c.b.waitsFor(c.main, 4)
+			}
 			return v + text + extra
 		}
 	}
