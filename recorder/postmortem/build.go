@@ -128,6 +128,7 @@ type proc struct {
 	signals          []signal
 	streams          map[int32]uint8 // which of its descriptors are stdout or stderr
 	grown            memory
+	looked           look      // for the last file
 	stopped          *signal   // that stopped it, and nothing has happened since
 	stacks           []uint64  // where the stacks of its threads begin, the last ones
 	held             []Blocked // the calls that its threads were in when it was killed
@@ -136,6 +137,12 @@ type proc struct {
 type waited struct {
 	pid, status uint32
 	at          uint64
+}
+
+// look is a call that finds a file by its name, or does not.
+type look struct {
+	short string
+	errno int
 }
 
 // failure is a failed call that says something.
@@ -428,6 +435,13 @@ func (b *builder) call(ev *replay.Event, p *proc, t *thread) {
 	}
 	b.count(ev.Time)
 	b.repeat(ev, t, name)
+	if looked[name] && runtimes(p.Comm) && ev.Path() != "" {
+		p.looked = look{}
+		if ev.Failed() {
+			p.looked.short, _ = b.short(ev, name)
+			p.looked.errno = int(-ev.Rec.Ret)
+		}
+	}
 	if ev.Failed() {
 		if !transient(name, int(-ev.Rec.Ret)) {
 			p.Failed++

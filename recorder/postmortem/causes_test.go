@@ -120,13 +120,17 @@ func TestCauses(t *testing.T) {
 			s.end(2001, 200, 0)
 			s.task(1001, 1001, 2001, 100, 300, "runc:[2:INIT]")
 			s.call(1001, "newfstatat", 299, 0, -2, atCwd, 0x7000, str("/srv/server"), 0x7100, 0)
-			s.call(1001, "write", 299, 0, 84, 3, 0x7000, 84)
+			for range 2 * lastCalls {
+				s.call(1001, "write", 299, 0, 84, 3, 0x7000, 84)
+			}
 			s.end(1001, 300, 1)
 			return s.done()
 		}, `could not start: newfstatat("/srv/server") failed with ENOENT; the runtime exited with 1`, ""},
 		{"entrypoint that the runtime refuses", func(t *testing.T) []byte {
 			s := newStory(t, ended(300, api.Exit{Code: 1}))
 			s.task(1001, 1001, 0, 100, 300, "runc:[2:INIT]")
+			s.call(1001, "newfstatat", 298, 0, -2, atCwd, 0x7000, str("/run/rootfs/dev/urandom"), 0x7100, 0)
+			s.call(1001, "newfstatat", 299, 0, 0, atCwd, 0x7000, str("/etc"), 0x7100, 0) // a directory
 			s.call(1001, "write", 299, 0, 84, 3, 0x7000, 84)
 			s.end(1001, 300, 1)
 			return s.done()

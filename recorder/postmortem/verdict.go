@@ -477,19 +477,13 @@ func (c *findings) verdict(signs []Sign) string {
 	return v
 }
 
-// lookedInVain is the last of the last calls of the thread that ended the process that
-// did not find a file. What a runtime says of it, it says to another process.
-func (c *findings) lookedInVain() (text string) {
-	if c.ender == nil {
+// lookedInVain is the last file that the process looked for, if it did not find it. What a
+// runtime says of it, it says to another process.
+func (c *findings) lookedInVain() string {
+	if c.proc.looked.errno == 0 {
 		return ""
 	}
-	c.ender.each(func(ev *replay.Event) {
-		if name := nameOf(ev); ev.Kind == replay.KindCall && ev.State == replay.Finished && ev.Failed() && looked[name] && ev.Path() != "" {
-			short, _ := c.b.short(ev, name)
-			text = short + " failed with " + errnoName(int(-ev.Rec.Ret))
-		}
-	})
-	return text
+	return c.proc.looked.short + " failed with " + errnoName(c.proc.looked.errno)
 }
 
 func (c *findings) failedWith(f *scored) string {
