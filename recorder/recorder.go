@@ -1272,7 +1272,7 @@ func costsError(err error) error {
 	if !errors.Is(err, unix.EPERM) {
 		return err
 	}
-	return fmt.Errorf("%w: it takes CAP_SYS_ADMIN, which recorderd has not kept; sysctl kernel.bpf_stats_enabled=1 and bpftool prog show tell the same", err)
+	return fmt.Errorf("%w: it takes CAP_SYS_ADMIN, which recorderd has not kept: run recorderctl status --cost as root on the node, or switch them on with sysctl kernel.bpf_stats_enabled=1", err)
 }
 
 // clock is the same moment on CLOCK_MONOTONIC and CLOCK_REALTIME.

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"time"
 
+	"github.com/cilium/ebpf"
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/api/client/cluster"
@@ -20,8 +22,8 @@ disk, records a second, and every way in which something was not recorded.
 
 --cost counts what its programs take of the CPUs, by the kernel's own statistics,
 which are switched on for that time: they make each program some 20 to 100 ns slower.
-It takes CAP_SYS_ADMIN, which recorderd has only where it is given in place of newer
-capabilities; bpftool prog show tells the same.
+That takes CAP_SYS_ADMIN, which recorderd does not keep: recorderctl does it, as root on
+the node. Through a cluster they must be on already (sysctl kernel.bpf_stats_enabled=1).
 
 In a cluster there is a line for each node, and with --node all of one.`,
 		Args: none,
@@ -41,6 +43,10 @@ In a cluster there is a line for each node, and with --node all of one.`,
 		defer c.Close()
 		get := func() (api.Status, error) { return c.Status(cmd.Context()) }
 		if cmd.Flags().Changed("cost") {
+			// If this may not either, recorderd says what is missing.
+			if stats, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME); err == nil {
+				defer stats.Close()
+			}
 			get = func() (api.Status, error) { return c.Costs(cmd.Context(), cost) }
 		}
 		st, err := get()

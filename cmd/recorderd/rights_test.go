@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/recorderd/recorderd/api"
@@ -206,6 +207,7 @@ func TestListedRightsSuffice(t *testing.T) {
 	if strings.Contains(d.log.String(), "level=WARN") || strings.Contains(d.log.String(), "level=ERROR") {
 		t.Errorf("it complains:\n%s", d.log.String())
 	}
+	d.costs(t)
 	d.kill()
 	run(rights &^ privilege.Of(unix.CAP_SYS_PTRACE))
 	if text := d.dump("blocked"); strings.Contains(text, `openat(AT_FDCWD, "`) || !strings.Contains(text, "<unfinished ...>") {
@@ -227,6 +229,30 @@ func TestListedRightsSuffice(t *testing.T) {
 	}
 	if _, err := os.Stat(d.pins); err == nil {
 		t.Errorf("%s is still there", d.pins)
+	}
+}
+
+// costs demands that what the programs cost is told as soon as somebody else, who is
+// allowed to, has switched the kernel's statistics on.
+func (d *testDaemon) costs(t *testing.T) {
+	t.Helper()
+	c := client.New(client.Unix(d.socket), client.Options{})
+	defer c.Close()
+	// Another test may have them on.
+	if _, err := c.Costs(t.Context(), 300*time.Millisecond); err != nil && !strings.Contains(err.Error(), "CAP_SYS_ADMIN") {
+		t.Errorf("costs without statistics: %v, want what is missing", err)
+	}
+	stats, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stats.Close()
+	st, err := c.Costs(t.Context(), 300*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if exit := st.Cost.Programs["on_sys_exit"]; exit.Runs == 0 || exit.Ns < exit.Runs {
+		t.Errorf("costs: %+v", st.Cost)
 	}
 }
 
