@@ -17,13 +17,23 @@ type builtin struct {
 	re         *regexp.Regexp
 }
 
+// What the pattern passwords is made of: the name of a secret with what stands between it
+// and its value, in a string within JSON too, and the value. Where a name is followed by
+// another, as in "secret token: x" or --token-auth --password x, all behind the first is
+// blanked: it may be its value.
+const (
+	secretName  = `(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key)[a-z0-9_-]{0,32}\\{0,4}["']?(?:[ \t]{0,4}(?:=>|[=:]{1,2})[ \t]{0,4}|[\x00 ])`
+	secretValue = `(?:\\{0,4}"[^"\x00]+|\\{0,4}'[^'\x00]+|[^\s"'&;,\x00]+)`
+)
+
 // The patterns with names. What is in a group is blanked, so that it can still be
 // seen what was there.
 var builtins = []builtin{
 	{
 		"passwords", "values behind password=, passwd:, --token, secret=, api_key=, MYSQL_PWD= and their like, and in URLs",
 		[]string{"passw", "pwd", "secret", "token", "apikey", "api_key", "api-key", "passphrase", "://"}, 0,
-		regexp.MustCompile(`(?i)(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key)[a-z0-9_-]{0,32}["']?(?:[ \t]{0,4}[=:][ \t]{0,4}|[\x00 ])(?:"([^"\x00]+)|'([^'\x00]+)|([^\s"'&;,\x00]+))|[a-z][a-z0-9+.-]{0,31}://[^/\s:@"'\x00]{0,255}:([^/\s@"'\x00]+)@`),
+		regexp.MustCompile(`(?i)` + secretName + `(?:((?:[a-z0-9_.-]{0,32}` + secretName + `)+` + secretValue + `)|` +
+			`\\{0,4}"([^"\x00]+)|\\{0,4}'([^'\x00]+)|([^\s"'&;,\x00]+))|[a-z][a-z0-9+.-]{0,31}://[^/\s:@"'\x00]{0,255}:([^/\s@"'\x00]+)@`),
 	},
 	{
 		"bearer-tokens", "credentials in Authorization and Cookie headers, and JSON Web Tokens",
@@ -38,7 +48,7 @@ var builtins = []builtin{
 	{
 		"private-keys", "private keys in PEM",
 		[]string{"private key"}, 0,
-		regexp.MustCompile(`-----BEGIN [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----([^-]*(?:-[^-]+)*?)(?:-----END|-{0,5}\z)`),
+		regexp.MustCompile(`-----BEGIN [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----([^\x00]*?)(?:-----END|\x00|\z)`),
 	},
 	{
 		"card-numbers", "13 to 19 digits as payment cards have them, with a right check digit",

@@ -45,6 +45,17 @@ func TestNamedPatterns(t *testing.T) {
 		{"passwords", "MYSQL_PWD=x", "MYSQL_PWD=*"},
 		{"passwords", "cwd=/root, words: many", "cwd=/root, words: many"},
 		{"passwords", "http://host:8080/path", "http://host:8080/path"},
+		// What looks like a name of a secret may be the value of the one before it, and its
+		// value behind it.
+		{"passwords", "your secret password: hunter2 ok", "your secret ***************** ok"},
+		{"passwords", "token secret='a b'", "token ***********'"},
+		{"passwords", "x --use-token-file --db-password hunter2 -v", "x --use-token-file ********************* -v"},
+		{"passwords", "password=secret foo", "password=**********"},
+		{"passwords", "password=secret", "password=******"},
+		{"passwords", "password: token-ring", "password: **********"},
+		{"passwords", `{"m":"{\"password\":\"hunter2\"}"}`, `{"m":"{\"password\":\"********"}"}`},
+		{"passwords", `"password"=>"hunter2", b`, `"password"=>"*******", b`},
+		{"passwords", `secret == hunter2`, `secret == *******`},
 		{"bearer-tokens", "Authorization: Bearer abc.def\r\nHost: x\r\n", "Authorization: Bearer *******\r\nHost: x\r\n"},
 		{"bearer-tokens", "authorization: Basic dXNlcjpwYXNz", "authorization: Basic ************"},
 		{"bearer-tokens", "GET /\r\nCookie: sid=1; b=2\r\n\r\n", "GET /\r\nCookie: **********\r\n\r\n"},
@@ -55,6 +66,8 @@ func TestNamedPatterns(t *testing.T) {
 		{"aws-keys", "AKIA is a prefix", "AKIA is a prefix"},
 		{"private-keys", "x-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\n", "x-----BEGIN RSA PRIVATE KEY-----******-----END RSA PRIVATE KEY-----\n"},
 		{"private-keys", "-----BEGIN PRIVATE KEY-----\nMIIE cut he", "-----BEGIN PRIVATE KEY-----************"},
+		{"private-keys", "-----BEGIN PRIVATE KEY-----\nMIIE\n-----EN", "-----BEGIN PRIVATE KEY-----" + "*************"},
+		{"private-keys", "-----BEGIN PRIVATE KEY-----\nA--B\n-----END", "-----BEGIN PRIVATE KEY-----******-----END"},
 		{"private-keys", "-----BEGIN PUBLIC KEY-----\nMIIE\n", "-----BEGIN PUBLIC KEY-----\nMIIE\n"},
 		{"card-numbers", "card 4111 1111 1111 1111, sum 12", "card *******************, sum 12"},
 		{"card-numbers", "card 4111111111111111", "card ****************"},
@@ -71,6 +84,18 @@ func TestNamedPatterns(t *testing.T) {
 		}
 		if got := blanked(t, r, layout.ItemMem, tc.in+"\x01"); got != tc.in+"\x01" {
 			t.Errorf("%s: a struct became %q", tc.name, got)
+		}
+	}
+}
+
+// What is blanked ends with the string that it is in, but for a flag's value.
+func TestCommandLinePatterns(t *testing.T) {
+	for _, tc := range []struct{ name, in, want string }{
+		{"passwords", "app\x00--use-token-file\x00--token\x00abc\x00-v", "app\x00--use-token-file\x00*******\x00***\x00-v"},
+		{"private-keys", "--key\x00-----BEGIN PRIVATE KEY-----\nMII\x00--port\x0080", "--key\x00-----BEGIN PRIVATE KEY-----****\x00--port\x0080"},
+	} {
+		if got := blanked(t, compile(t, Policy{Blank: []string{tc.name}}), layout.ItemArgv, tc.in); got != tc.want {
+			t.Errorf("%s: %q became\n%q, want\n%q", tc.name, tc.in, got, tc.want)
 		}
 	}
 }
