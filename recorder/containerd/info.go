@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/containerd/containerd/v2/core/containers"
+
+	"github.com/recorderd/recorderd/api"
 )
 
 // States in [Info.State].
@@ -87,7 +89,7 @@ func newEntry(sv *server, namespace string, c *containers.Container, now time.Ti
 		ID:            c.ID,
 		Namespace:     namespace,
 		Image:         c.Image,
-		Labels:        maps.Clone(c.Labels),
+		Labels:        maps.Clone(api.KeepLabels(c.Labels)),
 		Created:       c.CreatedAt,
 		State:         StateCreated,
 		PodName:       c.Labels[labelPodName],

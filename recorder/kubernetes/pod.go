@@ -9,6 +9,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/recorderd/recorderd/api"
 )
 
 const (
@@ -16,6 +18,8 @@ const (
 	// crashes in a loop has a new one every few minutes.
 	maxInstances = 64
 	maxMessage   = 1 << 10
+	// maxAnnotation is a little more than what is carried out of an annotation.
+	maxAnnotation = 1<<10 + 1
 )
 
 // pod is what is kept of a pod.
@@ -42,7 +46,7 @@ type instance struct {
 func newPod(p *corev1.Pod) *pod {
 	n := &pod{
 		info: Info{
-			Namespace: p.Namespace, Pod: p.Name, UID: string(p.UID), Labels: p.Labels, Annotations: ours(p.Annotations),
+			Namespace: p.Namespace, Pod: p.Name, UID: string(p.UID), Labels: api.KeepLabels(p.Labels), Annotations: ours(p.Annotations),
 			Owner: ownerOf(p), HostNetwork: p.Spec.HostNetwork, HostPID: p.Spec.HostPID, Restarts: -1,
 		},
 		containers: map[string]container{},
@@ -162,7 +166,8 @@ func exitOf(t *corev1.ContainerStateTerminated) *Exit {
 
 func cut(s string, n int) string { return s[:min(len(s), n)] }
 
-// ours are the annotations that are meant for the recorder.
+// ours are the annotations that are meant for the recorder. Of those that are too long so
+// much is kept that they are seen to be.
 func ours(all map[string]string) map[string]string {
 	var kept map[string]string
 	for k, v := range all {
@@ -170,10 +175,10 @@ func ours(all map[string]string) map[string]string {
 			if kept == nil {
 				kept = map[string]string{}
 			}
-			kept[k] = v
+			kept[k] = strings.Clone(cut(v, maxAnnotation))
 		}
 	}
-	return kept
+	return api.KeepLabels(kept)
 }
 
 // ownerOf says which workload a pod belongs to. Reading ReplicaSets and Jobs would
@@ -226,7 +231,7 @@ func trim(obj any) (any, error) {
 	small := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: p.Namespace, Name: p.Name, UID: p.UID, ResourceVersion: p.ResourceVersion,
-			CreationTimestamp: p.CreationTimestamp, Labels: p.Labels, Annotations: ours(p.Annotations),
+			CreationTimestamp: p.CreationTimestamp, Labels: api.KeepLabels(p.Labels), Annotations: ours(p.Annotations),
 		},
 		Spec: corev1.PodSpec{NodeName: p.Spec.NodeName, HostNetwork: p.Spec.HostNetwork, HostPID: p.Spec.HostPID},
 	}

@@ -10,6 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/recorderd/recorderd/api"
 )
 
 var made = time.Date(2026, 11, 22, 15, 10, 0, 0, time.UTC)
@@ -193,4 +195,36 @@ func FuzzPod(f *testing.F) {
 			t.Errorf("what is read changes: %s", diff)
 		}
 	})
+}
+
+// TestLabelsAreBounded catches that some pods with a megabyte of labels or annotations each
+// take all of the daemon's memory, and cannot be dumped.
+func TestLabelsAreBounded(t *testing.T) {
+	p := somePod("p")
+	p.Labels, p.Annotations = map[string]string{}, map[string]string{}
+	for i := range 10000 {
+		p.Labels[fmt.Sprintf("k%05d", i)] = strings.Repeat("v", 63)
+		p.Annotations[fmt.Sprintf("%sk%05d", AnnotationPrefix, i)] = strings.Repeat("v", 63)
+	}
+	p.Annotations[AnnotationPrefix+"blank"] = strings.Repeat("x", 200000)
+	obj, err := trim(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	small := obj.(*corev1.Pod)
+	for what, m := range map[string]map[string]string{"labels": small.Labels, "annotations": small.Annotations, "info's labels": newPod(p).info.Labels, "info's annotations": newPod(p).info.Annotations} {
+		n := 0
+		for k, v := range m {
+			n += len(k) + len(v)
+		}
+		if n == 0 || n > api.MaxLabels {
+			t.Errorf("%s: %d bytes are kept", what, n)
+		}
+	}
+	if n := len(newPod(p).info.Annotations[AnnotationPrefix+"blank"]); n != maxAnnotation {
+		t.Errorf("of a long annotation %d bytes are kept", n)
+	}
+	if len(p.Labels) != 10000 {
+		t.Error("the object was changed")
+	}
 }

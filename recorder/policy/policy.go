@@ -247,6 +247,14 @@ func (p *Policy) For(r *api.Recording) Settings {
 	return out
 }
 
+// Bounds of annotations, which anybody who may make a pod can write: how long one is, in
+// bytes, and what its regular expressions cost (privacy.Cost): all that the container has
+// captured is held against them.
+const (
+	annotationMax     = 1024
+	annotationMaxCost = 128
+)
+
 // Annotations reads the settings among a pod's annotations; others are none of
 // its business. An error names each that is wrong, and the rest is returned.
 func Annotations(annotations map[string]string) (Settings, error) {
@@ -257,10 +265,32 @@ func Annotations(annotations map[string]string) (Settings, error) {
 		if !ok {
 			continue
 		}
-		if err := s.Set(name, value); err != nil {
+		if err := s.annotate(name, value); err != nil {
 			errs = append(errs, fmt.Errorf("annotation %s: %w", key, err))
 		}
 	}
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return s, errors.Join(errs...)
+}
+
+// annotate is Set for what an annotation may say.
+func (s *Settings) annotate(name, value string) error {
+	if len(value) > annotationMax {
+		return fmt.Errorf("it is longer than %d bytes", annotationMax)
+	}
+	var one Settings
+	if err := one.Set(name, value); err != nil {
+		return err
+	}
+	cost := privacy.Cost(one.Blank)
+	for _, s := range one.Mute {
+		if e, err := replay.ParseExpr(s); err == nil {
+			cost += e.Cost()
+		}
+	}
+	if cost > annotationMaxCost {
+		return fmt.Errorf("its regular expressions are too large: together they have some %d states, want at most %d", cost, annotationMaxCost)
+	}
+	*s = one.Over(*s)
+	return nil
 }

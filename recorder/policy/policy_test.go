@@ -126,3 +126,27 @@ func TestAnnotations(t *testing.T) {
 		t.Errorf("it captures %v", *got.CaptureData)
 	}
 }
+
+// TestAnnotationsAreBounded catches that whoever may make a pod keeps the daemon busy for
+// minutes, or has it run out of memory, with what it asks to be blanked or muted.
+func TestAnnotationsAreBounded(t *testing.T) {
+	for name, values := range map[string][]string{
+		"blank": {strings.Repeat("/a/,", 300) + "/a/", "/(?:.{1000}){1}" + strings.Repeat("(?:.{1000})", 60) + "/", "/.{200}/,/.{100}/", "/" + strings.Repeat("[ab]{90}", 3) + "/"},
+		"mute":  {strings.Repeat("read,", 300) + "read", "trace=/(?:.{50}){4,9}/", "!/.{200}/,/.{100}/"},
+	} {
+		for _, value := range values {
+			begun := time.Now()
+			s, err := Annotations(map[string]string{AnnotationPrefix + name: value})
+			if err == nil || s.Blank != nil || s.Mute != nil || len(err.Error()) > 300 {
+				t.Errorf("%s %.40s: %v, %.300v", name, value, s, err)
+			}
+			if took := time.Since(begun); took > 5*time.Second {
+				t.Errorf("%s %.40s: it took %v", name, value, took)
+			}
+		}
+	}
+	s, err := Annotations(map[string]string{AnnotationPrefix + "blank": `passwords,private-keys,/session=(\w+)/,/\bsk_live_[0-9A-Za-z]{8,}/,/[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}/`, AnnotationPrefix + "mute": "/^epoll_/,%clock,futex"})
+	if err != nil || len(s.Blank) != 5 || len(s.Mute) != 1 {
+		t.Errorf("what is usual: %+v, %v", s, err)
+	}
+}

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	regex "github.com/recorderd/recorderd/internal/pattern"
 )
 
 // builtin is a pattern with a name. To match, one of its words must be there, in
@@ -73,8 +75,7 @@ func nameList() string {
 	return strings.Join(names, ", ")
 }
 
-// patternMax is how long a pattern can be, in bytes: what RE2 makes of one is
-// bounded by it.
+// patternMax is how long a pattern can be, in bytes.
 const patternMax = 1024
 
 // pattern is one that is in use.
@@ -94,7 +95,7 @@ func parse(s string) (pattern, error) {
 		if len(body) > patternMax {
 			return pattern{}, fmt.Errorf("a pattern of %d bytes: want at most %d", len(body), patternMax)
 		}
-		re, err := regexp.Compile(body)
+		re, err := regex.Compile(body)
 		if err != nil {
 			return pattern{}, fmt.Errorf("the pattern %s: %w", quote(s), err)
 		}
@@ -112,6 +113,20 @@ func parse(s string) (pattern, error) {
 		p.check = luhn
 	}
 	return p, nil
+}
+
+// Cost is about how many states all regular expressions among patterns have together, with
+// which each byte of what is blanked is compared at worst. Patterns with names have words
+// that are looked for first, and cost nothing here.
+func Cost(patterns []string) int {
+	n := 0
+	for _, s := range patterns {
+		if body, ok := strings.CutPrefix(s, "/"); ok {
+			states, _ := regex.States(strings.TrimSuffix(body, "/")) //nolint:errcheck // one that is wrong costs nothing
+			n += states
+		}
+	}
+	return n
 }
 
 // Split takes a list of patterns apart at its commas, but for those between / and

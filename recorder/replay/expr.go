@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/recorderd/recorderd/internal/pattern"
 	"github.com/recorderd/recorderd/recorder/record"
 	"github.com/recorderd/recorderd/recorder/syscalls"
 )
@@ -99,7 +100,7 @@ func parseTerm(word string) (term, error) {
 		if !ok {
 			return term{}, fmt.Errorf("the regular expression %s has no / at its end", word)
 		}
-		re, err := regexp.Compile(body)
+		re, err := pattern.Compile(body)
 		if err != nil {
 			return term{}, err
 		}
@@ -117,6 +118,19 @@ func parseTerm(word string) (term, error) {
 		return term{}, fmt.Errorf("no system call is called %q; the nearest is %q", word, near)
 	}
 	return term{}, fmt.Errorf("no system call is called %q", word)
+}
+
+// Cost is about how many states all its regular expressions have together, with which each
+// name of a call is compared at worst.
+func (e Expr) Cost() int {
+	n := 0
+	for _, t := range slices.Concat(e.with, e.without) {
+		if t.re != nil {
+			states, _ := pattern.States(t.re.String()) //nolint:errcheck // it was compiled
+			n += states
+		}
+	}
+	return n
 }
 
 // String returns what ParseExpr reads.
