@@ -21,7 +21,7 @@ import (
 var SpoolKinds = []string{string(spool.KindExit), string(spool.KindSignal), string(spool.KindOOM), string(spool.KindVanished)}
 
 // refreshEvery is the time after which files that somebody put into the spool or
-// took out of it are noticed.
+// took out of it are noticed, and dumps that have become too old go.
 const refreshEvery = time.Minute
 
 // store is the spool, as far as there is one: a disk that cannot be used costs the
@@ -201,7 +201,7 @@ func (r *Recorder) spooling(ctx context.Context) {
 		}
 		if sp := r.store.get(); sp != nil && time.Since(looked) > refreshEvery {
 			looked = time.Now()
-			if err := sp.Refresh(ctx); err != nil && ctx.Err() == nil {
+			if err := sp.Tidy(ctx); err != nil && ctx.Err() == nil {
 				r.log.Warn("look at the dumps on disk", "error", err)
 			}
 		}

@@ -317,6 +317,21 @@ func (s *Store) Refresh(ctx context.Context) error {
 	return nil
 }
 
+// Tidy is Refresh, and removes what is beyond the limits by now. While something is being
+// saved it leaves that to Save, which knows what stays.
+func (s *Store) Tidy(ctx context.Context) error {
+	if err := s.Refresh(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	saving := len(s.names) > 0
+	s.mu.Unlock()
+	if !saving {
+		s.enforce("", 0)
+	}
+	return nil
+}
+
 // named returns the entry of a file.
 func (s *Store) named(name string) *Entry {
 	for _, e := range s.entries {

@@ -982,3 +982,23 @@ func TestKilledWhileSaving(t *testing.T) {
 		t.Error("it was never killed while it wrote")
 	}
 }
+
+// TestTidy catches that dumps outlive MaxAge for as long as nothing crashes.
+func TestTidy(t *testing.T) {
+	c := &clock{at: noon}
+	s := openStore(t, filepath.Join(t.TempDir(), "spool"), Limits{MaxAge: 24 * time.Hour}, c)
+	raw := rawDump(t, 10, 1, true)
+	save(t, s, metaOf("aaaa", "k"), raw)
+	c.forward(23 * time.Hour)
+	save(t, s, metaOf("bbbb", "l"), raw)
+	c.forward(2 * time.Hour)
+	if err := s.Tidy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := ids(t, s), []string{"bbbb"}; !cmp.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if n := s.Stats().Removed[RemovedAge]; n != 1 {
+		t.Errorf("%d were removed for their age", n)
+	}
+}
