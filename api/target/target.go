@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/recorderd/recorderd/api"
 )
@@ -104,7 +105,7 @@ func find(recs []*api.Recording, target string) (found []*api.Recording, by int)
 		return found, byContainer
 	}
 	if match(func(r *api.Recording) bool { return strings.HasPrefix(r.ID, target) }) {
-		by = byID
+		found, by = withoutDumps(found), byID
 	}
 	if len(target) >= minPrefix {
 		match(func(r *api.Recording) bool { return strings.HasPrefix(r.Container.ID, target) })
@@ -115,6 +116,22 @@ func find(recs []*api.Recording, target string) (found []*api.Recording, by int)
 		}
 	}
 	return found, by
+}
+
+// recordingID is a recording's id without the number of one of its further dumps on disk,
+// such as 366ed0c84781-2.
+func recordingID(r *api.Recording) string {
+	id, _, _ := strings.Cut(r.ID, "-")
+	return id
+}
+
+// withoutDumps leaves the further dumps of recordings out that are there themselves.
+func withoutDumps(recs []*api.Recording) []*api.Recording {
+	there := map[string]bool{}
+	for _, r := range recs {
+		there[r.ID] = true
+	}
+	return slices.DeleteFunc(recs, func(r *api.Recording) bool { return recordingID(r) != r.ID && there[recordingID(r)] })
 }
 
 // fits reports whether the recording is in the namespace and of the container asked for.
@@ -145,7 +162,7 @@ func current(recs []*api.Recording) *api.Recording {
 	}
 	switch len(live) {
 	case 0:
-		return slices.MaxFunc(recs, byStart)
+		return newest(recs)
 	case 1:
 		return live[0]
 	}
@@ -155,23 +172,58 @@ func current(recs []*api.Recording) *api.Recording {
 // previous returns the newest ended recording of rec's container. An ended rec
 // counts as one itself, unless it was asked for by its id.
 func previous(recs []*api.Recording, rec *api.Recording, exact bool) *api.Recording {
-	var prev *api.Recording
+	var earlier []*api.Recording
 	for _, r := range recs {
 		if r.State == api.StateLive || r.ContainerKey() != rec.ContainerKey() {
 			continue
 		}
-		if exact && (r.ID == rec.ID || !r.Started.Before(rec.Started)) {
+		if exact && !r.Started.Before(rec.Started) {
 			continue
 		}
-		if prev == nil || byStart(r, prev) > 0 {
-			prev = r
+		if (exact || rec.State == api.StateLive) && recordingID(r) == recordingID(rec) {
+			continue // another dump of the same
 		}
+		earlier = append(earlier, r)
 	}
-	return prev
+	if len(earlier) == 0 {
+		return nil
+	}
+	return newest(earlier)
 }
 
 func byStart(a, b *api.Recording) int {
 	return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.ID, b.ID))
+}
+
+// newest returns the recording that began last; of several dumps of it that which has its
+// end, better from memory, else that which was saved last. Their starts can differ a
+// little: each was told by the clock of its time.
+func newest(recs []*api.Recording) *api.Recording {
+	best := slices.MaxFunc(recs, byStart)
+	for _, r := range recs {
+		if recordingID(r) == recordingID(best) && cmp.Or(
+			cmp.Compare(rank(r), rank(best)), savedAt(r).Compare(savedAt(best)), cmp.Compare(r.ID, best.ID)) > 0 {
+			best = r
+		}
+	}
+	return best
+}
+
+func rank(r *api.Recording) int {
+	switch {
+	case r.State != api.StateSpooled:
+		return 2
+	case r.Ended != nil:
+		return 1
+	}
+	return 0
+}
+
+func savedAt(r *api.Recording) (at time.Time) {
+	if r.Spool != nil {
+		at = r.Spool.SavedAt
+	}
+	return at
 }
 
 func ambiguous(found []*api.Recording, target string, q Selector) *api.Error {

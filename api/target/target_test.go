@@ -217,3 +217,54 @@ func FuzzResolve(f *testing.F) {
 		}
 	})
 }
+
+// TestDumpsOnDisk catches a dump that was saved while its container lived, and is taken for
+// the end of it, or for the container's run before; and a beginning of an id that means
+// nothing any more because of it.
+func TestDumpsOnDisk(t *testing.T) {
+	at := func(minute int) *time.Time { t := time.Unix(int64(minute)*60, 0); return &t }
+	saved := func(r api.Recording, minute int) api.Recording {
+		r.Spool = &api.SpoolInfo{SavedAt: *at(minute)}
+		return r
+	}
+	before := rec(1, "aa01 spooled 1111aaaa app shop/web-0")
+	before.Ended = at(2)
+	first, second := saved(rec(3, "bb02-1 spooled 2222aaaa app shop/web-0"), 4), saved(rec(3, "bb02-2 spooled 2222aaaa app shop/web-0"), 5)
+	first.Started = first.Started.Add(time.Microsecond) // its time was told by another clock
+	second.Started = second.Started.Add(-time.Microsecond)
+	live := rec(3, "bb02 live 2222aaaa app shop/web-0")
+	ended := rec(3, "bb02 ended 2222aaaa app shop/web-0")
+	ended.Ended = at(6)
+	crash := saved(ended, 6)
+	crash.State = api.StateSpooled
+	other := saved(rec(3, "bb02-3 spooled 2222aaaa app shop/web-0"), 7)
+	other.Ended = at(6)
+	for _, tc := range []struct {
+		name   string
+		recs   []api.Recording
+		target string
+		prev   bool
+		want   string
+	}{
+		{"lives", []api.Recording{before, first, second, live}, "app", false, "bb02"},
+		{"lives, by a beginning", []api.Recording{before, first, second, live}, "bb", false, "bb02"},
+		{"lives, previous", []api.Recording{before, first, second, live}, "app", true, "aa01"},
+		{"lives, previous by id", []api.Recording{before, first, second, live}, "bb02", true, "aa01"},
+		{"lives, a dump", []api.Recording{before, first, second, live}, "bb02-1", false, "bb02-1"},
+		{"before a dump", []api.Recording{before, first, second, live}, "bb02-1", true, "aa01"},
+		{"ended", []api.Recording{before, first, second, ended}, "app", false, "bb02"},
+		{"ended, previous", []api.Recording{before, first, second, ended}, "app", true, "bb02"},
+		{"on disk", []api.Recording{before, first, second, crash}, "web-0", false, "bb02"},
+		{"ended and twice on disk", []api.Recording{before, first, ended, other}, "app", false, "bb02"},
+		{"its end alone", []api.Recording{before, other, first}, "app", false, "bb02-3"},
+		{"no end", []api.Recording{before, second, first}, "app", false, "bb02-2"},
+	} {
+		got, err := Resolve(tc.recs, tc.target, Selector{Previous: tc.prev})
+		if err != nil || got.ID != tc.want || tc.want == "bb02" && got.State != tc.recs[len(tc.recs)-1].State && tc.name != "ended and twice on disk" {
+			t.Errorf("%s: %s (%s), %v; want %s", tc.name, got.ID, got.State, err, tc.want)
+		}
+	}
+	if _, err := Resolve([]api.Recording{first, second}, "bb", Selector{}); err == nil || err.Code != api.CodeAmbiguous {
+		t.Errorf("the beginning of two ids: %v", err)
+	}
+}

@@ -42,7 +42,8 @@ var ErrNotFound = errors.New("no such spooled dump")
 // Entry is a spooled dump.
 type Entry struct {
 	// ID is the recording's, and of a second dump of the same recording that with
-	// "-2" behind it, and so on: each has what the others may lack.
+	// "-2" behind it, and so on: each has what the others may lack. Dumps that were saved
+	// while the container lived count from "-1" on: the id itself means the recording.
 	ID   string
 	Name string // of the file
 	Meta Meta
@@ -310,7 +311,7 @@ func (s *Store) Refresh(ctx context.Context) error {
 	slices.SortFunc(found, func(a, b *Entry) int { return cmp.Compare(a.Name, b.Name) })
 	for _, e := range found {
 		if !s.names[e.Name] && s.named(e.Name) == nil {
-			e.ID = s.free(e.ID)
+			e.ID = s.free(e.ID, false)
 			s.add(e)
 		}
 	}
@@ -617,7 +618,7 @@ func (s *Store) Save(ctx context.Context, meta Meta, write func(io.Writer) error
 	}
 	e.Bytes = size
 	s.mu.Lock()
-	e.ID = s.free(id)
+	e.ID = s.free(id, early(&meta))
 	s.add(e)
 	s.stats.Saved++
 	s.stats.SavedBytes += uint64(size)
@@ -661,7 +662,7 @@ func (s *Store) reserve(meta *Meta) (*Entry, string) {
 		pod = p.Name
 	}
 	for {
-		try := s.free(id)
+		try := s.free(id, early(meta))
 		name := fileName(meta.Saved, pod, meta.Recording.Container.Name, try)
 		if !s.names[name] && s.named(name) == nil {
 			s.names[name] = true
@@ -672,13 +673,23 @@ func (s *Store) reserve(meta *Meta) (*Entry, string) {
 	}
 }
 
-// free returns an id that no entry has: id, or the next of it. s.mu is held.
-func (s *Store) free(id string) string {
+// early reports whether somebody saved a dump while its container lived.
+func early(meta *Meta) bool {
+	return meta.Reason.Kind == KindSaved && meta.Recording.State == api.StateLive
+}
+
+// free returns an id that no entry has: id, unless it is to have a number, or the next
+// of it. s.mu is held.
+func (s *Store) free(id string, numbered bool) string {
 	base, _, _ := strings.Cut(id, "-")
-	if s.entries[id] == nil {
+	n := 2
+	switch {
+	case numbered:
+		n = 1
+	case s.entries[id] == nil:
 		return id
 	}
-	for n := 2; ; n++ {
+	for ; ; n++ {
 		if next := base + "-" + strconv.Itoa(n); s.entries[next] == nil {
 			return next
 		}

@@ -1002,3 +1002,28 @@ func TestTidy(t *testing.T) {
 		t.Errorf("%d were removed for their age", n)
 	}
 }
+
+// TestSavedEarly catches dumps that somebody has saved of a container that lives, and that
+// nobody can have, because their id is that of the recording.
+func TestSavedEarly(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "spool")
+	c := &clock{at: noon}
+	s := openStore(t, dir, Limits{}, c)
+	raw := rawDump(t, 10, 1, true)
+	early := metaOf("366ed0c84781", "k")
+	early.Recording.State, early.Reason.Kind = api.StateLive, KindSaved
+	late := metaOf("366ed0c84781", "k")
+	late.Reason.Kind = KindSaved
+	for _, m := range []Meta{early, early, metaOf("366ed0c84781", "k"), late, early} {
+		save(t, s, m, raw)
+		c.forward(time.Second)
+	}
+	want := []string{"366ed0c84781-1", "366ed0c84781-2", "366ed0c84781", "366ed0c84781-3", "366ed0c84781-4"}
+	if got := ids(t, s); !cmp.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	s = openStore(t, dir, Limits{}, c)
+	if got := ids(t, s); !cmp.Equal(got, want) {
+		t.Errorf("opened again: got %v, want %v", got, want)
+	}
+}
