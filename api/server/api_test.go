@@ -288,6 +288,42 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// TestTooManySaves catches an answer that openapi.yaml does not have.
+func TestTooManySaves(t *testing.T) {
+	_, router := spec(t)
+	b := servertest.New()
+	inside, release := make(chan struct{}), make(chan struct{})
+	b.Before = func(_ context.Context, method, _ string) error {
+		if method == "Save" {
+			close(inside)
+			<-release
+		}
+		return nil
+	}
+	h := New(b, Options{MaxDumps: 1, Log: quiet()})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		h.ServeHTTP(httptest.NewRecorder(), request("POST", "/v1/recordings/app/save"))
+	}()
+	<-inside
+	w, req := httptest.NewRecorder(), request("POST", "/v1/recordings/app/save")
+	h.ServeHTTP(w, req)
+	close(release)
+	<-done
+	rt, params, err := router.FindRoute(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = openapi3filter.ValidateResponse(t.Context(), &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: req, PathParams: params, Route: rt}, Status: w.Code, Header: w.Header(),
+		Body: io.NopCloser(w.Body), Options: &openapi3filter.Options{IncludeResponseStatus: true},
+	})
+	if w.Code != 429 || err != nil {
+		t.Errorf("the second: %d, %v", w.Code, err)
+	}
+}
+
 // TestRefused catches a hole in what is refused before any handler sees it, and
 // answers that are not JSON.
 func TestRefused(t *testing.T) {
