@@ -11,7 +11,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -240,10 +242,17 @@ func (c *Client) broken(ctx context.Context, err error) error {
 	if errors.As(err, &ue) { // it repeats a URL that nobody has asked for
 		err = ue.Err
 	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if hungUp(err) {
 		return errors.New("recorderd closed the connection: its log says why (journalctl -u recorderd)")
 	}
 	return err
+}
+
+// hungUp reports whether the other end has closed the connection: what of that is seen
+// first is a matter of luck. The last is net/http's, and has no name.
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) ||
+		strings.HasSuffix(err.Error(), "server closed idle connection")
 }
 
 // errorOf reads the error in an answer.

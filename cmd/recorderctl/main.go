@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"syscall"
@@ -54,7 +55,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
-	if err == nil || errors.Is(err, syscall.EPIPE) { // whoever read has read enough
+	if err == nil || nobodyReads(err) { // whoever read has read enough
 		return statusOK
 	}
 	var status exitStatus
@@ -65,6 +66,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		a.complain(e)
 	}
 	return statusOf(err)
+}
+
+// nobodyReads reports whether an error says that our output is closed, and not a
+// connection to recorderd or to a cluster.
+func nobodyReads(err error) bool {
+	var connection *net.OpError
+	return errors.Is(err, syscall.EPIPE) && !errors.As(err, &connection)
 }
 
 // usageError is a command line that makes no sense.

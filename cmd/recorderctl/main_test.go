@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -254,5 +257,36 @@ func TestDependencies(t *testing.T) {
 		if dep == "github.com/recorderd/recorderd/recorder" {
 			t.Errorf("recorderctl or the decoder depends on the daemon, %s", dep)
 		}
+	}
+}
+
+// TestHungUp catches that a recorderd which hangs up, as one does that has too many
+// connections, passes for an output that nobody reads: nothing was done, and the exit
+// status says that all is well.
+func TestHungUp(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	ln, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+		}
+	}()
+	for range 300 { // what the client sees first is a matter of luck
+		var stdout, stderr bytes.Buffer
+		if status := run(t.Context(), []string{"recorderctl", "--socket", socket, "freeze", "app"}, nil, &stdout, &stderr); status != statusError || !strings.Contains(stderr.String(), "closed the connection") {
+			t.Fatalf("status %d, %q", status, stderr.String())
+		}
+	}
+	cut := fmt.Errorf("connection to node n is cut: %w", &net.OpError{Op: "write", Net: "tcp", Err: os.NewSyscallError("write", syscall.EPIPE)})
+	if nobodyReads(cut) || !nobodyReads(&os.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.EPIPE}) {
+		t.Error("a connection that breaks is taken for an output that nobody reads, or the other way round")
 	}
 }
