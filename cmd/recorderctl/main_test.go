@@ -25,6 +25,7 @@ import (
 	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/api/server"
 	"github.com/recorderd/recorderd/api/server/servertest"
+	"github.com/recorderd/recorderd/api/target"
 	"github.com/recorderd/recorderd/recorder/dump"
 	"github.com/recorderd/recorderd/recorder/replay"
 	"github.com/recorderd/recorderd/recorder/spool"
@@ -288,5 +289,33 @@ func TestHungUp(t *testing.T) {
 	cut := fmt.Errorf("connection to node n is cut: %w", &net.OpError{Op: "write", Net: "tcp", Err: os.NewSyscallError("write", syscall.EPIPE)})
 	if nobodyReads(cut) || !nobodyReads(&os.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.EPIPE}) {
 		t.Error("a connection that breaks is taken for an output that nobody reads, or the other way round")
+	}
+}
+
+// TestDumpCommand catches a hint that leads to another cluster than the one it is about.
+func TestDumpCommand(t *testing.T) {
+	for _, tc := range []struct{ args, want string }{
+		{"recorderctl show web", "recorderctl dump web"},
+		{"recorderctl show --socket /run/s web --previous", "recorderctl --socket /run/s dump web --previous"},
+		{"recorderctl show --context prod --as jane --as-group a --as-group b pod/web -n shop -c app", "recorderctl --context prod --as jane --as-group a --as-group b dump pod/web -n shop -c app"},
+		{"kubectl-recorder show --node n1 web", "kubectl recorder --node n1 dump web"},
+	} {
+		args := strings.Fields(tc.args)
+		a := newApp(args[0], io.Discard)
+		root := a.root()
+		cmd, rest, err := root.Find(args[1:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.ParseFlags(rest); err != nil {
+			t.Fatal(err)
+		}
+		var sel target.Selector
+		sel.Namespace, _ = cmd.Flags().GetString("namespace")
+		sel.Container, _ = cmd.Flags().GetString("container")
+		sel.Previous, _ = cmd.Flags().GetBool("previous")
+		if got := a.dumpCommand(cmd, cmd.Flags().Args()[0], &sel); got != tc.want {
+			t.Errorf("%s: %s, want %s", tc.args, got, tc.want)
+		}
 	}
 }

@@ -151,9 +151,21 @@ func (o *showFlags) columns(cmd *cobra.Command) int {
 
 // dumpCommand is the command that dumps the same recording.
 func (a *app) dumpCommand(cmd *cobra.Command, name string, sel *target.Selector) string {
-	words := []string{"recorderctl"}
+	words := strings.Fields(a.name)
 	if cmd.Flags().Changed("socket") {
 		words = append(words, "--socket", a.socket)
+	}
+	for _, flag := range clusterFlags { // elsewhere a container of that name is another
+		f := cmd.Flags().Lookup(flag)
+		switch {
+		case f == nil || !f.Changed:
+		case flag == "as-group":
+			for _, group := range a.kube.AsGroups {
+				words = append(words, "--as-group", group)
+			}
+		default:
+			words = append(words, "--"+flag, f.Value.String())
+		}
 	}
 	words = append(words, "dump", name)
 	if sel.Namespace != "" {
