@@ -32,6 +32,9 @@ In a cluster there is a line for each node, and with --node all of one.`,
 	cmd.Flags().DurationVar(&cost, "cost", 0, "also count for so long what the programs cost (at most 20s)")
 	format := outputFlag(cmd, "table", "json", "yaml")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if cmd.Flags().Changed("cost") && cost <= 0 {
+			return usagef("status: --cost %s: want a duration such as 2s, at most 20s", cost)
+		}
 		remote, err := a.inCluster()
 		if err != nil {
 			return err

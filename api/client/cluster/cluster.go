@@ -356,7 +356,7 @@ func (c *Cluster) list(ctx context.Context, ds []daemon, f target.Filter) ([]api
 		return cmp.Or(a.Started.Compare(b.Started), strings.Compare(a.Node, b.Node), strings.Compare(a.ID, b.ID))
 	})
 	var p *PartialError
-	if errors.As(err, &p) || err == nil {
+	if errors.As(err, &p) {
 		if bad := badRequest(p); bad != nil {
 			return recs, bad
 		}
@@ -366,9 +366,6 @@ func (c *Cluster) list(ctx context.Context, ds []daemon, f target.Filter) ([]api
 
 // badRequest returns what all nodes say is wrong with the request itself.
 func badRequest(p *PartialError) error {
-	if p == nil {
-		return nil
-	}
 	var e *api.Error
 	if p.All() && errors.As(p.Nodes[0].Err, &e) && e.Code == api.CodeBadRequest {
 		return e
@@ -402,6 +399,12 @@ func (c *Cluster) Statuses(ctx context.Context, cost time.Duration) ([]api.Statu
 		return nil
 	})
 	slices.SortFunc(sts, func(a, b api.Status) int { return strings.Compare(a.Node, b.Node) })
+	var p *PartialError
+	if errors.As(err, &p) {
+		if bad := badRequest(p); bad != nil {
+			return sts, bad
+		}
+	}
 	return sts, err
 }
 

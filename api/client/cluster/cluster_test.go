@@ -3,8 +3,10 @@ package cluster
 import (
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +18,8 @@ import (
 
 	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/api/client"
+	apiserver "github.com/recorderd/recorderd/api/server"
+	"github.com/recorderd/recorderd/api/server/servertest"
 	"github.com/recorderd/recorderd/api/target"
 	"github.com/recorderd/recorderd/internal/kube"
 )
@@ -199,6 +203,30 @@ func TestServerAway(t *testing.T) {
 	_, err = c.List(t.Context(), target.Filter{})
 	var un *client.UnreachableError
 	if !errors.As(err, &un) || !strings.HasPrefix(err.Error(), "the test does not answer: dial tcp 127.0.0.1:1") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestBadRequest catches that a cost which no daemon counts passes for nodes that are away.
+func TestBadRequest(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	socket := filepath.Join(t.TempDir(), "s")
+	ln, err := apiserver.Listen(socket, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := apiserver.HTTP(apiserver.New(servertest.New(), apiserver.Options{Log: log}), log)
+	go srv.Serve(ln)
+	t.Cleanup(func() { srv.Close() })
+	c := &Cluster{
+		opts: Options{PerNode: 10 * time.Second}, daemons: []daemon{{node: "a", pod: "x"}, {node: "b", pod: "y"}},
+		clients: map[string]*client.Client{"x": client.New(client.Unix(socket), client.Options{}), "y": client.New(client.Unix(socket), client.Options{})},
+	}
+	t.Cleanup(c.Close)
+	_, err = c.Statuses(t.Context(), time.Hour)
+	var bad *api.Error
+	var partial *PartialError
+	if !errors.As(err, &bad) || bad.Code != api.CodeBadRequest || errors.As(err, &partial) || !strings.Contains(err.Error(), "at most 20s") {
 		t.Errorf("got %v", err)
 	}
 }
