@@ -849,11 +849,7 @@ func (r *Recorder) List(context.Context) ([]api.Recording, error) {
 	for _, rec := range r.recs {
 		list = append(list, r.describeLocked(rec))
 	}
-	for _, d := range r.store.list() {
-		if r.recs[d.ID] == nil {
-			list = append(list, d)
-		}
-	}
+	list = append(list, r.spooledLocked()...)
 	sort.Slice(list, func(i, j int) bool { return list[i].Started.Before(list[j].Started) })
 	return list, nil
 }

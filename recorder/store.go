@@ -138,6 +138,22 @@ func (s *store) list() []api.Recording {
 	return all
 }
 
+// spooledLocked describes the dumps on disk of recordings that are not in memory. r.mu is
+// held.
+func (r *Recorder) spooledLocked() []api.Recording {
+	var list []api.Recording
+	for _, d := range r.store.list() {
+		if r.recs[d.ID] != nil {
+			continue
+		}
+		if is(r.policy.For(&d).Off) { // it may have been saved before that was said
+			d.Off, d.Container.Command = true, nil
+		}
+		list = append(list, d)
+	}
+	return list
+}
+
 // describe adds to a recording in memory that it is on disk too.
 func (s *store) describe(d *api.Recording) {
 	if sp := s.peek(); sp != nil {
