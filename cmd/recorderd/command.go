@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"net/http"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -224,6 +227,12 @@ func (o *options) pods() *kubernetes.Config {
 
 // run records until the context ends.
 func (o *options) run(ctx context.Context, given *pflag.FlagSet) error {
+	// From the beginning, and without a file, too: whoever wants it read again does not want
+	// the daemon to end, as the signal has it otherwise.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+
 	var level slog.LevelVar
 	if l, err := o.level(); err == nil {
 		level.Set(l)
@@ -255,6 +264,11 @@ func (o *options) run(ctx context.Context, given *pflag.FlagSet) error {
 		groups = append(groups, gid)
 	}
 	defer ln.Close()
+	if o.readyFile != "" { // of a recorderd that was killed
+		if err := os.Remove(o.readyFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			log.Warn("remove the ready file of an earlier recorderd", "error", err)
+		}
+	}
 	if err := bpf.Mount(cfg.PinDir); err != nil {
 		return err
 	}
@@ -281,16 +295,14 @@ func (o *options) run(ctx context.Context, given *pflag.FlagSet) error {
 		case <-ctx.Done():
 		}
 	}()
-	if o.file != "" {
-		again := reloader{given: given, now: o, rec: rec, log: log, level: &level}
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			again.run(ctx)
-		}()
-		defer func() { <-ended }()
-		defer cancel(nil)
-	}
+	again := reloader{given: given, now: o, rec: rec, log: log, level: &level}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		again.run(ctx, hup)
+	}()
+	defer func() { <-ended }()
+	defer cancel(nil)
 	err = rec.Run(ctx, func() { o.tellReady(log) })
 	daemon.SdNotify(false, daemon.SdNotifyStopping) //nolint:errcheck // without systemd there is nobody to tell
 	if o.readyFile != "" {

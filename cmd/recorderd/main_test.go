@@ -256,7 +256,7 @@ func TestKilledAndStartedAgain(t *testing.T) {
 	d.start()
 	d.cmd.Process.Kill()
 	d.cmd.Wait()
-	os.Remove(filepath.Join(d.dir, "ready"))
+	os.Remove(filepath.Join(d.dir, "ready")) // it is what start waits for
 	if _, err := os.Lstat(d.socket); err != nil {
 		t.Fatalf("no stale socket to replace: %v", err)
 	}
@@ -273,5 +273,33 @@ func TestKilledAndStartedAgain(t *testing.T) {
 		if _, err := os.Lstat(path); err == nil {
 			t.Errorf("%s is still there", path)
 		}
+	}
+}
+
+// TestHangup catches a daemon without a configuration file that systemctl reload ends, and
+// systemd then takes that for a clean end.
+func TestHangup(t *testing.T) {
+	d := newDaemon(t)
+	d.start()
+	d.cmd.Process.Signal(syscall.SIGHUP)
+	poll(t, "what it says to SIGHUP", func() bool { return strings.Contains(d.log.String(), "no configuration to be read again") })
+	d.cmd.Process.Signal(syscall.SIGTERM)
+	if err := d.cmd.Wait(); err != nil {
+		t.Errorf("on SIGTERM it ended with %v", err)
+	}
+}
+
+// TestStaleReadyFile catches the ready file of a recorderd that was killed, which says that
+// the next one is ready before it is.
+func TestStaleReadyFile(t *testing.T) {
+	d := newDaemon(t)
+	ready := filepath.Join(d.dir, "ready")
+	if err := os.WriteFile(ready, []byte("ready\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	// Nothing can be pinned there: it ends before it is ready.
+	status, msg := refused(t, exec.Command(binary, d.args("--pin-dir", filepath.Join(d.dir, "pins"))...))
+	if _, err := os.Stat(ready); status != exitError || err == nil {
+		t.Errorf("status %d, %s, and the ready file: %v", status, msg, err)
 	}
 }

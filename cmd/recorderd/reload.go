@@ -7,9 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"os/signal"
 	"reflect"
-	"syscall"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -102,11 +100,16 @@ type reloader struct {
 	said  string // the last error that was logged
 }
 
-// run looks at the file until the context ends, and at once on SIGHUP.
-func (r *reloader) run(ctx context.Context) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+// run looks at the file until the context ends, and at once if hup says so.
+func (r *reloader) run(ctx context.Context, hup <-chan os.Signal) {
+	for r.now.file == "" {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+			r.log.Warn("there is no configuration to be read again: --config names it")
+		}
+	}
 	tick := time.NewTicker(fileEvery)
 	defer tick.Stop()
 	for {
