@@ -109,7 +109,9 @@ func ParseSelector(v url.Values) (Selector, *api.Error) {
 	if err := once(v, paramNamespace, paramContainer, paramPrevious); err != nil {
 		return q, err
 	}
-	if s := v.Get(paramPrevious); s != "" {
+	if s := v.Get(paramPrevious); s == "" {
+		q.Previous = v.Has(paramPrevious) // ?previous
+	} else {
 		var err error
 		if q.Previous, err = strconv.ParseBool(s); err != nil {
 			return q, api.Errorf(api.CodeBadRequest, "parameter previous is %s: it is true or false", quote(s))

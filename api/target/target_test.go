@@ -193,6 +193,20 @@ func TestFilterValues(t *testing.T) {
 	}
 }
 
+// TestPreviousAlone catches that DELETE …?previous deletes another recording than the one
+// that is meant. Other parameters need no value either.
+func TestPreviousAlone(t *testing.T) {
+	for query, want := range map[string]bool{"previous": true, "previous=": true, "previous=1": true, "previous=false": false, "": false} {
+		v, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, bad := ParseSelector(v); bad != nil || s.Previous != want || len(v) != 0 {
+			t.Errorf("%q: %+v, %v", query, s, bad)
+		}
+	}
+}
+
 // FuzzResolve catches a panic over what a client sends, and an answer that is none
 // of the recordings asked among.
 func FuzzResolve(f *testing.F) {
