@@ -7,11 +7,10 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/recorder/kubernetes"
 	"github.com/recorderd/recorderd/recorder/layout"
+	"github.com/recorderd/recorderd/recorder/strace"
 )
 
 // podName is what Kubernetes says of a recording's container. It stays when the
@@ -150,8 +149,8 @@ func (rec *recording) keptExit(x *api.Exit) *api.Exit {
 // helper of the runtime's for it; the runtime started it, and knows.
 func (rec *recording) doubted(x *api.Exit) *api.Exit {
 	code := x.Code
-	if n := unix.SignalNum(x.Signal); n != 0 {
-		code = 128 + int(n)
+	if n := strace.SignalNumber(x.Signal); n != 0 {
+		code = 128 + n
 	}
 	if c := rec.info.ExitCode; c != nil && (rec.known || rec.recalled) {
 		if int(*c) != code {
@@ -175,7 +174,7 @@ func (p *podName) exit(seen *api.Exit) *api.Exit {
 	if seen == nil {
 		seen = &api.Exit{Source: "kubernetes", Code: x.Code, At: x.Finished, OOMKilled: x.Reason == "OOMKilled"}
 		if x.Signal != 0 { // few runtimes tell it apart
-			seen.Code, seen.Signal = 0, unix.SignalName(unix.Signal(x.Signal))
+			seen.Code, seen.Signal = 0, strace.SignalName(x.Signal)
 		}
 	}
 	both := *seen // it may be of a description that is kept

@@ -291,6 +291,7 @@ func TestHelperTakenForInit(t *testing.T) {
 		{"the runtime knows better", 0, 0, &six, kubelet(6), 6, "", "containerd"},
 		{"all agree", 6 << 8, 0, &six, kubelet(6), 6, "", "kernel"},
 		{"all agree on a signal", 11, 0, nil, kubelet(139), 0, "SIGSEGV", "kernel"},
+		{"all agree on a real-time signal", 35, 0, nil, kubelet(163), 0, "SIGRT_3", "kernel"},
 		{"a pid namespace of its own", 6 << 8, 1, &zero, kubelet(0), 6, "", "kernel"},
 	} {
 		rec := &recording{known: tc.ctr != nil, info: containerd.Info{ExitCode: tc.ctr}, pod: tc.pod}

@@ -39,6 +39,7 @@ import (
 	"github.com/recorderd/recorderd/recorder/policy"
 	"github.com/recorderd/recorderd/recorder/record"
 	"github.com/recorderd/recorderd/recorder/spool"
+	"github.com/recorderd/recorderd/recorder/strace"
 	"github.com/recorderd/recorderd/recorder/syscalls"
 )
 
@@ -979,10 +980,7 @@ func exitOf(h *layout.RingHead, ended bool, info *containerd.Info, known bool) *
 		e.Code = int(h.InitExit >> 8 & 0xff)
 		if sig := h.InitExit & 0x7f; sig != 0 {
 			e.Code = 0
-			e.Signal = unix.SignalName(unix.Signal(sig))
-			if e.Signal == "" {
-				e.Signal = fmt.Sprintf("SIG%d", sig)
-			}
+			e.Signal = strace.SignalName(int(sig))
 			e.CoreDumped = status.CoreDump()
 		}
 		return e

@@ -224,6 +224,13 @@ func TestStories(t *testing.T) {
 			s.exit(1001, 1001, 300, 15)
 			return s.done()
 		}, "killed by SIGTERM, probably from 2 (init) of the same container, which sent it to several processes", ""},
+		{"real-time signal", func(t *testing.T) []byte { // as earlier recorders wrote it
+			s := newStory(t, ended(300, api.Exit{Signal: "SIG35"}))
+			s.task(1005, 1005, 0, 0, 300, "app")
+			s.call(1005, "kill", 299, 0, 0, 5, 35)
+			s.exit(1005, 1005, 300, 35)
+			return s.done()
+		}, "killed by SIGRT_3, which it sent to itself", ""},
 		{"alarm", func(t *testing.T) []byte {
 			s := newStory(t, ended(300, api.Exit{Signal: "SIGALRM"}))
 			s.task(1001, 1001, 0, 0, 300, "app")

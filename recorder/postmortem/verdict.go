@@ -86,11 +86,7 @@ func (b *builder) endUnseen(p *proc) {
 	}
 	p.end, p.status = max(b.exitAt, p.seen), uint32(x.Code&0xff)<<8
 	if x.Signal != "" {
-		for sig := range 65 {
-			if signalName(sig) == x.Signal {
-				p.status = uint32(sig)
-			}
-		}
+		p.status = uint32(strace.SignalNumber(x.Signal))
 		if x.CoreDumped {
 			p.status |= 0x80
 		}
@@ -1068,7 +1064,7 @@ func (b *builder) describe(p *proc) Process {
 		t := b.time(p.end)
 		d.Ended = &t
 		if sig := int(p.status & 0x7f); sig != 0 {
-			d.Signal, d.CoreDumped = string(strace.AppendSignalName(nil, sig)), p.status&0x80 != 0
+			d.Signal, d.CoreDumped = strace.SignalName(sig), p.status&0x80 != 0
 		} else {
 			code := int(p.status >> 8 & 0xff)
 			d.Code = &code

@@ -113,12 +113,12 @@ func thousands(n uint64) string {
 
 func mib(n int64) string { return thousands(uint64(max(n, 0)>>20)) + " MiB" }
 
-func signalName(sig int) string { return string(strace.AppendSignalName(nil, sig)) }
+func signalName(sig int) string { return strace.SignalName(sig) }
 
 // sameEnd reports whether a status as wait(2) has it is this exit code or signal.
 func sameEnd(status uint32, code int, signal string) bool {
 	if sig := int(status & 0x7f); sig != 0 {
-		return signalName(sig) == signal
+		return strace.SignalNumber(signal) == sig
 	}
 	return signal == "" && int(status>>8&0xff) == code
 }

@@ -130,7 +130,7 @@ func (c *chromeSink) event(ev *Event) error {
 		return c.call(ev, at)
 	case KindSignal:
 		c.text = c.format.signal(c.text, ev)
-		return c.instant(string(strace.AppendSignalName(nil, int(ev.Rec.Nr))), "signal", "t", at, ev)
+		return c.instant(strace.SignalName(int(ev.Rec.Nr)), "signal", "t", at, ev)
 	case KindExit:
 		c.text = c.format.exit(c.text, ev)
 		scope := "t"

@@ -2,6 +2,7 @@ package strace
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/recorderd/recorderd/recorder/layout"
 	"github.com/recorderd/recorderd/recorder/record"
@@ -22,6 +23,25 @@ func AppendSignalName(dst []byte, sig int) []byte {
 	}
 	dst = append(dst, "SIG"...)
 	return appendShortSignal(dst, sig)
+}
+
+// SignalName returns what AppendSignalName appends.
+func SignalName(sig int) string { return string(AppendSignalName(nil, sig)) }
+
+// SignalNumber returns the signal of a name that AppendSignalName has made; 0 if there is
+// none. It knows SIG35 too, which earlier recorders wrote.
+func SignalNumber(name string) int {
+	for sig := 1; sig <= sigMax; sig++ {
+		if SignalName(sig) == name {
+			return sig
+		}
+	}
+	if digits, ok := strings.CutPrefix(name, "SIG"); ok {
+		if sig, err := strconv.ParseUint(digits, 10, 8); err == nil && sig <= sigMax {
+			return int(sig)
+		}
+	}
+	return 0
 }
 
 func appendShortSignal(dst []byte, sig int) []byte {

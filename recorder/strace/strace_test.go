@@ -415,3 +415,16 @@ func check(t *testing.T, line []byte) {
 		}
 	}
 }
+
+func TestSignalNumber(t *testing.T) {
+	for sig := 1; sig <= sigMax; sig++ {
+		if got := SignalNumber(SignalName(sig)); got != sig {
+			t.Errorf("%s is %d", SignalName(sig), got)
+		}
+	}
+	for name, want := range map[string]int{"SIG35": 35, "SIG0": 0, "SIG65": 0, "SIG": 0, "": 0, "SIGX": 0, "35": 0, "SIG-1": 0} {
+		if got := SignalNumber(name); got != want {
+			t.Errorf("%q is %d, want %d", name, got, want)
+		}
+	}
+}
