@@ -18,6 +18,9 @@ const (
 	// crashes in a loop has a new one every few minutes.
 	maxInstances = 64
 	maxMessage   = 1 << 10
+	// What a pod asks for may be any number of containers, with images of any name.
+	maxContainers = 256 // of each kind
+	maxImage      = 1 << 10
 	// maxAnnotation is a little more than what is carried out of an annotation.
 	maxAnnotation = 1<<10 + 1
 )
@@ -244,16 +247,16 @@ func trim(obj any) (any, error) {
 	if ref := metav1.GetControllerOf(p); ref != nil {
 		small.OwnerReferences = []metav1.OwnerReference{*ref}
 	}
-	for i := range p.Spec.InitContainers {
+	for i := range first(p.Spec.InitContainers) {
 		small.Spec.InitContainers = append(small.Spec.InitContainers, trimContainer(&p.Spec.InitContainers[i]))
 	}
-	for i := range p.Spec.Containers {
+	for i := range first(p.Spec.Containers) {
 		small.Spec.Containers = append(small.Spec.Containers, trimContainer(&p.Spec.Containers[i]))
 	}
-	for i := range p.Spec.EphemeralContainers {
+	for i := range first(p.Spec.EphemeralContainers) {
 		c := &p.Spec.EphemeralContainers[i]
 		small.Spec.EphemeralContainers = append(small.Spec.EphemeralContainers,
-			corev1.EphemeralContainer{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: c.Name, Image: c.Image}})
+			corev1.EphemeralContainer{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: c.Name, Image: strings.Clone(cut(c.Image, maxImage))}})
 	}
 	small.Status.InitContainerStatuses = trimStatuses(p.Status.InitContainerStatuses)
 	small.Status.ContainerStatuses = trimStatuses(p.Status.ContainerStatuses)
@@ -262,8 +265,10 @@ func trim(obj any) (any, error) {
 }
 
 func trimContainer(c *corev1.Container) corev1.Container {
-	return corev1.Container{Name: c.Name, Image: c.Image, RestartPolicy: c.RestartPolicy}
+	return corev1.Container{Name: c.Name, Image: strings.Clone(cut(c.Image, maxImage)), RestartPolicy: c.RestartPolicy}
 }
+
+func first[T any](all []T) []T { return all[:min(len(all), maxContainers)] }
 
 func trimStatuses(all []corev1.ContainerStatus) []corev1.ContainerStatus {
 	var small []corev1.ContainerStatus

@@ -197,8 +197,8 @@ func FuzzPod(f *testing.F) {
 	})
 }
 
-// TestLabelsAreBounded catches that some pods with a megabyte of labels or annotations each
-// take all of the daemon's memory, and cannot be dumped.
+// TestLabelsAreBounded catches that some pods with a megabyte of labels, annotations or
+// containers each take all of the daemon's memory, and cannot be dumped.
 func TestLabelsAreBounded(t *testing.T) {
 	p := somePod("p")
 	p.Labels, p.Annotations = map[string]string{}, map[string]string{}
@@ -207,6 +207,11 @@ func TestLabelsAreBounded(t *testing.T) {
 		p.Annotations[fmt.Sprintf("%sk%05d", AnnotationPrefix, i)] = strings.Repeat("v", 63)
 	}
 	p.Annotations[AnnotationPrefix+"blank"] = strings.Repeat("x", 200000)
+	for i := range 5000 {
+		c := corev1.Container{Name: fmt.Sprintf("c%d", i), Image: strings.Repeat("x", 100000)}
+		p.Spec.Containers, p.Spec.InitContainers = append(p.Spec.Containers, c), append(p.Spec.InitContainers, c)
+		p.Spec.EphemeralContainers = append(p.Spec.EphemeralContainers, corev1.EphemeralContainer{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "e" + c.Name, Image: c.Image}})
+	}
 	obj, err := trim(p)
 	if err != nil {
 		t.Fatal(err)
@@ -223,6 +228,14 @@ func TestLabelsAreBounded(t *testing.T) {
 	}
 	if n := len(newPod(p).info.Annotations[AnnotationPrefix+"blank"]); n != maxAnnotation {
 		t.Errorf("of a long annotation %d bytes are kept", n)
+	}
+	for _, c := range newPod(small).containers {
+		if len(c.image) > maxImage {
+			t.Fatalf("an image's name of %d bytes is kept", len(c.image))
+		}
+	}
+	if n := len(newPod(small).containers); n > 3*maxContainers {
+		t.Errorf("%d containers are kept", n)
 	}
 	if len(p.Labels) != 10000 {
 		t.Error("the object was changed")
