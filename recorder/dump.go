@@ -296,13 +296,13 @@ func (r *Recorder) more(rec *recording, main, tasks record.Mark, known told) (sn
 		return s, fmt.Errorf("snapshot ring %d: %w", rec.slot, err)
 	}
 	s.clock = clock()
-	r.blank(rec, &s)
 	if !known.all(s.main.Records) {
 		if s.live, err = r.kernel.Tasks(int(rec.slot)); err != nil {
 			return s, err
 		}
 		known.only(s.live)
 	}
+	r.blank(rec, &s)
 	return s, nil
 }
 

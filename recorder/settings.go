@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -188,7 +189,7 @@ func (r *Recorder) blank(rec *recording, s *snapshot) {
 	r.mu.Unlock()
 	if is(a.settings.Off) {
 		s.release()
-		s.open = nil
+		s.open, s.live = nil, nil
 	}
 	if a.settings.CaptureStdio != nil && a.settings.CaptureData != nil { // always, once they were applied
 		s.stdio, s.data = uint32(*a.settings.CaptureStdio), uint32(*a.settings.CaptureData)
@@ -196,12 +197,40 @@ func (r *Recorder) blank(rec *recording, s *snapshot) {
 	s.main.Records = a.rules.Records(s.main.Records)
 	s.guard.Records = a.rules.Records(s.guard.Records)
 	s.progress = a.rules.Records(s.progress)
+	blankNames(a.rules, s)
 	for i := range s.open {
 		o := &s.open[i]
 		o.Cwd = a.rules.Text(o.Cwd)
 		o.Fds = slices.Clone(o.Fds)
 		for j := range o.Fds {
 			o.Fds[j].Link = a.rules.Text(o.Fds[j].Link)
+		}
+	}
+}
+
+// blankNames blanks the names that threads gave themselves.
+func blankNames(rules *privacy.Rules, s *snapshot) {
+	if rules == nil {
+		return
+	}
+	blank := func(info *layout.TaskInfo) {
+		rules.Name(info.FirstComm[:])
+		rules.Name(info.Comm[:])
+	}
+	for i := range s.live {
+		blank(&s.live[i].Info)
+	}
+	var rec record.Record
+	var info layout.TaskInfo
+	for rest := s.tasks.Records; len(rest) > 0; {
+		raw, next, err := record.Next(rest)
+		if err != nil {
+			return // nothing behind it is told
+		}
+		rest = next
+		if record.Parse(raw, &rec) == nil && len(rec.Items) == 1 && decodeTask(rec.Items[0].Data, &info) {
+			blank(&info)
+			binary.Encode(rec.Items[0].Data, binary.LittleEndian, &info) //nolint:errcheck // as it was decoded
 		}
 	}
 }

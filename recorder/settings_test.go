@@ -1,6 +1,8 @@
 package recorder
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/internal/size"
@@ -231,6 +234,46 @@ func TestBlockedCallIsBlanked(t *testing.T) {
 		}
 		return strings.Contains(b.String(), "password=*******")
 	})
+}
+
+// TestThreadNamesAreBlanked catches the names that programs gave their threads, of those that
+// live, of those that have ended, and while a dump goes on.
+func TestThreadNamesAreBlanked(t *testing.T) {
+	r, c := settled(t, policy.Policy{Base: policy.Settings{Blank: []string{"passwords"}}})
+	c.container("a")
+	const script = `fork() or do { $0 = "token=hunter1"; fork() or exit; exit }; $0 = "token=hunter2"; fork(); sleep 1 until -e $ARGV[0]; $0 = "secret=hunter3"; fork(); sleep 60`
+	going := filepath.Join(t.TempDir(), "x")
+	cmd := c.command("a", "perl", "-e", script, going)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); cmd.Wait() }()
+	id := c.recording(r, "a").ID
+	told := func(q replay.Query) string {
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		var b bytes.Buffer
+		if err := r.Dump(ctx, id, q, &b); err != nil && !q.Follow {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	var all string
+	eventually(t, "names of threads that live and have ended", func() bool {
+		all = told(replay.Query{})
+		return strings.Count(all, "token=*******\x00") >= 2
+	})
+	if err := os.WriteFile(going, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	all += told(replay.Query{Follow: true})
+	if !strings.Contains(all, "secret=*******\x00") {
+		t.Error("the names of later threads are missing")
+	}
+	if i := strings.Index(all, "hunter"); i >= 0 {
+		t.Errorf("the dump has %q", all[max(0, i-40):min(len(all), i+20)])
+	}
 }
 
 // Off: nothing is recorded, nothing that was is told, and the way back works.

@@ -4,8 +4,8 @@
 //
 // A match is overwritten with '*', byte for byte, so that records keep their length
 // and their meaning; if the pattern has groups, only what is in them is. Looked at
-// are strings, command lines, the contents of reads, writes and messages, and other
-// memory that is text throughout. Numbers, results, addresses and structs are left as
+// are strings, command lines, the contents of reads, writes and messages, names of
+// threads, and other memory that is text throughout. Numbers, results, addresses and structs are left as
 // they are.
 //
 // Each item of a record is looked at for itself, only the strings of one command line
@@ -297,6 +297,17 @@ func (r *Rules) Text(s string) string {
 		return s
 	}
 	return string(b)
+}
+
+// Name blanks the name of a thread in place; a NUL ends it.
+func (r *Rules) Name(b []byte) {
+	if r == nil || len(r.patterns) == 0 {
+		return
+	}
+	if end := bytes.IndexByte(b, 0); end >= 0 {
+		b = b[:end]
+	}
+	r.bytes(new(work), b)
 }
 
 // Recording blanks what is told of a recording beside its records: the command line
