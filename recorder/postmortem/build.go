@@ -336,8 +336,14 @@ func (b *builder) forgetProcs() {
 		all = append(all, p)
 	}
 	slices.SortFunc(all, func(x, y *proc) int { return cmp.Or(cmp.Compare(x.seen, y.seen), cmp.Compare(x.host, y.host)) })
+	var first *proc // of those that are process 1 of a namespace, of which there may be any number
+	for _, p := range all {
+		if p.Pid == 1 && (first == nil || p.born() < first.born()) {
+			first = p
+		}
+	}
 	for _, p := range all[:len(all)/2] {
-		if p != b.oldest && p.Pid != 1 {
+		if p != b.oldest && p != first {
 			delete(b.procs, p.host)
 			b.endedMore++
 		}

@@ -531,3 +531,32 @@ func FuzzRecords(f *testing.F) {
 		anything(t, s.done())
 	})
 }
+
+// TestManyInits catches that time and memory grow with the square of the processes that are
+// the first of a namespace: builders and browsers make one for each sandbox.
+func TestManyInits(t *testing.T) {
+	s := newStory(t, header())
+	const n = 30000
+	for i := range n {
+		tid := uint32(5000 + i)
+		s.check(s.w.Task(&layout.TaskInfo{Tid: tid, Tgid: tid, Ptid: 1, NsTid: 1, NsTgid: 1, Start: at(i), PidNs: 7}))
+	}
+	for i := range n {
+		s.call(uint32(5000+i), "getpid", n+i, 0, 2)
+	}
+	d, err := dump.NewReader(bytes.NewReader(s.done()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	r, err := Build(d, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(begun); took > 20*time.Second { // it was a minute and more
+		t.Errorf("it took %v", took)
+	}
+	if r.Main == nil || r.Main.HostPid != 5000 {
+		t.Errorf("the first of them is not the main process: %+v", r.Main)
+	}
+}
