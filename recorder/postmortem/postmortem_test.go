@@ -10,11 +10,13 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/recorder/dump"
 )
 
@@ -276,6 +278,35 @@ func TestColourAndWidth(t *testing.T) {
 		}
 		if strings.ContainsRune(line, 0x1b) {
 			t.Errorf("an escape of the container's: %q", line)
+		}
+	}
+}
+
+// TestEndOfUnknownTime catches a container that ended in the year 1, because its runtime
+// did not tell when.
+func TestEndOfUnknownTime(t *testing.T) {
+	for _, known := range []bool{true, false} {
+		h := header()
+		h.Recording.State, h.Recording.Exit = api.StateEnded, &api.Exit{Source: "containerd", Code: 3}
+		want := "when is not known"
+		if known {
+			at := noon.Add(time.Second)
+			h.Recording.Ended, want = &at, "2026-11-22 12:00:01.000 UTC, after 1.0 s"
+		}
+		d, err := dump.NewReader(bytes.NewReader(newStory(t, h).done()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := Build(d, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		if err := WriteText(&b, r, TextOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(b.String(), "ended    "+want) || strings.Contains(b.String(), "0001-") {
+			t.Errorf("want %q:\n%s", want, b.String())
 		}
 	}
 }

@@ -156,10 +156,12 @@ func (t *screen) head() {
 	}
 	t.field("started", t.day(rec.Started))
 	switch {
-	case rec.Exit != nil:
+	case rec.Exit != nil && !rec.Exit.At.IsZero(): // runtimes do not always know when
 		t.field("ended", t.day(rec.Exit.At)+", after "+duration(since(rec.Started, rec.Exit.At)))
 	case rec.Ended != nil:
 		t.field("ended", t.day(*rec.Ended)+", after "+duration(since(rec.Started, *rec.Ended)))
+	case rec.Exit != nil:
+		t.field("ended", "when is not known")
 	default:
 		t.field("taken", t.day(r.Taken)+", after "+duration(since(rec.Started, r.Taken)))
 	}

@@ -342,7 +342,11 @@ func ending(r *api.Recording, day func(time.Time) string) string {
 			parts = append(parts, "out of memory")
 		}
 	}
-	return strings.Join(append([]string{day(*at)}, parts...), ", ")
+	when := "when is not known" // runtimes do not always tell
+	if !at.IsZero() {
+		when = day(*at)
+	}
+	return strings.Join(append([]string{when}, parts...), ", ")
 }
 
 func coverage(c *api.Coverage, loc *time.Location) string {
