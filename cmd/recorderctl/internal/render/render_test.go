@@ -2,6 +2,8 @@ package render
 
 import (
 	"bytes"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,5 +65,29 @@ c   -      -         -          -      -    0      OOM SIGKILL  -       -       
 	b.Reset()
 	if err := Status(&b, &api.Status{}, time.Unix(1e9, 0)); err != nil || !bytes.Contains(b.Bytes(), []byte("nothing")) {
 		t.Errorf("%v\n%s", err, b.String())
+	}
+}
+
+// TestStatus catches what does not work with a runtime that answers, and is told nowhere
+// else; and a line of a cluster's that counts other recordings than a node's own status.
+func TestStatus(t *testing.T) {
+	s := api.Status{
+		Node: "n1", Rings: api.RingStatus{Live: 7, Ended: 1, Kept: 41},
+		Runtimes: []api.RuntimeInfo{{Name: "kubernetes", Address: "https://x", Connected: true, Containers: 5, Error: "create events: forbidden"}},
+	}
+	var one, line bytes.Buffer
+	if err := Status(&one, &s, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"5 containers, but: create events: forbidden", "7 live, 42 ended"} {
+		if !strings.Contains(one.String(), want) {
+			t.Errorf("%q is not in\n%s", want, one.String())
+		}
+	}
+	if err := Statuses(&line, []api.Status{s}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if f := strings.Fields(line.String()); !slices.Contains(f, "42") {
+		t.Errorf("42 is not in\n%s", line.String())
 	}
 }

@@ -32,6 +32,8 @@ func Status(w io.Writer, s *api.Status, now time.Time) error {
 	}
 	for _, rt := range s.Runtimes {
 		switch {
+		case rt.Connected && rt.Error != "": // as when a right is missing
+			add("runtime", "%s %s at %s, %d containers, but: %s", rt.Name, rt.Version, rt.Address, rt.Containers, rt.Error)
 		case rt.Connected:
 			add("runtime", "%s %s at %s, %d containers", rt.Name, rt.Version, rt.Address, rt.Containers)
 		case rt.Error != "":
@@ -111,7 +113,7 @@ func Statuses(w io.Writer, sts []api.Status, now time.Time) error {
 			}
 		}
 		rows = append(rows, []string{
-			s.Node, s.Version, s.Kernel, age(s.Started, now), strconv.Itoa(s.Rings.Live), strconv.Itoa(s.Rings.Ended),
+			s.Node, s.Version, s.Kernel, age(s.Started, now), strconv.Itoa(s.Rings.Live), strconv.Itoa(s.Rings.Ended + s.Rings.Kept),
 			Bytes(s.Rings.Bytes), Bytes(s.Rings.Budget), fmt.Sprintf("%.0f", s.RecordingRate), what,
 		})
 	}
