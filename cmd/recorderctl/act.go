@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/recorderd/recorderd/api/client"
+	"github.com/recorderd/recorderd/api/client/cluster"
 	"github.com/recorderd/recorderd/api/target"
 )
 
@@ -30,12 +31,23 @@ func (a *app) action(cmd *cobra.Command, do func(c recorders, ctx context.Contex
 			if err != nil {
 				errs = append(errs, err)
 			}
-			var un *client.UnreachableError
-			if errors.As(err, &un) {
+			if everybodyAway(err) {
 				break // once is enough
 			}
 		}
 		return errors.Join(errs...)
 	}
 	return cmd
+}
+
+// everybodyAway reports whether an error says that nobody can be reached, and not only a
+// node of several.
+func everybodyAway(err error) bool {
+	var un *client.UnreachableError
+	var node *cluster.NodeError
+	var partial *cluster.PartialError
+	if errors.As(err, &partial) {
+		return partial.All() && partial.Asked > 1
+	}
+	return errors.As(err, &un) && !errors.As(err, &node)
 }

@@ -20,9 +20,12 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
 	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/api/client"
+	"github.com/recorderd/recorderd/api/client/cluster"
 	"github.com/recorderd/recorderd/api/server"
 	"github.com/recorderd/recorderd/api/server/servertest"
 	"github.com/recorderd/recorderd/api/target"
@@ -316,6 +319,30 @@ func TestDumpCommand(t *testing.T) {
 		sel.Previous, _ = cmd.Flags().GetBool("previous")
 		if got := a.dumpCommand(cmd, cmd.Flags().Args()[0], &sel); got != tc.want {
 			t.Errorf("%s: %s, want %s", tc.args, got, tc.want)
+		}
+	}
+}
+
+// TestOneNodeAway catches targets that are left out without a word because the node of one
+// before them does not answer.
+func TestOneNodeAway(t *testing.T) {
+	away := &client.UnreachableError{Addr: "n1", Said: "no answer"}
+	for _, tc := range []struct {
+		err  error
+		want int
+	}{
+		{&cluster.NodeError{Node: "n1", Err: away}, 3},
+		{&cluster.PartialError{Nodes: []*cluster.NodeError{{Node: "n1", Err: away}}, Asked: 1}, 3},
+		{&cluster.PartialError{Nodes: []*cluster.NodeError{{Node: "n1", Err: away}, {Node: "n2", Err: away}}, Asked: 2}, 1},
+		{away, 1}, // the daemon of this machine, or the cluster
+	} {
+		a := newApp("recorderctl", io.Discard)
+		root := a.root()
+		asked := 0
+		root.AddCommand(a.action(&cobra.Command{Use: "try"}, func(recorders, context.Context, string, target.Selector) error { asked++; return tc.err }))
+		root.SetArgs([]string{"try", "--socket", "/nonexistent", "a", "b", "c"})
+		if err := root.ExecuteContext(t.Context()); !errors.Is(err, tc.err) || asked != tc.want {
+			t.Errorf("%v: %v, %d of 3 were asked, want %d", tc.err, err, asked, tc.want)
 		}
 	}
 }
