@@ -19,7 +19,7 @@ var scalars = map[string]struct {
 	size int
 	max  int
 }{
-	"int": {"KindInt", 4, 0}, "uint": {"KindUint", 4, 0}, "long": {"KindInt", 0, 0}, "ulong": {"KindUint", 0, 0},
+	"int": {"KindInt", 4, 0}, "uint": {"KindUint", 4, 0}, "ushort": {"KindUint", 2, 0}, "long": {"KindInt", 0, 0}, "ulong": {"KindUint", 0, 0},
 	"size": {"KindUint", 0, 0}, "hex": {"KindHex", 0, 0}, "hex32": {"KindHex", 4, 0}, "ulong_hex": {"KindHex", 0, 0},
 	"ptr": {"KindPtr", 0, 0}, "fd": {"KindFd", 4, 0}, "dirfd": {"KindDirfd", 4, 0}, "fandirfd": {"KindDirfd", 4, 0}, "pid": {"KindInt", 4, 0},
 	"uid": {"KindUID", 4, 0}, "gid": {"KindUID", 4, 0}, "uid16": {"KindUID", 2, 0}, "gid16": {"KindUID", 2, 0},
@@ -37,7 +37,7 @@ var customs = map[string]struct{ size, max int }{
 	"ptracer": {0, 0}, "ioprio": {4, 0}, "fanmask64": {8, 0}, "ioctlcmd": {4, 0}, "poll": {4, 0}, "select": {4, 0}, "sigwait": {4, 0},
 	"oct?": {8, 0}, "sig_ret": {4, 0}, "ioprio_ret": {4, 0}, "waitid": {4, 0}, "futexop": {4, 0},
 	"personality": {0, 0}, "keyringid": {4, 0}, "ipckey": {4, 0}, "fsmagic": {0, 0}, "futexbitset": {4, 0}, "socktype": {4, 0}, "sendoff": {0, 0},
-	"sendoff64": {8, 0}, "errnum": {4, 0}, "iocbopcode": {2, 0}, "kernelversion": {4, 0}, "threadarea": {4, 0}, "ldt": {4, 0}, "ldtfunc": {4, 0}, "reqkey": {4, 0}, "swapflags": {4, 0}, "socketcall": {4, 0}, "ipccall": {4, 0}, "userreg": {0, 0}, "pagestatus": {4, 0}, "residency": {1, 0}, "quotacmd": {4, 0}, "movedoff": {8, 0}, "ambientcap": {0, 0}, "mmapflags": {0, 0}, "memfdflags": {4, 0}, "shmgetflags": {4, 0}, "syslogaction": {4, 0}, "seccompaction": {4, 0},
+	"sendoff64": {8, 0}, "errnum": {4, 0}, "iocbopcode": {2, 0}, "kernelversion": {4, 0}, "threadarea": {4, 0}, "ldt": {4, 0}, "ldtfunc": {4, 0}, "reqkey": {4, 0}, "swapflags": {4, 0}, "socketcall": {4, 0}, "ipccall": {4, 0}, "userreg": {0, 0}, "pagestatus": {4, 0}, "residency": {1, 0}, "quotacmd": {4, 0}, "movedoff": {8, 0}, "ambientcap": {0, 0}, "mmapflags": {0, 0}, "memfdflags": {4, 0}, "shmgetflags": {4, 0}, "syslogaction": {4, 0}, "seccompaction": {4, 0}, "pidtype": {0, 0}, "mcepolicy": {0, 0},
 }
 
 // What takes two registers on a 32-bit ABI.
@@ -57,7 +57,7 @@ var formMax = map[string]int{
 	"path": 4096, "str": 256, "str16": 16, "chars": 1024, "pathn": 4096, "data": 4096, "strv": 256, "iov": 1024, "mmsg": 512, "len": 8, "frame": 8,
 }
 
-var conds = map[string]string{"creat": "CondCreat", "device": "CondDevice", "mremapfixed": "CondMremapFixed", "interrupted": "CondInterrupted"}
+var conds = map[string]string{"creat": "CondCreat", "device": "CondDevice", "mremapfixed": "CondMremapFixed", "interrupted": "CondInterrupted", "membarriercpu": "CondMembarrierCPU", "filtermode": "CondFilterMode"}
 
 var classes = map[string]string{
 	"file": "ClassFile", "desc": "ClassDesc", "network": "ClassNetwork", "process": "ClassProcess", "signal": "ClassSignal",
@@ -190,7 +190,13 @@ func (g *gen) readSets() error {
 	if err != nil {
 		return err
 	}
-	sets = append(sets, &set{name: "ioctl", kind: "enum", unknown: "_IOC(...)", names: g.consts["ioctl"]})
+	requests := g.consts["ioctl"]
+	for _, s := range sets {
+		if s.name == "ioctlmore" { // what the headers' macros do not tell
+			requests = append(requests, s.names...)
+		}
+	}
+	sets = append(sets, &set{name: "ioctl", kind: "enum", unknown: "_IOC(...)", names: requests})
 	for _, s := range sets {
 		if _, ok := g.setAt[s.name]; ok {
 			return fmt.Errorf("sets.txt: %s stands there twice", s.name)

@@ -82,9 +82,9 @@ func Return(arch record.Arch, rec *record.Record) Value {
 	defer p.done()
 	v := Value{Name: "return", Type: "int", Raw: uint64(rec.Ret)}
 	if p.failed() {
-		name, _ := syscalls.Errno(int(-rec.Ret))
+		name, _ := syscalls.Errno(int(-p.rec.Ret))
 		if name == "" {
-			name = strconv.FormatInt(-rec.Ret, 10)
+			name = strconv.FormatInt(-p.rec.Ret, 10)
 		}
 		v.Type, v.Decoded = "errno", name
 		return v

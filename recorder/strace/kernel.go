@@ -116,13 +116,41 @@ func pageStatus(p *printer, _ *syscalls.Type, v uint64) {
 	p.dst = strconv.AppendInt(p.dst, n, 10)
 }
 
+// userParts are what debuggers look for in struct user of x86-64, besides the registers.
+var userParts = []struct {
+	name     string
+	from, to uint64
+}{{"u_fpvalid", 216, 224}, {"i387", 224, 736}, {"u_debugreg", 848, 912}}
+
 var userRegs = syscalls.StructByName("user_regs")
 
 // userReg shows an offset in the area of a traced process's registers.
 func userReg(p *printer, _ *syscalls.Type, v uint64) {
+	const ss = 20 // the last register that strace knows by name
 	if l := userRegs.On(record.ArchX86_64); l != nil && v%8 == 0 && v < uint64(l.Size) {
 		p.dst = append(p.dst, "8*"...)
-		p.dst = append(p.dst, bytes.ToUpper([]byte(l.Fields[v/8].Name))...)
+		switch name := l.Fields[min(v/8, ss)].Name; name {
+		case "eflags":
+			p.dst = append(p.dst, "EFL"...)
+		default:
+			p.dst = append(p.dst, bytes.ToUpper([]byte(name))...)
+		}
+		if v > 8*ss {
+			p.dst = append(p.dst, '+')
+			p.dst = strconv.AppendUint(p.dst, v-8*ss, 10)
+		}
+		return
+	}
+	for _, part := range userParts {
+		if v < part.from || v >= part.to {
+			continue
+		}
+		p.dst = append(p.dst, "offsetof(struct user, "...)
+		p.dst = append(append(p.dst, part.name...), ')')
+		if v > part.from {
+			p.dst = append(p.dst, '+')
+			p.dst = strconv.AppendUint(p.dst, v-part.from, 10)
+		}
 		return
 	}
 	p.hex(v)
@@ -264,10 +292,81 @@ func swapFlags(p *printer, t *syscalls.Type, v uint64) {
 	}
 }
 
+var (
+	perfHWSet     = syscalls.SetByName("perfhw")
+	perfSWSet     = syscalls.SetByName("perfsw")
+	perfCacheSets = [3]*syscalls.Set{syscalls.SetByName("perfcacheresult"), syscalls.SetByName("perfcacheop"), syscalls.SetByName("perfcache")}
+)
+
+// perfFlags are the bits of struct perf_event_attr from its 40th byte on; precise_ip has two.
+var perfFlags = []string{"disabled", "inherit", "pinned", "exclusive", "exclude_user", "exclude_kernel", "exclude_hv", "exclude_idle", "mmap", "comm", "freq",
+	"inherit_stat", "enable_on_exec", "task", "watermark", "precise_ip", "", "mmap_data", "sample_id_all", "exclude_host", "exclude_guest",
+	"exclude_callchain_kernel", "exclude_callchain_user", "mmap2", "comm_exec", "use_clockid", "context_switch", "write_backward", "namespaces", "ksymbol",
+	"bpf_event", "aux_output", "cgroup", "text_poke", "build_id", "inherit_thread", "remove_on_exec", "sigtrap"}
+
+var perfSkids = [4]string{"arbitrary skid", "constant skid", "requested to have 0 skid", "must have 0 skid"}
+
+// perfEventAttr shows what is counted, how, and the flags that are set.
+func perfEventAttr(p *printer, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
+	const hardware, software, tracepoint, cache = 0, 1, 2, 3
+	const freq = 1 << 10
+	flags, config := get(l, data, "flags"), get(l, data, "config")
+	p.dst = append(p.dst, '{')
+	p.fieldList(l, data, false, "type", "size")
+	p.dst = append(p.dst, ", config="...)
+	switch get(l, data, "type") {
+	case hardware:
+		p.set(perfHWSet, config, true)
+	case software:
+		p.set(perfSWSet, config, true)
+	case tracepoint:
+		p.dst = strconv.AppendUint(p.dst, config, 10)
+	case cache:
+		if high := config >> 24; high != 0 {
+			p.hex(high)
+			p.dst = append(p.dst, "<<24|"...)
+		}
+		p.set(perfCacheSets[0], config>>16&0xff, true)
+		p.dst = append(p.dst, "<<16|"...)
+		p.set(perfCacheSets[1], config>>8&0xff, true)
+		p.dst = append(p.dst, "<<8|"...)
+		p.set(perfCacheSets[2], config&0xff, true)
+	default:
+		p.hex(config)
+	}
+	if flags&freq != 0 {
+		p.dst = append(p.dst, ", sample_freq="...)
+		p.dst = strconv.AppendUint(p.dst, get(l, data, "sample_period"), 10)
+	} else {
+		p.fieldList(l, data, true, "sample_period")
+	}
+	p.fieldList(l, data, true, "sample_type", "read_format")
+	for i, name := range perfFlags {
+		switch bit := flags >> i & 1; {
+		case name == "precise_ip":
+			skid := flags >> i & 3
+			p.dst = append(p.dst, ", precise_ip="...)
+			p.dst = strconv.AppendUint(p.dst, skid, 10)
+			p.dst = append(p.dst, " /* "...)
+			p.dst = append(p.dst, perfSkids[skid]...)
+			p.dst = append(p.dst, " */"...)
+		case bit != 0 && name != "":
+			p.dst = append(p.dst, ", "...)
+			p.dst = append(p.dst, name...)
+			p.dst = append(p.dst, "=1"...)
+		}
+	}
+	p.dst = append(p.dst, ", ...}"...)
+}
+
 // ifreq shows an interface's name and what is asked of it: the requests to get
 // something have odd numbers, and have an answer if they succeed.
 func ifreq(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
-	if p.rec.Args[1]&1 != 0 && p.failed() {
+	asks := p.rec.Args[1]&1 != 0
+	if t.Name == "ifreq_qlen" {
+		asks = !asks // the other way round
+	}
+	if asks && p.failed() {
 		p.dst = append(p.dst, '{')
 		p.fieldList(l, data, false, "ifr_name")
 		p.dst = append(p.dst, '}')

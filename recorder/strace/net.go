@@ -13,16 +13,17 @@ import (
 
 // Sets that are used by name.
 var (
-	familySet   = syscalls.SetByName("sockfamily")
-	levelSet    = syscalls.SetByName("socklevel")
-	scmSet      = syscalls.SetByName("scm")
-	etherSet    = syscalls.SetByName("etherproto")
-	arphrdSet   = syscalls.SetByName("arphrd")
-	packetSet   = syscalls.SetByName("packettype")
-	msgFlagSet  = syscalls.SetByName("msgflags")
-	netlinkSet  = syscalls.SetByName("netlinkproto")
-	ipprotoSet  = syscalls.SetByName("ipproto")
-	sockoptSets = map[uint32]*syscalls.Set{
+	familySet     = syscalls.SetByName("sockfamily")
+	levelSet      = syscalls.SetByName("socklevel")
+	scmSet        = syscalls.SetByName("scm")
+	etherSet      = syscalls.SetByName("etherproto")
+	arphrdSet     = syscalls.SetByName("arphrd")
+	packetSet     = syscalls.SetByName("packettype")
+	msgFlagSet    = syscalls.SetByName("msgflags")
+	netlinkSet    = syscalls.SetByName("netlinkproto")
+	cryptoFlagSet = syscalls.SetByName("cryptoflags")
+	ipprotoSet    = syscalls.SetByName("ipproto")
+	sockoptSets   = map[uint32]*syscalls.Set{
 		0: syscalls.SetByName("sockopt_ip"), 1: syscalls.SetByName("sockopt_socket"), 6: syscalls.SetByName("sockopt_tcp"),
 		17: syscalls.SetByName("sockopt_udp"), 41: syscalls.SetByName("sockopt_ipv6"), 58: syscalls.SetByName("sockopt_icmpv6"),
 		136: syscalls.SetByName("sockopt_udp"), 255: syscalls.SetByName("sockopt_raw"), 263: syscalls.SetByName("sockopt_packet"),
@@ -38,6 +39,7 @@ const (
 	afInet6   = 10
 	afNetlink = 16
 	afPacket  = 17
+	afAlg     = 38
 	afVsock   = 40
 )
 
@@ -45,14 +47,23 @@ func sockaddrArg(p *printer, a *syscalls.Arg, it *record.Item) bool {
 	if it.Fault() {
 		return false // a part says another address
 	}
-	if len(it.Data) < 2 {
-		if len(it.Data) == 0 && a.Dir&syscalls.DirOut != 0 {
+	data := it.Data
+	if a.Dir&syscalls.DirOut != 0 {
+		// what does not fit is cut off, and the length says how much there was
+		if room := p.item(a.Carg, layout.ItemLen, true); room != nil {
+			data = data[:min(uint64(len(data)), load(room.Data, 4))]
+		}
+		if len(data) == 0 {
 			return false
 		}
-		p.dst = appendQuoted(p.dst, it.Data, 0, false)
+	} else if int32(p.rec.Args[a.Carg%6]) < 0 {
+		return false
+	}
+	if len(data) < 2 {
+		p.dst = appendQuoted(p.dst, data, 0, false)
 		return true
 	}
-	p.sockaddr(it.Data)
+	p.sockaddr(data)
 	return true
 }
 
@@ -102,7 +113,7 @@ func (p *printer) sockaddr(d []byte) {
 		for ; from >= 0; from -= 4 {
 			p.dst = append(p.dst, digits[groups>>from&15])
 		}
-	case family == afPacket && len(d) >= 12:
+	case family == afPacket && len(d) >= 20:
 		p.dst = append(p.dst, ", sll_protocol=htons("...)
 		p.set(etherSet, uint64(binary.BigEndian.Uint16(body)), true)
 		p.dst = append(p.dst, "), sll_ifindex="...)
@@ -120,10 +131,24 @@ func (p *printer) sockaddr(d []byte) {
 				if i > 0 {
 					p.dst = append(p.dst, ", "...)
 				}
-				p.dst = appendHexByte(p.dst, c)
+				if c == 0 { // as %#02x does
+					p.dst = append(p.dst, "00"...)
+				} else {
+					p.hex(uint64(c))
+				}
 			}
 			p.dst = append(p.dst, ']')
 		}
+	case family == afAlg && len(d) >= 88:
+		p.dst = append(p.dst, ", salg_type="...)
+		p.dst = appendQuoted(p.dst, body[:max(bytes.IndexByte(body[:14], 0), 0)], 0, false)
+		p.dst = append(p.dst, ", salg_feat="...)
+		p.set(cryptoFlagSet, load(body[14:], 4), true)
+		p.dst = append(p.dst, ", salg_mask="...)
+		p.set(cryptoFlagSet, load(body[18:], 4), true)
+		p.dst = append(p.dst, ", salg_name="...)
+		name, _, _ := bytes.Cut(body[22:], []byte{0})
+		p.dst = appendQuoted(p.dst, name, 0, false)
 	case family == afVsock && len(d) >= 16:
 		p.dst = append(p.dst, ", svm_cid="...)
 		switch cid := uint32(load(body[6:], 4)); cid {
@@ -139,7 +164,11 @@ func (p *printer) sockaddr(d []byte) {
 			p.hex(uint64(cid))
 		}
 		p.dst = append(p.dst, ", svm_port="...)
-		p.hex(load(body[2:], 4))
+		if port := load(body[2:], 4); port == 0xffffffff {
+			p.dst = append(p.dst, "VMADDR_PORT_ANY"...)
+		} else {
+			p.hex(port)
+		}
 		p.dst = append(p.dst, ", svm_flags="...)
 		if flags := load(body[10:], 1); flags == 1 {
 			p.dst = append(p.dst, "VMADDR_FLAG_TO_HOST"...)
@@ -149,15 +178,10 @@ func (p *printer) sockaddr(d []byte) {
 	default:
 		if len(body) > 0 {
 			p.dst = append(p.dst, ", sa_data="...)
-			p.dst = appendQuoted(p.dst, body, p.opt.StringLimit, false)
+			p.dst = appendQuoted(p.dst, body, 0, false)
 		}
 	}
 	p.dst = append(p.dst, '}')
-}
-
-func appendHexByte(dst []byte, c byte) []byte {
-	const digits = "0123456789abcdef"
-	return append(dst, '0', 'x', digits[c>>4], digits[c&15])
 }
 
 // unixPath shows the path of a Unix socket: sun_path="/run/x", @"abstract".
@@ -166,7 +190,7 @@ func (p *printer) unixPath(path []byte) {
 		return
 	}
 	p.dst = append(p.dst, ", sun_path="...)
-	if path[0] == 0 && len(path) > 1 {
+	if path[0] == 0 {
 		p.dst = append(p.dst, '@')
 		p.dst = appendQuoted(p.dst, path[1:], 0, false)
 		return
@@ -226,7 +250,10 @@ func sockproto(p *printer, _ *syscalls.Type, v uint64) {
 // sockopt shows the name of an option, which depends on the level before it.
 func sockopt(p *printer, _ *syscalls.Type, v uint64) {
 	v &= 0xffffffff
-	if s := sockoptSets[uint32(p.rec.Args[1])]; s != nil {
+	if level := uint32(p.rec.Args[1]); level == solSocket && v == soGetFilter && p.call.Name == "getsockopt" {
+		p.dst = append(p.dst, "SO_GET_FILTER"...)
+		return
+	} else if s := sockoptSets[level]; s != nil {
 		p.set(s, v, true)
 		return
 	}
@@ -250,6 +277,14 @@ const (
 	ipMulticastIf     = 32
 	ipAddMember       = 35
 	ipDropMember      = 36
+	solIPv6           = 41
+	ipv6AddMember     = 20
+	ipv6DropMember    = 21
+	ipv6JoinAnycast   = 27
+	ipv6LeaveAnycast  = 28
+	solPacket         = 263
+	packetStatistics  = 6
+	soGetFilter       = 26
 )
 
 func structType(name string) *syscalls.Type {
@@ -263,10 +298,17 @@ var (
 	timeval64Type = structType("timeval64")
 	fprogType     = structType("sock_fprog")
 	mreqType      = structType("ip_mreq")
+
+	packetStatsType = structType("tpacket_stats")
+	timespecType    = structType("timespec")
+	extendedErrType = structType("sock_extended_err")
 )
 
 func sockoptval(p *printer, a *syscalls.Arg, it *record.Item) bool {
 	level, opt, d := uint32(p.rec.Args[1]), uint32(p.rec.Args[2]), it.Data
+	if len(d) == 0 && a.Dir&syscalls.DirOut != 0 || a.Dir&syscalls.DirOut == 0 && int32(p.rec.Args[4]) < 0 {
+		return false
+	}
 	show := func(t *syscalls.Type) bool {
 		if l := t.Struct.On(p.arch); l != nil && len(d) >= int(l.Size) {
 			p.structure(t, d)
@@ -302,14 +344,30 @@ func sockoptval(p *printer, a *syscalls.Arg, it *record.Item) bool {
 	case solIP:
 		switch opt {
 		case ipAddMember, ipDropMember:
-			if len(d) == 8 {
+			if len(d) >= 8 {
 				return show(mreqType)
 			}
 		case ipMulticastIf:
-			if len(d) == 4 {
+			if len(d) == 4 && a.Dir&syscalls.DirOut == 0 {
 				inaddr(p, nil, load(d, 4))
 				return true
 			}
+		}
+	case solIPv6:
+		switch opt {
+		case ipv6AddMember, ipv6DropMember, ipv6JoinAnycast, ipv6LeaveAnycast:
+			if len(d) >= 20 {
+				p.dst = append(p.dst, `{inet_pton(AF_INET6, "`...)
+				p.dst = netip.AddrFrom16([16]byte(d[:16])).AppendTo(p.dst)
+				p.dst = append(p.dst, `", &ipv6mr_multiaddr), ipv6mr_interface=`...)
+				p.ifindex(uint32(load(d[16:], 4)))
+				p.dst = append(p.dst, '}')
+				return true
+			}
+		}
+	case solPacket:
+		if opt == packetStatistics && len(d) == 8 && a.Dir&syscalls.DirOut != 0 {
+			return show(packetStatsType)
 		}
 	}
 	if len(d) == 4 && !it.Cut() {
@@ -422,7 +480,24 @@ func (p *printer) msg(a *syscalls.Arg, d []byte, entry bool) {
 const (
 	scmRights      = 1
 	scmCredentials = 2
+	scmSecurity    = 3
+	scmPidfd       = 4
+
+	soTimestampOld    = 29
+	soTimestampNsOld  = 35
+	soTimestampingOld = 37
+
+	ipTOS      = 1
+	ipTTL      = 2
+	ipRecvOpts = 6
+	ipRetOpts  = 7
+	ipPktinfo  = 8
+	ipRecvErr  = 11
+	ipOrigDst  = 20
+	ipChecksum = 23
 )
+
+var ipCmsgSet = syscalls.SetByName("ipcmsg")
 
 // controls shows the control messages of a msghdr.
 func (p *printer) controls(it *record.Item) {
@@ -440,11 +515,12 @@ func (p *printer) controls(it *record.Item) {
 		p.dst = append(p.dst, ", cmsg_level="...)
 		p.set(levelSet, uint64(level), true)
 		p.dst = append(p.dst, ", cmsg_type="...)
-		if level == solSocket {
+		switch level {
+		case solSocket:
 			p.set(scmSet, uint64(kind), true)
-		} else if s := sockoptSets[level]; s != nil {
-			p.set(s, uint64(kind), true)
-		} else {
+		case solIP:
+			p.set(ipCmsgSet, uint64(kind), true)
+		default:
 			p.hex(uint64(kind))
 		}
 		body := d[head:]
@@ -454,21 +530,10 @@ func (p *printer) controls(it *record.Item) {
 			body = body[:n]
 		}
 		if len(body) > 0 {
+			before := len(p.dst)
 			p.dst = append(p.dst, ", cmsg_data="...)
-			switch {
-			case level == solSocket && kind == scmRights && len(body) >= 4:
-				p.dst = append(p.dst, '[')
-				for i := 0; i+4 <= len(body); i += 4 {
-					if i > 0 {
-						p.dst = append(p.dst, ", "...)
-					}
-					p.dst = strconv.AppendInt(p.dst, int64(int32(load(body[i:], 4))), 10)
-				}
-				p.dst = append(p.dst, ']')
-			case level == solSocket && kind == scmCredentials && len(body) >= 12:
-				p.structure(ucredType, body)
-			default:
-				p.dst = appendQuoted(p.dst, body, p.opt.StringLimit, false)
+			if !p.control(level, kind, body) {
+				p.dst = p.dst[:before]
 			}
 		}
 		p.dst = append(p.dst, '}')
@@ -484,6 +549,105 @@ func (p *printer) controls(it *record.Item) {
 	}
 	p.dst = append(p.dst, ']')
 }
+
+// control shows the contents of a control message, or nothing if strace does not.
+func (p *printer) control(level, kind uint32, body []byte) bool {
+	times := func(t *syscalls.Type, n int) bool {
+		size := t.SizeOn(p.arch)
+		if size == 0 || len(body) < n*size {
+			return false
+		}
+		if n == 1 {
+			p.structure(t, body)
+			return true
+		}
+		p.dst = append(p.dst, '[')
+		for i := range n {
+			if i > 0 {
+				p.dst = append(p.dst, ", "...)
+			}
+			p.structure(t, body[i*size:])
+		}
+		p.dst = append(p.dst, ']')
+		return true
+	}
+	switch level {
+	case solSocket:
+		switch {
+		case kind == scmRights && len(body) >= 4:
+			p.dst = append(p.dst, '[')
+			for i := 0; i+4 <= len(body); i += 4 {
+				if i > 0 {
+					p.dst = append(p.dst, ", "...)
+				}
+				p.dst = strconv.AppendInt(p.dst, int64(int32(load(body[i:], 4))), 10)
+			}
+			p.dst = append(p.dst, ']')
+			return true
+		case kind == scmCredentials && len(body) >= 12:
+			p.structure(ucredType, body)
+			return true
+		case kind == scmSecurity:
+			p.dst = appendQuoted(p.dst, body, p.opt.StringLimit, false)
+			return true
+		case kind == soTimestampOld:
+			return times(timevalType, 1)
+		case kind == soTimestampNsOld:
+			return times(timespecType, 1)
+		case kind == soTimestampingOld:
+			return times(timespecType, 3)
+		case kind == scmPidfd && len(body) >= 4: // newer than strace 6.1
+			p.dst = append(p.dst, '[')
+			p.dst = strconv.AppendInt(p.dst, int64(int32(load(body, 4))), 10)
+			p.dst = append(p.dst, ']')
+			return true
+		}
+	case solIP:
+		switch {
+		case kind == ipPktinfo && len(body) >= 12:
+			p.dst = append(p.dst, "{ipi_ifindex="...)
+			p.ifindex(uint32(load(body, 4)))
+			p.dst = append(p.dst, ", ipi_spec_dst="...)
+			inaddr(p, nil, load(body[4:], 4))
+			p.dst = append(p.dst, ", ipi_addr="...)
+			inaddr(p, nil, load(body[8:], 4))
+			p.dst = append(p.dst, '}')
+			return true
+		case (kind == ipTTL || kind == ipChecksum) && len(body) >= 4:
+			p.dst = append(p.dst, '[')
+			p.dst = strconv.AppendUint(p.dst, load(body, 4), 10)
+			p.dst = append(p.dst, ']')
+			return true
+		case kind == ipTOS || kind == ipRecvOpts || kind == ipRetOpts:
+			p.dst = append(p.dst, '[')
+			for i, c := range body {
+				if i > 0 {
+					p.dst = append(p.dst, ", "...)
+				}
+				p.hex(uint64(c))
+			}
+			p.dst = append(p.dst, ']')
+			return true
+		case kind == ipRecvErr && len(body) >= 16:
+			l := extendedErrType.Struct.On(p.arch)
+			p.dst = append(p.dst, '{')
+			p.fieldList(l, body, false, "ee_errno", "ee_origin", "ee_type", "ee_code", "ee_info", "ee_data")
+			if len(body) >= 32 {
+				p.dst = append(p.dst, ", offender="...)
+				p.sockaddr(body[16:32])
+			}
+			p.dst = append(p.dst, '}')
+			return true
+		case kind == ipOrigDst && len(body) >= 16:
+			p.sockaddr(body)
+			return true
+		}
+	}
+	return false
+}
+
+// ifindex shows the number of an interface; strace asks its own kernel for the name.
+func (p *printer) ifindex(n uint32) { p.dst = strconv.AppendUint(p.dst, uint64(n), 10) }
 
 // mmsghdr shows an array of struct mmsghdr; only the parts of the first were captured.
 func (p *printer) mmsghdr(a *syscalls.Arg, entry bool) bool {

@@ -116,6 +116,9 @@ func rtFamilyOf(msg []byte) *rtFamily {
 		}
 		return nil
 	}
+	if f.typ.Name == "ifinfomsg" && body[1] != 0 {
+		return nil // a byte that is always 0 there; of generic netlink it is a version
+	}
 	for a := body[size:]; len(a) > 0; {
 		if len(a) < 4 {
 			return nil
@@ -231,7 +234,7 @@ func (p *printer) netlinkMessage(d []byte) {
 		}
 		p.dst = append(p.dst, '}')
 	case kind == nlDone && len(body) == 4:
-		p.netlinkErrno(body)
+		p.dst = strconv.AppendInt(p.dst, int64(int32(load(body, 4))), 10)
 	default:
 		p.byteArray(body)
 	}

@@ -22,6 +22,7 @@ var (
 	cflagSet          = syscalls.SetByName("cflag")
 	baudSet           = syscalls.SetByName("cbaud")
 	clockSet          = syscalls.SetByName("clockid")
+	mceKillSet        = syscalls.SetByName("mcekillpolicy")
 	personalityStruct = syscalls.SetByName("personality")
 )
 
@@ -122,9 +123,9 @@ func clockid(p *printer, t *syscalls.Type, v uint64) {
 func rlim(p *printer, t *syscalls.Type, v uint64) {
 	infinity := uint64(1<<64 - 1)
 	name := "RLIM_INFINITY"
-	if p.call.Name == "prlimit64" {
+	if p.call.Name == "prlimit64" || p.word == 8 {
 		name = "RLIM64_INFINITY"
-	} else if p.word == 4 {
+	} else {
 		infinity = 0xffffffff
 	}
 	switch {
@@ -233,7 +234,7 @@ func ioprio(p *printer, _ *syscalls.Type, v uint64) {
 }
 
 func ioprioResult(p *printer, ret int64) {
-	p.hex(uint64(ret))
+	p.dst = strconv.AppendInt(p.dst, ret, 10)
 	p.dst = append(p.dst, " ("...)
 	ioprio(p, nil, uint64(ret))
 	p.dst = append(p.dst, ')')
@@ -291,6 +292,10 @@ func termOflag(p *printer, _ *syscalls.Type, v uint64) {
 		p.dst = append(p.dst, d.names[v&d.mask>>d.shift]...)
 		v &^= d.mask
 	}
+	if v == 0 {
+		p.dst = append(p.dst, '|') // as strace does
+		return
+	}
 	p.flags(oflagSet, v, true)
 }
 
@@ -313,7 +318,11 @@ func termCflag(p *printer, _ *syscalls.Type, v uint64) {
 	}
 	p.dst = append(p.dst, '|')
 	p.dst = append(p.dst, [4]string{"CS5", "CS6", "CS7", "CS8"}[v&size>>4]...)
-	p.flags(cflagSet, v&^(baud|size), true)
+	if v &^= baud | size; v == 0 {
+		p.dst = append(p.dst, '|')
+		return
+	}
+	p.flags(cflagSet, v, true)
 }
 
 // socktype shows SOCK_STREAM|SOCK_CLOEXEC, or the whole as a number if the type is unknown.
@@ -353,6 +362,28 @@ func hugeFlags(shift string) func(*printer, *syscalls.Type, uint64) {
 			p.dst = appendOctal(p.dst, mode)
 		}
 	}
+}
+
+// pidType shows 0x1 /* PIDTYPE_TGID */.
+func pidType(p *printer, t *syscalls.Type, v uint64) {
+	p.hex(v)
+	name := t.Set.Enum(v)
+	if name == "" {
+		name = t.Set.Unknown
+	}
+	p.dst = append(p.dst, " /* "...)
+	p.dst = append(p.dst, name...)
+	p.dst = append(p.dst, " */"...)
+}
+
+// mcePolicy shows the third argument of PR_MCE_KILL, which PR_MCE_KILL_CLEAR does not have.
+func mcePolicy(p *printer, _ *syscalls.Type, v uint64) {
+	const set = 1
+	if p.rec.Args[1] == set {
+		p.set(mceKillSet, v, false)
+		return
+	}
+	p.hex(v)
 }
 
 // ambientCap shows the third argument of PR_CAP_AMBIENT, a capability for all

@@ -46,7 +46,7 @@ func clone(p *printer) int {
 	if flags&cloneSettls != 0 {
 		v, _ := reg("tls")
 		p.dst = append(p.dst, ", tls="...)
-		p.hex(v)
+		p.addr(v)
 	}
 	if flags&(cloneChildSettid|cloneChildCleartid) != 0 {
 		v, _ := reg("child_tid")
@@ -54,6 +54,16 @@ func clone(p *printer) int {
 		p.addr(v)
 	}
 	return 5
+}
+
+// restart shows which call goes on.
+func restart(p *printer) int {
+	if p.opt.Resumes != "" {
+		p.dst = append(p.dst, "<... resuming interrupted "...)
+		p.dst = append(p.dst, p.opt.Resumes...)
+		p.dst = append(p.dst, " ...>"...)
+	}
+	return 0
 }
 
 // cloneflags shows flags and the signal in their low byte.
@@ -83,11 +93,17 @@ func clone3flags(p *printer, _ *syscalls.Type, v uint64) {
 }
 
 func cloneArgs(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+	const least = 64 // CLONE_ARGS_SIZE_VER0
+	if p.call.Name == "clone3" && p.rec.Args[1] < least {
+		p.addr(p.rec.Args[0] & p.longMask())
+		return
+	}
 	flags := get(l, data, "flags")
 	p.dst = append(p.dst, '{')
 	p.fieldList(l, data, false, "flags")
 	if flags&clonePidfd != 0 {
-		p.fieldList(l, data, true, "pidfd")
+		p.dst = append(p.dst, ", pidfd="...)
+		p.addr(get(l, data, "pidfd"))
 	}
 	if flags&(cloneChildSettid|cloneChildCleartid) != 0 {
 		p.fieldList(l, data, true, "child_tid")
@@ -106,9 +122,23 @@ func cloneArgs(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
 		p.fieldList(l, data, true, "cgroup")
 	}
 	p.dst = append(p.dst, '}')
-	if flags&cloneParentSettid != 0 && !p.failed() && !p.entering {
-		p.dst = append(p.dst, " => {parent_tid=["...)
+	if flags&(clonePidfd|cloneParentSettid) == 0 || p.failed() || p.entering {
+		return
+	}
+	sep := " => {"
+	if flags&clonePidfd != 0 && p.via != nil && len(p.via.Data) >= 4 {
+		p.dst = append(append(p.dst, sep...), "pidfd=["...)
+		p.dst = strconv.AppendInt(p.dst, int64(int32(load(p.via.Data, 4))), 10)
+		p.dst = append(p.dst, ']')
+		sep = ", "
+	}
+	if flags&cloneParentSettid != 0 {
+		p.dst = append(append(p.dst, sep...), "parent_tid=["...)
 		p.dst = strconv.AppendInt(p.dst, p.rec.Ret, 10)
-		p.dst = append(p.dst, "]}"...)
+		p.dst = append(p.dst, ']')
+		sep = ", "
+	}
+	if sep == ", " {
+		p.dst = append(p.dst, '}')
 	}
 }

@@ -157,7 +157,18 @@ func sigevent(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
 		p.hex(ptr)
 		p.dst = append(p.dst, "}, "...)
 	}
-	p.fieldList(l, data, false, "sigev_signo", "sigev_notify")
+	const sigevNone, sigevThreadID = 1, 4
+	notify := get(l, data, "sigev_notify")
+	if notify == sigevNone {
+		p.dst = append(p.dst, "sigev_signo="...)
+		p.dst = strconv.AppendUint(p.dst, get(l, data, "sigev_signo"), 10)
+		p.fieldList(l, data, true, "sigev_notify")
+	} else {
+		p.fieldList(l, data, false, "sigev_signo", "sigev_notify")
+	}
+	if notify == sigevThreadID {
+		p.fieldList(l, data, true, "sigev_notify_thread_id")
+	}
 	p.dst = append(p.dst, '}')
 }
 
@@ -175,18 +186,18 @@ var (
 
 // Values of si_code that say which fields of a siginfo there are.
 const (
-	siUser   = 0
-	siKernel = 0x80
-	siQueue  = -1
-	siTimer  = -2
-	siMesgq  = -3
-	siTkill  = -6
+	siUser  = 0
+	siTimer = -2
+	siSigio = -5
+	siTkill = -6
 )
 
 func (p *printer) code(sig, code int) {
-	if s := codeSets[sig]; s != nil && code > 0 && code != siKernel {
-		p.set(s, uint64(code), true)
-		return
+	if s := codeSets[sig]; s != nil && code > 0 {
+		if name := s.Enum(uint64(code)); name != "" {
+			p.dst = append(p.dst, name...)
+			return
+		}
 	}
 	for _, v := range [2]uint64{uint64(int64(code)), uint64(uint32(code))} {
 		if name := codeSet.Enum(v); name != "" {
@@ -194,12 +205,7 @@ func (p *printer) code(sig, code int) {
 			return
 		}
 	}
-	if code < 0 {
-		p.dst = strconv.AppendInt(p.dst, int64(code), 10)
-		p.dst = append(p.dst, " /* SI_??? */"...)
-		return
-	}
-	p.unknown(codeSet, uint64(code))
+	p.hex(uint64(uint32(code)))
 }
 
 func siginfo(p *printer, _ *syscalls.Type, _ *syscalls.Layout, data []byte) {
@@ -256,6 +262,10 @@ func (p *printer) siginfo(data []byte, word int) {
 		p.dst = append(p.dst, ", si_addr="...)
 		p.addr(u(0, word))
 	}
+	band := func() {
+		num(", si_band=", extend(u(0, word), word))
+		num(", si_fd=", int64(int32(u(word, 4))))
+	}
 	switch {
 	case code == siUser || code == siTkill:
 		sender()
@@ -264,21 +274,18 @@ func (p *printer) siginfo(data []byte, word int) {
 		p.hex(u(0, 4))
 		num(", si_overrun=", int64(int32(u(4, 4))))
 		value(8)
-	case code == siKernel:
-		switch sig {
-		case 4, 7, 8, 11:
-			addr()
-		}
+	case code == siSigio:
+		band()
 	case code < 0:
 		sender()
-		if u(8, word) != 0 || code == siQueue || code == siMesgq {
+		if u(8, word) != 0 {
 			value(8)
 		}
 	case sig == 17:
 		sender()
 		p.dst = append(p.dst, ", si_status="...)
 		status := int(int32(u(8, 4)))
-		if code == 1 { // CLD_EXITED
+		if code == 1 || status <= 0 || status > sigMax { // CLD_EXITED
 			p.dst = strconv.AppendInt(p.dst, int64(status), 10)
 		} else {
 			p.sig(status)
@@ -290,12 +297,7 @@ func (p *printer) siginfo(data []byte, word int) {
 		for i, name := range []string{", si_utime=", ", si_stime="} {
 			v := extend(u(times+i*word, word), word)
 			p.dst = append(p.dst, name...)
-			p.dst = strconv.AppendInt(p.dst, v, 10)
-			if v != 0 { // in ticks of USER_HZ, which is 100 on all supported ABIs
-				p.dst = append(p.dst, " /* "...)
-				p.dst = strconv.AppendFloat(p.dst, float64(v)/100, 'f', 2, 64)
-				p.dst = append(p.dst, " s */"...)
-			}
+			p.ticks(v)
 		}
 	case sig == 4 || sig == 8 || sig == 5:
 		addr()
@@ -313,14 +315,15 @@ func (p *printer) siginfo(data []byte, word int) {
 			num(", si_addr_lsb=", int64(int16(u(word, 2))))
 		}
 	case sig == 29:
-		num(", si_band=", extend(u(0, word), word))
-		num(", si_fd=", int64(int32(u(word, 4))))
+		if code >= 1 && code <= 6 { // POLL_IN to POLL_HUP
+			band()
+		}
 	case sig == 31:
 		p.dst = append(p.dst, ", si_call_addr="...)
 		p.addr(u(0, word))
 		p.dst = append(p.dst, ", si_syscall="...)
 		nr := uint32(u(word, 4))
-		if c := syscalls.Lookup(p.arch, nr); c != nil {
+		if c := syscalls.Lookup(p.arch, nr); c != nil && auditArchSet.Enum(u(word+4, 4)) != "" {
 			p.dst = append(p.dst, "__NR_"...)
 			p.dst = append(p.dst, c.Name...)
 		} else {
@@ -329,7 +332,12 @@ func (p *printer) siginfo(data []byte, word int) {
 		p.dst = append(p.dst, ", si_arch="...)
 		p.set(auditArchSet, u(word+4, 4), true)
 	default:
-		sender()
+		if u(0, 8) != 0 {
+			sender()
+		}
+		if u(8, word) != 0 {
+			value(8)
+		}
 	}
 	p.dst = append(p.dst, '}')
 }

@@ -28,6 +28,8 @@ type Options struct {
 	// Fd returns what a file descriptor is open on, to be shown between < and >, or
 	// "". -100 is the working directory. result: it is what the call returned.
 	Fd func(fd int32, result bool) string
+	// Resumes is the name of the call that a restart_syscall resumes, if that is known.
+	Resumes string
 }
 
 // AppendCall appends a finished call (REC_CALL) and its result:
@@ -106,8 +108,9 @@ type printer struct {
 	call  *syscalls.Call // of the variant
 	word  int            // bytes of a long
 
-	entering bool         // the call has not returned
-	via      *record.Item // what the pointer in the struct points to that is being shown, or nil
+	entering bool          // the call has not returned
+	extended record.Record // rec, with a result that is sign-extended
+	via      *record.Item  // what the pointer in the struct points to that is being shown, or nil
 	depth    int
 	asSized  bool // the struct that is shown ends where its caller says, and not because it was cut
 }
@@ -127,6 +130,11 @@ var unknown = func() *syscalls.Call {
 func newPrinter(dst []byte, arch record.Arch, rec *record.Record, opt Options) *printer {
 	p := printers.Get().(*printer)
 	*p = printer{dst: dst, start: len(dst), arch: arch, rec: rec, opt: opt, word: syscalls.Word(arch)}
+	if p.word == 4 && rec.Ret>>12 == 0xfffff {
+		p.extended = *rec // what a handler returns to is not sign-extended
+		p.extended.Ret = int64(int32(rec.Ret))
+		p.rec = &p.extended
+	}
 	p.call = syscalls.Lookup(arch, uint32(rec.Nr))
 	if p.call == nil {
 		p.call = unknown
@@ -223,7 +231,11 @@ func (p *printer) cond(a *syscalls.Arg) bool {
 			}
 		}
 	case syscalls.CondMremapFixed:
-		return p.rec.Args[3]&6 != 0
+		return p.rec.Args[3]&2 != 0
+	case syscalls.CondFilterMode:
+		return p.rec.Args[1] == 2
+	case syscalls.CondMembarrierCPU:
+		return p.rec.Args[1] != 0
 	}
 	return true
 }
@@ -239,7 +251,7 @@ func (p *printer) result() {
 		return
 	}
 	if p.call.Ret == nil {
-		p.dst = strconv.AppendInt(p.dst, ret, 10)
+		p.dst = strconv.AppendUint(p.dst, uint64(ret)&p.longMask(), 10)
 		return
 	}
 	switch t := p.call.Ret; t.Kind {
@@ -287,6 +299,13 @@ func (p *printer) errno(n int) {
 		return
 	case n >= 512 && n <= 516 && n != 515:
 		p.dst = append(p.dst, "? "...)
+	case n > 516:
+		p.dst = append(p.dst, "-1 "...)
+		p.dst = append(p.dst, name...)
+		p.dst = append(p.dst, " (Unknown error "...) // the C library does not know it, from which strace has its texts
+		p.dst = strconv.AppendInt(p.dst, int64(n), 10)
+		p.dst = append(p.dst, ')')
+		return
 	default:
 		p.dst = append(p.dst, "-1 "...)
 	}

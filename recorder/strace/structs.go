@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/recorderd/recorderd/recorder/layout"
 	"github.com/recorderd/recorderd/recorder/record"
 	"github.com/recorderd/recorderd/recorder/syscalls"
 )
@@ -32,6 +33,7 @@ func init() {
 		"clone_args": cloneArgs, "io_uring_params": uringParams, "file_handle": fileHandle, "open_how": openHow,
 		"sigevent": sigevent, "pollfd": pollfd, "sched_attr": schedAttr, "utimbuf": utimbuf, "utimeval": utimeval, "fiemap": fiemap,
 		"ipc_perm": ipcPerm, "shmid_ds": shmidDs, "msqid_ds": msqidDs, "semid_ds": semidDs, "sigmaskarg": sigmaskArg, "iocb": iocb, "ifreq_index": ifreq, "ifreq_flags": ifreq, "ifreq_addr": ifreq, "ifreq_netmask": ifreq, "ifreq_broadaddr": ifreq, "ifreq_hwaddr": ifreq, "ifreq_mtu": ifreq, "user_desc": userDesc,
+		"ifreq_dstaddr": ifreq, "ifreq_metric": ifreq, "ifreq_qlen": ifreq, "tms": tms, "perf_event_attr": perfEventAttr,
 	}
 	for _, name := range []string{"map_create", "elem", "update_elem", "lookup_delete", "key", "next_key", "map_fd", "prog_load", "obj", "attach", "detach", "next_id", "prog_id", "map_id",
 		"btf_id", "link_id", "btf_load"} {
@@ -52,11 +54,12 @@ func init() {
 		"keyringid": decimalEnum, "inaddr": inaddr, "termoflag": termOflag, "termcflag": termCflag, "cloneflags": cloneflags, "clone3flags": clone3flags,
 		"waitid": intValue, "socktype": socktype, "mmapflags": hugeFlags("MAP_HUGE_SHIFT"), "memfdflags": hugeFlags("MFD_HUGE_SHIFT"), "shmgetflags": hugeFlags("SHM_HUGE_SHIFT"), "ambientcap": ambientCap, "syslogaction": syslogAction, "ptracer": ptracer, "parenttid": intValue, "fsmagic": fsmagic, "personality": personality,
 		"oct?": octalValue, "errnum": errnum, "kernelversion": kernelVersion, "userreg": userReg, "quotacmd": quotaCmd, "iocbopcode": decimalUnknown, "reqkey": decimalUnknown, "swapflags": swapFlags, "socketcall": decimalEnum, "ipccall": decimalEnum, "ldtfunc": intValue, "pagestatus": pageStatus, "futexbitset": hexEnum,
+		"pidtype": pidType, "mcepolicy": mcePolicy,
 	}
 	results = map[string]func(*printer, int64){
 		"poll": pollResult, "select": selectResult, "sigwait": sigResult, "sig_ret": sigResult, "ioprio_ret": ioprioResult, "personality_ret": personalityResult, "threadarea": threadArea, "ldt": ldtResult,
 	}
-	wholeCalls = map[string]func(*printer) int{"clone": clone}
+	wholeCalls = map[string]func(*printer) int{"clone": clone, "restart_syscall": restart}
 }
 
 // structure shows a struct: {tv_sec=1, tv_nsec=0}. Where data ends before the
@@ -220,6 +223,9 @@ func (p *printer) element(f *syscalls.Field, t *syscalls.Type, data []byte) {
 	if t.Kind == syscalls.KindSig {
 		p.sig(int(int32(v)))
 		return
+	}
+	if v == 0 && (t.Name == "iflag" || t.Name == "lflag") {
+		return // strace shows a terminal's flags without a 0
 	}
 	if t.Kind == syscalls.KindSet && f.Signed && t.Set.Pure && f.Size < 8 {
 		// negative values of an enumeration are kept as ints or as longs
@@ -400,6 +406,30 @@ func utimeval(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
 	}
 }
 
+// tms shows times in ticks of USER_HZ, and in seconds: 6 /* 0.06 s */.
+func tms(p *printer, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
+	p.dst = append(p.dst, '{')
+	for i := range l.Fields {
+		f := &l.Fields[i]
+		if i > 0 {
+			p.dst = append(p.dst, ", "...)
+		}
+		p.dst = append(append(p.dst, f.Name...), '=')
+		p.ticks(extend(get(l, data, f.Name), int(f.Size)))
+	}
+	p.dst = append(p.dst, '}')
+}
+
+// ticks shows a time in ticks of USER_HZ, which is 100 on all supported ABIs.
+func (p *printer) ticks(v int64) {
+	p.dst = strconv.AppendInt(p.dst, v, 10)
+	if v != 0 {
+		p.dst = append(p.dst, " /* "...)
+		p.dst = strconv.AppendFloat(p.dst, float64(v)/100, 'f', 2, 64)
+		p.dst = append(p.dst, " s */"...)
+	}
+}
+
 func utimbuf(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
 	p.dst = append(p.dst, '{')
 	for i, name := range []string{"actime", "modtime"} {
@@ -443,6 +473,11 @@ func flock(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
 }
 
 func openHow(p *printer, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
+	const least = 24 // OPEN_HOW_SIZE_VER0
+	if p.call.Name == "openat2" && p.rec.Args[3] < least {
+		p.addr(p.rec.Args[2] & p.longMask())
+		return
+	}
 	p.dst = append(p.dst, '{')
 	more := p.fieldList(l, data, false, "flags")
 	if flags := get(l, data, "flags"); flags&0100 != 0 || flags&020000000 != 0 || get(l, data, "mode") != 0 {
@@ -453,17 +488,34 @@ func openHow(p *printer, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
 }
 
 func fileHandle(p *printer, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
+	after := data
+	if p.call.Name == "name_to_handle_at" {
+		if after = nil; !p.entering {
+			if it := p.item(2, layout.ItemMem, false); it != nil {
+				after = it.Data
+			}
+		}
+	}
 	p.dst = append(p.dst, '{')
-	p.fieldList(l, data, false, "handle_bytes", "handle_type")
-	if len(data) >= 8 {
-		h := data[8:]
-		if n := get(l, data, "handle_bytes"); n < uint64(len(h)) {
+	p.fieldList(l, data, false, "handle_bytes")
+	if n := get(l, after, "handle_bytes"); len(after) >= 4 && n != get(l, data, "handle_bytes") {
+		p.dst = append(p.dst, " => "...)
+		p.dst = strconv.AppendUint(p.dst, n, 10)
+	}
+	if len(after) >= 8 && (!p.failed() || p.call.Name != "name_to_handle_at") {
+		p.fieldList(l, after, true, "handle_type")
+		h, n := after[8:], get(l, after, "handle_bytes")
+		if n < uint64(len(h)) {
 			h = h[:n]
 		}
-		p.dst = append(p.dst, ", f_handle=0x"...)
+		p.dst = append(p.dst, `, f_handle="`...)
 		const digits = "0123456789abcdef"
 		for _, c := range h {
-			p.dst = append(p.dst, digits[c>>4], digits[c&15])
+			p.dst = append(p.dst, '\\', 'x', digits[c>>4], digits[c&15])
+		}
+		p.dst = append(p.dst, '"')
+		if n > uint64(len(h)) {
+			p.dst = append(p.dst, "..."...)
 		}
 	}
 	p.dst = append(p.dst, '}')
@@ -597,6 +649,9 @@ func fdset(p *printer, a *syscalls.Arg, it *record.Item) bool {
 
 func cpuset(p *printer, a *syscalls.Arg, it *record.Item) bool {
 	p.bits(it.Data, len(it.Data)*8)
+	if it.Cut() {
+		p.dst = append(p.dst[:len(p.dst)-1], " ...]"...)
+	}
 	return true
 }
 

@@ -73,14 +73,14 @@ func (p *printer) pointer(a *syscalls.Arg, v uint64) bool {
 			if a.Type.Name == "str16" {
 				// a thread's name: the kernel takes 15 bytes, whatever follows
 				const most = 15
-				p.dst = appendQuoted(p.dst, it.Data[:min(len(it.Data), most)], p.opt.StringLimit, len(it.Data) >= most)
+				p.dst = appendQuoted(p.dst, it.Data[:min(len(it.Data), most)], p.opt.StringLimit, len(it.Data) >= most && a.Dir&syscalls.DirOut == 0)
 				return true
 			}
 			p.dst = appendQuoted(p.dst, it.Data, p.opt.StringLimit, it.Cut() || it.Fault())
 			return true
 		}
 	case syscalls.FormPathN, syscalls.FormChars:
-		if a.Count == syscalls.CountRet && p.rec.Ret == 0 && p.call.Args[len(p.call.Args)-1].Type.Name == "size" && p.rec.Args[p.call.Args[len(p.call.Args)-1].Reg%6] == 0 {
+		if a.Count == syscalls.CountRet && p.call.Args[len(p.call.Args)-1].Type.Name == "size" && p.rec.Args[p.call.Args[len(p.call.Args)-1].Reg%6] == 0 {
 			return false // listxattr was asked for the size only
 		}
 		if it := p.item(a.Reg, layout.ItemMem, entry); it != nil {
@@ -286,8 +286,8 @@ func (p *printer) memory(a *syscalls.Arg, it *record.Item) bool {
 			p.dst = append(p.dst, ", "...)
 		}
 		if p.opt.StringLimit > 0 && i >= p.opt.StringLimit && !p.opt.Verbose {
-			p.dst = append(p.dst, "..."...)
-			break
+			p.dst = append(p.dst, "...]"...)
+			return true
 		}
 		elem := it.Data[i*size : (i+1)*size]
 		if a.Type.Kind == syscalls.KindStruct {
@@ -399,6 +399,8 @@ func (p *printer) value(t *syscalls.Type, v uint64, inMemory bool) {
 	case syscalls.KindDirfd:
 		if int32(v) == -100 {
 			p.dst = append(p.dst, "AT_FDCWD"...)
+		} else if int32(v) == -1 && t.Name == "fandirfd" {
+			p.dst = append(p.dst, "FAN_NOFD"...)
 		} else {
 			p.dst = strconv.AppendInt(p.dst, int64(int32(v)), 10)
 		}

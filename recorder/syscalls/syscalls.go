@@ -174,11 +174,13 @@ type Cond uint8
 
 // The conditions.
 const (
-	CondAlways      Cond = iota
-	CondCreat            // the flags of an open have O_CREAT or O_TMPFILE
-	CondDevice           // the mode of a mknod is a device's
-	CondMremapFixed      // mremap's flags have MREMAP_FIXED or MREMAP_DONTUNMAP
-	CondInterrupted      // what it points to is shown only if the call was interrupted
+	CondAlways        Cond = iota
+	CondCreat              // the flags of an open have O_CREAT or O_TMPFILE
+	CondDevice             // the mode of a mknod is a device's
+	CondMremapFixed        // mremap's flags have MREMAP_FIXED
+	CondInterrupted        // what it points to is shown only if the call was interrupted
+	CondMembarrierCPU      // membarrier has flags
+	CondFilterMode         // prctl's second argument is SECCOMP_MODE_FILTER
 )
 
 // Kind says how a value is shown.

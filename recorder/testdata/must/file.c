@@ -9,6 +9,7 @@ static void tests(void)
 {
 	struct open_how how = {.flags = O_RDONLY | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS | 0x100};
 	struct timespec ts[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_OMIT}};
+	struct {uint32_t bytes; int type; uint8_t handle[128];} handle = {3, 254, {1, 2, 255}};
 	struct stat st;
 	char buf[64], *bad = edge;
 	long fd;
@@ -16,6 +17,9 @@ static void tests(void)
 	MUST(syscall(SYS_openat, AT_FDCWD, last("/none", 6), O_PATH | O_NOFOLLOW), "openat(AT_FDCWD, \"/none\", O_RDONLY|O_NOFOLLOW|O_PATH");
 	MUST(syscall(SYS_openat, -1, "x", O_RDWR | O_TMPFILE, 0600), "openat(-1, \"x\", O_RDWR|O_TMPFILE, 0600");
 	MUST(syscall(SYS_openat2, AT_FDCWD, "/none", &how, sizeof(how)), "openat2(AT_FDCWD, \"/none\", {flags=O_RDONLY|O_CLOEXEC, resolve=RESOLVE_NO_SYMLINKS|0x100}, 24");
+	MUST(syscall(SYS_openat2, AT_FDCWD, "/none", &how, 5L), "openat2(AT_FDCWD, \"/none\", %p, 5", &how);
+	MUST(syscall(SYS_open_by_handle_at, -1, &handle, O_RDONLY), "open_by_handle_at(-1, {handle_bytes=3, handle_type=254, f_handle=\"\\x01\\x02\\xff\"}, O_RDONLY");
+	MUST(syscall(SYS_name_to_handle_at, AT_FDCWD, "/none", &handle, NULL, 0), "name_to_handle_at(AT_FDCWD, \"/none\", {handle_bytes=3}, NULL, 0");
 	MUST(syscall(SYS_openat2, AT_FDCWD, "/none", bad, sizeof(how)), "openat2(AT_FDCWD, \"/none\", %p, 24", bad);
 	MUST(syscall(SYS_faccessat2, -100, "/none", 1, AT_EACCESS | 0x8000), "faccessat2(AT_FDCWD, \"/none\", X_OK, AT_EACCESS|0x8000");
 	MUST(syscall(SYS_fchmodat, -100, "/none", 01), "fchmodat(AT_FDCWD, \"/none\", 001");
@@ -45,6 +49,7 @@ static void tests(void)
 	MUST(syscall(SYS_pivot_root, "/none", bad), "pivot_root(\"/none\", %p", bad);
 	MUST(syscall(SYS_acct, NULL + 1), "acct(0x1");
 	MUST(syscall(SYS_inotify_add_watch, -1, "/x", 0x80000001), "inotify_add_watch(-1, \"/x\", IN_ACCESS|IN_ONESHOT");
+	MUST(syscall(SYS_fanotify_mark, -1, 1, 0x48000001UL, -1, "/x"), "fanotify_mark(-1, FAN_MARK_ADD, FAN_ACCESS|FAN_ONDIR|FAN_EVENT_ON_CHILD, FAN_NOFD, \"/x\"");
 	MUST(syscall(SYS_fanotify_mark, -1, 0x11, 0x40000001UL, -100, "/x"), "fanotify_mark(-1, FAN_MARK_ADD|FAN_MARK_MOUNT, FAN_ACCESS|FAN_ONDIR, AT_FDCWD, \"/x\"");
 	MUST(fd = syscall(SYS_memfd_create, "name", 3), "memfd_create(\"name\", MFD_CLOEXEC|MFD_ALLOW_SEALING");
 	MUST(syscall(SYS_fallocate, fd, 3, 0L, 10L), "fallocate(%ld, FALLOC_FL_KEEP_SIZE|FALLOC_FL_PUNCH_HOLE, 0, 10", fd);

@@ -66,6 +66,9 @@ static void aio(void)
 
 static void tests(void)
 {
+	int fds[] = {5, -1};
+	struct perf_event_attr perf = {.type = PERF_TYPE_HW_CACHE, .size = 128, .config = 0x10002, .sample_freq = 100, .sample_type = 3, .read_format = 4,
+		.disabled = 1, .freq = 1, .precise_ip = 2, .sample_id_all = 1};
 	struct landlock_ruleset_attr rules = {.handled_access_fs = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_DIR};
 	struct landlock_path_beneath_attr beneath = {.allowed_access = LANDLOCK_ACCESS_FS_READ_FILE, .parent_fd = -5};
 	struct keyctl_dh_params dh = {.priv = -1, .prime = 2, .base = 3};
@@ -77,6 +80,13 @@ static void tests(void)
 
 	bpf();
 	aio();
+	MUST(syscall(SYS_perf_event_open, &perf, -1, -1, -1, 0L), "perf_event_open({type=PERF_TYPE_HW_CACHE, size=PERF_ATTR_SIZE_VER7, config=PERF_COUNT_HW_CACHE_RESULT_MISS<<16|PERF_COUNT_HW_CACHE_OP_READ<<8|PERF_COUNT_HW_CACHE_LL, "
+		"sample_freq=100, sample_type=PERF_SAMPLE_IP|PERF_SAMPLE_TID, read_format=PERF_FORMAT_ID, disabled=1, freq=1, precise_ip=2 /* requested to have 0 skid */, sample_id_all=1, ...}, -1, -1, -1, 0");
+	MUST(syscall(SYS_io_uring_register, -1, IORING_REGISTER_FILES, fds, 2), "io_uring_register(-1, IORING_REGISTER_FILES, [5, -1], 2");
+	MUST(syscall(SYS_io_uring_register, -1, 999, bad, 2), "io_uring_register(-1, 0x3e7 /* IORING_REGISTER_??? */, %p, 2", bad);
+	perf.type = PERF_TYPE_SOFTWARE, perf.config = 99, perf.freq = 0;
+	MUST(syscall(SYS_perf_event_open, &perf, -1, -1, -1, 0L), "perf_event_open({type=PERF_TYPE_SOFTWARE, size=PERF_ATTR_SIZE_VER7, config=0x63 /* PERF_COUNT_SW_??? */, "
+		"sample_period=100, sample_type=PERF_SAMPLE_IP|PERF_SAMPLE_TID, read_format=PERF_FORMAT_ID, disabled=1, precise_ip=2 /* requested to have 0 skid */, sample_id_all=1, ...}, -1, -1, -1, 0");
 	MUST(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC | 0x80, &prog), "seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC|0x80, {len=0, filter=NULL}");
 	MUST(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, bad), "seccomp(SECCOMP_SET_MODE_FILTER, 0, %p", bad);
 	MUST(syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action), "seccomp(SECCOMP_GET_ACTION_AVAIL, 0, [SECCOMP_RET_LOG]");

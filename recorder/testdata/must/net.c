@@ -10,6 +10,14 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+static void cmsg(char *at, int level, int type, const void *data, size_t n)
+{
+	struct cmsghdr *c = (struct cmsghdr *)at;
+
+	*c = (struct cmsghdr){.cmsg_len = CMSG_LEN(n), .cmsg_level = level, .cmsg_type = type};
+	memcpy(CMSG_DATA(c), data, n);
+}
+
 static void tests(void)
 {
 	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(53), .sin_addr.s_addr = htonl(0x7f000001)};
@@ -20,6 +28,12 @@ static void tests(void)
 	struct sock_filter f[2];
 	struct sock_fprog prog = {2, f};
 	struct linger li = {1, 2};
+	struct {int index; uint32_t dst, addr;} info = {0, htonl(0x01020304), htonl(0x7f000001)};
+	struct {struct in6_addr addr; unsigned index;} group = {{{{0xfe, 0x80, [15] = 1}}}, 0};
+	struct {uint16_t family; char type[14]; uint32_t feat, mask; char name[64];} alg = {38, "hash", 1, 2, "sha256"};
+	struct sockaddr_ll ll = {.sll_family = AF_PACKET, .sll_protocol = htons(0x800), .sll_hatype = 1, .sll_halen = 3, .sll_addr = {1, 0, 255}};
+	long when[2] = {1, 2};
+	char control[CMSG_SPACE(12) + 3 * CMSG_SPACE(4)] = "";
 	struct msghdr m = {0};
 	char *bad = edge;
 	int one = 1, fd, sv[2];
@@ -63,5 +77,30 @@ static void tests(void)
 	MUST(syscall(SYS_recvfrom, -1, &un, 10L, MSG_PEEK, NULL, NULL), "recvfrom(-1, %p, 10, MSG_PEEK, NULL, NULL", &un);
 	MUST(syscall(SYS_sendmsg, -1, bad, 0), "sendmsg(-1, %p, 0", bad);
 	MUST(syscall(SYS_recvmsg, -1, NULL, MSG_CMSG_CLOEXEC), "recvmsg(-1, NULL, MSG_CMSG_CLOEXEC");
+	one = 7;
+	m.msg_control = control, m.msg_controllen = sizeof(control);
+	cmsg(control, SOL_IP, IP_PKTINFO, &info, 12);
+	cmsg(control + CMSG_SPACE(12), SOL_IP, IP_TTL, &one, 4);
+	cmsg(control + CMSG_SPACE(12) + CMSG_SPACE(4), SOL_IP, IP_TOS, &one, 1);
+	cmsg(control + CMSG_SPACE(12) + 2 * CMSG_SPACE(4), SOL_IPV6, IPV6_TCLASS, &one, 4);
+	MUST(syscall(SYS_sendmsg, -1, &m, 0), "sendmsg(-1, {msg_name=NULL, msg_namelen=0, msg_iov=NULL, msg_iovlen=0, msg_control=[{cmsg_len=28, cmsg_level=SOL_IP, cmsg_type=IP_PKTINFO, "
+		"cmsg_data={ipi_ifindex=0, ipi_spec_dst=inet_addr(\"1.2.3.4\"), ipi_addr=inet_addr(\"127.0.0.1\")}}, {cmsg_len=20, cmsg_level=SOL_IP, cmsg_type=IP_TTL, cmsg_data=[7]}, "
+		"{cmsg_len=17, cmsg_level=SOL_IP, cmsg_type=IP_TOS, cmsg_data=[0x7]}, {cmsg_len=20, cmsg_level=SOL_IPV6, cmsg_type=0x43}], msg_controllen=%zu, msg_flags=0}, 0", sizeof(control));
+	cmsg(control, SOL_SOCKET, 29, &when, 16);
+	m.msg_controllen = CMSG_SPACE(16);
+	MUST(syscall(SYS_sendmsg, -1, &m, 0), "sendmsg(-1, {msg_name=NULL, msg_namelen=0, msg_iov=NULL, msg_iovlen=0, msg_control=[{cmsg_len=32, cmsg_level=SOL_SOCKET, cmsg_type=SO_TIMESTAMP_OLD, "
+		"cmsg_data={tv_sec=1, tv_usec=2}}], msg_controllen=32, msg_flags=0}, 0");
+	m.msg_control = NULL, m.msg_controllen = 0;
+	MUST(syscall(SYS_setsockopt, -1, SOL_IPV6, IPV6_ADD_MEMBERSHIP, &group, 20), "setsockopt(-1, SOL_IPV6, IPV6_ADD_MEMBERSHIP, {inet_pton(AF_INET6, \"fe80::1\", &ipv6mr_multiaddr), ipv6mr_interface=0}, 20");
+	MUST(syscall(SYS_setsockopt, -1, SOL_SOCKET, SO_PRIORITY, &one, -1), "setsockopt(-1, SOL_SOCKET, SO_PRIORITY, %p, -1", &one);
+	len = 0;
+	MUST(syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &one, &len), "getsockopt(%d, SOL_SOCKET, SO_TYPE, %p, [0]", fd, &one);
+	MUST(syscall(SYS_getsockname, fd, &in, &len), "getsockname(%d, %p, [0 => 16]", fd, &in);
+	len = 4;
+	MUST(syscall(SYS_getsockname, sv[0], &un, &len), "getsockname(%d, {sa_family=AF_UNIX}, [4 => 2]", sv[0]);
+	MUST(syscall(SYS_bind, -1, &alg, sizeof(alg)), "bind(-1, {sa_family=AF_ALG, salg_type=\"hash\", salg_feat=0x1 /* CRYPTO_ALG_??? */, salg_mask=0x2 /* CRYPTO_ALG_??? */, salg_name=\"sha256\"}, 88");
+	MUST(syscall(SYS_bind, -1, &ll, sizeof(ll)), "bind(-1, {sa_family=AF_PACKET, sll_protocol=htons(ETH_P_IP), sll_ifindex=0, sll_hatype=ARPHRD_ETHER, sll_pkttype=PACKET_HOST, sll_halen=3, sll_addr=[0x1, 00, 0xff]}, 20");
+	vm.svm_cid = -1, vm.svm_port = -1;
+	MUST(syscall(SYS_bind, -1, &vm, sizeof(vm)), "bind(-1, {sa_family=AF_VSOCK, svm_cid=VMADDR_CID_ANY, svm_port=VMADDR_PORT_ANY, svm_flags=0}, 16");
 	MUST(syscall(SYS_sendmsg, -1, &m, 0), "sendmsg(-1, {msg_name=NULL, msg_namelen=0, msg_iov=NULL, msg_iovlen=0, msg_controllen=0, msg_flags=0}, 0");
 }

@@ -10,6 +10,8 @@
 
 static void tests(void)
 {
+	struct {uint32_t efd, tfd, toff;} slot = {4, 5, 6};
+	struct {uint64_t off; uint32_t flags; int nr;} peek = {1, 1, 3};
 	struct clone_args ca = {.flags = 0x80000000000UL | CLONE_VM, .exit_signal = SIGCHLD};
 	struct rlimit64 {uint64_t cur, max;} rl = {1024 * 1024, ~0UL}, old;
 	struct {uint32_t version; int pid;} hdr = {0x20080522, 0};
@@ -23,6 +25,9 @@ static void tests(void)
 	MUST(syscall(SYS_execveat, -1, last("", 1), argv + 2, NULL, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW), "execveat(-1, \"\", [], NULL, AT_SYMLINK_NOFOLLOW|AT_EMPTY_PATH");
 	MUST(syscall(SYS_clone3, &ca, sizeof(ca)), "clone3({flags=CLONE_VM|0x80000000000, exit_signal=SIGCHLD, stack=NULL, stack_size=0}, 88");
 	MUST(syscall(SYS_clone3, bad, sizeof(ca)), "clone3(%p, 88", bad);
+	ca.flags = 0x400000 | CLONE_INTO_CGROUP | 0x80, ca.cgroup = 99;
+	MUST(syscall(SYS_clone3, &ca, sizeof(ca)), "clone3({flags=CLONE_NEWTIME|CLONE_INTO_CGROUP|0x400000, exit_signal=SIGCHLD, stack=NULL, stack_size=0, cgroup=99}, 88");
+	MUST(syscall(SYS_clone3, &ca, 10L), "clone3(%p, 10", &ca);
 	MUST(syscall(SYS_wait4, -1, &status, WNOHANG | WUNTRACED, NULL), "wait4(-1, %p, WNOHANG|WSTOPPED, NULL", &status);
 	MUST(syscall(SYS_wait4, 1 << 29, NULL, 0x100, NULL), "wait4(536870912, NULL, 0x100 /* W??? */, NULL");
 	MUST(syscall(SYS_waitid, P_PID, 1 << 29, NULL, WEXITED | WNOWAIT, NULL), "waitid(P_PID, 536870912, NULL, WEXITED|WNOWAIT, NULL");
@@ -37,6 +42,19 @@ static void tests(void)
 	MUST(syscall(SYS_pidfd_getfd, -1, 5, 1), "pidfd_getfd(-1, 5, 0x1");
 	MUST(syscall(SYS_process_mrelease, -1, 0), "process_mrelease(-1, 0");
 	MUST(syscall(SYS_kcmp, -1, -1, KCMP_FILE, 1L, 2L), "kcmp(-1, -1, KCMP_FILE, 1, 2");
+	MUST(syscall(SYS_kcmp, -1, -1, KCMP_VM, 1L, 2L), "kcmp(-1, -1, KCMP_VM");
+	MUST(syscall(SYS_kcmp, -1, -1, KCMP_EPOLL_TFD, 1L, &slot), "kcmp(-1, -1, KCMP_EPOLL_TFD, 1, {efd=4, tfd=5, toff=6}");
+	MUST(syscall(SYS_kcmp, -1, -1, 99, 1L, 2L), "kcmp(-1, -1, 0x63 /* KCMP_??? */, 0x1, 0x2");
+	MUST(syscall(SYS_ptrace, PTRACE_LISTEN, 1 << 29, 1L, 2L), "ptrace(PTRACE_LISTEN, 536870912");
+	MUST(syscall(SYS_ptrace, PTRACE_PEEKSIGINFO, 1 << 29, &peek, bad), "ptrace(PTRACE_PEEKSIGINFO, 536870912, {off=1, flags=PTRACE_PEEKSIGINFO_SHARED, nr=3}, %p", bad);
+#ifdef __x86_64__ // others have no such registers
+	MUST(syscall(SYS_ptrace, PTRACE_GETREGS, 1 << 29, 0L, bad), "ptrace(PTRACE_GETREGS, 536870912, %p", bad);
+	MUST(syscall(SYS_ptrace, PTRACE_POKEUSER, 1 << 29, 848L, 0L), "ptrace(PTRACE_POKEUSER, 536870912, offsetof(struct user, u_debugreg), NULL");
+	MUST(syscall(SYS_ptrace, PTRACE_POKEUSER, 1 << 29, 144L, 7L), "ptrace(PTRACE_POKEUSER, 536870912, 8*EFL, 0x7");
+	MUST(syscall(SYS_ptrace, PTRACE_POKEUSER, 1 << 29, 240L, 7L), "ptrace(PTRACE_POKEUSER, 536870912, offsetof(struct user, i387)+16, 0x7");
+#endif
+	MUST(syscall(SYS_membarrier, 3, 1, 7), "membarrier(0x3 /* MEMBARRIER_CMD_??? */, MEMBARRIER_CMD_FLAG_CPU, 7");
+	MUST(syscall(SYS_membarrier, 3, 0, 7), "membarrier(0x3 /* MEMBARRIER_CMD_??? */, 0");
 	MUST(syscall(SYS_futex, &u, FUTEX_WAIT_PRIVATE, 8, NULL), "futex(%p, FUTEX_WAIT_PRIVATE, 8, NULL", &u);
 	MUST(syscall(SYS_futex, &u, FUTEX_WAKE, 1), "futex(%p, FUTEX_WAKE, 1", &u);
 	MUST(syscall(SYS_futex, bad, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME, 8, NULL, NULL, -1), "futex(%p, FUTEX_WAIT_BITSET|FUTEX_CLOCK_REALTIME, 8, NULL, FUTEX_BITSET_MATCH_ANY", bad);
@@ -54,7 +72,17 @@ static void tests(void)
 	// prctl
 	MUST(syscall(SYS_prctl, PR_SET_NAME, "short"), "prctl(PR_SET_NAME, \"short\"");
 	MUST(syscall(SYS_prctl, PR_GET_NAME, name), "prctl(PR_GET_NAME, \"short\"");
+	MUST(syscall(SYS_prctl, PR_SET_NAME, "fifteen letters"), "prctl(PR_SET_NAME, \"fifteen letters\"...");
+	MUST(syscall(SYS_prctl, PR_GET_NAME, name), "prctl(PR_GET_NAME, \"fifteen letters\"");
 	MUST(syscall(SYS_prctl, PR_SET_NAME, bad), "prctl(PR_SET_NAME, %p", bad);
+	MUST(syscall(SYS_prctl, PR_MCE_KILL, 1L, 1L, 0L, 0L), "prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0");
+	MUST(syscall(SYS_prctl, PR_MCE_KILL, 0L, 0L, 0L, 0L), "prctl(PR_MCE_KILL, PR_MCE_KILL_CLEAR, 0, 0, 0");
+	MUST(syscall(SYS_prctl, PR_MCE_KILL_GET, 0L, 0L, 0L, 0L), "prctl(PR_MCE_KILL_GET, 0, 0, 0, 0");
+	RESULT("2 (PR_MCE_KILL_DEFAULT)");
+	MUST(syscall(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, 0L, 0L, 0L, NULL), "prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0, 0, NULL");
+	MUST(syscall(SYS_prctl, PR_SCHED_CORE, 9L, 5L, 1L, NULL), "prctl(PR_SCHED_CORE, 0x9 /* PR_SCHED_CORE_??? */, 5, 0x1 /* PIDTYPE_TGID */, NULL");
+	MUST(syscall(SYS_prctl, PR_TASK_PERF_EVENTS_ENABLE), "prctl(PR_TASK_PERF_EVENTS_ENABLE");
+	MUST(syscall(SYS_prctl, PR_SET_TIMING, 0L), "prctl(PR_SET_TIMING, 0");
 	MUST(syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL), "prctl(PR_SET_PDEATHSIG, SIGKILL");
 	MUST(syscall(SYS_prctl, PR_GET_PDEATHSIG, &u), "prctl(PR_GET_PDEATHSIG, [SIGKILL]");
 	MUST(syscall(SYS_prctl, PR_SET_PDEATHSIG, 0), "prctl(PR_SET_PDEATHSIG, 0");

@@ -26,6 +26,19 @@ __attribute__((constructor)) static void before(void)
 	me = getpid();
 }
 
+static const struct {
+	int sig, code;
+	const char *name, *text;
+} codes[] = {
+	{SIGSEGV, 2, "SIGSEGV", "SEGV_ACCERR, si_addr=0x800000007"}, {SIGSEGV, 99, "SIGSEGV", "0x63, si_addr=0x800000007"},
+	{SIGSEGV, -77, "SIGSEGV", "0xffffffb3, si_pid=7, si_uid=8, si_int=85, si_ptr=0x55"}, {SIGTRAP, 0x80, "SIGTRAP", "SI_KERNEL, si_addr=0x800000007"},
+	{SIGCHLD, 2, "SIGCHLD", "CLD_KILLED, si_pid=7, si_uid=8, si_status=85, si_utime=0, si_stime=0"},
+	{SIGCHLD, 0x80, "SIGCHLD", "SI_KERNEL, si_pid=7, si_uid=8, si_status=85, si_utime=0, si_stime=0"},
+	{SIGUSR1, 1, "SIGUSR1", "0x1, si_pid=7, si_uid=8, si_int=85, si_ptr=0x55"}, {SIGUSR1, 0x80, "SIGUSR1", "SI_KERNEL, si_pid=7, si_uid=8, si_int=85, si_ptr=0x55"},
+	{SIGUSR1, SI_SIGIO, "SIGUSR1", "SI_SIGIO, si_band=34359738375, si_fd=85"}, {SIGIO, 6, "SIGIO", "POLL_HUP, si_band=34359738375, si_fd=85"},
+	{SIGIO, 99, "SIGIO", "0x63"}, {SIGSYS, 1, "SIGSYS", "SYS_SECCOMP, si_call_addr=0x800000007, si_syscall=85, si_arch=0 /* AUDIT_ARCH_??? */"},
+};
+
 static void tests(void)
 {
 	struct kernel_sigaction was, act = {SIG_IGN, SA_RESTART | SA_NODEFER, NULL, 1UL << (SIGUSR1 - 1)}, *old = &was;
@@ -62,6 +75,15 @@ static void tests(void)
 #ifdef __x86_64__ // newer architectures have other calls for it
 	MUST(syscall(SYS_signalfd, -1, &none, 7L), "signalfd(-1, %p, 7", &none);
 #endif
+	// codes that the kernel gives to signals of its own
+	memset(&si, 0, sizeof(si));
+	si.si_pid = 7, si.si_uid = 8, si.si_ptr = (void *)85;
+	for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++) {
+		si.si_signo = codes[i].sig, si.si_code = codes[i].code;
+		MUST(syscall(SYS_rt_sigqueueinfo, 1 << 29, codes[i].sig, &si), "rt_sigqueueinfo(536870912, %s, {si_signo=%s, si_code=%s}", codes[i].name, codes[i].name, codes[i].text);
+	}
+	si.si_signo = SIGHUP, si.si_code = SI_QUEUE, si.si_ptr = NULL;
+	MUST(syscall(SYS_rt_sigqueueinfo, 1 << 29, SIGHUP, &si), "rt_sigqueueinfo(536870912, SIGHUP, {si_signo=SIGHUP, si_code=SI_QUEUE, si_pid=7, si_uid=8}");
 	// delivered
 	set = 1UL << (SIGUSR2 - 1);
 	MUST(syscall(SYS_rt_sigprocmask, SIG_BLOCK, &set, NULL, 8L), "rt_sigprocmask(SIG_BLOCK, [USR2], NULL, 8");

@@ -27,12 +27,18 @@ static void tests(void)
 	MUST(syscall(SYS_alarm, 0), "alarm(0");
 #endif
 	MUST(syscall(SYS_setitimer, ITIMER_VIRTUAL, &it, NULL), "setitimer(ITIMER_VIRTUAL, {it_interval={tv_sec=0, tv_usec=0}, it_value={tv_sec=0, tv_usec=0}}, NULL");
+	it.it_interval.tv_sec = 9; // which the old value overwrites
+	MUST(syscall(SYS_setitimer, ITIMER_VIRTUAL, &it, &it), "setitimer(ITIMER_VIRTUAL, {it_interval={tv_sec=9, tv_usec=0}, it_value={tv_sec=0, tv_usec=0}}, {it_interval={tv_sec=0, tv_usec=0}, it_value={tv_sec=0, tv_usec=0}}");
 	MUST(syscall(SYS_getitimer, 9, &it), "getitimer(0x9 /* ITIMER_??? */, %p", &it);
 	MUST(syscall(SYS_timer_create, CLOCK_REALTIME, &sev, &id), "timer_create(CLOCK_REALTIME, {sigev_signo=SIGUSR1, sigev_notify=SIGEV_SIGNAL}, [%d]", id);
 	MUST(syscall(SYS_timer_settime, 9999, TIMER_ABSTIME, &its, NULL), "timer_settime(9999, TIMER_ABSTIME, {it_interval={tv_sec=1, tv_nsec=2}, it_value={tv_sec=3, tv_nsec=4}}, NULL");
 	MUST(syscall(SYS_timer_gettime, id, bad), "timer_gettime(%d, %p", id, bad);
 	MUST(syscall(SYS_timer_getoverrun, id), "timer_getoverrun(%d", id);
 	MUST(syscall(SYS_timer_delete, id), "timer_delete(%d", id);
+	sev.sigev_notify = SIGEV_NONE;
+	MUST(syscall(SYS_timer_create, 99, &sev, &id), "timer_create(0x63 /* CLOCK_??? */, {sigev_signo=10, sigev_notify=SIGEV_NONE}, %p", &id);
+	sev.sigev_notify = SIGEV_THREAD_ID, sev._sigev_un._tid = 5;
+	MUST(syscall(SYS_timer_create, 99, &sev, &id), "timer_create(0x63 /* CLOCK_??? */, {sigev_signo=SIGUSR1, sigev_notify=SIGEV_THREAD_ID, sigev_notify_thread_id=5}, %p", &id);
 	MUST(syscall(SYS_timerfd_settime, -1, 3, &its, NULL), "timerfd_settime(-1, TFD_TIMER_ABSTIME|TFD_TIMER_CANCEL_ON_SET, {it_interval={tv_sec=1, tv_nsec=2}, it_value={tv_sec=3, tv_nsec=4}}, NULL");
 	MUST(syscall(SYS_adjtimex, bad), "adjtimex(%p", bad);
 }
