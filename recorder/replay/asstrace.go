@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/recorderd/recorderd/recorder/dump"
+	"github.com/recorderd/recorderd/recorder/strace"
 )
 
 // straceSink writes what strace -f -ttt -T -o FILE would have written: in the order
@@ -23,6 +24,7 @@ type straceSink struct {
 	events  []held
 	bytes   int               // of their records
 	ending  map[*Task]uint32  // threads whose last call is exit, or was interrupted: where in events
+	calls   map[*Task]uint16  // threads that were interrupted in a call which they will resume: its number
 	leaders map[uint32]uint32 // host thread ids of leaders that ended before their process: where in events
 	ev      Event
 }
@@ -31,8 +33,15 @@ type straceSink struct {
 // begin again: ERESTARTSYS and the like.
 func restarts(ret int64) bool { return ret <= -512 && ret >= -516 && ret != -515 }
 
+// restartBlock is ERESTART_RESTARTBLOCK: the thread goes on by restart_syscall.
+const restartBlock = -516
+
 // maxStrace is how much is held at most, in bytes of records: the largest ring and more.
 const maxStrace = 96 << 20
+
+// sigstop stops whoever gets it, which strace says in a line of its own. Of the other signals that
+// may stop a process it is not recorded whether they did.
+const sigstop = 19
 
 // straceLimit is how many bytes of strings strace shows.
 const straceLimit = 32
@@ -41,7 +50,7 @@ func newStrace(out *lines, h *dump.Header, o *Options) *straceSink {
 	s := &straceSink{
 		lines: out, format: newFormatter(h), clock: newStamper(h, o, StampUnix), brief: o.NoDuration, host: o.HostPids,
 		taken: h.Clock.Monotonic(h.Taken), special: specialCalls(), ending: make(map[*Task]uint32),
-		leaders: make(map[uint32]uint32),
+		calls: make(map[*Task]uint16), leaders: make(map[uint32]uint32),
 	}
 	s.format.opt.StringLimit, s.format.opt.Align = straceLimit, 40
 	if o.Fds {
@@ -85,6 +94,20 @@ func (s *straceSink) event(ev *Event) error {
 		}
 	}
 	h := ev.hold(&s.arena)
+	if ev.Kind == KindCall {
+		nr, known := s.calls[ev.Task]
+		switch restart := s.special.restart.has(s.format.abi(ev), ev.Rec.Nr); {
+		case restart:
+			h.resumes, h.resumed = known, nr
+		case ev.State == Finished && ev.Rec.Ret == restartBlock:
+			s.calls[ev.Task] = ev.Rec.Nr
+		case known:
+			delete(s.calls, ev.Task)
+		}
+	}
+	if ev.Kind == KindExit {
+		delete(s.calls, ev.Task)
+	}
 	if ev.State == Blocked && ev.NoDur() {
 		h.start = s.taken // nobody knows
 	}
@@ -183,7 +206,12 @@ func (s *straceSink) line(i uint32, write func(*Event)) error {
 	if s.events[i].drop {
 		return nil
 	}
-	s.events[i].restore(&s.ev)
+	h := &s.events[i]
+	h.restore(&s.ev)
+	s.format.opt.Resumes = ""
+	if h.resumes {
+		s.format.opt.Resumes = string(strace.AppendName(nil, s.format.abi(&s.ev), uint32(h.resumed)))
+	}
 	write(&s.ev)
 	return s.done()
 }
@@ -202,6 +230,11 @@ func (s *straceSink) whole(ev *Event) {
 	switch ev.Kind {
 	case KindSignal:
 		s.buf = s.format.signal(s.buf, ev)
+		if ev.Rec.Nr == sigstop {
+			s.buf = append(s.buf, '\n')
+			s.leader(ev.Task, ev.Start)
+			s.buf = append(s.buf, "--- stopped by SIGSTOP ---"...)
+		}
 	case KindExit:
 		s.buf = s.format.exit(s.buf, ev)
 	default:

@@ -137,6 +137,8 @@ type held struct {
 	abi         record.Arch
 	fds         *[]FD
 	begun, drop bool // straceSink has written its beginning, or will not write it
+	resumes     bool // it is a restart_syscall, and what it resumes is known:
+	resumed     uint16
 }
 
 // hold returns what restore makes ev of again.

@@ -181,7 +181,7 @@ const sigkill = 9
 
 // special are the calls that are put together from several records.
 type special struct {
-	exec, exit, fork *callSet
+	exec, exit, fork, restart *callSet
 }
 
 var specialCalls = sync.OnceValue(func() special {
@@ -193,9 +193,10 @@ var specialCalls = sync.OnceValue(func() special {
 		return compile([]Expr{e})
 	}
 	return special{
-		exec: set("execve", "execveat"),
-		exit: set("exit", "exit_group"),
-		fork: set("fork", "vfork", "clone", "clone3"),
+		exec:    set("execve", "execveat"),
+		exit:    set("exit", "exit_group"),
+		fork:    set("fork", "vfork", "clone", "clone3"),
+		restart: set("restart_syscall"),
 	}
 })
 
