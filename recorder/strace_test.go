@@ -52,6 +52,22 @@ func TestSameAsStrace(t *testing.T) {
 	node := file("n.js", "const fs=require('fs'),net=require('net'),cp=require('child_process');fs.readdirSync('/etc');fs.writeFileSync('"+work+"/n','x');"+
 		"const s=net.createServer(c=>{c.end('hi')});s.listen('"+work+"/n.sock',()=>{net.connect('"+work+"/n.sock',()=>{}).on('data',d=>{console.log(''+d);s.close();cp.execSync('true')})})")
 	tmux := file("tmux.sh", "cd "+work+"; tmux -S t.sock -f /dev/null new-session -d 'sleep 0.3; echo done' \\; new-window true; tmux -S t.sock list-windows; tmux -S t.sock kill-server; sleep 0.2")
+	asyncio := file("aio.py", `import asyncio, os, select, signal, socket
+async def serve(r, w):
+    w.write((await r.read(100)).upper()); await w.drain(); w.close()
+async def main():
+    s = await asyncio.start_server(serve, '127.0.0.1', 0)
+    async def call(i):
+        r, w = await asyncio.open_connection('127.0.0.1', s.sockets[0].getsockname()[1])
+        w.write(b'x%d' % i); w.write_eof(); await r.read(); w.close()
+    await asyncio.gather(*(call(i) for i in range(3)))
+    p = await asyncio.create_subprocess_exec('cat', stdin=-1, stdout=-1); print(await p.communicate(b'hi'))
+    p = await asyncio.create_subprocess_shell('sleep 9'); p.terminate(); await p.wait()
+    l = asyncio.get_running_loop(); l.add_signal_handler(signal.SIGUSR1, lambda: None); os.kill(os.getpid(), signal.SIGUSR1); await asyncio.sleep(0.01)
+    u, _ = await l.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=('127.0.0.1', 0)); u.sendto(b'x', u.get_extra_info('sockname')); await asyncio.sleep(0.01); u.close(); s.close()
+asyncio.run(main())
+a, b = socket.socketpair(); b.send(b'x'); select.select([a], [b], [a], 1); os.times()
+`)
 	for _, tc := range []struct {
 		name string
 		args []string
@@ -87,6 +103,10 @@ func TestSameAsStrace(t *testing.T) {
 		{"dpkg and apt", sh("dpkg -l | wc -l; apt-get --version; dpkg-query -S /bin/sh; apt-config dump | wc -l")},
 		{"util-linux", sh("cd " + work + " && lsblk; findmnt -n /; flock lock true; taskset -p $$; chrt -p $$; ionice; setsid true; unshare -u true; ipcs; i=$(ipcmk -Q); ipcrm -q ${i##* }; i=$(ipcmk -M 4096); ipcrm -m ${i##* }; i=$(ipcmk -S 2); ipcs -s -i ${i##* }; ipcrm -s ${i##* }; lscpu; prlimit >/dev/null; setpriv --dump; script -qc 'stty -a' s.log; mountpoint /; getopt -o a -- -a; dmesg -s 100 | tail -1; swapon; losetup; hexdump -C lock; rev /etc/hostname; lslocks; logger -s --no-act x; namei /etc/passwd; fallocate -l 4096 fa; blkid -p /dev/vda")},
 		{"diff, patch and sed", sh("cd " + work + " && seq 9 >p1; sed 's/5/x/' p1 >p2; diff -u p1 p2 >p.diff; patch p1 p.diff; cmp p1 p2; sed -i s/x/y/ p1; grep -n y p1; find . -name 'p*' -newer p.diff -print0 | xargs -0 ls -l; tput -T xterm cols; awk 'BEGIN{\"date\"|getline; print length}'")},
+		{"stopped", sh("sleep 9 & p=$!; sleep 0.2; kill -STOP $p; sleep 0.2; kill -CONT $p; kill $p; wait $p; trap 'echo term' TERM; kill -TERM $$; times; ulimit -a >/dev/null; sh -c 'kill -SEGV $$'; sh -c 'exit 300'")},
+		{"asyncio", []string{"python3", asyncio}},
+		{"dd and fallocate", sh("cd " + work + ` && mkdir -p f && cd f && dd if=/dev/zero of=1 bs=4k count=20 oflag=direct conv=fsync status=none && dd if=1 of=2 iflag=direct,fullblock oflag=append,sync conv=notrunc status=none; cp --sparse=always 1 3; fallocate -l 1M 4; fallocate -p -o 4096 -l 4096 4; fallocate -d 4; fallocate -z -l 100 4; fallocate -c -l 4096 4; fallocate -i -l 4096 4; stat -f 4; df -i . >/dev/null; tail -c 100 1 | od -c | head -2; timeout -s KILL 0.05 sleep 1; shred -n1 -u 3; base64 1 | wc -c; mknod p p; chgrp root 1; nohup true; stdbuf -oL true; rm -r ../f`)},
+		{"e2fsprogs", sh("cd " + work + ` && truncate -s 8M e && mkfs.ext4 -q e && e2fsck -fn e && tune2fs -l e | tail -1; resize2fs e 6M; debugfs -w -R 'write /etc/passwd p' e; dumpe2fs e | wc -l; lsattr -d .; chattr +d e; filefrag -v e; rm e`)},
 	} {
 		t.Run(tc.name, func(t *testing.T) { sameAsStrace(t, tc.args) })
 	}
