@@ -154,6 +154,10 @@ func TestCauses(t *testing.T) {
 			s.signal(1001, 300, 2, 0x80, 0, 0, 0)
 			s.exit(1001, 1001, 300, 2)
 		}), "killed by SIGINT from its terminal (Ctrl-C)", ""},
+		{"Ctrl-backslash", one(api.Exit{Signal: "SIGQUIT"}, func(s *story) {
+			s.signal(1001, 300, 3, 0x80, 0, 0, 0)
+			s.exit(1001, 1001, 300, 3)
+		}), `killed by SIGQUIT from its terminal (Ctrl-\)`, ""},
 		{"terminal gone", one(api.Exit{Signal: "SIGHUP"}, func(s *story) {
 			s.signal(1001, 300, 1, 0x80, 0, 0, 0)
 			s.exit(1001, 1001, 300, 1)

@@ -638,7 +638,7 @@ func (c *findings) killedVerdict() string {
 }
 
 // ofTerminal are the keys for which a terminal sends a signal.
-var ofTerminal = map[int]string{2: "Ctrl-C", 3: `Ctrl-\\`}
+var ofTerminal = map[int]string{2: "Ctrl-C", 3: `Ctrl-\`}
 
 // first returns the signal from somebody else that a process caught shortly before it
 // sent the same to itself, as programs do that tidy up first; so does every one in Go.
