@@ -38,6 +38,13 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
+func noArgs(cmd *cobra.Command, args []string) error {
+	if err := cobra.NoArgs(cmd, args); err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
 // options are the flags.
 type options struct {
 	config       recorder.Config
@@ -79,12 +86,7 @@ when recorderd ends; the next recorderd takes them over. --clean takes them away
 
 Exit status: 0 ended by a signal, 1 error, 2 usage, 3 this kernel or process cannot
 record, 4 another recorderd has the pin directory or the socket.`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.NoArgs(cmd, args); err != nil {
-				return usageError{err}
-			}
-			return nil
-		},
+		Args:          noArgs,
 		Version:       version.String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,

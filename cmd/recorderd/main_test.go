@@ -172,6 +172,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"--kubernetes", "maybe"}, []string{"--kubernetes", "auto"}},
 		{[]string{"--no-such-flag"}, []string{"--no-such-flag"}},
 		{[]string{"start"}, []string{"start"}},
+		{[]string{"uninstall", "now"}, []string{"now"}},
 	} {
 		status, msg := refused(t, exec.Command(binary, tc.args...))
 		if status != exitUsage {

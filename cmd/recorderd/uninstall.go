@@ -15,7 +15,7 @@ func uninstallCommand() *cobra.Command {
 		Long: `uninstall takes away what a recorderd that has ended left pinned: the programs stop,
 and the rings with all recordings in memory are gone. It refuses while a recorderd runs
 with that pin directory. It is no error if there is nothing.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := bpf.Uninstall(pinDir); err != nil {
 				return err
