@@ -1,6 +1,16 @@
 package api
 
-import "cmp"
+import (
+	"cmp"
+	"strings"
+)
+
+// BaseID returns the id of a recording without the number that further dumps of it on
+// disk have behind it: 366ed0c84781 of 366ed0c84781-2.
+func BaseID(id string) string {
+	base, _, _ := strings.Cut(id, "-")
+	return base
+}
 
 // ContainerKey names what stays the same when a container is started again, so that
 // its recordings are known to be of one: its name in its pod, else the one that its

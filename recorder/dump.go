@@ -190,11 +190,12 @@ func (t told) new(info *layout.TaskInfo) bool {
 	return true
 }
 
-// writeTasks adds who the ended and the live tasks were, but for what was told.
-func writeTasks(out *dump.Writer, s *snapshot, before told) error {
+// eachTask calls do with each of the ended tasks in a lane's records, and where it stands
+// there.
+func eachTask(rest []byte, do func(info *layout.TaskInfo, data []byte) error) error {
 	var rec record.Record
 	var info layout.TaskInfo
-	for rest := s.tasks.Records; len(rest) > 0; {
+	for len(rest) > 0 {
 		raw, next, err := record.Next(rest)
 		if err != nil {
 			return fmt.Errorf("read ended tasks: %w", err)
@@ -203,11 +204,25 @@ func writeTasks(out *dump.Writer, s *snapshot, before told) error {
 		if err := record.Parse(raw, &rec); err != nil || len(rec.Items) != 1 {
 			continue // a lane holds what the kernel wrote; a foreign record is no task
 		}
-		if decodeTask(rec.Items[0].Data, &info) && before.new(&info) {
-			if err := out.Task(&info); err != nil {
-				return err
-			}
+		if !decodeTask(rec.Items[0].Data, &info) {
+			continue
 		}
+		if err := do(&info, rec.Items[0].Data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeTasks adds who the ended and the live tasks were, but for what was told.
+func writeTasks(out *dump.Writer, s *snapshot, before told) error {
+	if err := eachTask(s.tasks.Records, func(info *layout.TaskInfo, _ []byte) error {
+		if !before.new(info) {
+			return nil
+		}
+		return out.Task(info)
+	}); err != nil {
+		return err
 	}
 	for i := range s.live {
 		if !before.new(&s.live[i].Info) {

@@ -25,17 +25,14 @@ func (r *Recorder) progressSoon(t *layout.TaskDump, follow bool) *record.Record 
 	if !follow || r.stuck.Load() >= mostStuck {
 		return r.progress(t, false)
 	}
-	read := make(chan *record.Record, 1)
 	task := *t
-	go func() { read <- r.progress(&task, true) }()
-	select {
-	case rec := <-read:
+	rec, late := soon(func() *record.Record { return r.progress(&task, true) })
+	if late == nil {
 		return rec
-	case <-time.After(briefly):
 	}
 	r.stuck.Add(1)
-	go func() { // ends when the kernel lets the other
-		<-read
+	go func() {
+		<-late
 		r.stuck.Add(-1)
 	}()
 	return r.progress(t, false)

@@ -970,10 +970,6 @@ func exitOf(h *layout.RingHead, ended bool, info *containerd.Info, known bool) *
 	// The first to enter and to end may be a helper of the runtime's, and for a moment
 	// nobody else be there.
 	first := atomic.LoadUint32(&h.InitExeced) != 0 || ended
-	// runc 1.1.15 on cgroup v1 has one that does exec, and ends before the entrypoint's.
-	if atomic.LoadUint64(&h.TasksLive) > 0 && atomic.LoadUint32(&h.PidLevel) == 0 && monotonic()-h.Claimed < layout.StartupMs*1e6 {
-		first = false
-	}
 	if gone := atomic.LoadUint32(&h.InitGone); gone != 0 && first && !helper(h, known) {
 		e := &api.Exit{Source: "kernel", OOMKilled: gone == 2, At: wallTime(h.InitEnd)}
 		status := unix.WaitStatus(h.InitExit)
@@ -991,11 +987,19 @@ func exitOf(h *layout.RingHead, ended bool, info *containerd.Info, known bool) *
 	return nil
 }
 
-// helper reports whether the process that the kernel took for the first is the runtime's:
-// it executed nothing in the container, or itself. That is so only where the container's
-// program was never executed; how the one ended that was to do it is not known here.
+// helper reports whether the process that the kernel took for the first is the runtime's,
+// or may be, as long as the entrypoint may still come: runc 1.1.15 on cgroup v1 has one
+// that does exec, and ends before. Later it is if it executed nothing in the container, or
+// itself: the container's program was never executed then, and how the one ended that was
+// to do it is not known here.
 func helper(h *layout.RingHead, known bool) bool {
-	if atomic.LoadUint32(&h.PidLevel) != 0 || atomic.LoadUint32(&h.BeganLate) != 0 {
+	if atomic.LoadUint32(&h.PidLevel) != 0 {
+		return false
+	}
+	if atomic.LoadUint64(&h.TasksLive) > 0 && monotonic()-h.Claimed < layout.StartupMs*1e6 {
+		return true
+	}
+	if atomic.LoadUint32(&h.BeganLate) != 0 {
 		return false
 	}
 	args := argv(h)
@@ -1026,23 +1030,29 @@ const briefly = 100 * time.Millisecond
 // that hangs in the kernel can keep who asks for that waiting for ever, and here others
 // with it. Nothing if it takes too long, or cannot be read.
 func readBriefly(path string, most int) []byte {
-	read := make(chan []byte, 1)
-	go func() { // ends when the kernel lets it
+	b, _ := soon(func() []byte {
 		f, err := os.Open(path)
 		if err != nil {
-			read <- nil // the process has ended
-			return
+			return nil // the process has ended
 		}
 		defer f.Close()
 		b := make([]byte, most)
 		n, _ := io.ReadFull(f, b) //nolint:errcheck // what there is
-		read <- b[:n]
-	}()
+		return b[:n]
+	})
+	return b
+}
+
+// soon returns what read does, unless that takes too long: then nothing, and the channel
+// on which it comes when the kernel lets it.
+func soon[T any](read func() T) (v T, late <-chan T) {
+	done := make(chan T, 1)
+	go func() { done <- read() }()
 	select {
-	case b := <-read:
-		return b
+	case v = <-done:
+		return v, nil
 	case <-time.After(briefly):
-		return nil
+		return v, done
 	}
 }
 

@@ -220,19 +220,11 @@ func blankNames(rules *privacy.Rules, s *snapshot) {
 	for i := range s.live {
 		blank(&s.live[i].Info)
 	}
-	var rec record.Record
-	var info layout.TaskInfo
-	for rest := s.tasks.Records; len(rest) > 0; {
-		raw, next, err := record.Next(rest)
-		if err != nil {
-			return // nothing behind it is told
-		}
-		rest = next
-		if record.Parse(raw, &rec) == nil && len(rec.Items) == 1 && decodeTask(rec.Items[0].Data, &info) {
-			blank(&info)
-			binary.Encode(rec.Items[0].Data, binary.LittleEndian, &info) //nolint:errcheck // as it was decoded
-		}
-	}
+	eachTask(s.tasks.Records, func(info *layout.TaskInfo, data []byte) error { //nolint:errcheck // nothing behind an error is told
+		blank(info)
+		_, err := binary.Encode(data, binary.LittleEndian, info)
+		return err
+	})
 }
 
 // refused is an error if nothing may be told of a recording.

@@ -118,20 +118,16 @@ func find(recs []*api.Recording, target string) (found []*api.Recording, by int)
 	return found, by
 }
 
-// recordingID is a recording's id without the number of one of its further dumps on disk,
-// such as 366ed0c84781-2.
-func recordingID(r *api.Recording) string {
-	id, _, _ := strings.Cut(r.ID, "-")
-	return id
-}
-
 // withoutDumps leaves the further dumps of recordings out that are there themselves.
 func withoutDumps(recs []*api.Recording) []*api.Recording {
 	there := map[string]bool{}
 	for _, r := range recs {
 		there[r.ID] = true
 	}
-	return slices.DeleteFunc(recs, func(r *api.Recording) bool { return recordingID(r) != r.ID && there[recordingID(r)] })
+	return slices.DeleteFunc(recs, func(r *api.Recording) bool {
+		base := api.BaseID(r.ID)
+		return base != r.ID && there[base]
+	})
 }
 
 // fits reports whether the recording is in the namespace and of the container asked for.
@@ -180,7 +176,7 @@ func previous(recs []*api.Recording, rec *api.Recording, exact bool) *api.Record
 		if exact && !r.Started.Before(rec.Started) {
 			continue
 		}
-		if (exact || rec.State == api.StateLive) && recordingID(r) == recordingID(rec) {
+		if (exact || rec.State == api.StateLive) && api.BaseID(r.ID) == api.BaseID(rec.ID) {
 			continue // another dump of the same
 		}
 		earlier = append(earlier, r)
@@ -201,7 +197,7 @@ func byStart(a, b *api.Recording) int {
 func newest(recs []*api.Recording) *api.Recording {
 	best := slices.MaxFunc(recs, byStart)
 	for _, r := range recs {
-		if recordingID(r) == recordingID(best) && cmp.Or(
+		if api.BaseID(r.ID) == api.BaseID(best.ID) && cmp.Or(
 			cmp.Compare(rank(r), rank(best)), savedAt(r).Compare(savedAt(best)), cmp.Compare(r.ID, best.ID)) > 0 {
 			best = r
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/recorderd/recorderd/api/target"
@@ -157,14 +158,15 @@ func (a *app) dumpCommand(cmd *cobra.Command, name string, sel *target.Selector)
 	}
 	for _, flag := range clusterFlags { // elsewhere a container of that name is another
 		f := cmd.Flags().Lookup(flag)
-		switch {
-		case f == nil || !f.Changed:
-		case flag == "as-group":
-			for _, group := range a.kube.AsGroups {
-				words = append(words, "--as-group", group)
-			}
-		default:
-			words = append(words, "--"+flag, f.Value.String())
+		if f == nil || !f.Changed {
+			continue
+		}
+		values := []string{f.Value.String()}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		for _, v := range values {
+			words = append(words, "--"+flag, v)
 		}
 	}
 	words = append(words, "dump", name)

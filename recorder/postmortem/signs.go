@@ -9,6 +9,7 @@ import (
 
 	"github.com/recorderd/recorderd/recorder/record"
 	"github.com/recorderd/recorderd/recorder/replay"
+	"github.com/recorderd/recorderd/recorder/strace"
 )
 
 // grave is the order of signs.
@@ -38,7 +39,7 @@ func (b *builder) signs(c *findings) []Sign {
 	}
 	if c.outcome == Running && c.main != nil && c.main.stopped != nil {
 		s := c.main.stopped
-		add("stopped", Certain, 0, "stopped by "+signalName(s.sig)+b.from(s)+" "+duration(c.end-min(s.ev.ns, c.end))+" ago, and not continued", s.ev)
+		add("stopped", Certain, 0, "stopped by "+strace.SignalName(s.sig)+b.from(s)+" "+duration(c.end-min(s.ev.ns, c.end))+" ago, and not continued", s.ev)
 	}
 	b.deadlock(c, add)
 	b.loops(c, add)
@@ -57,7 +58,7 @@ func (b *builder) signs(c *findings) []Sign {
 	}
 	if c.main != nil && c.outcome == Killed && c.status&0x7f == 9 {
 		if s := c.earlier(9); s != nil && s.code <= 0 && (s.handled || s.ignored) && c.end-s.ev.ns >= uint64(time.Second) {
-			add("grace-period", Likely, 0, "it was asked to end with "+signalName(s.sig)+" and had not "+duration(c.end-s.ev.ns)+" later, when it was killed", s.ev)
+			add("grace-period", Likely, 0, "it was asked to end with "+strace.SignalName(s.sig)+" and had not "+duration(c.end-s.ev.ns)+" later, when it was killed", s.ev)
 		}
 	}
 	b.byError(c, add)

@@ -173,7 +173,8 @@ func (b *builder) investigate(main *proc, lines []Line) *findings {
 		c.path = append(c.path, child)
 	}
 	p := c.proc
-	c.noStart = main.execs == 0 && runtimes(main.Comm) || main.execs == 0 && slices.ContainsFunc(main.fails, func(f *failure) bool { return f.call == "execve" || f.call == "execveat" })
+	c.noStart = main.execs == 0 && (runtimes(main.Comm) ||
+		slices.ContainsFunc(main.fails, func(f *failure) bool { return f.call == "execve" || f.call == "execveat" }))
 	c.ender, c.anchor = p.ender, cmp.Or(p.enderAt, p.end, c.end)
 	if sig := int(p.status & 0x7f); sig != 0 {
 		c.ender, c.anchor = nil, cmp.Or(p.end, c.end)
@@ -544,7 +545,7 @@ func (b *builder) thread(p *proc, tid uint32, comm string) string {
 
 // signalText names a signal with what the kernel says about it.
 func (b *builder) signalText(s *signal) string {
-	text := signalName(s.sig)
+	text := strace.SignalName(s.sig)
 	code := codeName(s.sig, s.code, b.h.Arch)
 	switch {
 	case s.code <= 0 || s.code == 0x80 /* SI_KERNEL */ || code == "":
@@ -585,9 +586,9 @@ func (c *findings) killedVerdict() string {
 	case s != nil && s.code > 0 && codeSets[sig] != nil: // by the kernel, for what the thread did
 		return "killed by " + b.signalText(s) + core + " in " + b.thread(c.proc, s.tid, s.ev.Comm)
 	case s != nil && s.code == 0x80 /* SI_KERNEL */ && ofTerminal[sig] != "":
-		return "killed by " + signalName(sig) + core + " from its terminal (" + ofTerminal[sig] + ")"
+		return "killed by " + strace.SignalName(sig) + core + " from its terminal (" + ofTerminal[sig] + ")"
 	case ofKernel[sig] != "" && c.sent == nil && !(s != nil && s.code <= 0 && uint32(s.pid) != c.proc.Pid):
-		v := "killed by " + signalName(sig) + core + ": " + ofKernel[sig]
+		v := "killed by " + strace.SignalName(sig) + core + ": " + ofKernel[sig]
 		if f := c.brokenPipe(); f != nil && sig == 13 {
 			v += "; " + f.short + " failed with EPIPE"
 		}
@@ -595,11 +596,11 @@ func (c *findings) killedVerdict() string {
 	case c.self && sig == 6:
 		return "aborted itself with SIGABRT" + core + c.inThread()
 	case c.self && c.first(sig) != nil:
-		return "killed by " + signalName(sig) + core + c.b.from(c.first(sig)) + ", which it caught, and then sent to itself" + c.inThread()
+		return "killed by " + strace.SignalName(sig) + core + c.b.from(c.first(sig)) + ", which it caught, and then sent to itself" + c.inThread()
 	case c.self:
-		return "killed by " + signalName(sig) + core + ", which it sent to itself" + c.inThread()
+		return "killed by " + strace.SignalName(sig) + core + ", which it sent to itself" + c.inThread()
 	}
-	v := "killed by " + signalName(sig) + core
+	v := "killed by " + strace.SignalName(sig) + core
 	switch {
 	case c.sent != nil && c.sent.group:
 		v += ", probably from " + b.who(c.sent.by) + " of the same container, which sent it to several processes"
@@ -619,7 +620,7 @@ func (c *findings) killedVerdict() string {
 		v += "; who sent it is not in the recording"
 	}
 	if earlier := c.earlier(sig); earlier != nil {
-		v += ", " + duration(c.end-earlier.ev.ns) + " after " + signalName(earlier.sig) + b.from(earlier)
+		v += ", " + duration(c.end-earlier.ev.ns) + " after " + strace.SignalName(earlier.sig) + b.from(earlier)
 		switch {
 		case earlier.handled:
 			v += ", which it caught"
@@ -675,7 +676,7 @@ func (c *findings) ofItself() string {
 	if s == nil {
 		return " by itself"
 	}
-	return " " + duration(c.end-min(s.ev.ns, c.end)) + " after " + signalName(s.sig) + c.b.from(s) + ", which it caught"
+	return " " + duration(c.end-min(s.ev.ns, c.end)) + " after " + strace.SignalName(s.sig) + c.b.from(s) + ", which it caught"
 }
 
 // ofKernel are signals that the kernel sends for something else than a fault, and of

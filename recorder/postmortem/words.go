@@ -113,8 +113,6 @@ func thousands(n uint64) string {
 
 func mib(n int64) string { return thousands(uint64(max(n, 0)>>20)) + " MiB" }
 
-func signalName(sig int) string { return strace.SignalName(sig) }
-
 // sameEnd reports whether a status as wait(2) has it is this exit code or signal.
 func sameEnd(status uint32, code int, signal string) bool {
 	if sig := int(status & 0x7f); sig != 0 {
@@ -130,7 +128,7 @@ func endOf(status uint32) string {
 	case sig == 0:
 		return "exited with " + itoa(uint64(status>>8&0xff))
 	case status&0x80 != 0:
-		return "killed by " + signalName(sig) + " (core dumped)"
+		return "killed by " + strace.SignalName(sig) + " (core dumped)"
 	}
-	return "killed by " + signalName(sig)
+	return "killed by " + strace.SignalName(sig)
 }

@@ -364,7 +364,7 @@ func (s *Store) inspect(root *os.Root, name, id string, at time.Time) *Entry {
 		e.Meta.Saved = at
 	}
 	if e.Meta.Recording.ID == "" {
-		e.Meta.Recording.ID, _, _ = strings.Cut(id, "-")
+		e.Meta.Recording.ID = api.BaseID(id)
 	}
 	if e.Meta.Recording.Started.IsZero() {
 		e.Meta.Recording.Started = e.Meta.Saved
@@ -681,7 +681,7 @@ func early(meta *Meta) bool {
 // free returns an id that no entry has: id, unless it is to have a number, or the next
 // of it. s.mu is held.
 func (s *Store) free(id string, numbered bool) string {
-	base, _, _ := strings.Cut(id, "-")
+	base := api.BaseID(id)
 	n := 2
 	switch {
 	case numbered:

@@ -126,18 +126,14 @@ func (p *printer) sockaddr(d []byte) {
 		n := int(body[9])
 		p.dst = strconv.AppendInt(p.dst, int64(n), 10)
 		if n = min(n, len(body)-10); n > 0 {
-			p.dst = append(p.dst, ", sll_addr=["...)
-			for i, c := range body[10 : 10+n] {
-				if i > 0 {
-					p.dst = append(p.dst, ", "...)
-				}
-				if c == 0 { // as %#02x does
-					p.dst = append(p.dst, "00"...)
-				} else {
+			p.dst = append(p.dst, ", sll_addr="...)
+			p.list(n, func(i int) {
+				if c := body[10+i]; c != 0 {
 					p.hex(uint64(c))
+				} else {
+					p.dst = append(p.dst, "00"...) // as %#02x does
 				}
-			}
-			p.dst = append(p.dst, ']')
+			})
 		}
 	case family == afAlg && len(d) >= 88:
 		p.dst = append(p.dst, ", salg_type="...)
@@ -561,28 +557,14 @@ func (p *printer) control(level, kind uint32, body []byte) bool {
 			p.structure(t, body)
 			return true
 		}
-		p.dst = append(p.dst, '[')
-		for i := range n {
-			if i > 0 {
-				p.dst = append(p.dst, ", "...)
-			}
-			p.structure(t, body[i*size:])
-		}
-		p.dst = append(p.dst, ']')
+		p.list(n, func(i int) { p.structure(t, body[i*size:]) })
 		return true
 	}
 	switch level {
 	case solSocket:
 		switch {
 		case kind == scmRights && len(body) >= 4:
-			p.dst = append(p.dst, '[')
-			for i := 0; i+4 <= len(body); i += 4 {
-				if i > 0 {
-					p.dst = append(p.dst, ", "...)
-				}
-				p.dst = strconv.AppendInt(p.dst, int64(int32(load(body[i:], 4))), 10)
-			}
-			p.dst = append(p.dst, ']')
+			p.list(len(body)/4, func(i int) { p.dst = strconv.AppendInt(p.dst, int64(int32(load(body[4*i:], 4))), 10) })
 			return true
 		case kind == scmCredentials && len(body) >= 12:
 			p.structure(ucredType, body)
@@ -619,14 +601,7 @@ func (p *printer) control(level, kind uint32, body []byte) bool {
 			p.dst = append(p.dst, ']')
 			return true
 		case kind == ipTOS || kind == ipRecvOpts || kind == ipRetOpts:
-			p.dst = append(p.dst, '[')
-			for i, c := range body {
-				if i > 0 {
-					p.dst = append(p.dst, ", "...)
-				}
-				p.hex(uint64(c))
-			}
-			p.dst = append(p.dst, ']')
+			p.list(len(body), func(i int) { p.hex(uint64(body[i])) })
 			return true
 		case kind == ipRecvErr && len(body) >= 16:
 			l := extendedErrType.Struct.On(p.arch)
@@ -644,6 +619,18 @@ func (p *printer) control(level, kind uint32, body []byte) bool {
 		}
 	}
 	return false
+}
+
+// list shows [a, b, c].
+func (p *printer) list(n int, show func(i int)) {
+	p.dst = append(p.dst, '[')
+	for i := range n {
+		if i > 0 {
+			p.dst = append(p.dst, ", "...)
+		}
+		show(i)
+	}
+	p.dst = append(p.dst, ']')
 }
 
 // ifindex shows the number of an interface; strace asks its own kernel for the name.

@@ -273,19 +273,24 @@ func extend(v uint64, size int) int64 {
 
 // byteArray shows bytes as strace shows opaque ones: "\x01\x02".
 func (p *printer) byteArray(data []byte) {
-	const digits = "0123456789abcdef"
-	p.dst = append(p.dst, '"')
 	limit := len(data)
 	if p.opt.StringLimit > 0 {
 		limit = min(limit, p.opt.StringLimit)
 	}
-	for _, c := range data[:limit] {
-		p.dst = append(p.dst, '\\', 'x', digits[c>>4], digits[c&15])
-	}
-	p.dst = append(p.dst, '"')
+	p.hexString(data[:limit])
 	if limit < len(data) {
 		p.dst = append(p.dst, "..."...)
 	}
+}
+
+// hexString shows all bytes by their numbers, between quotes.
+func (p *printer) hexString(data []byte) {
+	const digits = "0123456789abcdef"
+	p.dst = append(p.dst, '"')
+	for _, c := range data {
+		p.dst = append(p.dst, '\\', 'x', digits[c>>4], digits[c&15])
+	}
+	p.dst = append(p.dst, '"')
 }
 
 func stat(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
@@ -508,12 +513,8 @@ func fileHandle(p *printer, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
 		if n < uint64(len(h)) {
 			h = h[:n]
 		}
-		p.dst = append(p.dst, `, f_handle="`...)
-		const digits = "0123456789abcdef"
-		for _, c := range h {
-			p.dst = append(p.dst, '\\', 'x', digits[c>>4], digits[c&15])
-		}
-		p.dst = append(p.dst, '"')
+		p.dst = append(p.dst, ", f_handle="...)
+		p.hexString(h)
 		if n > uint64(len(h)) {
 			p.dst = append(p.dst, "..."...)
 		}

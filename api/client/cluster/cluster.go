@@ -355,22 +355,18 @@ func (c *Cluster) list(ctx context.Context, ds []daemon, f target.Filter) ([]api
 	slices.SortFunc(recs, func(a, b api.Recording) int {
 		return cmp.Or(a.Started.Compare(b.Started), strings.Compare(a.Node, b.Node), strings.Compare(a.ID, b.ID))
 	})
-	var p *PartialError
-	if errors.As(err, &p) {
-		if bad := badRequest(p); bad != nil {
-			return recs, bad
-		}
-	}
-	return recs, err
+	return recs, badRequest(err)
 }
 
-// badRequest returns what all nodes say is wrong with the request itself.
-func badRequest(p *PartialError) error {
+// badRequest returns what all nodes say is wrong with the request itself, if that is what
+// an error of each has for all, else the error.
+func badRequest(err error) error {
+	var p *PartialError
 	var e *api.Error
-	if p.All() && errors.As(p.Nodes[0].Err, &e) && e.Code == api.CodeBadRequest {
+	if errors.As(err, &p) && p.All() && errors.As(p.Nodes[0].Err, &e) && e.Code == api.CodeBadRequest {
 		return e
 	}
-	return nil
+	return err
 }
 
 // Statuses returns the status of each node, by name; if cost is not 0, with what the
@@ -399,13 +395,7 @@ func (c *Cluster) Statuses(ctx context.Context, cost time.Duration) ([]api.Statu
 		return nil
 	})
 	slices.SortFunc(sts, func(a, b api.Status) int { return strings.Compare(a.Node, b.Node) })
-	var p *PartialError
-	if errors.As(err, &p) {
-		if bad := badRequest(p); bad != nil {
-			return sts, bad
-		}
-	}
-	return sts, err
+	return sts, badRequest(err)
 }
 
 // Get returns the recording that name means; see locate.
