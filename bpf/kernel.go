@@ -236,7 +236,7 @@ func Supported() error {
 		return fmt.Errorf("ask for the kernel's version: %w", err)
 	}
 	release := unix.ByteSliceToString(uts.Release[:])
-	if err := allowed(); err != nil {
+	if err := Allowed(); err != nil {
 		return err
 	}
 	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
@@ -272,7 +272,8 @@ func Supported() error {
 // take over the programs. CAP_SYS_ADMIN, from which they were split off, does as well.
 var Capabilities = privilege.Of(unix.CAP_BPF, unix.CAP_PERFMON)
 
-func allowed() error {
+// Allowed says in one line which of Capabilities this process lacks (ErrRights), or nil.
+func Allowed() error {
 	have, err := privilege.Effective()
 	if err != nil {
 		return err

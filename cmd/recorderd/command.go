@@ -252,7 +252,11 @@ func (o *options) run(ctx context.Context, given *pflag.FlagSet) error {
 	cfg.Kubernetes = o.pods()
 	cfg.Watch = append([]string{api.RunRoot}, cfg.Watch...)
 
-	// First what can be refused without a trace. Clients that connect now wait.
+	// First what can be refused without a trace. Who is not root shall not be told of directories.
+	if err := bpf.Allowed(); err != nil {
+		return err
+	}
+	// Clients that connect now wait.
 	ln, err := server.Listen(o.socket, o.group)
 	if err != nil {
 		return err
