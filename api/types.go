@@ -159,6 +159,7 @@ type Status struct {
 	Spool         SpoolStatus   `json:"spool"`
 	Cost          *CostStatus   `json:"cost,omitempty"` // only if it was asked for
 	Lost          LostStatus    `json:"lost"`
+	Seen          SeenStatus    `json:"seen"`
 	Runtimes      []RuntimeInfo `json:"runtimes"`
 	RecordingRate float64       `json:"recordsPerSecond"` // over the last few seconds
 }
@@ -241,6 +242,12 @@ type LostStatus struct {
 	EventsLost uint64            `json:"eventsLost"` // hints to the daemon; nothing is missing for that
 	Missed     map[string]uint64 `json:"missed"`     // runs that the kernel skipped as recursion, by program
 	Evicted    uint64            `json:"evicted"`    // ended recordings dropped for the memory budget
+}
+
+// SeenStatus counts what happened without anything being lost, since the programs were loaded.
+type SeenStatus struct {
+	Claims   uint64 `json:"claims"`   // containers that were given a ring
+	MovedOut uint64 `json:"movedOut"` // tasks that left their container's cgroup
 }
 
 // RuntimeInfo says how a container runtime's socket is doing.

@@ -2,10 +2,13 @@
 /*
  * What the BPF program and user space share: the layout of a ring, of the
  * records in it and of the maps' keys and values. Go's twins are generated from
- * here by bpf2go (see gen.go); nothing is mirrored by hand.
+ * here by bpf2go (see gen.go); nothing is mirrored by hand. What kinds of records,
+ * items and counters there are is in vocabulary.txt.
  */
 #ifndef RECORDER_H
 #define RECORDER_H
+
+#include "vocabulary.h"
 
 /* The version of everything in this file. Another version's pinned maps are
  * read out and replaced, never written to. */
@@ -180,32 +183,20 @@ struct rec {
 	__u16 sizes;
 };
 
-enum rec_type {
-	REC_CALL = 1, /* a call that returned */
-	REC_ENTER,    /* a call that began and may never return: exit, execve */
-	/*
-	 * exec: result: thread id before it (differs from tid if a thread that did
-	 * not lead called), items: file (arg 0), interpreter (arg 1), argv (arg 2)
-	 */
-	REC_EXEC,
-	/*
-	 * the end of a thread: nr: the call it was in plus 1, or 0; result: exit
-	 * code as wait(2) has it; args: tgid, 1 if it was the group's last, start
-	 * of that call (ns), 1 if an OOM victim, the group's exit code
-	 */
-	REC_EXIT,
-	/*
-	 * a signal was delivered: nr: its number; result: si_code; args: errno,
-	 * handler (0: default, 1: ignored), its flags; items: siginfo (arg 0)
-	 */
-	REC_SIGNAL,
-	/* comm changed other than by exec: items: the new one (arg 0) */
-	REC_RENAME,
-	/* the OOM killer chose this process: result: tgid */
-	REC_OOM,
-	/* LANE_TASKS only: items: struct task_info (arg 0) */
-	REC_TASK,
-};
+/*
+ * enum rec_type is in vocabulary.h. What the values and items of each hold:
+ *
+ * REC_EXEC    result: thread id before it (differs from tid if a thread that did not lead
+ *             called), items: file (arg 0), interpreter (arg 1), argv (arg 2)
+ * REC_EXIT    nr: the call it was in plus 1, or 0; result: exit code as wait(2) has it; args:
+ *             tgid, 1 if it was the group's last, start of that call (ns), 1 if an OOM victim,
+ *             the group's exit code
+ * REC_SIGNAL  nr: its number; result: si_code; args: errno, handler (0: default, 1: ignored),
+ *             its flags; items: siginfo (arg 0)
+ * REC_RENAME  items: the new name (arg 0)
+ * REC_OOM     result: tgid
+ * REC_TASK    items: struct task_info (arg 0)
+ */
 
 enum rec_flag {
 	RECF_COMPAT = 1 << 0,  /* a 32-bit call: i386 on x86-64, arm on arm64 */
@@ -231,24 +222,6 @@ enum item_flag {
 	ITEM_CUT   = 1 << 4, /* there was more */
 	ITEM_FAULT = 1 << 5, /* unreadable from here on; len may be 0 */
 	ITEM_ENTRY = 1 << 6, /* read when the call began */
-};
-
-enum item_kind {
-	ITEM_STR = 1,  /* a string without its NUL */
-	ITEM_MEM,      /* a struct or an array of them */
-	ITEM_DATA,     /* contents of a read or write */
-	ITEM_STRV,     /* one string of a vector; more of this kind follow */
-	ITEM_IOV,      /* an array of iovec */
-	ITEM_IOVDATA,  /* contents of the iovecs, joined */
-	ITEM_MSG,      /* a msghdr; its name, iovec array and control follow */
-	ITEM_NAME,     /* the socket address of a msghdr */
-	ITEM_CONTROL,  /* its control messages */
-	ITEM_MMSG,     /* an array of mmsghdr; the parts of the first follow */
-	ITEM_ARGV,     /* strings with their NULs, as in /proc/PID/cmdline */
-	ITEM_LEN,      /* the 4 or 8 bytes of a length that an argument points to */
-	ITEM_COUNT,    /* how many pointers a vector holds (4 bytes) */
-	ITEM_VIA,      /* what a pointer inside the argument's memory points to */
-	ITEM_ELEM,     /* what one pointer of a vector points to; more of this kind follow */
 };
 
 /*
@@ -394,34 +367,13 @@ struct claim {
 	__u32 gen;
 };
 
-/* Events to user space. Losing one loses nothing: all of it is in the maps too. */
-enum event_type {
-	EVENT_CLAIM = 1, /* a ring was claimed */
-	EVENT_NORING,    /* there was none for this cgroup */
-	EVENT_ENDED,     /* the last task of a ring ended or left */
-	EVENT_SCAN,      /* a process with threads moved: look at the tasks again */
-	EVENT_RMDIR,     /* a claimed cgroup was removed */
-};
-
+/* A hint to user space, of an enum event_type. Losing one loses nothing: all of it is in the
+ * maps too. */
 struct event {
 	__u32 type;
 	__u32 slot;
 	__u64 cgroup;
 	__u64 time;
-};
-
-/* Counters of the node, one per CPU. */
-enum stat_id {
-	STAT_CLAIMS,
-	STAT_NO_RING,      /* claims for which no ring was free */
-	STAT_NO_STORAGE,   /* tasks that could not be marked */
-	STAT_CLAIM_FULL,   /* claims that the map of cgroups had no room for */
-	STAT_STALE,        /* calls of tasks whose ring was given to another container */
-	STAT_FOUND,        /* tasks that a pass of the iterator marked */
-	STAT_EVENTS_LOST,
-	STAT_MOVED_OUT,    /* tasks that left their container */
-	STAT_NESTED_FULL,  /* containers within one that had as many rings inside as it may */
-	STATS,
 };
 
 _Static_assert(sizeof(struct ring_head) <= RING_HEADER, "a ring's header is one page");

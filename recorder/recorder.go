@@ -1171,18 +1171,12 @@ func (r *Recorder) Status(context.Context) (api.Status, error) {
 		Started: r.started, Adopted: r.kernel.Adopted(), RecordingRate: r.rate.perSecond(),
 		Cgroups: api.CgroupStatus{Hierarchy: r.hierarchy.Name, Mount: r.hierarchy.Mount},
 	}
-	for _, c := range []struct {
-		id layout.StatId
-		to *uint64
-	}{
-		{layout.StatNoRing, &s.Lost.NoRing}, {layout.StatNoStorage, &s.Lost.NoStorage}, {layout.StatClaimFull, &s.Lost.ClaimFull},
-		{layout.StatStale, &s.Lost.Stale}, {layout.StatNestedFull, &s.Lost.NestedFull}, {layout.StatFound, &s.Lost.FoundLate}, {layout.StatEventsLost, &s.Lost.EventsLost},
-	} {
-		n, err := r.kernel.Stat(c.id)
+	for _, c := range api.NodeCounters {
+		n, err := r.kernel.Stat(layout.StatId(c.ID))
 		if err != nil {
 			return api.Status{}, err
 		}
-		*c.to = n
+		*c.Of(&s) = n
 	}
 	missed, err := r.kernel.Missed()
 	if err != nil {

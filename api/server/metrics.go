@@ -70,7 +70,7 @@ func statusGauge(name, help string, value func(s *api.Status) float64) statusMet
 	return statusMetric{prometheus.NewDesc("recorderd_"+name, help, nil, nil), prometheus.GaugeValue, value}
 }
 
-var statusMetrics = []statusMetric{
+var statusMetrics = append(nodeCounters(), []statusMetric{
 	statusGauge("start_time_seconds", "When the daemon started, in seconds since 1970.",
 		func(s *api.Status) float64 { return float64(s.Started.UnixMilli()) / 1000 }),
 	statusGauge("adopted", "1 if recording went on from an earlier daemon.",
@@ -95,22 +95,8 @@ var statusMetrics = []statusMetric{
 	statusCounter("records_muted_total", "Calls not recorded because they are muted.",
 		func(s *api.Status) uint64 { return s.Calls.Muted }),
 
-	statusCounter("containers_without_ring_total", "Containers that appeared while no ring was free.",
-		func(s *api.Status) uint64 { return s.Lost.NoRing }),
 	statusGauge("containers_unrecorded", "Containers that are there and are not recorded, since no ring is free.",
 		func(s *api.Status) float64 { return float64(s.Lost.Unrecorded) }),
-	statusCounter("containers_nested_full_total", "Containers inside others that are recorded with them, since those have as many inside as they may.",
-		func(s *api.Status) uint64 { return s.Lost.NestedFull }),
-	statusCounter("containers_without_claim_total", "Containers that the map of cgroups had no room for.",
-		func(s *api.Status) uint64 { return s.Lost.ClaimFull }),
-	statusCounter("tasks_unmarked_total", "Tasks that could not be marked at once, for want of kernel memory.",
-		func(s *api.Status) uint64 { return s.Lost.NoStorage }),
-	statusCounter("tasks_found_late_total", "Tasks that only a pass over all tasks found.",
-		func(s *api.Status) uint64 { return s.Lost.FoundLate }),
-	statusCounter("calls_stale_total", "Calls of tasks whose ring was given away.",
-		func(s *api.Status) uint64 { return s.Lost.Stale }),
-	statusCounter("events_lost_total", "Hints of the kernel to the daemon that were lost; no record is missing for that.",
-		func(s *api.Status) uint64 { return s.Lost.EventsLost }),
 	statusCounter("recordings_evicted_total", "Ended recordings dropped for the memory budget.",
 		func(s *api.Status) uint64 { return s.Lost.Evicted }),
 
@@ -126,6 +112,16 @@ var statusMetrics = []statusMetric{
 		func(s *api.Status) float64 { return bit(s.Spool.Error != "") }),
 	statusCounter("spool_saved_total", "Dumps written to disk.",
 		func(s *api.Status) uint64 { return s.Spool.Saved }),
+}...)
+
+// nodeCounters are the counters of the BPF programs.
+func nodeCounters() []statusMetric {
+	var list []statusMetric
+	for _, c := range api.NodeCounters {
+		help := strings.ToUpper(c.Text[:1]) + c.Text[1:] + "."
+		list = append(list, statusCounter(c.Metric, help, func(s *api.Status) uint64 { return *c.Of(s) }))
+	}
+	return list
 }
 
 var (

@@ -277,6 +277,8 @@ func (b *builder) event(ev *replay.Event) {
 		b.exit(ev, p, t)
 	case replay.KindOOM:
 		b.victim(ev, p)
+	case replay.KindRename: // the name is the task's
+	case replay.KindUnknown: // counted as missing
 	}
 }
 

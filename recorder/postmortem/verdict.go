@@ -971,6 +971,9 @@ func (b *builder) lacks(stats *replay.Stats, readErr error) []string {
 	if stats.Invalid > 0 {
 		list = append(list, counted(stats.Invalid, "record")+" that made no sense")
 	}
+	if stats.Unknown > 0 {
+		list = append(list, counted(stats.Unknown, "record")+" of types that this version does not know")
+	}
 	if b.unknown > 0 {
 		list = append(list, "who the threads of "+counted(b.unknown, "event")+" were")
 	}

@@ -61,7 +61,7 @@ func newStrace(out *lines, h *dump.Header, o *Options) *straceSink {
 
 func (s *straceSink) event(ev *Event) error {
 	switch ev.Kind {
-	case KindRename, KindOOM:
+	case KindRename, KindOOM: // strace has no line for these
 		return nil
 	case KindCall:
 		// A new thread comes out of a call that it never made.
@@ -92,6 +92,7 @@ func (s *straceSink) event(ev *Event) error {
 			}
 			delete(s.ending, ev.Task)
 		}
+	case KindSignal, KindUnknown:
 	}
 	h := ev.hold(&s.arena)
 	if ev.Kind == KindCall {
@@ -175,7 +176,7 @@ func (s *straceSink) release() error {
 		h.begun = true
 		write := s.first
 		switch {
-		case h.kind == KindSignal || h.kind == KindExit:
+		case !kinds[h.kind].calls:
 			write = s.whole
 		case len(ends) > 0 && ends[0] == i && (len(starts) == 0 || h.time <= s.events[starts[0]].start):
 			write = s.whole // its own end is the next point
@@ -228,6 +229,9 @@ func (s *straceSink) whole(ev *Event) {
 	}
 	column := s.leader(ev.Task, ev.Start)
 	switch ev.Kind {
+	case KindOOM, KindRename: // are not held
+	case KindUnknown:
+		s.buf = appendUnknown(s.buf, ev)
 	case KindSignal:
 		s.buf = s.format.signal(s.buf, ev)
 		if ev.Rec.Nr == sigstop {
@@ -237,7 +241,7 @@ func (s *straceSink) whole(ev *Event) {
 		}
 	case KindExit:
 		s.buf = s.format.exit(s.buf, ev)
-	default:
+	case KindCall, KindExec:
 		s.buf = s.format.call(s.buf, ev, column)
 		s.duration(ev)
 	}

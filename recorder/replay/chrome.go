@@ -141,6 +141,10 @@ func (c *chromeSink) event(ev *Event) error {
 	case KindOOM:
 		c.text = append(c.text, "chosen by the OOM killer"...)
 		return c.instant("oom", "oom", "p", at, ev)
+	case KindUnknown:
+		c.text = appendUnknown(c.text, ev)
+		return c.instant("unknown", "unknown", "t", at, ev)
+	case KindRename: // has returned above
 	}
 	return nil
 }

@@ -7,24 +7,6 @@ import (
 	"github.com/recorderd/recorderd/recorder/record"
 )
 
-// Kind is what happened.
-type Kind uint8
-
-// The kinds of events.
-const (
-	KindCall   Kind = iota // a system call
-	KindExec               // an execve that succeeded: a system call, too
-	KindExit               // a thread ended
-	KindSignal             // a signal was delivered, other than SIGKILL
-	KindOOM                // the OOM killer chose the process
-	KindRename             // a thread got another name, other than by execve
-)
-
-var kinds = [...]string{"call", "exec", "exit", "signal", "oom", "rename"}
-
-// String returns the kind's name in JSON.
-func (k Kind) String() string { return kinds[k] }
-
 // State is how far a system call came.
 type State uint8
 

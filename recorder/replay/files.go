@@ -164,7 +164,7 @@ func (f *files) see(ev *Event) {
 	case KindExit:
 		f.exit(ev)
 		return
-	default:
+	case KindSignal, KindOOM, KindRename, KindUnknown: // touch no descriptor
 		return
 	}
 	c := syscalls.Lookup(ev.abi, uint32(ev.Rec.Nr))

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"time"
 	"unicode/utf8"
@@ -65,6 +66,10 @@ type Line struct {
 	Siginfo json.RawMessage `json:"siginfo,omitempty"`
 
 	Name string `json:"name,omitempty"` // rename: the new one
+
+	// unknown: the number of the record's type, and the record as it stands in the dump
+	RecordType uint32 `json:"recordType,omitempty"`
+	Record     []byte `json:"record,omitempty"`
 }
 
 // DamageLine stands in the place of what the dump had once and has no longer.
@@ -80,6 +85,7 @@ type EndLine struct {
 	Records map[string]uint64 `json:"records"` // read, by type of frame, as in dump.End
 	Doubles uint64            `json:"doubles,omitempty"`
 	Invalid uint64            `json:"invalid,omitempty"`
+	Unknown uint64            `json:"unknown,omitempty"` // of types that this version does not know
 	Error   string            `json:"error,omitempty"` // why the dump could not be read to its end
 }
 
@@ -119,7 +125,7 @@ func (j *jsonSink) damage(d *dump.Damage) error {
 }
 
 func (j *jsonSink) end(s *Stats, err error) error {
-	line := EndLine{LineEnd, s.Events, s.Records, s.Doubles, s.Invalid, ""}
+	line := EndLine{LineEnd, s.Events, s.Records, s.Doubles, s.Invalid, s.Unknown, ""}
 	if err != nil {
 		line.Error = err.Error()
 	}
@@ -172,6 +178,10 @@ func (j *jsonSink) event(ev *Event) error {
 				break
 			}
 		}
+	case KindUnknown:
+		b = jsonUint(b, "recordType", uint64(ev.Rec.Type))
+		b = jsonString(b, "record", base64.StdEncoding.AppendEncode(nil, ev.Raw))
+	case KindOOM: // has nothing more to say
 	}
 	b = jsonTrue(b, "cut", ev.Rec.Flags&layout.RecfCut != 0)
 	b = jsonTrue(b, "fault", ev.Rec.Flags&layout.RecfFault != 0)

@@ -349,21 +349,32 @@ func (f *filter) wants(ev *Event) bool {
 	if len(f.tids) > 0 && !f.is(f.tids, ev.Task, ev.Task.Info.Tid, ev.Task.Info.NsTid) {
 		return false
 	}
-	switch ev.Kind {
-	case KindCall, KindExec:
-		switch {
-		case f.failed && !ev.Failed():
-			return false
-		case f.successful && (ev.State != Finished || ev.Failed()):
-			return false
-		case len(f.paths) > 0 && !ev.concerns(f.paths):
-			return false
-		}
-		return f.calls == nil || f.calls.has(f.arch.ABI(ev.Rec.Flags), ev.Rec.Nr)
-	case KindExit:
-		return !f.failed || ev.Rec.Ret != 0
-	case KindRename:
-		return !f.failed
+	if f.failed && !ev.shownAsFailed() {
+		return false
+	}
+	if !kinds[ev.Kind].calls {
+		return true
+	}
+	switch {
+	case f.successful && (ev.State != Finished || ev.Failed()):
+		return false
+	case len(f.paths) > 0 && !ev.concerns(f.paths):
+		return false
+	}
+	return f.calls == nil || f.calls.has(f.arch.ABI(ev.Rec.Flags), ev.Rec.Nr)
+}
+
+// shownAsFailed reports whether --failed shows an event.
+func (ev *Event) shownAsFailed() bool {
+	switch kinds[ev.Kind].failed {
+	case failedError:
+		return ev.Failed()
+	case failedStatus:
+		return ev.Rec.Ret != 0
+	case failedAlways:
+		return true
+	case failedNever:
+		return false
 	}
 	return true
 }

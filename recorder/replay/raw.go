@@ -111,24 +111,23 @@ func (c *rawCopy) wants(raw []byte, blocked bool) bool {
 	if ev.Task == nil {
 		ev.Task = &Task{Info: layout.TaskInfo{Tid: rec.Tid}}
 	}
-	switch rec.Type {
-	case layout.RecCall:
-		ev.Kind = KindCall
-		if rec.Ret == 0 && c.special.exec.has(c.filter.arch.ABI(rec.Flags), rec.Nr) {
-			return true
-		}
-	case layout.RecEnter:
-		if !blocked {
+	if !rec.Type.Known() {
+		c.stats.Unknown++
+		ev.Kind = KindUnknown
+		return c.filter.wants(ev)
+	}
+	switch layout.RecordTypes[rec.Type].Filter {
+	case layout.FilterKeep:
+		if rec.Type != layout.RecEnter || !blocked {
 			return true
 		}
 		ev.Kind, ev.State = KindCall, Blocked
-	case layout.RecSignal:
-		ev.Kind = KindSignal
-	case layout.RecOom:
-		ev.Kind = KindOOM
-	case layout.RecExec, layout.RecExit, layout.RecRename:
-		return true
-	default:
+	case layout.FilterMatch:
+		if rec.Type == layout.RecCall && rec.Ret == 0 && c.special.exec.has(c.filter.arch.ABI(rec.Flags), rec.Nr) {
+			return true
+		}
+		ev.Kind = kindOf(rec.Type)
+	case layout.FilterNone:
 		return false
 	}
 	return c.filter.wants(ev)

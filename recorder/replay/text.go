@@ -89,6 +89,10 @@ func (t *textSink) event(ev *Event) error {
 	case KindOOM:
 		t.paint(red)
 		t.buf = append(t.buf, "!!! chosen by the OOM killer !!!"...)
+	case KindUnknown:
+		t.paint(red)
+		t.buf = appendUnknown(t.buf, ev)
+	case KindRename: // has returned above
 	}
 	t.paint(plain)
 	t.buf = append(t.buf, '\n')
@@ -214,6 +218,10 @@ func (t *textSink) end(s *Stats, err error) error {
 		}
 		if s.Invalid > 0 {
 			t.warn("%s records made no sense", thousands(s.Invalid))
+		}
+		if s.Unknown > 0 {
+			t.warn("%s records are of types that this version does not know: use a newer recorderctl",
+				thousands(s.Unknown))
 		}
 		if err != nil {
 			t.warn("%s", safe(err.Error()))
@@ -384,21 +392,12 @@ func covered(c *api.Coverage, loc *time.Location) string {
 
 // missing says what else a recording lacks.
 func missing(r *api.Recording) string {
-	c := &r.Coverage
 	var parts []string
-	add := func(n uint64, what string) {
-		if n > 0 {
-			parts = append(parts, thousands(n)+" "+what)
+	for _, c := range api.RecordingCounters {
+		if n := *c.Of(r); n > 0 {
+			parts = append(parts, thousands(n)+" "+c.Text)
 		}
 	}
-	add(c.Muted, "muted")
-	add(c.FrozenCalls, "while frozen")
-	add(c.Cut, "cut at a limit")
-	add(c.Fault, "with unreadable memory")
-	add(c.Unfinished, "being written")
-	add(c.Late, "torn")
-	add(c.GuardSkips, "of the rare ones, too many of a kind")
-	add(r.Tasks.Unmarked, "threads not recorded from their start")
 	return strings.Join(parts, ", ")
 }
 

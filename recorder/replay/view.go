@@ -110,6 +110,9 @@ func (f *Formatter) Append(b []byte, ev *Event) []byte {
 		return append(b, "!!! chosen by the OOM killer !!!"...)
 	case KindRename:
 		return append(b, "(renamed)"...)
+	case KindUnknown:
+		return appendUnknown(b, ev)
+	case KindCall, KindExec:
 	}
 	return f.f.call(b, ev, 0)
 }

@@ -31,6 +31,7 @@ type Stats struct {
 	Records map[string]uint64 // that were read, by type of frame, as in dump.End
 	Doubles uint64            // left out because both lanes had them
 	Invalid uint64            // that made no sense
+	Unknown uint64            // records of types that this version does not know
 	Damage  []dump.Damage     // what is missing, as the dump says
 }
 
@@ -564,9 +565,13 @@ func (w *walker) record(raw []byte, guard bool) error {
 		return w.emit(ev, th)
 	case layout.RecRename:
 		return w.rename(ev, th)
+	case layout.RecTask: // stands in the tasks lane alone
+		w.stats.Invalid++
+		return nil
 	}
-	w.stats.Invalid++
-	return nil
+	w.stats.Unknown++
+	ev.Kind = KindUnknown
+	return w.emit(ev, th)
 }
 
 // older reports whether a time lies before all of the main lane.

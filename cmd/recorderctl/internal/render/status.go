@@ -50,7 +50,8 @@ func Status(w io.Writer, s *api.Status, now time.Time) error {
 	rows = append(rows, spooled(&s.Spool)...)
 	add("records", "%.0f a second, %d written, %d overwritten", s.RecordingRate, s.Calls.Written, s.Calls.Overwritten)
 	add("incomplete", "%d cut at a limit, %d with unreadable memory, %d muted", s.Calls.Cut, s.Calls.Fault, s.Calls.Muted)
-	rows = append(rows, lost(&s.Lost)...)
+	rows = append(rows, lost(s)...)
+	rows = append(rows, seen(s)...)
 	rows = append(rows, costs(s.Cost)...)
 	return table(w, rows)
 }
@@ -106,7 +107,7 @@ func Statuses(w io.Writer, sts []api.Status, now time.Time) error {
 	for i := range sts {
 		s := &sts[i]
 		what := "nothing"
-		if l := lost(&s.Lost); len(l) > 1 || l[0][1] != what {
+		if l := lost(s); len(l) > 1 || l[0][1] != what {
 			what = l[0][1]
 			if len(l) > 1 {
 				what += ", and more"
@@ -120,25 +121,22 @@ func Statuses(w io.Writer, sts []api.Status, now time.Time) error {
 	return table(w, rows)
 }
 
-func lost(l *api.LostStatus) [][]string {
+// lost says what was not recorded as it should have been, the gravest first.
+func lost(s *api.Status) [][]string {
 	var parts []string
-	for _, c := range []struct {
-		n    uint64
-		what string
-	}{
-		{l.Unrecorded, "containers are not recorded now: no ring is free"},
-		{l.NoRing, "containers found no free ring when they appeared"},
-		{l.NestedFull, "containers inside others are recorded with them: those have many inside"},
-		{l.ClaimFull, "containers had no room in the map of cgroups"},
-		{l.NoStorage, "tasks could not be marked at once"},
-		{l.FoundLate, "tasks were found late"},
-		{l.Stale, "calls came after their ring was given away"},
-		{l.Evicted, "ended recordings were dropped for memory"},
-	} {
-		if c.n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.what))
+	add := func(n uint64, what string) {
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, what))
 		}
 	}
+	l := &s.Lost
+	add(l.Unrecorded, "containers are not recorded now: no ring is free")
+	for _, c := range api.NodeCounters {
+		if c.Lost {
+			add(*c.Of(s), c.Text)
+		}
+	}
+	add(l.Evicted, "ended recordings were dropped for memory")
 	for _, program := range slices.Sorted(maps.Keys(l.Missed)) {
 		if n := l.Missed[program]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d runs of %s were skipped by the kernel", n, program))
@@ -150,6 +148,17 @@ func lost(l *api.LostStatus) [][]string {
 	var rows [][]string
 	for _, p := range parts {
 		rows = append(rows, []string{"lost", p})
+	}
+	return rows
+}
+
+// seen says what else the programs counted, of which nothing was lost.
+func seen(s *api.Status) [][]string {
+	var rows [][]string
+	for _, c := range api.NodeCounters {
+		if n := *c.Of(s); n > 0 && !c.Lost {
+			rows = append(rows, []string{"seen", fmt.Sprintf("%d %s", n, c.Text)})
+		}
 	}
 	return rows
 }
