@@ -62,13 +62,17 @@ check-generated: generate ## fails if what is in the repository is not what the 
 	@test -z "$$(git status --porcelain -- api/counters.go bpf deploy docs/vocabulary.md recorder/layout recorder/replay/kinds.go recorder/syscalls)" || \
 		{ git status --porcelain -- api/counters.go bpf deploy docs/vocabulary.md recorder/layout recorder/replay/kinds.go recorder/syscalls; echo "generated files are not current: run make generate"; exit 1; }
 
+# What grows: a switch over one of these has to name all of it.
+VOCABULARY := (.*/)?(layout\.(RecType|ItemKind|StatId|EventType)|replay\.(Kind|State)|dump\.FrameType)
+
 .PHONY: lint
-lint: ## gofmt, vet, staticcheck
+lint: ## gofmt, vet, staticcheck, switches that name all of the vocabulary
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags e2e ./e2e/...
 	$(GO) tool -modfile=tools/go.mod staticcheck ./...
 	$(GO) tool -modfile=tools/go.mod staticcheck -tags e2e ./e2e/...
+	$(GO) tool -modfile=tools/go.mod exhaustive -typeonly '^$(VOCABULARY)$$' ./...
 
 .PHONY: soak
 soak: test-tools ## kills, floods, failing disks and RECORDERD_SOAK_LOAD=2h of load, in full: three hours (root)

@@ -499,6 +499,7 @@ func (r *Recorder) listen(hints *bpf.Events) {
 			r.scan.Store(true)
 		case layout.EventNoring:
 			r.log.Warn("no ring was free for a container", "cgroup", e.Cgroup)
+		case layout.EventClaim, layout.EventEnded, layout.EventRmdir: // the look finds what they mean
 		}
 		r.lookSoon()
 	}

@@ -190,6 +190,7 @@ func mainFrames(t *testing.T, raw []byte) []byte {
 			if err := w.Flush(); err != nil {
 				t.Error(err)
 			}
+		case dump.FrameTasks, dump.FrameGuard, dump.FrameProgress, dump.FrameDamage, dump.FrameOpen, dump.FrameEnd:
 		}
 	}
 }

@@ -60,7 +60,7 @@ func (m *Mender) Frame(f Frame) {
 		m.ended = true
 	case FrameDamage:
 		m.damaged = true
-	default:
+	case FrameHeader, FrameTasks, FrameGuard, FrameMain, FrameProgress, FrameOpen:
 		if n, err := f.rows(); err == nil && n > 0 {
 			m.rows[string(f.Type)] += n
 		}

@@ -409,6 +409,7 @@ func (b *builder) call(ev *replay.Event, p *proc, t *thread) {
 		p.stopped = nil // a call began after that
 	}
 	switch ev.State {
+	case replay.Finished, replay.Unfinished:
 	case replay.Blocked:
 		t.blocked = true
 		if len(b.blocked) >= maxBlocked {

@@ -5,8 +5,9 @@
 // A match is overwritten with '*', byte for byte, so that records keep their length
 // and their meaning; if the pattern has groups, only what is in them is. Looked at
 // are strings, command lines, the contents of reads, writes and messages, names of
-// threads, and other memory that is text throughout. Numbers, results, addresses and structs are left as
-// they are.
+// threads, and text that stands between the numbers of structs, socket addresses and control
+// messages. Numbers, results and addresses are left as they are. bpf/vocabulary.txt says of each
+// kind of item how it is searched.
 //
 // Each item of a record is looked at for itself, only the strings of one command line
 // together. What is spread over two writes, or goes on behind the limit up to which
@@ -119,16 +120,19 @@ func (r *Rules) record(w *work, raw []byte) []byte {
 	}
 	for i := 0; i < len(items); i++ {
 		it := &items[i]
-		switch {
-		case it.Kind == layout.ItemStrv:
+		switch it.Kind.Blanking() {
+		case layout.BlankVector:
 			n := 1
-			for i+n < len(items) && items[i+n].Kind == layout.ItemStrv && items[i+n].Arg == it.Arg {
+			for i+n < len(items) && items[i+n].Kind == it.Kind && items[i+n].Arg == it.Arg {
 				n++
 			}
 			r.joined(w, items[i:i+n])
 			i += n - 1
-		case looksInside(it.Kind) || it.Kind == layout.ItemMem && isText(it.Data):
+		case layout.BlankText:
 			r.bytes(w, it.Data)
+		case layout.BlankRuns:
+			r.runs(w, it.Data)
+		case layout.BlankNever:
 		}
 	}
 	return raw
@@ -146,19 +150,31 @@ func hasItems(raw []byte) bool {
 	return len(raw) >= n+layout.SizeofItem
 }
 
-func looksInside(k layout.ItemKind) bool {
-	return k == layout.ItemStr || k == layout.ItemData || k == layout.ItemIovdata || k == layout.ItemArgv
+// minRun is the least number of bytes in a row that are taken for text between numbers. A number
+// that happens to consist of so many printable bytes may be blanked where a pattern fits it.
+const minRun = 4
+
+// runs blanks what matches in each run of printable bytes: text stands between numbers in a socket
+// address, a control message, a struct with a name in it.
+func (r *Rules) runs(w *work, b []byte) {
+	for len(b) > 0 {
+		n := printable(b)
+		if n >= minRun {
+			r.bytes(w, b[:n])
+		}
+		b = b[min(n+1, len(b)):]
+	}
 }
 
-// isText reports whether memory holds text and nothing else; NULs may end it.
-func isText(b []byte) bool {
-	b = bytes.TrimRight(b, "\x00")
-	for _, c := range b {
+// printable returns how many bytes at the beginning of b are text. So is a byte above ASCII, in
+// whatever encoding a name is.
+func printable(b []byte) int {
+	for n, c := range b {
 		if c < ' ' && c != '\t' && c != '\n' && c != '\r' || c == 0x7f {
-			return false
+			return n
 		}
 	}
-	return len(b) > 0
+	return len(b)
 }
 
 // joined looks at the strings of a vector as if they stood in a row, with a NUL
@@ -262,8 +278,7 @@ func cutArgs(rec *record.Record) bool {
 	out := rec.Items[:0]
 	vector := -1 // argument whose first string has been kept
 	for _, it := range rec.Items {
-		switch it.Kind {
-		case layout.ItemStrv:
+		if it.Kind == layout.ItemStrv {
 			if vector == int(it.Arg) {
 				if !changed || out[len(out)-1].Kind != layout.ItemStrv || len(out[len(out)-1].Data) > 0 {
 					out = append(out, record.Item{Arg: it.Arg, Kind: it.Kind, Flags: it.Flags&layout.ItemEntry | layout.ItemCut})
@@ -272,7 +287,8 @@ func cutArgs(rec *record.Record) bool {
 				continue
 			}
 			vector = int(it.Arg)
-		case layout.ItemArgv:
+		}
+		if it.Kind == layout.ItemArgv {
 			if i := bytes.IndexByte(it.Data, 0); i >= 0 && i+1 < len(it.Data) {
 				it.Data, it.Flags = it.Data[:i+1], it.Flags|layout.ItemCut
 				changed = true

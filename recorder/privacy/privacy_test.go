@@ -82,7 +82,7 @@ func TestNamedPatterns(t *testing.T) {
 				t.Errorf("%s, kind %d: %q became\n%q, want\n%q", tc.name, kind, tc.in, got, tc.want)
 			}
 		}
-		if got := blanked(t, r, layout.ItemMem, tc.in+"\x01"); got != tc.in+"\x01" {
+		if got := blanked(t, r, layout.ItemMem, tc.in+"\x01"); got != tc.want+"\x01" {
 			t.Errorf("%s: a struct became %q", tc.name, got)
 		}
 	}

@@ -86,7 +86,7 @@ type EndLine struct {
 	Doubles uint64            `json:"doubles,omitempty"`
 	Invalid uint64            `json:"invalid,omitempty"`
 	Unknown uint64            `json:"unknown,omitempty"` // of types that this version does not know
-	Error   string            `json:"error,omitempty"` // why the dump could not be read to its end
+	Error   string            `json:"error,omitempty"`   // why the dump could not be read to its end
 }
 
 type jsonSink struct {

@@ -229,6 +229,7 @@ func (w *walker) seen(t dump.FrameType) {
 		w.live = w.live || w.follow && w.rows
 	case dump.FrameGuard, dump.FrameMain, dump.FrameProgress:
 		w.rows = true
+	case dump.FrameDamage, dump.FrameOpen, dump.FrameEnd: // neither old nor new
 	}
 }
 
@@ -281,6 +282,7 @@ func (w *walker) frame(f dump.Frame, h *dump.Header) error {
 		if d, ok := f.Damage(); ok {
 			return w.damage(&d)
 		}
+	case dump.FrameEnd: // the reader has held it against what came
 	}
 	return nil
 }
@@ -909,6 +911,7 @@ func (w *walker) progressed(rec *record.Record) {
 		if known && rec.Time > start {
 			delete(w.progress, rec.Tid)
 		}
+	case layout.RecSignal, layout.RecRename, layout.RecOom, layout.RecTask: // may come within a call
 	}
 }
 
