@@ -111,8 +111,8 @@ func (m *Mender) needHeader() {
 	}
 	m.waiting = append(m.waiting, Damage{Text: "its header is lost: the calls are shown as those of x86_64, and their times count from when the node started"})
 	m.damaged = true
-	b, err := json.Marshal(h)
-	if err != nil || len(b) > MaxFrame {
+	b, err := EncodeHeader(h)
+	if err != nil {
 		b = []byte("{}")
 	}
 	m.Frame(Frame{FrameHeader, b})

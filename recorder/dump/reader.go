@@ -165,8 +165,8 @@ func (d *Reader) next() (f Frame, known bool, err error) {
 func (d *Reader) look(f Frame) (known bool, err error) {
 	switch f.Type {
 	case FrameHeader:
-		h := new(Header)
-		if err := json.Unmarshal(f.Payload, h); err != nil {
+		h, err := DecodeHeader(f.Payload)
+		if err != nil {
 			return false, d.corrupt(f.Type, "%v", err)
 		}
 		if h.Layout > layout.RecorderLayout {

@@ -33,12 +33,9 @@ func NewWriter(w io.Writer) *Writer {
 
 // Header writes a header. It must come first, and may come again.
 func (w *Writer) Header(h *Header) error {
-	b, err := json.Marshal(h)
+	b, err := EncodeHeader(h)
 	if err != nil {
-		return fmt.Errorf("write dump: encode header: %w", err)
-	}
-	if len(b) > MaxFrame {
-		return fmt.Errorf("write dump: header of %d bytes: at most %d fit into a frame", len(b), MaxFrame)
+		return fmt.Errorf("write dump: %w", err)
 	}
 	w.headed = true
 	w.begin(FrameHeader, len(b))

@@ -97,7 +97,7 @@ func (d *Reader) describe(b *block) bool {
 	if b.kind != blockMeta || len(b.raw) > MaxMeta || json.Unmarshal(b.raw, &m) != nil {
 		return false
 	}
-	d.meta, d.version = m.Meta, m.Dump
+	d.meta, d.version = m.meta(), m.Dump
 	return true
 }
 
@@ -135,7 +135,14 @@ func headerOf(b *block) (h dump.Header, ok bool) {
 		return h, false
 	}
 	f, _, err := dump.ParseFrame(b.raw)
-	return h, err == nil && f.Type == dump.FrameHeader && json.Unmarshal(f.Payload, &h) == nil
+	if err != nil || f.Type != dump.FrameHeader {
+		return h, false
+	}
+	p, err := dump.DecodeHeader(f.Payload)
+	if err != nil {
+		return h, false
+	}
+	return *p, true
 }
 
 // nothing says why there is nothing to read.

@@ -150,7 +150,7 @@ func (w *Writer) begin() error {
 
 // describe writes the description.
 func (w *Writer) describe() error {
-	b, err := json.Marshal(metaBlock{w.meta, w.version})
+	b, err := json.Marshal(blockOf(&w.meta, w.version))
 	if err != nil {
 		return fmt.Errorf("write spooled dump: encode description: %w", err)
 	}

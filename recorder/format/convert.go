@@ -1,0 +1,48 @@
+package format
+
+import "github.com/recorderd/recorderd/api"
+
+// Structs without structs in them convert as they are: a field that only one side has does not
+// compile. What holds others is converted by hand, and a test walks both sides.
+
+// Of returns what a file says of a recording.
+func Of(r *api.Recording) Recording {
+	return Recording{
+		ID: r.ID, State: string(r.State), Frozen: r.Frozen, Off: r.Off,
+		Node: r.Node, Container: Container(r.Container), Pod: podOf(r.Pod),
+		Started: r.Started, Ended: r.Ended, Exit: (*Exit)(r.Exit), OOMKills: r.OOMKills,
+		Tasks: Tasks(r.Tasks), Coverage: Coverage(r.Coverage), Ring: Ring(r.Ring),
+		Spool: (*SpoolInfo)(r.Spool),
+	}
+}
+
+// API returns what the API says of a recording that a file describes.
+func (r *Recording) API() api.Recording {
+	return api.Recording{
+		ID: r.ID, State: api.State(r.State), Frozen: r.Frozen, Off: r.Off,
+		Node: r.Node, Container: api.Container(r.Container), Pod: r.Pod.api(),
+		Started: r.Started, Ended: r.Ended, Exit: (*api.Exit)(r.Exit), OOMKills: r.OOMKills,
+		Tasks: api.Tasks(r.Tasks), Coverage: api.Coverage(r.Coverage), Ring: api.Ring(r.Ring),
+		Spool: (*api.SpoolInfo)(r.Spool),
+	}
+}
+
+func podOf(p *api.Pod) *Pod {
+	if p == nil {
+		return nil
+	}
+	return &Pod{
+		Namespace: p.Namespace, Name: p.Name, UID: p.UID, Labels: p.Labels, Owner: (*Owner)(p.Owner),
+		Annotations: p.Annotations, HostNetwork: p.HostNetwork, HostPID: p.HostPID, Static: p.Static,
+	}
+}
+
+func (p *Pod) api() *api.Pod {
+	if p == nil {
+		return nil
+	}
+	return &api.Pod{
+		Namespace: p.Namespace, Name: p.Name, UID: p.UID, Labels: p.Labels, Owner: (*api.Owner)(p.Owner),
+		Annotations: p.Annotations, HostNetwork: p.HostNetwork, HostPID: p.HostPID, Static: p.Static,
+	}
+}
