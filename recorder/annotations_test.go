@@ -46,3 +46,30 @@ func TestAnnotations(t *testing.T) {
 		t.Errorf("what is wrong was told %d times, want once:\n%s", n, log.String())
 	}
 }
+
+// An operator can forbid that a pod hides itself. What else its annotations ask for holds,
+// and the log names the annotation once.
+func TestForbiddenAnnotations(t *testing.T) {
+	var log bytes.Buffer
+	none, some := size.Bytes(0), size.Bytes(512)
+	base := policy.Settings{CaptureData: &none, CaptureStdio: &some}
+	r := &Recorder{native: nativeArch(), log: slog.New(slog.NewTextHandler(&log, nil))}
+	r.policy.Forbidden = []string{"off", "mute"}
+	rec := &recording{}
+	rec.pod.known = true
+	rec.pod.info.NamespaceAnnotations = map[string]string{policy.AnnotationPrefix + "mute": "/./"}
+	rec.pod.info.Annotations = map[string]string{policy.AnnotationPrefix + "off": "true", policy.AnnotationPrefix + "no-args": "true"}
+	for range 3 {
+		got := r.annotated(rec, base)
+		if is(got.Off) || len(got.Mute) != 0 || !is(got.NoArgs) {
+			t.Errorf("off %v, mute %v, no-args %v; want no-args alone", is(got.Off), got.Mute, is(got.NoArgs))
+		}
+	}
+	if n := strings.Count(log.String(), "not carried out"); n != 1 || !strings.Contains(log.String(), policy.AnnotationPrefix+"off") {
+		t.Errorf("it was told %d times, want once:\n%s", n, log.String())
+	}
+	yes := true
+	if got := r.annotated(rec, policy.Settings{Off: &yes}); !is(got.Off) {
+		t.Error("a rule's off does not hold")
+	}
+}

@@ -154,6 +154,10 @@ func (r *Recorder) annotated(rec *recording, s policy.Settings) policy.Settings 
 	var asked policy.Settings
 	var wrong []error
 	for _, from := range []map[string]string{rec.pod.info.NamespaceAnnotations, rec.pod.info.Annotations} {
+		from, forbidden := r.policy.Allowed(from)
+		for _, key := range forbidden {
+			wrong = append(wrong, fmt.Errorf("annotation %s: the configuration of recorderd forbids it (forbid-annotations)", key))
+		}
 		a, err := policy.Annotations(from)
 		if err == nil {
 			_, err = r.calls(a.Mute)

@@ -63,6 +63,7 @@ type options struct {
 	mute         []string // expressions
 	blank        []string // patterns
 	noArgs       bool
+	forbidden    []string          // settings that annotations cannot make
 	rules        []policy.Rule     // the file's
 	values       map[string]string // of the flags, with what the file says
 
@@ -145,6 +146,7 @@ func (o *options) flags(f *pflag.FlagSet) {
 	f.Var(&list{&o.mute, func(s string) error { _, err := replay.ParseExpr(s); return err }}, "mute", "calls that are not recorded, in the kernel already: names, %classes and /regular expressions/ as recorderctl dump -e takes them (futex,clock_gettime)")
 	f.BoolVar(&o.noArgs, "no-args", false, "tell of command lines the program only")
 	f.Var(&list{&o.blank, func(s string) error { _, err := privacy.Split(s); return err }}, "blank", "blank what matches before anything leaves recorderd: "+strings.Join(slices.Sorted(maps.Keys(privacy.Names())), ", ")+", or /regular expressions/")
+	f.StringSliceVar(&o.forbidden, "forbid-annotations", nil, "settings that pods and namespaces cannot make by annotation, such as off: "+strings.Join(policy.Names(), ", "))
 	f.StringArrayVar(&o.config.Containerd.Addresses, "containerd", nil, "socket of containerd (default: "+strings.Join(containerd.DefaultAddresses, ", ")+")")
 	f.StringVar(&o.config.Node, "node", node, "name of this node in Kubernetes, in lists and dumps; $NODE_NAME if that is set")
 	f.StringVar(&o.kubernetes, "kubernetes", "auto", "ask the API server for the names of this node's pods: on, off, or auto, in a pod and with --kubeconfig")
@@ -171,6 +173,11 @@ func (o *options) check() error {
 	for _, kind := range o.config.SpoolOn {
 		if !slices.Contains(recorder.SpoolKinds, kind) && (kind != "none" || len(o.config.SpoolOn) > 1) {
 			return &flagError{"spool-on", fmt.Errorf("%s: want some of %s, or none", kind, strings.Join(recorder.SpoolKinds, ", "))}
+		}
+	}
+	for _, name := range o.forbidden {
+		if !slices.Contains(policy.Names(), name) {
+			return &flagError{"forbid-annotations", fmt.Errorf("%s: want some of %s", name, strings.Join(policy.Names(), ", "))}
 		}
 	}
 	s := &o.config.Spool
@@ -210,7 +217,7 @@ func (o *options) level() (slog.Level, error) {
 
 // policy is how containers are recorded. The options have been checked.
 func (o *options) policy() policy.Policy {
-	p := policy.Policy{Base: policy.Settings{Mute: o.mute, CaptureStdio: &o.stdio, CaptureData: &o.data, NoArgs: &o.noArgs}, Rules: o.rules}
+	p := policy.Policy{Base: policy.Settings{Mute: o.mute, CaptureStdio: &o.stdio, CaptureData: &o.data, NoArgs: &o.noArgs}, Rules: o.rules, Forbidden: o.forbidden}
 	for _, s := range o.blank {
 		if patterns, err := privacy.Split(s); err == nil {
 			p.Base.Blank = append(p.Base.Blank, patterns...)

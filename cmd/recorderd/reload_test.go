@@ -127,7 +127,8 @@ func TestConfigurationChanges(t *testing.T) {
 // A file that is broken from the start is refused.
 func TestBrokenConfiguration(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "c.yaml")
-	for text, want := range map[string]string{"ring-size: 1MiB\nsokket: x\n": "c.yaml:2: sokket", "ring-size: 100KiB\n": "c.yaml:1: --ring-size", "log-level: loud\n": "--log-level loud"} {
+	for text, want := range map[string]string{"ring-size: 1MiB\nsokket: x\n": "c.yaml:2: sokket", "ring-size: 100KiB\n": "c.yaml:1: --ring-size", "log-level: loud\n": "--log-level loud",
+		"forbid-annotations: [of]\n": "c.yaml:1: --forbid-annotations of: want some of off, mute"} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

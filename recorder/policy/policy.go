@@ -8,6 +8,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -232,8 +233,27 @@ type Rule struct {
 
 // Policy is the settings for all containers and rules for some.
 type Policy struct {
-	Base  Settings
-	Rules []Rule // the later ones win
+	Base      Settings
+	Rules     []Rule   // the later ones win
+	Forbidden []string // settings that annotations cannot make, by name
+}
+
+// Allowed returns the annotations that may be carried out, and the keys of those that
+// Forbidden has.
+func (p *Policy) Allowed(annotations map[string]string) (allowed map[string]string, forbidden []string) {
+	for _, name := range p.Forbidden {
+		if _, ok := annotations[AnnotationPrefix+name]; ok {
+			forbidden = append(forbidden, AnnotationPrefix+name)
+		}
+	}
+	if forbidden == nil {
+		return annotations, nil
+	}
+	allowed = maps.Clone(annotations)
+	for _, key := range forbidden {
+		delete(allowed, key)
+	}
+	return allowed, forbidden
 }
 
 // For returns the settings of a container by all rules that fit it.
