@@ -31,6 +31,7 @@ import (
 
 	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/bpf"
+	"github.com/recorderd/recorderd/internal/size"
 	"github.com/recorderd/recorderd/recorder/containerd"
 	"github.com/recorderd/recorderd/recorder/dump"
 	"github.com/recorderd/recorderd/recorder/identity"
@@ -118,6 +119,7 @@ type Recorder struct {
 	evicted uint64
 	gone    totals // of recordings that were dropped
 	starved bool   // the budget holds no ring for the next container
+	noRings error  // why no spare ring could be made when that was tried last
 	pressed bool   // memory is wanted: ended recordings shall give up their rings now
 	halfway bool   // the programs were loaded, and could not be begun with
 	policy  policy.Policy
@@ -384,12 +386,28 @@ func (r *Recorder) watch(path string) error {
 	return nil
 }
 
-// Ready returns nil when every container that is there is being recorded.
+// Ready returns nil when every container that is there is being recorded, and the next
+// one will be, by the next daemon, too.
 func (r *Recorder) Ready() error {
 	if !r.ready.Load() {
-		return &api.Error{Code: api.CodeNotReady, Status: 503, Message: "recorderd is starting: not every container is recorded yet"}
+		return notReady("recorderd is starting: not every container is recorded yet")
+	}
+	if err := r.kernel.Pinned(); err != nil {
+		return notReady("%v: recording ends with this recorderd; restart it, and it makes new pins", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.noRings != nil:
+		return notReady("no ring can be made for the next container: %v", r.noRings)
+	case r.starved && len(r.spares) == 0:
+		return notReady("no ring can be made for the next container: live recordings take the whole memory budget of %s; raise --memory-budget, or lower --ring-size", size.Bytes(r.cfg.MemoryBudget))
 	}
 	return nil
+}
+
+func notReady(format string, args ...any) error {
+	return &api.Error{Code: api.CodeNotReady, Status: 503, Message: fmt.Sprintf(format, args...)}
 }
 
 // Run keeps the recordings until the context ends. ready is called once, when all
@@ -516,9 +534,13 @@ func (r *Recorder) look(ctx context.Context, scan bool) {
 			r.log.Error("drop spare rings", "error", err)
 		}
 	}
-	if err := r.refill(r.spareWant()); err != nil {
+	err := r.refill(r.spareWant())
+	if err != nil {
 		r.log.Error("make spare rings", "error", err)
 	}
+	r.mu.Lock()
+	r.noRings = err
+	r.mu.Unlock()
 	r.watchNamespaces()
 	if r.unrecorded() > 0 && !r.starved {
 		scan = true // gives a ring to containers that found none
@@ -1194,6 +1216,9 @@ func (r *Recorder) Status(context.Context) (api.Status, error) {
 	}
 	s.Memory.Daemon = residentMemory()
 	for _, c := range r.runtimes.Status() {
+		if !c.Present {
+			continue // most nodes have one of the usual sockets
+		}
 		s.Runtimes = append(s.Runtimes, api.RuntimeInfo{
 			Name: "containerd", Address: c.Address, Connected: c.Connected, Version: c.Version, Containers: c.Containers, Error: c.LastError,
 		})

@@ -323,7 +323,7 @@ func TestAppears(t *testing.T) {
 	if err := src.Refresh(t.Context()); err != nil {
 		t.Errorf("Refresh with one of two servers: %v", err)
 	}
-	if st := src.Status(); st[0].Connected || st[0].LastError != "" || !st[1].Connected {
+	if st := src.Status(); st[0].Present || st[0].Connected || st[0].LastError != "" || !st[1].Connected || !st[1].Present {
 		t.Errorf("status %+v", st)
 	}
 }

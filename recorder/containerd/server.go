@@ -162,6 +162,7 @@ func (sv *server) refresh(ctx context.Context, poll bool) error {
 		sv.lost(errAbsent)
 		return sv.wrap(errAbsent)
 	}
+	sv.src.setStatus(sv, func(st *ServerStatus) { st.Present = true })
 	if id != sv.attempted { // another server: no reason to wait, and none to stay
 		sv.disconnect()
 		sv.attempted, sv.retryAt, sv.delay = id, time.Time{}, 0

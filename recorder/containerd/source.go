@@ -101,6 +101,9 @@ type ServerStatus struct {
 	// Address is its socket, as configured.
 	Address string
 
+	// Present tells whether there is or was a socket.
+	Present bool
+
 	// Connected tells whether the last read worked.
 	Connected bool
 
