@@ -151,7 +151,8 @@ type Status struct {
 	Kernel        string        `json:"kernel"`
 	Arch          string        `json:"arch"` // of system calls, as record.Arch has it
 	Started       time.Time     `json:"started"`
-	Adopted       bool          `json:"adopted"` // recording went on from an earlier daemon
+	Adopted       bool          `json:"adopted"`                 // recording went on from an earlier daemon
+	Configuration *ConfigStatus `json:"configuration,omitempty"` // of the file; nil: there is none
 	Cgroups       CgroupStatus  `json:"cgroups"`
 	Rings         RingStatus    `json:"rings"`
 	Calls         CallStatus    `json:"calls"`
@@ -162,6 +163,18 @@ type Status struct {
 	Seen          SeenStatus    `json:"seen"`
 	Runtimes      []RuntimeInfo `json:"runtimes"`
 	RecordingRate float64       `json:"recordsPerSecond"` // over the last few seconds
+}
+
+// ConfigStatus says what has become of the configuration file.
+type ConfigStatus struct {
+	File string `json:"file"`
+	// Error says what is wrong with the file as it is now. It is not in force then.
+	Error string `json:"error,omitempty"`
+	// LastGood: the daemon found the file broken when it started, and uses the copy that
+	// it made of the last one that was good.
+	LastGood bool `json:"lastGood,omitempty"`
+	// Ignored are keys of the file without effect: flags on the command line win.
+	Ignored []string `json:"ignored,omitempty"`
 }
 
 // CgroupStatus says which cgroups are looked at.

@@ -244,7 +244,7 @@ func TestAnswers(t *testing.T) {
 		{"status, parameter", ready, get("/v1/status?x=1"), 400, `there are cost`},
 		{"status, panic", panics, get("/v1/status"), 500, `internal error`},
 		{"health", ready, get("/healthz"), 200, "ok"},
-		{"ready", ready, get("/readyz"), 200, "ok"},
+		{"ready", ready, get("/readyz"), 200, "ok\nthe last good one\n"},
 		{"not ready", unready, get("/readyz"), 503, `no BTF`},
 		{"metrics", ready, get("/metrics"), 200, "recorderd_records_written_total 2.000113e+06"},
 		{"metrics, panic", panics, get("/metrics"), 500, `internal error`},
@@ -254,7 +254,7 @@ func TestAnswers(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			w := httptest.NewRecorder()
-			New(c.backend, Options{Version: "v1.2.3", Log: quiet()}).ServeHTTP(w, c.req)
+			New(c.backend, Options{Version: "v1.2.3", Log: quiet(), Notice: func() string { return "the last good one" }}).ServeHTTP(w, c.req)
 			body := w.Body.Bytes()
 			if w.Code != c.status || !strings.Contains(string(body), c.want) {
 				t.Fatalf("got %d %s\nwant %d with %s", w.Code, body, c.status, c.want)

@@ -75,6 +75,8 @@ var statusMetrics = append(nodeCounters(), []statusMetric{
 		func(s *api.Status) float64 { return float64(s.Started.UnixMilli()) / 1000 }),
 	statusGauge("adopted", "1 if recording went on from an earlier daemon.",
 		func(s *api.Status) float64 { return bit(s.Adopted) }),
+	statusGauge("configuration_broken", "1 if the configuration file is broken, and the last good one is in force.",
+		func(s *api.Status) float64 { return bit(s.Configuration != nil && s.Configuration.Error != "") }),
 	statusGauge("ring_size_bytes", "Size of one ring's main lane.",
 		func(s *api.Status) float64 { return float64(s.Rings.Size) }),
 	statusGauge("ring_memory_bytes", "Memory of all rings and ended recordings.",

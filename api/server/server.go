@@ -54,6 +54,7 @@ type Options struct {
 	MaxDumps     int           // at a time; default 8, of which root alone can have the last quarter
 	MaxFollows   int           // of dumps that go on, at a time; default 32, likewise
 	WriteTimeout time.Duration // for each piece of an answer; default 30s
+	Notice       func() string // what /readyz says behind "ok"; empty: nothing. Default: nothing
 }
 
 // Defaults of Options.
@@ -278,7 +279,13 @@ func (s *server) readyz(w http.ResponseWriter, r *http.Request) error {
 		}
 		return api.Errorf(api.CodeNotReady, "%v", err)
 	}
-	return writeText(w, "ok\n")
+	said := "ok\n"
+	if s.Notice != nil {
+		if notice := s.Notice(); notice != "" {
+			said += notice + "\n"
+		}
+	}
+	return writeText(w, said)
 }
 
 func (s *server) openapi(w http.ResponseWriter, r *http.Request) error {

@@ -66,6 +66,11 @@ type options struct {
 	forbidden    []string          // settings that annotations cannot make
 	rules        []policy.Rule     // the file's
 	values       map[string]string // of the flags, with what the file says
+	bytes        []byte            // the file's
+	ignored      []string          // keys of the file that the command line overrides
+	broken       error             // why the file is not in force, but a copy of the last good one
+	refused      []byte            // the file's then, if it could be read
+	flagState    string            // the state directory by the flags alone
 
 	kubernetes string // auto, on or off
 	kubeconfig string
@@ -97,7 +102,7 @@ record, 4 another recorderd has the pin directory or the socket.`,
 			if err != nil {
 				return usageError{err}
 			}
-			return o.run(cmd.Context(), given)
+			return o.runOrLastGood(cmd.Context(), given)
 		},
 	}
 	cmd.AddCommand(uninstallCommand())
@@ -266,33 +271,39 @@ func (o *options) run(ctx context.Context, given *pflag.FlagSet) error {
 	// Clients that connect now wait.
 	ln, err := server.Listen(o.socket, o.group)
 	if err != nil {
-		return err
+		return startError{err}
 	}
+	defer ln.Close()
 	var groups []uint32
 	if o.group != "" {
 		gid, err := server.GroupID(o.group)
 		if err != nil {
-			return err
+			return startError{err}
 		}
 		groups = append(groups, gid)
 	}
-	defer ln.Close()
 	if o.readyFile != "" { // of a recorderd that was killed
 		if err := os.Remove(o.readyFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			log.Warn("remove the ready file of an earlier recorderd", "error", err)
 		}
 	}
 	if err := bpf.Mount(cfg.PinDir); err != nil {
-		return err
+		return startError{err}
 	}
 	if err := dropRights(log); err != nil {
 		return err
 	}
 	rec, err := recorder.New(cfg)
 	if err != nil {
-		return err
+		return startError{err}
 	}
-	handler := server.New(rec, server.Options{Version: cfg.Version, Log: log})
+	var state configState
+	state.set(o.file, o.broken, o.broken != nil, o.ignored)
+	if o.broken != nil {
+		log.Error("the configuration is broken: the last good one is in force", "error", o.broken)
+	}
+	o.tellIgnored(log)
+	handler := server.New(backend{rec, &state}, server.Options{Version: cfg.Version, Log: log, Notice: state.notice})
 	srv := server.HTTP(handler, log, groups...)
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ln) }()
@@ -308,7 +319,7 @@ func (o *options) run(ctx context.Context, given *pflag.FlagSet) error {
 		case <-ctx.Done():
 		}
 	}()
-	again := reloader{given: given, now: o, rec: rec, log: log, level: &level}
+	again := reloader{given: given, now: o, rec: rec, log: log, level: &level, state: &state}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -316,7 +327,12 @@ func (o *options) run(ctx context.Context, given *pflag.FlagSet) error {
 	}()
 	defer func() { <-ended }()
 	defer cancel(nil)
-	err = rec.Run(ctx, func() { o.tellReady(log) })
+	err = rec.Run(ctx, func() {
+		if o.broken == nil {
+			o.keepGood(log)
+		}
+		o.tellReady(log)
+	})
 	daemon.SdNotify(false, daemon.SdNotifyStopping) //nolint:errcheck // without systemd there is nobody to tell
 	if o.readyFile != "" {
 		os.Remove(o.readyFile)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -27,10 +28,13 @@ func load(given *pflag.FlagSet) (*options, error) {
 		return o, o.check()
 	}
 	b, err := o.readFile()
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = o.addFile(fs, given, b)
 	}
-	return o, o.addFile(fs, given, b)
+	if err != nil {
+		return lastGood(given, b, err)
+	}
+	return o, nil
 }
 
 // readFile reads the configuration file. One that may be missing is then empty.
@@ -59,6 +63,7 @@ func fromFlags(given *pflag.FlagSet) (*options, *pflag.FlagSet, error) {
 			err = to.Value.Set(f.Value.String())
 		}
 	})
+	o.flagState = o.config.StateDir
 	return o, fs, err
 }
 
@@ -71,7 +76,7 @@ func (o *options) addFile(fs, given *pflag.FlagSet, b []byte) error {
 	if err := f.Apply(fs, given.Changed); err != nil {
 		return err
 	}
-	o.rules = f.Rules
+	o.rules, o.ignored, o.bytes = f.Rules, f.Ignored, b
 	o.values = map[string]string{}
 	fs.VisitAll(func(f *pflag.Flag) { o.values[f.Name] = f.Value.String() })
 	err = o.check()
@@ -96,8 +101,11 @@ type reloader struct {
 	rec   interface{ SetPolicy(policy.Policy) error }
 	log   *slog.Logger
 	level *slog.LevelVar
+	state *configState
 	last  []byte // as it was read last
+	was   error  // what came of that
 	said  string // the last error that was logged
+	later bool   // something waits for a restart: nobody knows whether it is good
 }
 
 // run looks at the file until the context ends, and at once if hup says so.
@@ -109,6 +117,9 @@ func (r *reloader) run(ctx context.Context, hup <-chan os.Signal) {
 		case <-hup:
 			r.log.Warn("there is no configuration to be read again: --config names it")
 		}
+	}
+	if r.now.broken != nil {
+		r.said = r.now.broken.Error() // it was logged at the start
 	}
 	tick := time.NewTicker(fileEvery)
 	defer tick.Stop()
@@ -129,12 +140,13 @@ func (r *reloader) run(ctx context.Context, hup <-chan os.Signal) {
 func (r *reloader) look() {
 	b, err := r.now.readFile()
 	if err == nil {
-		if r.last != nil && bytes.Equal(b, r.last) {
-			return
+		if r.last == nil || !bytes.Equal(b, r.last) {
+			r.last = append([]byte{}, b...)
+			r.was = r.change(b)
 		}
-		r.last = append([]byte{}, b...)
-		err = r.change(b)
+		err = r.was
 	}
+	r.state.set(r.now.file, err, r.now.broken != nil, r.now.ignored)
 	switch {
 	case err == nil:
 		r.said = ""
@@ -145,6 +157,9 @@ func (r *reloader) look() {
 }
 
 func (r *reloader) change(b []byte) error {
+	if r.now.refused != nil && bytes.Equal(b, r.now.refused) {
+		return r.now.broken // it can be read, but not be started with
+	}
 	next, fs, err := fromFlags(r.given)
 	if err != nil {
 		return err
@@ -176,9 +191,22 @@ func (r *reloader) change(b []byte) error {
 		r.level.Set(level)
 		r.log.Info("the configuration has changed", "file", r.now.file, "keys", changed)
 	}
+	if !slices.Equal(next.ignored, r.now.ignored) {
+		next.tellIgnored(r.log)
+	}
+	if r.later = r.later || len(later) > 0; !r.later {
+		next.keepGood(r.log)
+	}
 	if len(later) > 0 {
 		r.log.Warn("the configuration has changed in what takes a restart", "file", r.now.file, "keys", later)
 	}
 	r.now = next
 	return nil
+}
+
+// tellIgnored says which settings of the file do nothing.
+func (o *options) tellIgnored(log *slog.Logger) {
+	if len(o.ignored) > 0 {
+		log.Warn("flags on the command line win over the configuration, where these keys have no effect", "file", o.file, "keys", o.ignored)
+	}
 }

@@ -7,12 +7,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 
 	"github.com/spf13/pflag"
+
+	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/api/client"
 )
 
 // The example is taken whole, and every flag is described.
@@ -138,6 +142,99 @@ func TestBrokenConfiguration(t *testing.T) {
 		}
 		oneLine(t, msg, want)
 	}
+}
+
+// configured is what a daemon says of its configuration: in its status, and when it is
+// asked whether it is ready.
+func (d *testDaemon) configured() (api.ConfigStatus, string) {
+	d.t.Helper()
+	c := client.New(client.Unix(d.socket), client.Options{})
+	defer c.Close()
+	st, err := c.Status(d.t.Context())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if st.Configuration == nil {
+		d.t.Fatal("the status has no configuration")
+	}
+	out, err := exec.Command("curl", "-sf", "--unix-socket", d.socket, "http://recorderd/readyz").CombinedOutput()
+	if err != nil {
+		d.t.Fatalf("readyz: %v: %s", err, out)
+	}
+	return *st.Configuration, string(out)
+}
+
+// A file that breaks while the daemon runs does not keep the next one from starting. That
+// takes the last file with which a daemon was ready, and says so until the file is mended.
+func TestLastGoodConfiguration(t *testing.T) {
+	d := newDaemon(t)
+	file := filepath.Join(d.dir, "c.yaml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := func(text string) {
+		t.Helper()
+		if d.cmd != nil {
+			d.cmd.Process.Signal(syscall.SIGTERM)
+			if err := d.cmd.Wait(); err != nil {
+				t.Fatalf("it ended with %v:\n%s", err, d.log.String())
+			}
+		}
+		d.log.Reset()
+		write(text)
+		d.start("--config", file, "--watch", d.watched())
+	}
+	again("capture-stdio: 100\n")
+	if c, ready := d.configured(); c.File != file || c.Error != "" || c.LastGood || ready != "ok\n" {
+		t.Errorf("a good file: %+v, %q", c, ready)
+	}
+	for text, want := range map[string]string{
+		"capture-stdio: 100\nrules: {\n":            "c.yaml:",
+		"cgroup-hierarchy: nosuch\n":                "nosuch", // it can be read, and not be started with
+		"capture-stdio: 100\nsocket-group: nobody1": "nobody1",
+	} {
+		again(text)
+		c, ready := d.configured()
+		if !c.LastGood || !strings.Contains(c.Error, want) || !strings.HasPrefix(ready, "ok\n") || !strings.Contains(ready, "last good") || !strings.Contains(ready, want) {
+			t.Errorf("%q: %+v, %q", text, c, ready)
+		}
+		if !strings.Contains(d.log.String(), "the configuration is broken: the last good one is in force") {
+			t.Errorf("%q: the log does not say it:\n%s", text, d.log.String())
+		}
+	}
+	write("capture-stdio: 200\n")
+	poll(t, "the file is in force again", func() bool { c, _ := d.configured(); return c.Error == "" && !c.LastGood })
+	write("capture-stdio: x\n")
+	poll(t, "it breaks while the daemon runs", func() bool { c, _ := d.configured(); return strings.Contains(c.Error, "c.yaml:1") && !c.LastGood })
+	again("capture-stdio: x\n")
+	if c, _ := d.configured(); !c.LastGood {
+		t.Errorf("what was changed live and was good is not kept: %+v", c)
+	}
+
+	// Settings that the command line has as well do nothing, which is told.
+	again("ring-size: 1MiB\nmemory-budget: 8MiB\ncapture-stdio: 100\n")
+	if c, _ := d.configured(); !slices.Equal(c.Ignored, []string{"ring-size"}) {
+		t.Errorf("of no effect: %q, want ring-size, which differs from the flag", c.Ignored)
+	}
+	if !strings.Contains(d.log.String(), "no effect") {
+		t.Errorf("the log does not say that ring-size has no effect:\n%s", d.log.String())
+	}
+
+	// Without a copy there is nothing to go by.
+	d.cmd.Process.Signal(syscall.SIGTERM)
+	d.cmd.Wait()
+	if err := os.RemoveAll(filepath.Join(d.dir, "state", "configuration")); err != nil {
+		t.Fatal(err)
+	}
+	write("rules: {\n")
+	status, msg := refused(t, exec.Command(binary, d.args("--config", file)...))
+	if status != exitUsage {
+		t.Errorf("without a copy: status %d, want %d", status, exitUsage)
+	}
+	oneLine(t, msg, "c.yaml:")
 }
 
 type lockedBuffer struct {

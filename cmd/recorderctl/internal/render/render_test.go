@@ -91,3 +91,28 @@ func TestStatus(t *testing.T) {
 		t.Errorf("42 is not in\n%s", line.String())
 	}
 }
+
+// A status says which settings of the configuration file are not in force, and why, and
+// that no runtime is reached.
+func TestStatusOfConfiguration(t *testing.T) {
+	for _, tc := range []struct {
+		c    *api.ConfigStatus
+		want []string
+	}{
+		{nil, []string{"none: there is no socket of containerd"}},
+		{&api.ConfigStatus{File: "/etc/r.yaml"}, []string{"configuration  /etc/r.yaml\n"}},
+		{&api.ConfigStatus{File: "/etc/r.yaml", Error: "r.yaml:2: bad", LastGood: true}, []string{"  broken       r.yaml:2: bad; the last good one is in force, from before the start\n"}},
+		{&api.ConfigStatus{File: "/etc/r.yaml", Error: "r.yaml:2: bad"}, []string{"r.yaml:2: bad; the last good one is in force\n"}},
+		{&api.ConfigStatus{File: "/etc/r.yaml", Ignored: []string{"ring-size", "memory-budget"}}, []string{"  no effect    ring-size, memory-budget: flags on the command line win\n"}},
+	} {
+		var b bytes.Buffer
+		if err := Status(&b, &api.Status{Configuration: tc.c}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range tc.want {
+			if !strings.Contains(b.String(), w) {
+				t.Errorf("no %q in\n%s", w, b.String())
+			}
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/recorderd/recorderd/api"
@@ -26,9 +27,24 @@ func Status(w io.Writer, s *api.Status, now time.Time) error {
 	add("version", "%s", s.Version)
 	add("node", "%s, Linux %s, %s", s.Node, s.Kernel, s.Arch)
 	add("running for", "%s", up)
+	if c := s.Configuration; c != nil {
+		add("configuration", "%s", c.File)
+		switch {
+		case c.LastGood:
+			add("  broken", "%s; the last good one is in force, from before the start", c.Error)
+		case c.Error != "":
+			add("  broken", "%s; the last good one is in force", c.Error)
+		}
+		if len(c.Ignored) > 0 {
+			add("  no effect", "%s: flags on the command line win", strings.Join(c.Ignored, ", "))
+		}
+	}
 	add("cgroups", "%s at %s", s.Cgroups.Hierarchy, s.Cgroups.Mount)
 	for _, root := range s.Cgroups.Watched {
 		add("  watched", "%s", root)
+	}
+	if !slices.ContainsFunc(s.Runtimes, func(rt api.RuntimeInfo) bool { return rt.Name != "kubernetes" }) {
+		add("runtime", "none: there is no socket of containerd where recorderd looks for it (--containerd)")
 	}
 	for _, rt := range s.Runtimes {
 		switch {

@@ -23,9 +23,10 @@ const Max = 1 << 20
 
 // File is what a file says. The zero File says nothing.
 type File struct {
-	name   string
-	values []value
-	Rules  []policy.Rule
+	name    string
+	values  []value
+	Rules   []policy.Rule
+	Ignored []string // keys whose value is another than the command line's, which wins; set by Apply
 }
 
 type value struct {
@@ -228,13 +229,23 @@ func (f *File) Apply(fs *pflag.FlagSet, given func(name string) bool) error {
 		// Also what the command line overrides must be right: it may not always.
 		old := flag.Value.String()
 		if given(v.key) {
-			if _, ok := flag.Value.(pflag.SliceValue); !ok {
-				if err := set(); err != nil {
-					fail(err)
-				}
-				if err := flag.Value.Set(old); err != nil {
-					fail(err)
-				}
+			list, isList := flag.Value.(pflag.SliceValue)
+			var was []string
+			if isList {
+				was = list.GetSlice()
+			}
+			if err := set(); err != nil {
+				fail(err)
+			}
+			if flag.Value.String() != old {
+				f.Ignored = append(f.Ignored, v.key)
+			}
+			back := func() error { return flag.Value.Set(old) }
+			if isList {
+				back = func() error { return list.Replace(was) }
+			}
+			if err := back(); err != nil {
+				fail(err)
 			}
 			continue
 		}
