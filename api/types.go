@@ -76,12 +76,7 @@ type Pod struct {
 	HostNetwork bool              `json:"hostNetwork,omitempty"`
 	HostPID     bool              `json:"hostPID,omitempty"`
 	Static      bool              `json:"static,omitempty"` // from a file of the kubelet's
-}
-
-// Owner is the workload that made a pod: a Deployment, not its ReplicaSet.
-type Owner struct {
-	Kind string `json:"kind"`
-	Name string `json:"name"`
+	Going       *Going            `json:"going,omitempty"`  // nil: nothing says that it goes
 }
 
 // Exit says how a container's first process ended.
@@ -97,6 +92,14 @@ type Exit struct {
 	// Reason and Message are what the kubelet says about it: "OOMKilled", "Error" …
 	Reason  string `json:"reason,omitempty"`
 	Message string `json:"message,omitempty"`
+	// Outside: a signal ended it that came from outside of the container: its runtime
+	// sent it, or somebody on the node.
+	Outside bool `json:"outside,omitempty"`
+	// TermAt is when SIGTERM came from outside, in the last hour before the end.
+	TermAt *time.Time `json:"termAt,omitempty"`
+	// Deliberate is why somebody wanted this end: why the pod went, if the end is one
+	// that its runtime asked for. Empty: nobody did, or it is not known.
+	Deliberate string `json:"deliberate,omitempty"`
 }
 
 // Tasks counts a recording's threads.

@@ -34,6 +34,7 @@ func podOf(p *api.Pod) *Pod {
 	return &Pod{
 		Namespace: p.Namespace, Name: p.Name, UID: p.UID, Labels: p.Labels, Owner: (*Owner)(p.Owner),
 		Annotations: p.Annotations, HostNetwork: p.HostNetwork, HostPID: p.HostPID, Static: p.Static,
+		Going: (*Going)(p.Going),
 	}
 }
 
@@ -44,5 +45,6 @@ func (p *Pod) api() *api.Pod {
 	return &api.Pod{
 		Namespace: p.Namespace, Name: p.Name, UID: p.UID, Labels: p.Labels, Owner: (*api.Owner)(p.Owner),
 		Annotations: p.Annotations, HostNetwork: p.HostNetwork, HostPID: p.HostPID, Static: p.Static,
+		Going: (*api.Going)(p.Going),
 	}
 }

@@ -70,6 +70,14 @@ type Pod struct {
 	HostNetwork bool              `json:"hostNetwork,omitempty"`
 	HostPID     bool              `json:"hostPID,omitempty"`
 	Static      bool              `json:"static,omitempty"` // from a file of the kubelet's
+	Going       *Going            `json:"going,omitempty"`  // nil: nothing says that it goes
+}
+
+// Going says why a pod goes.
+type Going struct {
+	Why     string    `json:"why"`               // as api.Going has it; others may come
+	Message string    `json:"message,omitempty"` // Kubernetes' own
+	Seen    time.Time `json:"seen"`              // when recorderd learnt of it
 }
 
 // Owner is the workload that made a pod.
@@ -91,6 +99,12 @@ type Exit struct {
 	// Reason and Message are what the kubelet says about it: "OOMKilled", "Error" …
 	Reason  string `json:"reason,omitempty"`
 	Message string `json:"message,omitempty"`
+	// Outside: a signal from outside of the container ended it.
+	Outside bool `json:"outside,omitempty"`
+	// TermAt is when SIGTERM came from outside, in the last hour before the end.
+	TermAt *time.Time `json:"termAt,omitempty"`
+	// Deliberate is why somebody wanted this end. Empty: nobody did, or it is not known.
+	Deliberate string `json:"deliberate,omitempty"`
 }
 
 // Tasks counts a recording's threads.

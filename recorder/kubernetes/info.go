@@ -50,6 +50,9 @@ type Info struct {
 	// Deleted is when the pod was seen to be gone; zero while it is there.
 	Deleted time.Time
 
+	// Going says why and since when the pod goes, nil as long as it stays.
+	Going *Going
+
 	// Container is the container's name, "" if only the pod is known. Kind is
 	// one of the Kind constants.
 	Container, Kind string

@@ -50,7 +50,7 @@ func newPod(p *corev1.Pod) *pod {
 	n := &pod{
 		info: Info{
 			Namespace: p.Namespace, Pod: p.Name, UID: string(p.UID), Labels: api.KeepLabels(p.Labels), Annotations: ours(p.Annotations),
-			Owner: ownerOf(p), HostNetwork: p.Spec.HostNetwork, HostPID: p.Spec.HostPID, Restarts: -1,
+			Owner: ownerOf(p), Going: goingOf(p), HostNetwork: p.Spec.HostNetwork, HostPID: p.Spec.HostPID, Restarts: -1,
 		},
 		containers: map[string]container{},
 	}
@@ -234,7 +234,7 @@ func trim(obj any) (any, error) {
 	small := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: p.Namespace, Name: p.Name, UID: p.UID, ResourceVersion: p.ResourceVersion,
-			CreationTimestamp: p.CreationTimestamp, Labels: api.KeepLabels(p.Labels), Annotations: ours(p.Annotations),
+			CreationTimestamp: p.CreationTimestamp, DeletionTimestamp: p.DeletionTimestamp, Labels: api.KeepLabels(p.Labels), Annotations: ours(p.Annotations),
 		},
 		Spec: corev1.PodSpec{NodeName: p.Spec.NodeName, HostNetwork: p.Spec.HostNetwork, HostPID: p.Spec.HostPID},
 	}
@@ -258,6 +258,9 @@ func trim(obj any) (any, error) {
 		small.Spec.EphemeralContainers = append(small.Spec.EphemeralContainers,
 			corev1.EphemeralContainer{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: c.Name, Image: strings.Clone(cut(c.Image, maxImage))}})
 	}
+	small.Status.Reason = strings.Clone(cut(p.Status.Reason, maxMessage))
+	small.Status.Message = strings.Clone(cut(p.Status.Message, maxMessage))
+	small.Status.Conditions = trimConditions(p.Status.Conditions)
 	small.Status.InitContainerStatuses = trimStatuses(p.Status.InitContainerStatuses)
 	small.Status.ContainerStatuses = trimStatuses(p.Status.ContainerStatuses)
 	small.Status.EphemeralContainerStatuses = trimStatuses(p.Status.EphemeralContainerStatuses)
@@ -266,6 +269,19 @@ func trim(obj any) (any, error) {
 
 func trimContainer(c *corev1.Container) corev1.Container {
 	return corev1.Container{Name: c.Name, Image: strings.Clone(cut(c.Image, maxImage)), RestartPolicy: c.RestartPolicy}
+}
+
+// trimConditions keeps the one that says why a pod goes.
+func trimConditions(all []corev1.PodCondition) []corev1.PodCondition {
+	for i := range all {
+		if c := &all[i]; c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue {
+			return []corev1.PodCondition{{
+				Type: c.Type, Status: c.Status,
+				Reason: strings.Clone(cut(c.Reason, maxMessage)), Message: strings.Clone(cut(c.Message, maxMessage)),
+			}}
+		}
+	}
+	return nil
 }
 
 func first[T any](all []T) []T { return all[:min(len(all), maxContainers)] }

@@ -152,6 +152,9 @@ func TestTrim(t *testing.T) {
 	p.Status.ContainerStatuses = []corev1.ContainerStatus{s}
 	s.Name = "dbg"
 	p.Status.EphemeralContainerStatuses = []corev1.ContainerStatus{s}
+	at := metav1.Now()
+	p.DeletionTimestamp = &at
+	p.Status.Reason, p.Status.Message, p.Status.Conditions = "Evicted", "the node was low", disrupted("TerminationByKubelet").Conditions
 	trimmed, err := trim(p)
 	if err != nil {
 		t.Fatal(err)

@@ -344,15 +344,18 @@ func (s *Source) put(obj any) {
 		return
 	}
 	n := newPod(p)
+	now := time.Now()
 	s.mu.Lock()
-	s.putLocked(n)
-	s.pruneLocked(time.Now())
+	s.putLocked(n, now)
+	s.pruneLocked(now)
 	s.mu.Unlock()
 	s.changed()
 }
 
-func (s *Source) putLocked(n *pod) {
-	if old := s.byUID[n.info.UID]; old != nil {
+func (s *Source) putLocked(n *pod, now time.Time) {
+	old := s.byUID[n.info.UID]
+	n.see(old, now)
+	if old != nil {
 		n.inherit(old)
 		s.dropLocked(old)
 	}
@@ -395,7 +398,7 @@ func (s *Source) remove(obj any) {
 	s.mu.Lock()
 	n := newPod(p)
 	n.info.Deleted = now
-	s.putLocked(n)
+	s.putLocked(n, now)
 	s.pruneLocked(now)
 	s.mu.Unlock()
 	s.changed()
