@@ -34,9 +34,10 @@ const (
 type kept struct {
 	desc   api.Recording // as it was when it was put together
 	reason spool.Reason
-	key    string // the container's
-	memory uint64 // bytes
-	done   bool   // written to disk, or not to be
+	key    string         // the container's
+	outer  *spool.Account // of the outermost container that it was inside; nil: it was inside none
+	memory uint64         // bytes
+	done   bool           // written to disk, or not to be
 }
 
 // kindDone is the reason of an end that is none for a dump.
@@ -146,14 +147,19 @@ func (r *Recorder) finish(rec *recording) error {
 	}
 	head := rec.ring.Head() // to be looked at as long as rec.ring is there
 	execs, ever := atomic.LoadUint64(&head.Execs), atomic.LoadUint64(&head.TasksEver)
+	first := *head
 	rec.ringMu.RUnlock()
 	s, err := r.takeEnded(rec)
 	if err != nil {
 		return err
 	}
 	h := r.header(rec, &s)
+	sentFrom(h.Recording.Exit, &s, &first, r.native)
 	why := endOf(&h.Recording)
-	data, err := r.pack(h, &s, why)
+	r.mu.Lock()
+	outer := r.outermostLocked(rec)
+	r.mu.Unlock()
+	data, err := r.pack(h, &s, why, outer)
 	if err != nil {
 		return err
 	}
@@ -171,7 +177,7 @@ func (r *Recorder) finish(rec *recording) error {
 	if err := r.kernel.Keep(rec.id, data); err != nil {
 		return err
 	}
-	k := &kept{desc: h.Recording, reason: why, key: h.Recording.ContainerKey(), memory: bpf.KeptMemory(len(data))}
+	k := &kept{desc: h.Recording, reason: why, key: h.Recording.ContainerKey(), outer: outer, memory: bpf.KeptMemory(len(data))}
 	ring := rec.ring
 	rec.ringMu.Lock()
 	err = r.kernel.TakeOut(ring)
@@ -223,9 +229,9 @@ func endOf(rec *api.Recording) spool.Reason {
 }
 
 // pack puts a snapshot together as a spool file.
-func (r *Recorder) pack(h *dump.Header, s *snapshot, why spool.Reason) ([]byte, error) {
+func (r *Recorder) pack(h *dump.Header, s *snapshot, why spool.Reason, outer *spool.Account) ([]byte, error) {
 	var b bytes.Buffer
-	file := spool.NewWriter(&b, r.meta(&h.Recording, why))
+	file := spool.NewWriter(&b, r.meta(&h.Recording, why, outer))
 	if err := writeDump(file, h, s); err != nil {
 		return nil, err
 	}
@@ -247,10 +253,10 @@ func writeDump(w io.Writer, h *dump.Header, s *snapshot) error {
 	return out.Close()
 }
 
-func (r *Recorder) meta(rec *api.Recording, why spool.Reason) *spool.Meta {
+func (r *Recorder) meta(rec *api.Recording, why spool.Reason, outer *spool.Account) *spool.Meta {
 	return &spool.Meta{
 		Recording: *rec, Reason: why, Node: r.cfg.Node, Kernel: r.release, Version: r.cfg.Version, Saved: time.Now(),
-		BootID: bootID(), Key: rec.ContainerKey(),
+		BootID: bootID(), Key: rec.ContainerKey(), Outer: outer,
 	}
 }
 
@@ -291,7 +297,7 @@ func (r *Recorder) adoptKept(name string) error {
 		rec.endedAt = *d.Ended
 	}
 	rec.who = r.identify(rec.path)
-	rec.kept = &kept{desc: d, reason: meta.Reason, key: d.ContainerKey(), memory: mem.Memory(), done: mem.Marked()}
+	rec.kept = &kept{desc: d, reason: meta.Reason, key: d.ContainerKey(), outer: meta.Outer, memory: mem.Memory(), done: mem.Marked()}
 	r.recallNames(rec)
 	r.recs[rec.id] = rec
 	r.applyLocked(rec)
@@ -338,13 +344,17 @@ func (r *Recorder) rescueRing(old *bpf.Kernel, ring *bpf.Ring) error {
 		return err
 	}
 	h := r.header(rec, &s)
+	sentFrom(h.Recording.Exit, &s, ring.Head(), r.native)
 	why := endOf(&h.Recording)
 	if live {
 		why = spool.Reason{Kind: spool.KindUpgrade, Text: "a recorderd with other programs or settings took its place; the container went on"}
 	}
 	at := s.clock.Realtime
 	h.Recording.State, h.Recording.Ended = api.StateEnded, &at
-	data, err := r.pack(h, &s, why)
+	r.mu.Lock()
+	outer := r.outermostLocked(rec)
+	r.mu.Unlock()
+	data, err := r.pack(h, &s, why, outer)
 	if err != nil {
 		return err
 	}

@@ -90,6 +90,9 @@ func (p *podName) learn(info kubernetes.Info) bool {
 		if info.ImageID == "" {
 			info.ImageID = old.ImageID
 		}
+		if info.Going == nil {
+			info.Going = old.Going
+		}
 	}
 	if p.known && reflect.DeepEqual(*old, info) {
 		return false
@@ -108,6 +111,7 @@ func (p *podName) describe(out *api.Recording) {
 		Namespace: i.Namespace, Name: i.Pod, UID: i.UID, Labels: i.Labels, Annotations: i.Annotations,
 		HostNetwork: i.HostNetwork, HostPID: i.HostPID, Static: i.Static,
 	}
+	out.Pod.Going = p.going()
 	if i.Owner.Name != "" {
 		out.Pod.Owner = &api.Owner{Kind: i.Owner.Kind, Name: i.Owner.Name}
 	}
@@ -167,6 +171,20 @@ func (rec *recording) doubted(x *api.Exit) *api.Exit {
 // exit adds what the kubelet says of a container's end to what others saw of it,
 // and is alone if they saw nothing.
 func (p *podName) exit(seen *api.Exit) *api.Exit {
+	return judge(p.reported(seen), p.going())
+}
+
+// going is why the pod goes, nil if nothing says that it does.
+func (p *podName) going() *api.Going {
+	g := p.info.Going
+	if !p.known || g == nil {
+		return nil
+	}
+	return &api.Going{Why: g.Why, Message: g.Message, Seen: g.Seen}
+}
+
+// reported is exit without whether it was deliberate.
+func (p *podName) reported(seen *api.Exit) *api.Exit {
 	x := p.info.Exit
 	if !p.known || x == nil {
 		return seen

@@ -230,48 +230,6 @@ func (r *Recorder) spooling(ctx context.Context) {
 	}
 }
 
-// spoolNext deals with the recording that ended first of those that were not dealt
-// with. It returns false if there is none, or if the disk did not take it.
-func (r *Recorder) spoolNext(ctx context.Context) bool {
-	r.mu.Lock()
-	now := time.Now()
-	var next *recording
-	for _, rec := range r.recs {
-		if rec.kept == nil || rec.kept.done || now.Before(rec.retryAt) {
-			continue
-		}
-		if now.Before(rec.nameBy) && r.unnamed(rec) {
-			continue
-		}
-		if next == nil || rec.endedAt.Before(next.endedAt) {
-			next = rec
-		}
-	}
-	if next == nil {
-		r.mu.Unlock()
-		return false
-	}
-	if is(next.applied.settings.Off) || !r.store.wants(next.kept.reason.Kind) {
-		r.markLocked(next)
-		r.mu.Unlock()
-		return true
-	}
-	d, why := r.describeLocked(next), next.kept.reason
-	r.mu.Unlock()
-
-	err := r.spoolOne(ctx, next, &d, why)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err != nil {
-		next.retryAt = time.Now().Add(retryAfter)
-		return false
-	}
-	if r.recs[next.id] == next {
-		r.markLocked(next)
-	}
-	return true
-}
-
 // markLocked notes, for later daemons too, that a kept recording was dealt with.
 func (r *Recorder) markLocked(rec *recording) {
 	rec.kept.done = true
@@ -287,50 +245,9 @@ func (r *Recorder) markLocked(rec *recording) {
 // errNoSpool: the spool could not be opened, and is tried again.
 var errNoSpool = errors.New("the spool is not open")
 
-// admission is what the spool said of a crash, once: it counts.
-type admission struct {
-	asked bool
-	crash *spool.Crash
-}
-
-// spoolOne writes a kept recording to disk, unless it is one too many. Only this
-// goroutine touches rec.admission.
-func (r *Recorder) spoolOne(ctx context.Context, rec *recording, d *api.Recording, why spool.Reason) error {
-	sp := r.store.get()
-	if sp == nil {
-		return errNoSpool
-	}
-	if sp.Has(d.ID, why.Kind) {
-		return nil // by a daemon that died before it could note that
-	}
-	meta := r.meta(d, why)
-	if why.Kind != spool.KindUpgrade && !rec.admission.asked { // an upgrade is no crash
-		ok, reason := sp.Admit(meta)
-		if !ok {
-			r.log.Info("not written to disk", "id", d.ID, "container", d.Container.Name, "end", why.Text, "why", reason)
-			return nil
-		}
-		rec.admission = admission{true, meta.Crash}
-	}
-	meta.Crash = rec.admission.crash
-	entry, err := sp.Save(ctx, *meta, func(w io.Writer) error { return r.dumpKept(d, w) })
-	var gone *api.Error
-	if errors.As(err, &gone) && gone.Code == api.CodeNotFound {
-		return nil // dropped meanwhile
-	}
-	r.store.outcome(err)
-	var disk *spool.Error
-	if errors.As(err, &disk) && disk.Kind == spool.ErrTooLarge {
-		return nil // it will never fit
-	}
-	if err != nil {
-		return err
-	}
-	r.log.Info("written to disk", "id", d.ID, "container", d.Container.Name, "end", why.Text, "bytes", entry.Bytes)
-	if why.Kind != spool.KindUpgrade {
-		r.tellSaved(d.ID)
-	}
-	return nil
+// keptWriter writes a kept recording as a raw dump.
+func (r *Recorder) keptWriter(d *api.Recording) func(io.Writer) error {
+	return func(w io.Writer) error { return r.dumpKept(d, w) }
 }
 
 // Save puts a dump into the spool: of a live recording what its ring holds now.
@@ -375,7 +292,13 @@ func (r *Recorder) Save(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	_, err = sp.Save(ctx, *r.meta(&d, why), func(w io.Writer) error { _, err := w.Write(buf.Bytes()); return err })
+	r.mu.Lock()
+	outer := r.outermostLocked(rec)
+	if rec.kept != nil {
+		outer = rec.kept.outer
+	}
+	r.mu.Unlock()
+	_, err = sp.Save(ctx, *r.meta(&d, why, outer), func(w io.Writer) error { _, err := w.Write(buf.Bytes()); return err })
 	r.store.outcome(err)
 	if err != nil {
 		return api.Errorf(api.CodeInternal, "%v", err)

@@ -23,7 +23,7 @@ func TestWhoDoesNotWaitIsNoFailure(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	sp := r.store.get()
-	_, err := sp.Save(ctx, *r.meta(&rec.kept.desc, spool.Reason{Kind: spool.KindSaved}), func(w io.Writer) error { return writeDump(w, &dump.Header{}, &snapshot{}) })
+	_, err := sp.Save(ctx, *r.meta(&rec.kept.desc, spool.Reason{Kind: spool.KindSaved}, nil), func(w io.Writer) error { return writeDump(w, &dump.Header{}, &snapshot{}) })
 	if err == nil {
 		t.Fatal("saved, though nobody waits")
 	}
@@ -46,7 +46,7 @@ func TestOffOnDisk(t *testing.T) {
 	defer r.store.close()
 	for id, namespace := range map[string]string{"366ed0c84781": "vault", "566ed0c84782": "shop"} {
 		d := api.Recording{ID: id, Pod: &api.Pod{Namespace: namespace}, Container: api.Container{Command: []string{"vault", "-key=1"}}}
-		if _, err := r.store.get().Save(t.Context(), *r.meta(&d, spool.Reason{Kind: spool.KindExit}), func(w io.Writer) error { return writeDump(w, &dump.Header{}, &snapshot{}) }); err != nil {
+		if _, err := r.store.get().Save(t.Context(), *r.meta(&d, spool.Reason{Kind: spool.KindExit}, nil), func(w io.Writer) error { return writeDump(w, &dump.Header{}, &snapshot{}) }); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -349,6 +349,9 @@ func ending(r *api.Recording, day func(time.Time) string) string {
 		if x.OOMKilled {
 			parts = append(parts, "out of memory")
 		}
+		if text := x.Deliberately(); text != "" {
+			parts = append(parts, text)
+		}
 	}
 	when := "when is not known" // runtimes do not always tell
 	if !at.IsZero() {

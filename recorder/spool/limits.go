@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 )
@@ -41,83 +42,108 @@ type Refused string
 
 // The reasons to refuse a crash.
 const (
-	// RefusedRate: too many crashes on this node.
+	// RefusedRate: too many crashes, and this is not the first in a while of its
+	// namespace or owner, for whom room is reserved.
 	RefusedRate Refused = "rate"
 	// RefusedLoop: too many crashes on this node to write another that is only the
-	// latest of its loop.
+	// latest of its loop, or a lesser one.
 	RefusedLoop Refused = "loop"
 )
 
 // maxKeys bounds what is remembered of loops; those that were quiet the longest are forgotten.
 const maxKeys = 4096
 
-// rater decides which crashes are taken. Its owner locks.
+const (
+	// freshAfter is how long nothing of an account was written when it counts among
+	// those that have none yet.
+	freshAfter = time.Hour
+	// mostAged dumps go for their age at once, and others not before agedEvery: whatever
+	// is wrong with a clock, somebody can see it and stop it.
+	mostAged  = 16
+	agedEvery = time.Minute
+)
+
+// rater decides which crashes are taken, and which dumps go. Its owner locks. Times are
+// those of the spool's clock.
 type rater struct {
 	Limits
 	loops  map[string]*loop
+	served served
 	tokens float64
-	filled time.Time
+	filled time.Duration
+	aged   time.Duration // when dumps went for their age
 }
+
+// never is before any time of the spool's clock.
+const never = time.Duration(math.MinInt64 / 4)
 
 // loop is what is known of the crashes of a key.
 type loop struct {
-	since, last time.Time
-	kept        time.Time // when one was, other than only as the latest
-	number      uint64
+	since  time.Time // a time of day, which names the loop
+	last   time.Duration
+	kept   time.Duration // when one was, other than only as the latest
+	number uint64
 }
 
-func newRater(l Limits, now time.Time) *rater {
-	return &rater{Limits: l, loops: make(map[string]*loop), tokens: float64(l.Burst), filled: now}
+func newRater(l Limits, now time.Duration) *rater {
+	return &rater{
+		Limits: l, loops: make(map[string]*loop), served: served{by: make(map[string]turn)},
+		tokens: float64(l.Burst), filled: now, aged: never,
+	}
 }
 
-// admit decides about a crash of a key. An empty key has no loops.
-func (r *rater) admit(key string, now time.Time) (c *Crash, refused Refused) {
-	role, number, since := RoleFirst, uint64(1), now
+// count counts a crash of a key: it crashed, whether that is kept or not. An empty key
+// has no loops.
+func (r *rater) count(key string, day time.Time, now time.Duration) *Crash {
 	l := r.going(key, now)
-	if l != nil {
-		number, since = l.number+1, l.since
-		switch {
-		case number <= uint64(max(r.KeepFirst, 1)):
-			role = RoleEarly
-		case now.Sub(l.kept) >= r.Interval:
-			role = RoleInterval
-		default:
-			role = RoleLatest
+	if l == nil {
+		if key != "" {
+			l = r.begin(key, day)
+			l.number, l.last = 1, now
 		}
+		return &Crash{Number: 1, Since: day, Role: RoleFirst}
 	}
-	refused = r.take(role, now)
-	if key != "" {
-		if l == nil {
-			l = r.begin(key, now)
-		}
-		l.number, l.last = number, now // it crashed, whether that is kept or not
-		if refused == "" && role != RoleLatest {
-			l.kept = now
-		}
+	l.number, l.last = l.number+1, now
+	c := &Crash{Number: l.number, Since: l.since, Role: RoleLatest}
+	switch {
+	case c.Number <= uint64(max(r.KeepFirst, 1)):
+		c.Role = RoleEarly
+	case now-l.kept >= r.Interval:
+		c.Role = RoleInterval
 	}
-	if refused != "" {
-		return nil, refused
+	return c
+}
+
+// admit decides about a crash that was counted.
+func (r *rater) admit(m *Meta, now time.Duration) Refused {
+	account := m.account()
+	if refused := r.take(m, account.levels(), now); refused != "" {
+		return refused
 	}
-	return &Crash{Number: number, Since: since, Role: role}, ""
+	r.served.note(account, now)
+	if l := r.loops[m.Key]; l != nil && m.Crash.Role != RoleLatest {
+		l.kept = now
+	}
+	return ""
 }
 
 // going returns the loop that a key is in, nil if in none.
-func (r *rater) going(key string, now time.Time) *loop {
+func (r *rater) going(key string, now time.Duration) *loop {
 	l := r.loops[key]
-	if l == nil || key == "" || now.Sub(l.last) >= r.LoopGap {
+	if l == nil || key == "" || now-l.last >= r.LoopGap {
 		return nil
 	}
 	return l
 }
 
-func (r *rater) begin(key string, now time.Time) *loop {
+func (r *rater) begin(key string, since time.Time) *loop {
 	if len(r.loops) >= maxKeys {
-		quiet := slices.SortedFunc(maps.Keys(r.loops), func(a, b string) int { return r.loops[a].last.Compare(r.loops[b].last) })
+		quiet := slices.SortedFunc(maps.Keys(r.loops), func(a, b string) int { return cmp.Compare(r.loops[a].last, r.loops[b].last) })
 		for _, k := range quiet[:maxKeys/4] { // many at once: it takes a while
 			delete(r.loops, k)
 		}
 	}
-	l := &loop{since: now}
+	l := &loop{since: since, last: never, kept: never}
 	r.loops[key] = l
 	return l
 }
@@ -125,74 +151,90 @@ func (r *rater) begin(key string, now time.Time) *loop {
 // undo takes back that a crash was kept: it could not be saved.
 func (r *rater) undo(m *Meta) {
 	if l := r.loops[m.Key]; l != nil && m.Crash != nil && m.Crash.Role != RoleLatest {
-		l.kept = time.Time{}
+		l.kept = never
 	}
 }
 
-// take takes a token. Those that are merely the latest of a loop leave half of
-// the bucket to others.
-func (r *rater) take(role Role, now time.Time) Refused {
+// take takes a token. Parts of the bucket are reserved: the last eighth for namespaces
+// that had none for a while, another for such owners, half of it for crashes that are
+// more than the latest of a loop.
+func (r *rater) take(m *Meta, levels [3]string, now time.Duration) Refused {
 	if r.Burst <= 0 || r.Every <= 0 {
 		return ""
 	}
-	if d := now.Sub(r.filled); d > 0 {
-		r.tokens = min(float64(r.Burst), r.tokens+float64(d)/float64(r.Every))
-	}
+	r.tokens = min(float64(r.Burst), r.tokens+float64(max(now-r.filled, 0))/float64(r.Every))
 	r.filled = now
+	burst := float64(r.Burst)
+	reserved := burst / 4
 	switch {
-	case r.tokens < 1:
+	case r.served.fresh(levels[0], now, freshAfter):
+		reserved = 0
+	case r.served.fresh(levels[1], now, freshAfter):
+		reserved = burst / 8
+	}
+	switch {
+	case r.tokens < 1+reserved:
 		return RefusedRate
-	case role == RoleLatest && r.tokens < 1+float64(r.Burst)/2:
+	case (m.Crash.Role == RoleLatest || m.Lesser) && r.tokens < 1+burst/2:
 		return RefusedLoop
 	}
 	r.tokens--
 	return ""
 }
 
-// learn takes a crash that was kept before this Store was opened.
-func (r *rater) learn(m *Meta) {
-	c := m.Crash
-	if m.Key == "" || c == nil {
+// learn takes a crash that was kept before this Store was opened. The oldest comes first.
+func (r *rater) learn(e *Entry) {
+	c := e.Meta.Crash
+	if c == nil {
 		return
 	}
-	l := r.loops[m.Key]
-	if l == nil {
-		l = r.begin(m.Key, c.Since)
+	r.served.note(e.Meta.account(), e.At)
+	if e.Meta.Key == "" {
+		return
 	}
-	if m.Saved.After(l.last) {
-		l.last, l.since = m.Saved, c.Since
+	l := r.loops[e.Meta.Key]
+	if l == nil {
+		l = r.begin(e.Meta.Key, c.Since)
+	}
+	if e.At >= l.last {
+		l.last, l.since = e.At, c.Since
 		l.number = max(c.Number, 1)
 	}
-	if c.Role != RoleLatest && m.Saved.After(l.kept) {
-		l.kept = m.Saved
+	if c.Role != RoleLatest && e.At > l.kept {
+		l.kept = e.At
 	}
 }
 
-// protected reports whether an entry goes only when no other is left: the first
-// crash of a loop, and what somebody asked for.
+// protected reports whether an entry goes only when no other is left of its container:
+// the first crash of a loop, and what somebody asked for.
 func protected(e *Entry) bool {
 	if c := e.Meta.Crash; c != nil {
 		return c.Role == RoleFirst
 	}
-	return e.Meta.Reason.Kind == KindSaved
+	return asked(e)
 }
 
-// rank orders entries as they go: those that are not protected, then first crashes
-// of loops that are over, then the others; the oldest of each first.
-func (r *rater) rank(e *Entry, now time.Time) int {
+func asked(e *Entry) bool { return e.Meta.Crash == nil && e.Meta.Reason.Kind == KindSaved }
+
+// rank orders the entries of a container as they go: lesser ones, then those that are not
+// protected, then first crashes of loops that are over, then the others; the oldest of
+// each first.
+func (r *rater) rank(e *Entry, now time.Duration) int {
 	switch {
-	case !protected(e):
+	case e.Meta.Lesser:
 		return 0
-	case e.Meta.Crash != nil && !r.current(e, now):
+	case !protected(e):
 		return 1
+	case e.Meta.Crash != nil && !r.current(e, now):
+		return 2
 	}
-	return 2
+	return 3
 }
 
 // current reports whether a crash is of a loop that goes on.
-func (r *rater) current(e *Entry, now time.Time) bool {
+func (r *rater) current(e *Entry, now time.Duration) bool {
 	l := r.going(e.Meta.Key, now)
-	return l != nil && e.Meta.Crash != nil && !e.Meta.Crash.Since.Before(l.since)
+	return l != nil && e.Meta.Crash != nil && e.Meta.Crash.Since.Equal(l.since)
 }
 
 // victim is an entry that has to go.
@@ -203,40 +245,71 @@ type victim struct {
 
 // victims returns what has to go so that so many more files fit. The one that was
 // just saved stays.
-func (r *rater) victims(entries map[string]*Entry, saved string, more int, now time.Time) []victim {
-	list := slices.Collect(maps.Values(entries))
-	slices.SortFunc(list, func(a, b *Entry) int {
-		return cmp.Or(cmp.Compare(r.rank(a, now), r.rank(b, now)), a.Meta.Saved.Compare(b.Meta.Saved), cmp.Compare(a.Name, b.Name))
+func (r *rater) victims(entries map[string]*Entry, saved string, more int, now time.Duration) []victim {
+	list := slices.SortedFunc(maps.Values(entries), func(a, b *Entry) int {
+		return cmp.Or(cmp.Compare(r.rank(a, now), r.rank(b, now)), byAge(a, b))
 	})
-	bytes, n := int64(0), more+len(list)
+	gone := r.tooOld(list, saved, now)
+	old := make(map[string]bool, len(gone))
+	for _, v := range gone {
+		old[v.id] = true
+	}
+	var crashes, byHand []*Entry
 	for _, e := range list {
-		bytes += e.Bytes
-	}
-	var gone []victim
-	drop := func(e *Entry, why Removed) {
-		gone = append(gone, victim{e.ID, why})
-		bytes -= e.Bytes
-		n--
-	}
-	var left []*Entry
-	for _, e := range list {
-		if e.ID == saved {
-			continue
+		switch {
+		case old[e.ID]:
+		case asked(e):
+			byHand = append(byHand, e)
+		default:
+			crashes = append(crashes, e)
 		}
-		// The first crash of a loop that goes on tells how it began, however long ago.
-		if r.MaxAge > 0 && now.Sub(e.Meta.Saved) > r.MaxAge && !(protected(e) && r.current(e, now)) {
-			drop(e, RemovedAge)
-			continue
-		}
-		left = append(left, e)
 	}
-	for _, e := range left {
+	auto, hand := shares(crashes, saved), shares(byHand, saved)
+	for {
+		bytes, files := auto.bytes+hand.bytes, auto.files+hand.files+more
+		why, byBytes := RemovedBytes, true
 		switch {
 		case r.MaxBytes > 0 && bytes > r.MaxBytes:
-			drop(e, RemovedBytes)
-		case r.MaxFiles > 0 && n > r.MaxFiles:
-			drop(e, RemovedFiles)
+		case r.MaxFiles > 0 && files > r.MaxFiles:
+			why, byBytes = RemovedFiles, false
+		default:
+			return gone
 		}
+		// What somebody asked for goes last, unless it is more than half of all.
+		from, other := auto, hand
+		if byBytes && hand.bytes > r.MaxBytes/2 || !byBytes && hand.files > r.MaxFiles/2 {
+			from, other = hand, auto
+		}
+		e := from.next(byBytes)
+		if e == nil {
+			from = other
+			e = from.next(byBytes)
+		}
+		if e == nil {
+			return gone
+		}
+		from.drop(e)
+		gone = append(gone, victim{e.ID, why})
+	}
+}
+
+// tooOld returns what goes for its age, never many at once. The first crash of a loop
+// that goes on tells how it began, however long ago.
+func (r *rater) tooOld(list []*Entry, saved string, now time.Duration) []victim {
+	if r.MaxAge <= 0 || now-r.aged < agedEvery {
+		return nil
+	}
+	var old []*Entry
+	for _, e := range list {
+		if e.ID != saved && now-e.At > r.MaxAge && !(protected(e) && r.current(e, now)) {
+			old = append(old, e)
+		}
+	}
+	slices.SortFunc(old, byAge)
+	var gone []victim
+	for _, e := range old[:min(len(old), mostAged)] {
+		gone = append(gone, victim{e.ID, RemovedAge})
+		r.aged = now
 	}
 	return gone
 }

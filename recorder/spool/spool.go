@@ -52,11 +52,17 @@ type Meta struct {
 	Node      string        `json:"node,omitempty"`
 	Kernel    string        `json:"kernel,omitempty"`  // its release
 	Version   string        `json:"version,omitempty"` // of recorderd
-	Saved     time.Time     `json:"saved"`
-	BootID    string        `json:"bootId,omitempty"` // /proc/sys/kernel/random/boot_id
+	Saved     time.Time     `json:"saved"`             // time of day, as the node had it
+	Age       *Mark         `json:"age,omitempty"`     // the same moment on the spool's own clock
+	BootID    string        `json:"bootId,omitempty"`  // /proc/sys/kernel/random/boot_id
 	// Key names what crashes again and again, for Store.Admit: the same for every
 	// container that takes the place of this one. Empty: nothing does.
 	Key string `json:"key,omitempty"`
+	// Outer is whose the outermost container is that this one was inside, nil if it was
+	// inside none.
+	Outer *Account `json:"outer,omitempty"`
+	// Lesser: somebody wanted an end, if not this one. It goes before other crashes.
+	Lesser bool `json:"lesser,omitempty"`
 	// Crash is set by Store.Admit.
 	Crash *Crash `json:"crash,omitempty"`
 }

@@ -47,6 +47,8 @@ type Entry struct {
 	ID   string
 	Name string // of the file
 	Meta Meta
+	// At is when it was saved, on the spool's clock.
+	At time.Duration
 	// Bytes is the size of the file.
 	Bytes int64
 	// Damaged: what ReadMeta met was not whole, or not readable at all. Then Meta
@@ -105,10 +107,14 @@ func (e *Entry) occasion() occasion { return occasion{e.Meta.Recording.ID, e.Met
 type Store struct {
 	dir   string
 	log   *slog.Logger
-	now   func() time.Time
+	clock Clock
 	limit Limits
 
+	clocking   sync.Mutex // held while the spool's clock is written
+	clockFails bool       // guarded by clocking
+
 	mu        sync.Mutex
+	passing   *passing
 	root      *os.Root
 	entries   map[string]*Entry
 	occasions map[occasion]int // how many entries there are of each; see add and forget
@@ -121,37 +127,47 @@ type Store struct {
 // be the caller's alone. What a Save that never ended has left is removed, and
 // what is there is listed: damaged files too; names that are no dumps' are left alone.
 func Open(dir string, limits Limits, log *slog.Logger) (*Store, error) {
-	return OpenAt(dir, limits, log, time.Now)
+	return OpenAt(dir, limits, log, SystemClock())
 }
 
 // OpenAt is Open with another clock.
-func OpenAt(dir string, limits Limits, log *slog.Logger, now func() time.Time) (*Store, error) {
+func OpenAt(dir string, limits Limits, log *slog.Logger, clock Clock) (*Store, error) {
 	if err := limits.check(); err != nil {
 		return nil, err
-	}
-	s := &Store{
-		dir: dir, log: log, now: now, limit: limits, entries: make(map[string]*Entry), occasions: make(map[occasion]int), names: make(map[string]bool), rate: newRater(limits, now()),
-		stats: Stats{Refused: make(map[Refused]uint64), Removed: make(map[Removed]uint64), Errors: make(map[ErrorKind]uint64)},
 	}
 	root, err := openDir(dir)
 	if err != nil {
 		return nil, err
 	}
-	s.root = root
+	s := &Store{
+		dir: dir, log: log, clock: clock, limit: limits, root: root,
+		entries: make(map[string]*Entry), occasions: make(map[occasion]int), names: make(map[string]bool),
+		stats: Stats{
+			Refused: make(map[Refused]uint64), Removed: make(map[Removed]uint64), Errors: make(map[ErrorKind]uint64),
+		},
+	}
+	s.passing = newPassing(clock, s.readClock(root))
+	s.rate = newRater(limits, s.passing.now())
 	if err := s.Refresh(context.Background()); err != nil {
 		_ = root.Close()
 		return nil, err
 	}
-	byAge := slices.SortedFunc(maps.Values(s.entries), func(a, b *Entry) int { return a.Meta.Saved.Compare(b.Meta.Saved) })
-	for _, e := range byAge {
-		s.rate.learn(&e.Meta)
+	for _, e := range slices.SortedFunc(maps.Values(s.entries), byAge) {
+		s.rate.learn(e)
 	}
 	s.enforce("", 0)
+	s.keepClock(true)
 	return s, nil
+}
+
+// byAge orders entries, the oldest first.
+func byAge(a, b *Entry) int {
+	return cmp.Or(cmp.Compare(a.At, b.At), a.Meta.Saved.Compare(b.Meta.Saved), cmp.Compare(a.Name, b.Name))
 }
 
 // Close releases the directory. Nothing else may be called then.
 func (s *Store) Close() error {
+	s.keepClock(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.root.Close()
@@ -219,6 +235,7 @@ func (s *Store) directory(again bool) (*os.Root, error) {
 		return s.root, nil
 	}
 	s.root = fresh // the old one is closed when nobody uses it any more
+	s.passing.stale = true
 	s.log.Warn("spool directory was made again", "dir", s.dir)
 	return fresh, nil
 }
@@ -312,6 +329,7 @@ func (s *Store) Refresh(ctx context.Context) error {
 	for _, e := range found {
 		if !s.names[e.Name] && s.named(e.Name) == nil {
 			e.ID = s.free(e.ID, false)
+			e.At = s.passing.saved(e.Name, e.Meta.Age)
 			s.add(e)
 		}
 	}
@@ -330,6 +348,7 @@ func (s *Store) Tidy(ctx context.Context) error {
 	if !saving {
 		s.enforce("", 0)
 	}
+	s.keepClock(false)
 	return nil
 }
 
@@ -538,6 +557,7 @@ func (s *Store) forget(id string, why Removed) {
 	if s.occasions[what]--; s.occasions[what] == 0 {
 		delete(s.occasions, what)
 	}
+	s.passing.forget(s.entries[id].Name)
 	delete(s.entries, id)
 	s.stats.Removed[why]++
 }
@@ -546,7 +566,7 @@ func (s *Store) forget(id string, why Removed) {
 // dump that was just saved, if any was.
 func (s *Store) enforce(saved string, more int) {
 	s.mu.Lock()
-	gone := s.rate.victims(s.entries, saved, more, s.now())
+	gone := s.rate.victims(s.entries, saved, more, s.passing.now())
 	list := make([]*Entry, len(gone))
 	for i, v := range gone {
 		list[i] = s.entries[v.id]
@@ -561,24 +581,25 @@ func (s *Store) enforce(saved string, more int) {
 	}
 }
 
-// Admit says whether a crash is to be saved, by m.Key, and sets m.Crash if it is.
-// why is for people. What was refused is counted. What somebody asks for needs no
-// Admit.
-func (s *Store) Admit(m *Meta) (ok bool, why string) {
+// Admit says whether a crash is to be saved now. The first time that it is asked about
+// one it counts it, by m.Key, and sets m.Crash. why is for people: who was refused can
+// ask again, with m.Crash as it is. What somebody asks for needs no Admit.
+func (s *Store) Admit(m *Meta) (ok bool, why Refused) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c, refused := s.rate.admit(m.Key, s.now())
-	m.Crash = c
-	switch refused {
-	case "":
-		return true, ""
-	case RefusedLoop:
-		why = "it crashes again and again, and there are many crashes on this node"
-	default:
-		why = fmt.Sprintf("there are more crashes on this node than %d and one every %v", s.limit.Burst, s.limit.Every)
+	now := s.passing.now()
+	if m.Crash == nil {
+		m.Crash = s.rate.count(m.Key, s.clock.Now().Round(0).UTC(), now)
 	}
-	s.stats.Refused[refused]++
-	return false, why
+	why = s.rate.admit(m, now)
+	return why == "", why
+}
+
+// GiveUp counts a crash that is never saved.
+func (s *Store) GiveUp(why Refused) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Refused[why]++
 }
 
 // Stats returns what there is and what was done.
@@ -601,12 +622,15 @@ func (s *Store) Stats() Stats {
 // writes. A slow disk keeps nobody else waiting.
 func (s *Store) Save(ctx context.Context, meta Meta, write func(io.Writer) error) (Entry, error) {
 	if meta.Saved.IsZero() {
-		meta.Saved = s.now().UTC()
+		meta.Saved = s.clock.Now().UTC()
 	}
 	if err := s.Refresh(ctx); err != nil {
 		s.log.Warn("spool directory can't be looked at", "dir", s.dir, "error", err)
 	}
 	s.enforce("", 1)
+	s.mu.Lock()
+	meta.Age = s.passing.mark()
+	s.mu.Unlock()
 	e, id := s.reserve(&meta)
 	defer s.busy(e.Name, false)
 	size, err := s.write(ctx, &meta, e.Name, write)
@@ -666,7 +690,7 @@ func (s *Store) reserve(meta *Meta) (*Entry, string) {
 		name := fileName(meta.Saved, pod, meta.Recording.Container.Name, try)
 		if !s.names[name] && s.named(name) == nil {
 			s.names[name] = true
-			return &Entry{ID: try, Name: name, Meta: *meta}, id
+			return &Entry{ID: try, Name: name, Meta: *meta, At: meta.Age.At}, id
 		}
 		// The same recording at the same millisecond, twice.
 		meta.Saved = meta.Saved.Add(time.Millisecond)

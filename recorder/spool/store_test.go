@@ -31,22 +31,41 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// clock is a time that stands still.
+// clock is a time that stands still: that of day, which can be set, and the uptime, which
+// cannot.
 type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
+	mu   sync.Mutex
+	at   time.Time
+	up   time.Duration
+	boot string
 }
 
 func (c *clock) forward(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
+	c.at, c.up = c.at.Add(d), c.up+d
+}
+
+// set sets the time of day, as NTP or somebody does.
+func (c *clock) set(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = at
+}
+
+// reboot starts the node anew, after it was off for a while.
+func (c *clock) reboot(off time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at, c.up, c.boot = c.at.Add(off), 0, c.boot+"again"
+}
+
+func (c *clock) clock() Clock {
+	return Clock{
+		Now:    func() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return c.at },
+		Uptime: func() time.Duration { c.mu.Lock(); defer c.mu.Unlock(); return c.up },
+		Boot:   "boot" + c.boot,
+	}
 }
 
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
@@ -56,7 +75,7 @@ func openStore(t testing.TB, dir string, l Limits, c *clock) *Store {
 	if c == nil {
 		c = &clock{at: noon}
 	}
-	s, err := OpenAt(dir, l, quiet(), c.now)
+	s, err := OpenAt(dir, l, quiet(), c.clock())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -431,7 +450,7 @@ func TestReadOnly(t *testing.T) {
 	if err := unix.Mount("", dir, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
 		t.Fatal(err)
 	}
-	c := &clock{at: noon.Add(24 * time.Hour)} // all of it is too old, and can't go
+	c := &clock{at: noon.Add(24 * time.Hour), up: 24 * time.Hour} // all of it is too old, and can't go
 	s = openStore(t, dir, Limits{MaxAge: time.Hour}, c)
 	_, err := s.Save(context.Background(), metaOf("b", ""), writing(raw))
 	var e *Error
@@ -631,7 +650,7 @@ func crash(t testing.TB, s *Store, id, key string, raw []byte) string {
 	t.Helper()
 	m := metaOf(id, key)
 	if ok, why := s.Admit(&m); !ok {
-		if why == "" || m.Crash != nil {
+		if why == "" || m.Crash == nil {
 			t.Errorf("refused without a reason: %q, %v", why, m.Crash)
 		}
 		return ""
@@ -676,47 +695,56 @@ func TestCrashLoop(t *testing.T) {
 
 func TestRate(t *testing.T) {
 	c := &clock{at: noon}
-	s := openStore(t, t.TempDir(), Limits{KeepFirst: 1, Interval: time.Hour, LoopGap: time.Hour, Burst: 10, Every: time.Minute}, c)
-	admit := func(key string) bool {
+	s := openStore(t, t.TempDir(), Limits{KeepFirst: 1, Interval: time.Hour, LoopGap: time.Hour, Burst: 16, Every: time.Minute}, c)
+	refused := map[Refused]int{}
+	admit := func(namespace, owner, key string) bool {
 		m := metaOf("a", key)
-		ok, _ := s.Admit(&m)
+		m.Recording.Pod = &api.Pod{Namespace: namespace, Name: key, Owner: &api.Owner{Kind: "Deployment", Name: owner}}
+		ok, why := s.Admit(&m)
+		if refused[why]++; ok != (why == "") {
+			t.Errorf("%v: %q", ok, why)
+		}
 		return ok
 	}
-	n := 0
-	for range 100 { // one loop leaves half to others
-		if admit("loop") {
-			n++
+	count := func(namespace, owner func(i int) string, key func(i int) string) (n int) {
+		for i := range 100 {
+			if admit(namespace(i), owner(i), key(i)) {
+				n++
+			}
+		}
+		return n
+	}
+	always := func(s string) func(int) string { return func(int) string { return s } }
+	each := func(s string) func(int) string { return func(i int) string { return fmt.Sprint(s, i) } }
+	for _, step := range []struct {
+		what                  string
+		namespace, owner, key func(int) string
+		want                  int
+	}{
+		{"one loop leaves half to others", always("shop"), always("cart"), always("loop"), 8},
+		{"a rollout of bad pods leaves a quarter to other owners", always("shop"), always("cart"), each("pod"), 4},
+		{"a namespace leaves an eighth to others", always("shop"), each("job"), each("job"), 2},
+		{"others have the rest", each("ns"), always("web"), each("web"), 2},
+	} {
+		if n := count(step.namespace, step.owner, step.key); n != step.want {
+			t.Errorf("%s: %d were taken, want %d", step.what, n, step.want)
 		}
 	}
-	if n != 5 {
-		t.Errorf("%d of a loop", n)
-	}
-	for i := range 100 {
-		if admit(fmt.Sprint("other", i)) {
-			n++
-		}
-	}
-	if n != 10 {
-		t.Errorf("%d in all", n)
-	}
-	if st := s.Stats().Refused; st[RefusedLoop] != 95 || st[RefusedRate] != 95 {
-		t.Errorf("%v", st)
+	if refused[RefusedLoop] != 92 || refused[RefusedRate] != 292 {
+		t.Errorf("%v", refused)
 	}
 	c.forward(3 * time.Minute)
-	n = 0
-	for i := range 100 {
-		if admit(fmt.Sprint("more", i)) {
-			n++
-		}
-	}
-	if n != 3 {
+	if n := count(each("more"), always("web"), each("web")); n != 3 {
 		t.Errorf("%d after three minutes", n)
 	}
 	for i := range 3 * maxKeys {
-		admit(fmt.Sprint("key", i))
+		admit("shop", fmt.Sprint("owner", i), fmt.Sprint("key", i))
 	}
 	if n := len(s.rate.loops); n > maxKeys {
 		t.Errorf("%d keys are remembered", n)
+	}
+	if n := len(s.rate.served.by); n > 3*maxKeys {
+		t.Errorf("%d accounts are remembered", n)
 	}
 }
 
@@ -751,10 +779,11 @@ func TestRetention(t *testing.T) {
 	saved := metaOf("5a", "")
 	saved.Reason.Kind = KindSaved
 	save(t, s, saved, raw)
-	crash(t, s, "aa", "web", raw)
 	crash(t, s, "bb", "db", raw)
 	crash(t, s, "cc", "mq", raw)
-	if got := ids(t, s); !cmp.Equal(got, []string{"5a", "aa", "bb", "cc"}) {
+	c.forward(time.Second)
+	crash(t, s, "aa", "web", raw)
+	if got := ids(t, s); !cmp.Equal(got, []string{"5a", "bb", "cc", "aa"}) {
 		t.Errorf("only first ones and what was asked for: %v", got)
 	}
 	// A loop that goes on keeps its first one, however old it is.
@@ -843,7 +872,7 @@ func TestSlowSave(t *testing.T) {
 	if err := s.Refresh(context.Background()); err != nil { // leaves its file alone
 		t.Error(err)
 	}
-	other, err := OpenAt(s.dir, Limits{}, quiet(), (&clock{at: noon}).now) // another process would
+	other, err := OpenAt(s.dir, Limits{}, quiet(), (&clock{at: noon}).clock()) // another process would
 	if err != nil {
 		t.Fatal(err)
 	}
