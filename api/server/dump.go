@@ -64,7 +64,7 @@ func (s *server) dump(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		s.metrics.dumps.WithLabelValues(format, "refused").Inc()
 		s.Log.LogAttrs(r.Context(), slog.LevelInfo, "dump", append(recordingAttrs(rec), peerAttr(r.Context()), slog.String("err", "too many dumps at a time"))...)
-		return api.Errorf(api.CodeTooMany, "%d dumps are under way, which is as many as can be: wait for one to end", cap(places))
+		return api.Errorf(api.CodeTooMany, "%d dumps are under way, which is as many as can be: wait for one to end", places.most)
 	}
 	defer done()
 	s.metrics.running.Inc()
@@ -96,20 +96,6 @@ func (s *server) dump(w http.ResponseWriter, r *http.Request) error {
 	}
 	s.Log.LogAttrs(context.WithoutCancel(r.Context()), slog.LevelInfo, "dump", attrs...)
 	return err
-}
-
-// enter takes one of the places, unless all are taken. The last quarter is root's:
-// members of the socket's group cannot keep it out.
-func enter(r *http.Request, places chan struct{}) (leave func(), ok bool) {
-	if p, known := PeerFrom(r.Context()); known && !p.root() && len(places) >= cap(places)-cap(places)/4 {
-		return nil, false
-	}
-	select {
-	case places <- struct{}{}:
-		return func() { <-places }, true
-	default:
-		return nil, false
-	}
 }
 
 func contentType(f replay.Format) string {

@@ -197,7 +197,7 @@ func (s *server) find(r *http.Request, sel target.Selector) (api.Recording, erro
 	if err != nil {
 		return api.Recording{}, api.Errorf(api.CodeBadRequest, "target %s: %v", clip(mux.Vars(r)["id"]), err)
 	}
-	recs, err := s.backend.List(r.Context())
+	recs, err := s.recordings(r)
 	if err != nil {
 		return api.Recording{}, err
 	}

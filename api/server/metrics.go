@@ -24,7 +24,7 @@ type metrics struct {
 	running  prometheus.Gauge
 }
 
-func newMetrics(b Backend) *metrics {
+func newMetrics(status func(context.Context) (api.Status, error)) *metrics {
 	m := &metrics{
 		registry: prometheus.NewPedanticRegistry(),
 		dumps: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -34,7 +34,7 @@ func newMetrics(b Backend) *metrics {
 			Name: "recorderd_dumps_running", Help: "Dumps under way.",
 		}),
 	}
-	m.registry.MustRegister(m.dumps, m.running, statusCollector{b},
+	m.registry.MustRegister(m.dumps, m.running, statusCollector{status},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -50,7 +50,9 @@ func (m *metrics) serve(w http.ResponseWriter, r *http.Request) error {
 }
 
 // statusCollector asks for the status at each scrape.
-type statusCollector struct{ backend Backend }
+type statusCollector struct {
+	status func(context.Context) (api.Status, error)
+}
 
 // statusMetric is one number of api.Status.
 type statusMetric struct {
@@ -151,8 +153,8 @@ func (c statusCollector) Describe(ch chan<- *prometheus.Desc) {
 func (c statusCollector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	var s api.Status
-	if err := safely(func() (err error) { s, err = c.backend.Status(ctx); return err }); err != nil {
+	s, err := c.status(ctx)
+	if err != nil {
 		ch <- prometheus.NewInvalidMetric(buildDesc, fmt.Errorf("status: %w", err))
 		return
 	}

@@ -7,10 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -51,8 +53,8 @@ type Backend interface {
 type Options struct {
 	Version      string        // of the daemon, in each answer's Recorder-Version
 	Log          *slog.Logger  // default: slog.Default()
-	MaxDumps     int           // at a time; default 8, of which root alone can have the last quarter
-	MaxFollows   int           // of dumps that go on, at a time; default 32, likewise
+	MaxDumps     int           // at a time; default 8; see places
+	MaxFollows   int           // of dumps that go on, at a time; default 32
 	WriteTimeout time.Duration // for each piece of an answer; default 30s
 	Notice       func() string // what /readyz says behind "ok"; empty: nothing. Default: nothing
 }
@@ -73,8 +75,11 @@ type server struct {
 	backend Backend
 	metrics *metrics
 	router  *mux.Router
-	dumps   chan struct{} // one element for each dump under way
-	follows chan struct{} // one for each that goes on
+	dumps   *places // of dumps under way
+	follows *places // of those that go on
+
+	lists    shared[[]api.Recording]
+	statuses shared[api.Status]
 
 	requests requests
 }
@@ -83,6 +88,7 @@ type server struct {
 type Handler struct {
 	http.Handler
 	requests *requests
+	version  string // in answers that do not get so far as Handler
 }
 
 // Close ends the requests under way, refuses those that come later, and returns when
@@ -108,7 +114,12 @@ func New(b Backend, o Options) *Handler {
 	if o.WriteTimeout <= 0 {
 		o.WriteTimeout = DefaultWriteTimeout
 	}
-	s := &server{Options: o, backend: b, metrics: newMetrics(b), dumps: make(chan struct{}, o.MaxDumps), follows: make(chan struct{}, o.MaxFollows)}
+	s := &server{
+		Options: o, backend: b,
+		dumps: newPlaces(o.MaxDumps, max(o.MaxDumps*3/8, 1)), follows: newPlaces(o.MaxFollows, max(o.MaxFollows*3/8, 1)),
+	}
+	s.lists.ask, s.statuses.ask = b.List, b.Status
+	s.metrics = newMetrics(s.statuses.get)
 	s.requests.init()
 	s.router = mux.NewRouter().UseEncodedPath().SkipClean(true)
 	for _, rt := range s.routes() {
@@ -118,7 +129,7 @@ func New(b Backend, o Options) *Handler {
 		return api.Errorf(api.CodeNotFound, "there is nothing at %s: /openapi.yaml has what there is", clip(r.URL.Path))
 	})
 	s.router.MethodNotAllowedHandler = s.handle(s.methodNotAllowed)
-	return &Handler{s.guard(s.enclose(s.router)), &s.requests}
+	return &Handler{s.guard(s.enclose(s.router)), &s.requests, s.Version}
 }
 
 type route struct {
@@ -159,8 +170,17 @@ func HTTP(h http.Handler, log *slog.Logger, groups ...uint32) *http.Server {
 		IdleTimeout:       30 * time.Second,
 		MaxHeaderBytes:    32 << 10,
 		ConnContext:       ConnContext,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ErrorLog:          stdlog.New(errorLog{log}, "", 0),
 	}
+}
+
+// errorLog logs what net/http has to say, with a message that is always the same.
+type errorLog struct{ log *slog.Logger }
+
+// Write logs a line.
+func (l errorLog) Write(line []byte) (int, error) {
+	l.log.Warn("http server", "error", strings.TrimSuffix(string(line), "\n"))
+	return len(line), nil
 }
 
 func (s *server) list(w http.ResponseWriter, r *http.Request) error {
@@ -172,7 +192,7 @@ func (s *server) list(w http.ResponseWriter, r *http.Request) error {
 	if bad != nil {
 		return bad
 	}
-	recs, err := s.backend.List(r.Context())
+	recs, err := s.recordings(r)
 	if err != nil {
 		return err
 	}
@@ -241,7 +261,7 @@ func (s *server) status(w http.ResponseWriter, r *http.Request) error {
 			return api.Errorf(api.CodeBadRequest, "cost %s: want a duration such as 2s, at most %s", clip(v.Get("cost")), longestCost)
 		}
 	}
-	st, err := s.backend.Status(r.Context())
+	st, err := s.backendStatus(r)
 	if err != nil {
 		return err
 	}

@@ -382,7 +382,7 @@ func TestLog(t *testing.T) {
 func TestMetricNames(t *testing.T) {
 	b := servertest.New()
 	b.Info.Runtimes = append(b.Info.Runtimes, b.Info.Runtimes[0], api.RuntimeInfo{Name: "cri-o\xff"})
-	m := newMetrics(b)
+	m := newMetrics(b.Status)
 	m.dumps.WithLabelValues("raw", "ok").Inc()
 	problems, err := testutil.GatherAndLint(m.registry)
 	if err != nil {

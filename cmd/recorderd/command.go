@@ -18,10 +18,12 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"k8s.io/klog/v2"
 
 	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/api/server"
 	"github.com/recorderd/recorderd/bpf"
+	"github.com/recorderd/recorderd/internal/calmlog"
 	"github.com/recorderd/recorderd/internal/size"
 	"github.com/recorderd/recorderd/internal/version"
 	"github.com/recorderd/recorderd/recorder"
@@ -239,6 +241,9 @@ func (o *options) pods() *kubernetes.Config {
 	return &kubernetes.Config{Kubeconfig: o.kubeconfig, Node: o.config.Node}
 }
 
+// logLimits bound what containers and clients can make the log say.
+var logLimits = calmlog.Limits{Burst: 50, Every: 2 * time.Second, By: []string{"peer.uid"}}
+
 // run records until the context ends.
 func (o *options) run(ctx context.Context, given *pflag.FlagSet) error {
 	// From the beginning, and without a file, too: whoever wants it read again does not want
@@ -251,7 +256,8 @@ func (o *options) run(ctx context.Context, given *pflag.FlagSet) error {
 	if l, err := o.level(); err == nil {
 		level.Set(l)
 	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: &level}))
+	log := slog.New(calmlog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: &level}), logLimits))
+	klog.SetSlogLogger(log) // of the Kubernetes client
 	cfg := o.config
 	cfg.RingSize, cfg.MemoryBudget = uint64(o.ringSize), uint64(o.budget)
 	cfg.Spool.MaxBytes, cfg.Spool.MinFree = int64(o.spoolSize), int64(o.spoolFree)
