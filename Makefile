@@ -75,7 +75,7 @@ lint: ## gofmt, vet, staticcheck, switches that name all of the vocabulary
 	$(GO) tool -modfile=tools/go.mod exhaustive -typeonly '^$(VOCABULARY)$$' ./...
 
 .PHONY: soak
-soak: test-tools ## kills, floods, failing disks and RECORDERD_SOAK_LOAD=2h of load, in full: three hours (root)
+soak: test-tools ## kills, floods, storms, failing disks and RECORDERD_SOAK_LOAD=2h of load, in full: three hours (root)
 	RECORDERD_SOAK=1 $(GO) test -count=1 -timeout 5h -v ./soak
 
 .PHONY: check-manifests

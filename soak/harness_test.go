@@ -215,9 +215,17 @@ type container struct {
 func (n *node) run(args ...string) (*container, error) {
 	n.mu.Lock()
 	n.made++
-	c := &container{name: fmt.Sprintf("c%d", n.made)}
+	name := fmt.Sprintf("c%d", n.made)
 	n.mu.Unlock()
-	c.path = filepath.Join(n.root, c.name)
+	return n.runAt(name, args...)
+}
+
+// runAt is run in a cgroup of this path below the node's.
+func (n *node) runAt(cgroup string, args ...string) (*container, error) {
+	c := &container{name: filepath.Base(cgroup), path: filepath.Join(n.root, cgroup)}
+	if err := os.MkdirAll(filepath.Dir(c.path), 0o755); err != nil {
+		return nil, err
+	}
 	if err := os.Mkdir(c.path, 0o755); err != nil {
 		return nil, err
 	}

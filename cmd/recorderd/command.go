@@ -136,7 +136,7 @@ func (o *options) flags(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.config.SpoolOn, "spool-on", recorder.SpoolKinds, "ends of containers that write a dump: exit (status not 0), signal, oom, vanished (not seen to end); none")
 	f.Var(&o.spoolSize, "spool-size", "size of all dumps on disk; the oldest goes first, the first crash of a loop last")
 	f.Var(&o.spoolFree, "spool-free", "space that stays free on the disk")
-	f.DurationVar(&o.config.Spool.MaxAge, "spool-age", o.config.Spool.MaxAge, "age at which a dump on disk is removed")
+	f.DurationVar(&o.config.Spool.MaxAge, "spool-age", o.config.Spool.MaxAge, "time that the node runs until a dump on disk is removed")
 	f.IntVar(&o.config.Spool.KeepFirst, "spool-first", o.config.Spool.KeepFirst, "crashes of one container in a row that are all kept; of those that follow one in each --spool-interval, and the latest")
 	f.DurationVar(&o.config.Spool.Interval, "spool-interval", o.config.Spool.Interval, "time between two crashes of one container that are kept when it goes on crashing")
 	f.IntVar(&o.config.Spool.Burst, "spool-burst", o.config.Spool.Burst, "dumps of crashes that are written at once, of all containers; then one every 10s; 0: no limit")
