@@ -22,7 +22,7 @@ type straceSink struct {
 
 	arena   arena
 	events  []held
-	bytes   int               // of their records
+	bytes   int               // that they take
 	ending  map[*Task]uint32  // threads whose last call is exit, or was interrupted: where in events
 	calls   map[*Task]uint16  // threads that were interrupted in a call which they will resume: its number
 	leaders map[uint32]uint32 // host thread ids of leaders that ended before their process: where in events
@@ -36,8 +36,9 @@ func restarts(ret int64) bool { return ret <= -512 && ret >= -516 && ret != -515
 // restartBlock is ERESTART_RESTARTBLOCK: the thread goes on by restart_syscall.
 const restartBlock = -516
 
-// maxStrace is how much is held at most, in bytes of records: the largest ring and more.
-const maxStrace = 96 << 20
+// maxStrace is how much is held at most, in bytes: what the largest ring can hold, and more.
+// What comes behind is sorted by itself.
+const maxStrace = 512 << 20
 
 // sigstop stops whoever gets it, which strace says in a line of its own. Of the other signals that
 // may stop a process it is not recorded whether they did.
@@ -113,7 +114,7 @@ func (s *straceSink) event(ev *Event) error {
 		h.start = s.taken // nobody knows
 	}
 	s.events = append(s.events, h)
-	s.bytes += len(h.raw)
+	s.bytes += h.size()
 	if s.bytes >= maxStrace {
 		return s.release()
 	}

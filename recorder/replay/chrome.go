@@ -89,6 +89,9 @@ func (c *chromeSink) name(at chromeThread, comm Comm) error {
 	if old, ok := c.names[at]; ok && old == comm {
 		return nil
 	}
+	if len(c.names) >= maxThreads { // what is written again says the same
+		c.names, c.procs = make(map[chromeThread]Comm), make(map[uint32]bool)
+	}
 	c.names[at] = comm
 	name := safe(string(comm.Bytes()))
 	meta := func(what, name string) error {

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"bytes"
+	"unsafe"
 
 	"github.com/recorderd/recorderd/recorder/layout"
 	"github.com/recorderd/recorderd/recorder/record"
@@ -121,6 +122,18 @@ type held struct {
 	begun, drop bool // straceSink has written its beginning, or will not write it
 	resumes     bool // it is a restart_syscall, and what it resumes is known:
 	resumed     uint16
+}
+
+// size is how many bytes h takes, with its places in an index.
+func (h *held) size() int {
+	n := int(unsafe.Sizeof(*h)) + 8 + len(h.raw)
+	if h.program != nil {
+		n += len(*h.program)
+	}
+	if h.fds != nil {
+		n += len(*h.fds) * int(unsafe.Sizeof(FD{}))
+	}
+	return n
 }
 
 // hold returns what restore makes ev of again.

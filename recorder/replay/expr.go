@@ -20,6 +20,7 @@ type Expr struct {
 	without  []term
 	withAll  bool // "all"
 	withNone bool // "none"
+	states   int  // of the regular expressions
 }
 
 type term struct {
@@ -63,6 +64,13 @@ func ParseExpr(s string) (Expr, error) {
 			e.without = append(e.without, t)
 		} else {
 			e.with = append(e.with, t)
+		}
+		if t.re != nil {
+			states, _ := pattern.States(t.re.String()) //nolint:errcheck // it was compiled
+			e.states += states
+		}
+		if err := (&size{terms: len(e.with) + len(e.without), states: e.states}).check(); err != nil {
+			return Expr{}, err
 		}
 	}
 	return e, nil
@@ -122,16 +130,7 @@ func parseTerm(word string) (term, error) {
 
 // Cost is about how many states all its regular expressions have together, with which each
 // name of a call is compared at worst.
-func (e Expr) Cost() int {
-	n := 0
-	for _, t := range slices.Concat(e.with, e.without) {
-		if t.re != nil {
-			states, _ := pattern.States(t.re.String()) //nolint:errcheck // it was compiled
-			n += states
-		}
-	}
-	return n
-}
+func (e Expr) Cost() int { return e.states }
 
 // String returns what ParseExpr reads.
 func (e Expr) String() string { return e.text }
@@ -169,13 +168,23 @@ func compile(exprs []Expr) *callSet {
 	if len(with) == 0 && !none {
 		s.other = true // there is nothing before the "!"
 	}
+	type same struct {
+		name  string
+		class syscalls.Class
+	}
+	wanted := make(map[same]bool) // most tables have the same calls
 	for i := range s.known {
 		calls := syscalls.All(record.ArchX86_64 + record.Arch(i))
 		s.known[i] = make([]bool, len(calls))
 		for nr := range calls {
 			c := &calls[nr]
-			match := func(t term) bool { return t.match(c) }
-			s.known[i][nr] = (s.other || slices.ContainsFunc(with, match)) && !slices.ContainsFunc(without, match)
+			is, ok := wanted[same{c.Name, c.Class}]
+			if !ok {
+				match := func(t term) bool { return t.match(c) }
+				is = (s.other || slices.ContainsFunc(with, match)) && !slices.ContainsFunc(without, match)
+				wanted[same{c.Name, c.Class}] = is
+			}
+			s.known[i][nr] = is
 		}
 	}
 	return s

@@ -2,8 +2,8 @@ package replay
 
 import (
 	"encoding/binary"
-	"maps"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/recorderd/recorderd/recorder/dump"
@@ -36,12 +36,25 @@ type files struct {
 	threads map[*Task]bool   // those that have been seen
 	forks   map[uint32]*forked
 	from    uint64                       // when the dump begins
+	filter  string                       // of the header
 	off     string                       // why nothing can be known, "" if something can
 	lost    uint64                       // records, as the last header says
 	read    []*dump.OpenFiles            // what the daemon read, by time, as far as the walk has not come to it
 	waiting map[uint32][]*dump.OpenFiles // of processes that have not been met
 	scratch []byte
 	list    []FD
+	listed  map[fdKey]bool // those in list, if they are many
+	books   fdBooks
+	told    int // bytes of what the daemon read, so far
+
+	era    uint32 // counts how often everything was forgotten: who is of an earlier one does so when met
+	cutoff uint64 // as of when
+}
+
+// fdKey tells the descriptors of a call apart.
+type fdKey struct {
+	num    int32
+	result bool
 }
 
 // proc is a process.
@@ -55,32 +68,59 @@ type proc struct {
 	cwdAt    uint64   // when that changed last
 	changing uint64   // when a call ended last that may have changed any number
 	ownCwd   bool     // threads have working directories of their own
+	era      uint32   // of cwd
 }
 
 type fdTable struct {
-	fds   map[int32]fdEntry
+	fds   fdTree
 	floor uint64 // changes before this are not known
+	era   uint32
+	books *fdBooks
 }
 
 // fdEntry is what is known of a number. Without file it is known not to be known.
 type fdEntry struct {
 	file    *file
-	cloexec bool
 	changed uint64 // the end of the call that changed it last
+	cloexec bool
+	set     bool // there is an entry
 }
 
 // file is what one or more descriptors are open on.
 type file struct {
-	path string
-	text string
-	sock *sock
+	path    string
+	text    string
+	sock    *sock
+	weighed uint32
+}
+
+// newFile returns a file of a path, whose text it shares unless something has to be escaped.
+func newFile(path string) *file {
+	text := string(appendName(nil, path))
+	if text == path {
+		text = path
+	}
+	return &file{path: path, text: text}
+}
+
+// size is how many bytes a file takes.
+func (fl *file) size() int {
+	n := 64 + len(fl.path)
+	if len(fl.text) != len(fl.path) {
+		n += len(fl.text)
+	}
+	if fl.sock != nil {
+		n += 96 + len(fl.sock.local) + len(fl.sock.remote)
+	}
+	return n
 }
 
 // forked is a call that made a process.
 type forked struct {
 	start, end uint64
-	tgid       uint32            // the parent
-	fds        map[int32]fdEntry // the parent's when the call returned, nil before that
+	tgid       uint32 // the parent
+	returned   bool
+	fds        fdTree // the parent's when it returned
 	cwd        string
 	cwdAt      uint64
 }
@@ -88,15 +128,45 @@ type forked struct {
 const (
 	maxDescriptors = 1 << 16 // of a process
 	maxForks       = 1 << 12
-	cloexecFlag    = 0o2000000 // O_CLOEXEC, SOCK_CLOEXEC, EFD_CLOEXEC … on all ABIs
+	maxPath        = 4096 // PATH_MAX: the kernel tells no longer one either
+	// maxListed and maxShown bound what is added to one call: how many descriptors, and how
+	// many bytes.
+	maxListed = 1024
+	maxShown  = 16 << 10
+	// maxKnown bounds what is known of all descriptors together, in bytes. What takes more
+	// is forgotten.
+	maxKnown = 32 << 20
+	procSize = 256
+	// Visits of nodes that each call adds to those that are allowed: what looks at whole
+	// tables takes no more time than what comes of single calls.
+	visitsFirst, visitsEach = 1 << 20, 32
+	cloexecFlag             = 0o2000000 // O_CLOEXEC, SOCK_CLOEXEC, EFD_CLOEXEC … on all ABIs
 )
 
 func newFiles() *files {
-	return &files{procs: make(map[uint32]*proc), threads: make(map[*Task]bool), forks: make(map[uint32]*forked), waiting: make(map[uint32][]*dump.OpenFiles)}
+	return &files{
+		procs: make(map[uint32]*proc), threads: make(map[*Task]bool), forks: make(map[uint32]*forked),
+		waiting: make(map[uint32][]*dump.OpenFiles), listed: make(map[fdKey]bool), books: fdBooks{allowed: visitsFirst},
+	}
 }
 
 // header looks for what calls a dump may lack without a trace.
 func (f *files) header(h *dump.Header) {
+	f.gaps(h)
+	made, err := asked(h)
+	if err != nil {
+		f.off = "calls were left out of the dump"
+	}
+	f.filter = h.Filter
+	for _, q := range made {
+		if len(q.Pids)+len(q.Tids)+len(q.Exprs)+len(q.Paths) > 0 || q.Failed || q.Successful {
+			f.off = "calls were left out of the dump"
+		}
+	}
+}
+
+// gaps looks for what the recorder says it did not see.
+func (f *files) gaps(h *dump.Header) {
 	c := &h.Recording.Coverage
 	for _, gap := range []struct {
 		is   bool
@@ -110,35 +180,85 @@ func (f *files) header(h *dump.Header) {
 			f.off = gap.what
 		}
 	}
-	for _, q := range asked(h) {
-		if len(q.Pids)+len(q.Tids)+len(q.Exprs)+len(q.Paths) > 0 || q.Failed || q.Successful {
-			f.off = "calls were left out of the dump"
-		}
-	}
 }
 
 // again takes a later header: what was lost while following may have been a close.
 func (f *files) again(h *dump.Header, now uint64) {
-	f.header(h)
+	if h.Filter != f.filter {
+		f.off = "calls were left out of the dump"
+	} else if f.off == "" {
+		f.gaps(h)
+	}
 	if lost := h.Recording.Coverage.Overwritten; lost > f.lost {
 		f.lost = lost
 		f.forget(now)
 	}
 }
 
-// forget forgets everything, as of a time.
+// forget forgets everything, as of a time. It takes no longer where much is known.
 func (f *files) forget(now uint64) {
-	for _, p := range f.procs {
-		p.forget(now)
+	f.era, f.cutoff = f.era+1, max(f.cutoff, now)
+	if len(f.forks) > 0 {
+		f.forks = make(map[uint32]*forked)
 	}
-	clear(f.forks)
-	clear(f.waiting)
+	if len(f.waiting) > 0 {
+		f.waiting = make(map[uint32][]*dump.OpenFiles)
+	}
+}
+
+// met returns the process with an id, which forgets now what it should have before; nil:
+// there is none.
+func (f *files) met(tgid uint32) *proc {
+	p := f.procs[tgid]
+	if p != nil {
+		f.renew(p)
+	}
+	return p
+}
+
+func (f *files) renew(p *proc) {
+	if p.era != f.era {
+		p.era, p.cwd, p.cwdAt = f.era, "", max(p.cwdAt, f.cutoff)
+	}
+	if t := p.tab; t.era != f.era {
+		t.era, t.fds, t.floor = f.era, fdTree{}, max(t.floor, f.cutoff)
+	}
 }
 
 func (p *proc) forget(now uint64) {
-	clear(p.tab.fds)
+	p.tab.fds = fdTree{}
 	p.tab.floor = max(p.tab.floor, now)
 	p.cwd, p.cwdAt = "", max(p.cwdAt, now)
+}
+
+// weigh counts what is known, when so much was allocated that it may be too much. Too much
+// is forgotten.
+func (f *files) weigh(now uint64) {
+	if f.books.spent <= maxKnown {
+		return
+	}
+	f.books.round++
+	rest := procSize*len(f.procs) + 64*len(f.threads)
+	known := rest
+	for _, p := range f.procs {
+		f.renew(p)
+		known += p.tab.fds.weigh(&f.books) + len(p.cwd)
+	}
+	for _, from := range f.forks {
+		known += from.fds.weigh(&f.books) + len(from.cwd)
+	}
+	if known > maxKnown/2 {
+		f.forget(now)
+		for _, p := range f.procs {
+			f.renew(p)
+		}
+		known = rest
+	}
+	if known > maxKnown/2 {
+		f.off, known = "there are too many processes", 0
+		f.procs, f.threads, f.read = nil, nil, nil
+	}
+	f.books.spent = known
 }
 
 // fork takes a call that made a process or a thread, before the records around it
@@ -147,8 +267,8 @@ func (f *files) fork(rec *record.Record, t *Task) {
 	if t == nil || rec.Flags&layout.RecfNodur != 0 {
 		return
 	}
-	if len(f.forks) >= maxForks {
-		clear(f.forks)
+	if len(f.forks) >= maxForks || f.off != "" {
+		f.forks = make(map[uint32]*forked)
 	}
 	f.forks[uint32(rec.Ret)] = &forked{start: rec.Start(), end: rec.Time, tgid: t.Info.Tgid}
 }
@@ -172,6 +292,11 @@ func (f *files) see(ev *Event) {
 		return
 	}
 	c = c.Variant(&ev.Rec.Args)
+	f.books.allowed += visitsEach
+	f.weigh(ev.Time)
+	if f.off != "" {
+		return
+	}
 	f.reached(ev.Time)
 	if !ev.Task.Known || ev.Task.Info.Tgid == 0 {
 		if changing[c.Name] {
@@ -196,6 +321,16 @@ func (f *files) see(ev *Event) {
 			fd.Text, fd.Path = p.tab.show(fd.Num, math.MaxUint64)
 		}
 	}
+	known := 0
+	for i := range f.list {
+		if f.list[i].Text != "" {
+			known++
+		}
+	}
+	if known == 0 {
+		return
+	}
+	ev.fds = make([]FD, 0, known)
 	for _, fd := range f.list {
 		if fd.Text != "" {
 			ev.fds = append(ev.fds, fd)
@@ -207,16 +342,18 @@ func (f *files) see(ev *Event) {
 // known of them when it began.
 func (f *files) collect(ev *Event, c *syscalls.Call, p *proc) {
 	made := c.Name == "pipe" || c.Name == "pipe2" || c.Name == "socketpair"
+	left := maxShown
+	if len(f.listed) > 0 {
+		f.listed = make(map[fdKey]bool)
+	}
 	opt := strace.Options{StringLimit: 1, Verbose: true, Fd: func(num int32, result bool) string {
 		fd := FD{Num: num, result: result || made, made: made}
-		for _, other := range f.list {
-			if other.Num == num && other.result == fd.result {
-				return ""
-			}
+		if f.lists(num, fd.result) {
+			return ""
 		}
 		known := !ev.NoDur() && !p.strange && ev.Rec.Ret != -9 // EBADF
 		switch {
-		case fd.result:
+		case left <= 0 || fd.result:
 		case known && num == cwdFD:
 			if !p.ownCwd && p.cwdAt <= ev.Start && strings.HasPrefix(p.cwd, "/") {
 				fd.Text, fd.Path = string(appendName(nil, p.cwd)), p.cwd
@@ -224,6 +361,7 @@ func (f *files) collect(ev *Event, c *syscalls.Call, p *proc) {
 		case known:
 			fd.Text, fd.Path = p.tab.show(num, ev.Start)
 		}
+		left -= len(fd.Text) + len(fd.Path)
 		f.list = append(f.list, fd)
 		return ""
 	}}
@@ -234,9 +372,27 @@ func (f *files) collect(ev *Event, c *syscalls.Call, p *proc) {
 	}
 }
 
+// lists reports whether a descriptor is in the list, or the list is full.
+func (f *files) lists(num int32, result bool) bool {
+	if len(f.list) < 32 {
+		return slices.ContainsFunc(f.list, func(fd FD) bool { return fd.Num == num && fd.result == result })
+	}
+	if len(f.listed) == 0 {
+		for _, fd := range f.list {
+			f.listed[fdKey{fd.Num, fd.result}] = true
+		}
+	}
+	key := fdKey{num, result}
+	if len(f.list) >= maxListed || f.listed[key] {
+		return true
+	}
+	f.listed[key] = true
+	return false
+}
+
 // show returns what is known of a number to a call that began at a time.
 func (t *fdTable) show(num int32, start uint64) (text, path string) {
-	e, ok := t.fds[num]
+	e, ok := t.fds.get(num)
 	if !ok || e.file == nil || e.changed > start {
 		return "", ""
 	}
@@ -251,40 +407,45 @@ func (t *fdTable) set(num int32, fl *file, cloexec bool, ev *Event) {
 	if num < 0 {
 		return
 	}
-	if len(t.fds) >= maxDescriptors {
-		clear(t.fds)
+	if t.fds.len() >= maxDescriptors {
+		t.fds = fdTree{}
 		t.floor = max(t.floor, ev.Time)
 	}
-	before := t.fds[num]
+	before, _ := t.fds.get(num)
 	if ev.NoDur() || max(before.changed, t.floor) > ev.Start {
 		fl = nil
 	}
-	t.fds[num] = fdEntry{file: fl, cloexec: cloexec, changed: max(before.changed, ev.Time)}
+	if fl != nil {
+		t.books.spent += fl.size()
+	}
+	t.fds.put(t.books, num, fdEntry{file: fl, cloexec: cloexec, changed: max(before.changed, ev.Time)})
 }
 
 func (t *fdTable) drop(num int32, now uint64) {
-	if _, ok := t.fds[num]; ok || len(t.fds) < maxDescriptors {
-		t.fds[num] = fdEntry{changed: max(t.fds[num].changed, now)}
+	if before, ok := t.fds.get(num); ok || t.fds.len() < maxDescriptors {
+		t.fds.put(t.books, num, fdEntry{changed: max(before.changed, now)})
 	}
 }
 
 // mark sets whether a number is closed by execve.
 func (t *fdTable) mark(num int32, cloexec bool, ev *Event) {
-	e, ok := t.fds[num]
-	if !ok {
-		return
+	if e, ok := t.fds.get(num); ok {
+		e.mark(cloexec, ev)
+		t.fds.put(t.books, num, e)
 	}
+}
+
+func (e *fdEntry) mark(cloexec bool, ev *Event) {
 	if ev.NoDur() || e.changed > ev.Start {
 		e.file = nil
 	}
 	e.cloexec, e.changed = cloexec, max(e.changed, ev.Time)
-	t.fds[num] = e
 }
 
 // proc returns the process of an event, and lets it inherit if this is its beginning.
 func (f *files) proc(ev *Event, c *syscalls.Call) *proc {
 	info := &ev.Task.Info
-	p := f.procs[info.Tgid]
+	p := f.met(info.Tgid)
 	if p != nil && info.Tid == info.Tgid && !f.threads[ev.Task] && info.Start > p.since {
 		p = nil // the id has been used again
 	}
@@ -293,9 +454,10 @@ func (f *files) proc(ev *Event, c *syscalls.Call) *proc {
 	}
 	if len(f.threads) >= maxThreads {
 		f.forget(ev.Time)
-		clear(f.threads)
+		f.threads = make(map[*Task]bool)
 	}
 	f.threads[ev.Task] = true
+	f.books.spent += 64
 	born := ev.Kind == KindCall && ev.State == Finished && ev.NoDur() && ev.Rec.Ret == 0 && forks(c)
 	if p != nil {
 		p.threads++
@@ -309,7 +471,8 @@ func (f *files) proc(ev *Event, c *syscalls.Call) *proc {
 		}
 		return p
 	}
-	p = &proc{tab: &fdTable{fds: make(map[int32]fdEntry)}, since: ev.Time, threads: 1}
+	p = &proc{tab: &fdTable{era: f.era, books: &f.books}, since: ev.Time, threads: 1, era: f.era}
+	f.books.spent += procSize
 	p.tab.floor = max(info.Start, f.from)
 	p.cwdAt, p.whole = p.tab.floor, born
 	f.procs[info.Tgid] = p
@@ -339,7 +502,7 @@ func (f *files) inherit(ev *Event, c *syscalls.Call, p *proc) {
 	}
 	var parent *proc
 	if from != nil {
-		parent = f.procs[from.tgid]
+		parent = f.met(from.tgid)
 	}
 	switch {
 	case !ok, flags&cloneFiles != 0 && parent == nil:
@@ -353,21 +516,19 @@ func (f *files) inherit(ev *Event, c *syscalls.Call, p *proc) {
 		p.threads++
 		p.strange = parent.strange
 		return
-	case from == nil || parent == nil && from.fds == nil:
+	case from == nil || parent == nil && !from.returned:
 		return
 	}
-	fds, cwd, cwdAt := from.fds, from.cwd, from.cwdAt
-	if fds == nil && !parent.strange {
-		fds, cwd, cwdAt = parent.tab.fds, parent.cwd, parent.cwdAt
-	}
-	if fds == nil {
+	cwd, cwdAt := from.cwd, from.cwdAt
+	switch {
+	case from.returned:
+		p.tab.fds = from.fds.share()
+	case parent.strange:
 		return
+	default:
+		p.tab.fds, cwd, cwdAt = parent.tab.fds.share(), parent.cwd, parent.cwdAt
 	}
-	for num, e := range fds {
-		if e.file != nil && e.changed <= info.Start {
-			p.tab.fds[num] = e
-		}
-	}
+	p.tab.fds.settle(&f.books, info.Start)
 	if cwdAt <= info.Start && flags&cloneFs == 0 {
 		p.cwd, p.cwdAt = cwd, cwdAt
 	}
@@ -402,13 +563,10 @@ func (f *files) exit(ev *Event) {
 
 // exec closes what execve closes. The other threads are gone.
 func (f *files) exec(ev *Event, p *proc) {
-	tab := &fdTable{fds: make(map[int32]fdEntry), floor: p.tab.floor}
+	tab := &fdTable{floor: p.tab.floor, era: p.tab.era, books: &f.books}
 	if !p.strange {
-		for num, e := range p.tab.fds {
-			if e.file != nil && !e.cloexec && e.changed <= ev.Time {
-				tab.fds[num] = e
-			}
-		}
+		tab.fds = p.tab.fds.share()
+		tab.fds.exec(&f.books, ev.Time)
 	}
 	p.tab, p.threads, p.strange, p.whole = tab, 1, false, true
 }
@@ -417,6 +575,6 @@ func (f *files) exec(ev *Event, p *proc) {
 func (f *files) left(ev *Event, p *proc) {
 	from := f.forks[uint32(ev.Rec.Ret)]
 	if from != nil && from.end == ev.Time && !p.strange {
-		from.fds, from.cwd, from.cwdAt = maps.Clone(p.tab.fds), p.cwd, p.cwdAt
+		from.returned, from.fds, from.cwd, from.cwdAt = true, p.tab.fds.share(), p.cwd, p.cwdAt
 	}
 }

@@ -14,6 +14,8 @@ type formatter struct {
 	arch    record.Arch
 	opt     strace.Options
 	fds     []FD // of the event at hand
+	fdAt    int  // the one that was looked up last, and one
+	fdBytes int  // of their text, in this event so far
 	scratch []byte
 }
 
@@ -22,8 +24,14 @@ func newFormatter(h *dump.Header) formatter { return formatter{arch: h.Arch} }
 // decodeFds lets calls be shown with what their descriptors are open on.
 func (f *formatter) decodeFds() {
 	f.opt.Fd = func(num int32, result bool) string {
-		for i := range f.fds {
-			if fd := &f.fds[i]; fd.Num == num && (fd.result == result || fd.made) {
+		if f.fdBytes >= maxShown {
+			return ""
+		}
+		for range f.fds { // calls name them in the order in which they are listed
+			fd := &f.fds[f.fdAt%len(f.fds)]
+			f.fdAt++
+			if fd.Num == num && (fd.result == result || fd.made) {
+				f.fdBytes += len(fd.Text)
 				return fd.Text
 			}
 		}
@@ -38,7 +46,7 @@ const unfinished = " <unfinished ...>"
 // call appends a call in whatever state. column: where in its line it begins.
 func (f *formatter) call(b []byte, ev *Event, column int) []byte {
 	f.opt.Column = column
-	f.fds = ev.fds
+	f.fds, f.fdAt, f.fdBytes = ev.fds, 0, 0
 	start := len(b)
 	switch {
 	case ev.State == Finished && !ev.NoArgs:
@@ -71,7 +79,7 @@ func (f *formatter) incomplete(b []byte, ev *Event) bool {
 
 // entry appends what strace shows when a call begins.
 func (f *formatter) entry(b []byte, ev *Event) []byte {
-	f.fds = ev.fds
+	f.fds, f.fdAt, f.fdBytes = ev.fds, 0, 0
 	if !ev.NoArgs && ev.State == Finished {
 		first, _ := f.halves(ev)
 		return append(b, first...)
@@ -92,7 +100,7 @@ func (f *formatter) entry(b []byte, ev *Event) []byte {
 // halves returns a finished call in two, valid until the next call of halves: what
 // strace shows when it begins, and the rest. Nothing is in both or in none.
 func (f *formatter) halves(ev *Event) (first, rest []byte) {
-	f.fds = ev.fds
+	f.fds, f.fdAt, f.fdBytes = ev.fds, 0, 0
 	opt := f.opt
 	opt.Align = 0 // "<... x resumed>)" is beyond it anyway
 	b := strace.AppendEntry(f.scratch[:0], f.abi(ev), &ev.Rec, opt)
@@ -112,7 +120,7 @@ func (f *formatter) halves(ev *Event) (first, rest []byte) {
 // resumed appends what strace shows when a call returns after another line.
 func (f *formatter) resumed(b []byte, ev *Event, column int) []byte {
 	f.opt.Column = column
-	f.fds = ev.fds
+	f.fds, f.fdAt, f.fdBytes = ev.fds, 0, 0
 	start := len(b)
 	if ev.State == Finished && !ev.NoArgs {
 		_, rest := f.halves(ev)

@@ -114,7 +114,7 @@ func (f *files) apply(ev *Event, c *syscalls.Call, p *proc) {
 	case "memfd_create":
 		if it := itemOf(rec, 0, layout.ItemStr); it != nil && !it.Cut() && !it.Fault() {
 			name := "/memfd:" + string(it.Data)
-			tab.set(ret, &file{text: string(appendName(nil, name)), path: name}, rec.Args[1]&1 != 0, ev)
+			tab.set(ret, newFile(name), rec.Args[1]&1 != 0, ev)
 		} else {
 			tab.drop(ret, ev.Time)
 		}
@@ -157,7 +157,7 @@ func (f *files) returned(ev *Event, c *syscalls.Call, p *proc) {
 
 // fileOf returns what a number was open on when a call began, nil if that is not known.
 func (t *fdTable) fileOf(num int32, ev *Event) *file {
-	e := t.fds[num]
+	e, _ := t.fds.get(num)
 	if ev.NoDur() || e.changed > ev.Start {
 		return nil
 	}
@@ -202,7 +202,11 @@ func (f *files) opened(ev *Event, c *syscalls.Call, p *proc) {
 		return
 	}
 	path := tidyPath(p.base(dir, ev), string(it.Data))
-	p.tab.set(int32(rec.Ret), &file{path: path, text: string(appendName(nil, path))}, flags&cloexecFlag != 0, ev)
+	if len(path) > maxPath {
+		p.tab.drop(int32(rec.Ret), ev.Time)
+		return
+	}
+	p.tab.set(int32(rec.Ret), newFile(path), flags&cloexecFlag != 0, ev)
 }
 
 func (f *files) closeRange(ev *Event, p *proc) {
@@ -213,15 +217,15 @@ func (f *files) closeRange(ev *Event, p *proc) {
 		p.strange = true
 		return
 	}
-	for num := range p.tab.fds {
-		if uint32(num) < first || uint32(num) > last {
-			continue
-		}
-		if flags&cloexec != 0 {
-			p.tab.mark(num, true, ev)
-		} else {
-			p.tab.drop(num, ev.Time)
-		}
+	if flags&cloexec != 0 {
+		p.tab.fds.edit(&f.books, func(_ *fdNode, from, to uint32) bool { return from <= last && first <= to }, func(num uint32, e *fdEntry) bool {
+			if num >= first && num <= last {
+				e.mark(true, ev)
+			}
+			return true
+		})
+	} else {
+		p.tab.fds.cut(&f.books, first, last)
 	}
 	p.tab.floor = max(p.tab.floor, ev.Time) // what is being opened meanwhile may be among them
 }
@@ -251,7 +255,7 @@ func (f *files) moved(ev *Event, c *syscalls.Call, p *proc) {
 	if c.Name == "getcwd" {
 		it := itemOf(&ev.Rec, 0, layout.ItemMem)
 		if !raced && it != nil && !it.Cut() && !it.Fault() {
-			if name := strings.TrimRight(string(it.Data), "\x00"); strings.HasPrefix(name, "/") {
+			if name := strings.TrimRight(string(it.Data), "\x00"); strings.HasPrefix(name, "/") && len(name) <= maxPath {
 				p.cwd, p.cwdAt = name, ev.Time
 			}
 		}
@@ -264,7 +268,7 @@ func (f *files) moved(ev *Event, c *syscalls.Call, p *proc) {
 	if c.Name == "fchdir" {
 		p.cwd = p.base(int32(ev.Rec.Args[0]), ev)
 	} else if it := itemOf(&ev.Rec, 0, layout.ItemStr); it != nil && !it.Cut() && !it.Fault() && len(it.Data) > 0 {
-		if name := tidyPath(before, string(it.Data)); strings.HasPrefix(name, "/") {
+		if name := tidyPath(before, string(it.Data)); strings.HasPrefix(name, "/") && len(name) <= maxPath {
 			p.cwd = name
 		}
 	}

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/recorderd/recorderd/internal/pattern"
 	"github.com/recorderd/recorderd/recorder/dump"
 	"github.com/recorderd/recorderd/recorder/record"
 )
@@ -83,11 +85,58 @@ const (
 // AllStamps are the ways to show times.
 var AllStamps = []Stamps{StampNone, StampSeconds, StampClock, StampUnix, StampRelative}
 
+// Bounds of a Query, and of all those with which a dump was made together: what they cost
+// to carry out grows with each.
+const (
+	maxIDs     = 1024 // pids and tids
+	maxPaths   = 256
+	maxTerms   = 1024         // names, classes and regular expressions
+	maxStates  = pattern.Most // of the regular expressions
+	maxFilters = 64           // with which a dump was made
+)
+
+// size is what of a Query has a bound.
+type size struct{ ids, paths, terms, states int }
+
+func (n *size) add(q *Query) {
+	n.ids += len(q.Pids) + len(q.Tids)
+	n.paths += len(q.Paths)
+	for _, e := range q.Exprs {
+		n.terms += len(e.with) + len(e.without)
+		n.states += e.Cost()
+	}
+}
+
+// check returns an error that wraps ErrTooLarge and says of what there is too much.
+func (n *size) check() error {
+	for _, c := range []struct {
+		is, most int
+		what     string
+	}{
+		{n.ids, maxIDs, ParamPid + " and " + ParamTid + ": %d ids"}, {n.paths, maxPaths, ParamPath + ": %d paths"},
+		{n.terms, maxTerms, ParamExpr + ": %d names"}, {n.states, maxStates, ParamExpr + ": regular expressions of some %d states"},
+	} {
+		if c.is > c.most {
+			return &tooMuch{fmt.Sprintf(c.what+", want at most %d", c.is, c.most)}
+		}
+	}
+	return nil
+}
+
+// tooMuch is the error of a Query that is too large.
+type tooMuch struct{ text string }
+
+func (e *tooMuch) Error() string { return e.text }
+
 // ParseQuery reads a Query from URL parameters, of which it ignores those that
 // are not its own. Errors name the parameter.
 func ParseQuery(v url.Values) (Query, error) {
 	var q Query
 	p := parser{v: v}
+	if n := len(v[ParamExpr]); n > maxTerms {
+		return Query{}, (&size{terms: n}).check()
+	}
+	var n size
 	p.one(ParamSince, func(s string) (err error) { q.Since, err = ParseMoment(s); return })
 	p.one(ParamUntil, func(s string) (err error) { q.Until, err = ParseMoment(s); return })
 	p.one(ParamLast, func(s string) error {
@@ -127,8 +176,12 @@ func ParseQuery(v url.Values) (Query, error) {
 	p.one(ParamFollow, boolean(&q.Follow))
 	p.one(ParamHostPids, boolean(&q.HostPids))
 	p.each(ParamExpr, func(s string) error {
+		if n.check() != nil {
+			return nil // it is said below: no more are compiled
+		}
 		e, err := ParseExpr(s)
 		q.Exprs = append(q.Exprs, e)
+		n.add(&Query{Exprs: q.Exprs[len(q.Exprs)-1:]})
 		return err
 	})
 	p.one(ParamFormat, func(s string) error {
@@ -150,6 +203,11 @@ func ParseQuery(v url.Values) (Query, error) {
 		p.err = fmt.Errorf("%s: not with format %s", ParamSummary, q.Format)
 	case q.Failed && q.Successful:
 		p.err = fmt.Errorf("%s: nothing is %s, too", ParamFailed, ParamSuccess)
+	}
+	if p.err == nil {
+		n = size{}
+		n.add(&q)
+		p.err = n.check()
 	}
 	if p.err != nil {
 		return Query{}, p.err
@@ -229,16 +287,37 @@ func describe(v url.Values) string {
 
 // asked returns the queries with which a dump was made, see dump.Header.Filter.
 // Those that a later version asked are beyond us, and so is what they left out.
-func asked(h *dump.Header) []Query {
+// An error wraps ErrTooLarge: recorderd and recorderctl write no such header.
+func asked(h *dump.Header) ([]Query, error) {
 	var queries []Query
+	var n size
+	seen := map[string]bool{}
 	for s := range strings.FieldsSeq(h.Filter) {
-		if v, err := url.ParseQuery(s); err == nil {
-			if q, err := ParseQuery(v); err == nil {
-				queries = append(queries, q)
-			}
+		if seen[s] {
+			continue
+		}
+		if len(seen) == maxFilters {
+			return nil, fmt.Errorf("%w: it was made with more than %d filters", ErrTooLarge, maxFilters)
+		}
+		seen[s] = true
+		v, err := url.ParseQuery(s)
+		if err != nil {
+			continue
+		}
+		q, err := ParseQuery(v)
+		var much *tooMuch
+		if err == nil {
+			n.add(&q)
+			err = n.check()
+		}
+		if errors.As(err, &much) {
+			return nil, fmt.Errorf("%w: its filters have %w", ErrTooLarge, much)
+		}
+		if err == nil {
+			queries = append(queries, q)
 		}
 	}
-	return queries
+	return queries, nil
 }
 
 type parser struct {
@@ -305,9 +384,9 @@ type filter struct {
 
 // filtersOf returns the filters that an event must pass: of a query, and of those
 // with which the dump was made, since that left in what others need.
-func filtersOf(q *Query, h *dump.Header, loc *time.Location) []*filter {
+func filtersOf(q *Query, made []Query, h *dump.Header, loc *time.Location) []*filter {
 	var filters []*filter
-	for _, q := range append(asked(h), *q) {
+	for _, q := range append(slices.Clip(made), *q) {
 		if q.Filtered() {
 			filters = append(filters, newFilter(&q, h, loc))
 		}

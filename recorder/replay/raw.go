@@ -2,6 +2,7 @@ package replay
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 
@@ -21,6 +22,13 @@ func copyRaw(out io.Writer, r *dump.Reader, o *Options) (Stats, error) {
 	if q.Filtered() {
 		c.filter = newFilter(&q, h, o.Location)
 		c.asked = q.filter().Encode()
+	}
+	made, err := asked(h)
+	if err == nil && c.filter != nil && len(made) == maxFilters {
+		err = fmt.Errorf("%w: it was made with %d filters, which is as many as may be", ErrTooLarge, maxFilters)
+	}
+	if err != nil {
+		return c.stats, err
 	}
 	rows := false
 	for {

@@ -63,7 +63,7 @@ func (r *SummaryRow) add(ev *Event) {
 // name is what a row is about.
 func (r *SummaryRow) name() string {
 	if r.Syscall != "" || r.Tid == 0 {
-		return r.Syscall
+		return cmp.Or(r.Syscall, r.Comm)
 	}
 	id := strconv.FormatUint(uint64(r.Tid), 10)
 	if r.Pid != 0 && r.Pid != r.Tid {
@@ -87,7 +87,11 @@ type summarySink struct {
 	threads map[uint32]*SummaryRow // by host thread id, of the last thread that had it
 	tasks   map[uint32]*Task
 	rows    []*SummaryRow
+	others  *SummaryRow // all threads that are too many, nil: none
 }
+
+// maxSummary is how many threads have a row of their own.
+const maxSummary = 1 << 16
 
 func newSummary(out *lines, h *dump.Header, o *Options) *summarySink {
 	return &summarySink{
@@ -121,6 +125,12 @@ func (s *summarySink) thread(ev *Event) *SummaryRow {
 	tid := ev.Task.Info.Tid
 	row := s.threads[tid]
 	if row == nil || s.tasks[tid] != ev.Task {
+		if len(s.rows) >= maxSummary {
+			if s.others == nil {
+				s.others = &SummaryRow{Comm: "(other threads)"}
+			}
+			return s.others
+		}
 		row = new(SummaryRow)
 		row.Pid, row.Tid = ev.Task.IDs(s.host)
 		s.threads[tid], s.tasks[tid] = row, ev.Task
@@ -157,6 +167,9 @@ func (s *summarySink) end(stats *Stats, err error) error {
 
 func (s *summarySink) summary() *Summary {
 	rows := s.rows
+	if s.others != nil {
+		rows = append(rows, s.others)
+	}
 	if s.by == SummaryByCall {
 		named := make(map[string]*SummaryRow) // the same name may have several numbers
 		for _, key := range slices.Sorted(maps.Keys(s.calls)) {
@@ -177,7 +190,10 @@ func (s *summarySink) summary() *Summary {
 	}
 	sum.Total.MeanNs = sum.Total.TotalNs / max(sum.Total.Timed, 1)
 	slices.SortStableFunc(sum.Rows, func(a, b SummaryRow) int {
-		return cmp.Or(cmp.Compare(b.TotalNs, a.TotalNs), cmp.Compare(b.Calls, a.Calls), cmp.Compare(a.name(), b.name()))
+		if c := cmp.Or(cmp.Compare(b.TotalNs, a.TotalNs), cmp.Compare(b.Calls, a.Calls)); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.name(), b.name())
 	})
 	return sum
 }

@@ -257,7 +257,8 @@ func (t *textSink) header(h *dump.Header, o *Options) {
 			t.line("unknown", "what descriptors are open on: %s", known.off)
 		}
 	}
-	for _, q := range append(asked(h), o.Query) {
+	made, _ := asked(h) // walk has seen the error
+	for _, q := range append(made, o.Query) {
 		if q.Filtered() {
 			t.line("filter", "%s", describe(q.filter()))
 		}

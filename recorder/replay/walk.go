@@ -73,6 +73,10 @@ func (f funcSink) end(*Stats, error) error   { return nil }
 
 func walk(r *dump.Reader, q *Query, loc *time.Location, open func(*dump.Header) (sink, error)) (Stats, error) {
 	h := r.Header()
+	made, err := asked(h)
+	if err != nil {
+		return Stats{}, err
+	}
 	out, err := open(h)
 	if err != nil {
 		return Stats{}, err
@@ -82,12 +86,13 @@ func walk(r *dump.Reader, q *Query, loc *time.Location, open func(*dump.Header) 
 	}
 	w := &walker{
 		arch:     h.Arch,
-		filters:  filtersOf(q, h, loc),
+		filters:  filtersOf(q, made, h, loc),
 		follow:   q.Follow,
 		out:      out,
 		tasks:    table{rows: make(map[uint32][]*Task)},
 		threads:  make(map[uint32]*thread),
 		progress: make(map[uint32]*thread),
+		holding:  make(map[*thread]bool),
 		names:    make(changes),
 		special:  specialCalls(),
 	}
@@ -128,6 +133,8 @@ type walker struct {
 	threads map[uint32]*thread // by host thread id
 	last    *thread            // the one that was looked up last
 	kept    int                // bytes of records that threads keep
+	holding map[*thread]bool   // the threads that keep some
+	era     uint32             // how often something was missing: what a thread knows may be older
 	names   changes            // of names, among the records at hand
 	special special
 	files   *files // nil: nobody asked for descriptors
@@ -175,6 +182,7 @@ type thread struct {
 	was      *Task  // who called that, if it was a thread with another id
 	shown    uint64 // time of the REC_EXEC that was shown without waiting for its REC_CALL, 0: none
 	noReturn bool   // exit or exit_group has begun
+	era      uint32 // the walker's when the thread was met last
 	over     uint64 // when its last call returned
 }
 
@@ -292,12 +300,14 @@ func (w *walker) damage(d *dump.Damage) error {
 	if w.files != nil {
 		w.files.forget(w.to)
 	}
-	for _, tid := range slices.Sorted(maps.Keys(w.threads)) {
-		th := w.threads[tid]
+	// All threads forget, but those that show nothing do so when they are met: there may be
+	// as many marks as threads.
+	w.era++
+	pending := slices.SortedFunc(maps.Keys(w.holding), func(a, b *thread) int { return cmp.Compare(a.tid, b.tid) })
+	for _, th := range pending {
 		if err := w.abandon(th, 0); err != nil {
 			return err
 		}
-		th.named, th.shown, th.struck, th.renamed = false, 0, false, false
 	}
 	return w.out.damage(d)
 }
@@ -425,7 +435,7 @@ func (w *walker) finish() error {
 		return err
 	}
 	var left []*thread
-	for _, th := range w.threads {
+	for th := range w.holding {
 		p := w.progress[th.tid]
 		if p != nil && th.enter != nil && nrOf(p.enter) == nrOf(th.enter) {
 			continue // this is the call it is in
@@ -449,13 +459,16 @@ func (w *walker) thread(tid uint32, time uint64) (*thread, error) {
 	if th == nil || th.tid != tid {
 		if th = w.threads[tid]; th == nil {
 			if len(w.threads) >= maxThreads {
-				w.threads = make(map[uint32]*thread)
+				w.threads, w.holding = make(map[uint32]*thread), make(map[*thread]bool)
 				w.kept = 0
 			}
-			th = &thread{tid: tid}
+			th = &thread{tid: tid, era: w.era}
 			w.threads[tid] = th
 		}
 		w.last = th
+	}
+	if th.era != w.era {
+		th.era, th.named, th.shown, th.struck, th.renamed = w.era, false, 0, false, false
 	}
 	if th.task != nil && th.version == w.tasks.version && (th.task.Info.End == 0 || time <= th.task.Info.End) {
 		return th, nil
@@ -467,7 +480,7 @@ func (w *walker) thread(tid uint32, time uint64) (*thread, error) {
 			if err := w.abandon(th, 0); err != nil {
 				return nil, err
 			}
-			*th = thread{tid: tid}
+			*th = thread{tid: tid, era: w.era}
 		}
 		th.task = nil
 	}
@@ -708,7 +721,7 @@ func (w *walker) enter(ev *Event, th *thread) error {
 		ev.State = NoReturn
 		return w.emit(ev, th)
 	}
-	w.keep(&th.enter, ev.Raw)
+	w.keep(th, &th.enter, ev.Raw)
 	if w.kept > maxHeld {
 		return fmt.Errorf("%w: more than %d MiB of calls that began", ErrTooLarge, maxHeld>>20)
 	}
@@ -737,7 +750,7 @@ func (w *walker) exec(ev *Event, th *thread, guard, renamed bool) error {
 			}
 		}
 	}
-	w.keep(&th.program, ev.Raw)
+	w.keep(th, &th.program, ev.Raw)
 	if guard {
 		// Its REC_CALL is not in the guard lane, so there is nothing to wait for.
 		th.shown = ev.Time
@@ -761,6 +774,12 @@ func (w *walker) succeed(th *thread, was uint32, time uint64, renamed bool) erro
 	}
 	th.was = old.task
 	th.enter, old.enter = old.enter, nil
+	if delete(w.holding, old); th.enter != nil {
+		w.holding[th] = true
+	}
+	if old.program != nil {
+		w.holding[old] = true
+	}
 	th.before = old.comm
 	if !renamed {
 		th.comm = old.comm
@@ -772,15 +791,17 @@ func (w *walker) succeed(th *thread, was uint32, time uint64, renamed bool) erro
 }
 
 // keep copies a record into a thread's state.
-func (w *walker) keep(to *[]byte, raw []byte) {
+func (w *walker) keep(th *thread, to *[]byte, raw []byte) {
 	*to = bytes.Clone(raw)
 	w.kept += len(raw)
+	w.holding[th] = true
 }
 
 // drop forgets the pending records of a thread.
 func (w *walker) drop(th *thread) {
 	w.kept -= len(th.enter) + len(th.program)
 	th.enter, th.program, th.was = nil, nil, nil
+	delete(w.holding, th)
 }
 
 func (w *walker) rename(ev *Event, th *thread) error {

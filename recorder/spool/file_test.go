@@ -639,6 +639,40 @@ func TestHostileFile(t *testing.T) {
 }
 
 // Memory is that of a block, whatever the size of the dump; and none of it stays with what is idle.
+// TestBomb has a small file that stands for a very long dump: zstd makes a few bytes of a
+// block whose records are alike.
+func TestBomb(t *testing.T) {
+	var out bytes.Buffer
+	w := NewWriter(&out, testMeta())
+	d := dump.NewWriter(w)
+	if err := d.Header(&testHeader); err != nil {
+		t.Fatal(err)
+	}
+	rec := record.Append(nil, &record.Record{Type: layout.RecCall, Time: 1, Tid: 4, Nr: 257, Items: []record.Item{{Arg: 1, Kind: layout.ItemStr, Data: make([]byte, 8000)}}})
+	for range (maxDump + 100<<20) / len(rec) {
+		if err := d.Record(dump.FrameMain, rec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	file, err := NewReader(bytes.NewReader(out.Bytes()), int64(out.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := io.Copy(io.Discard, file.Dump())
+	if err != nil || n > maxDump+1<<20 || n < maxDump-4<<20 {
+		t.Errorf("%d MiB come of %d KiB, %v; want at most %d MiB", n>>20, out.Len()>>10, err, maxDump>>20)
+	}
+	if d := file.Damage(); len(d) != 1 || !strings.Contains(d[0].Text, "longer than 256 MiB") {
+		t.Errorf("it is not said: %v", d)
+	}
+}
+
 func TestMemory(t *testing.T) {
 	raw := rawDump(t, 400000, 1<<30, true) // some 50 MiB
 	limit := uint64(24 << 20)

@@ -30,6 +30,7 @@ type scanner struct {
 	blocks  bool   // a block was read: seq is to be believed
 	budget  int64  // bytes of payloads that may turn out to be none
 	failed  int    // reads
+	left    int64  // bytes that blocks may yet have when they are expanded
 	window  int    // how much is read at once, other than payloads
 	at      int64  // of buf in the file
 	buf     []byte
@@ -39,11 +40,14 @@ type scanner struct {
 
 const (
 	window   = 64 << 10
+	// maxDump is how long a dump can be, in bytes: three times the largest ring. A few bytes of
+	// zstd can stand for a block: what is longer was made to take its reader's time.
+	maxDump = 256 << 20
 	maxFails = 256 // reads that may fail: those of a broken disk take seconds each
 )
 
 func newScanner(r io.ReaderAt, size int64) *scanner {
-	return &scanner{r: r, size: size, window: window, budget: 4*size + 16<<20}
+	return &scanner{r: r, size: size, window: window, budget: 4*size + 16<<20, left: maxDump}
 }
 
 // close gives the memory back.
@@ -67,6 +71,10 @@ func (s *scanner) next() (*block, *dump.Damage) {
 				return nil, s.damage(start, s.size, 0, why)
 			}
 			continue
+		}
+		if s.left < int64(h.raw) {
+			s.off = s.size
+			return nil, s.damage(start, s.size, 0, fmt.Sprintf("the dump is longer than %d MiB, which is more than a ring holds", maxDump>>20))
 		}
 		b, err := s.read(h)
 		if err != nil {
@@ -94,6 +102,7 @@ func (s *scanner) next() (*block, *dump.Damage) {
 			}
 			continue
 		}
+		s.left -= int64(h.raw)
 		s.id, s.known = h.id, true
 		lost := 0
 		if s.blocks || start <= preambleLen {
