@@ -1,8 +1,10 @@
 package spool
 
 import (
+	"encoding/json"
 	"io"
 	"os"
+	"reflect"
 	"testing"
 	"time"
 
@@ -51,5 +53,37 @@ func TestReadsEveryVersion(t *testing.T) {
 	n, err := io.Copy(io.Discard, r.Dump())
 	if err != nil || n == 0 || len(r.Damage()) != 0 {
 		t.Errorf("%d bytes, damage %v, %v", n, r.Damage(), err)
+	}
+}
+
+// All that a description says is in the file, whoever adds to it.
+func TestDescriptionIsComplete(t *testing.T) {
+	at := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	m := Meta{
+		Recording: api.Recording{ID: "366ed0c84781", Node: "n", Started: at}, Reason: Reason{Kind: KindOOM, Text: "t"},
+		Node: "n", Kernel: "k", Version: "v", Saved: at, BootID: "b", Key: "key",
+	}
+	v := reflect.ValueOf(&m).Elem()
+	for i := range v.NumField() {
+		switch f := v.Field(i); {
+		case !f.IsZero():
+		case f.Kind() == reflect.Pointer:
+			f.Set(reflect.New(f.Type().Elem()))
+		case f.Kind() == reflect.Bool:
+			f.SetBool(true)
+		default:
+			t.Fatalf("give %s a value", v.Type().Field(i).Name)
+		}
+	}
+	b, err := json.Marshal(blockOf(&m, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back metaBlock
+	if err := json.Unmarshal(b, &back); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(m, back.meta()); diff != "" {
+		t.Errorf("-said +in the file:\n%s", diff)
 	}
 }

@@ -39,10 +39,10 @@ type scanner struct {
 }
 
 const (
-	window   = 64 << 10
+	window = 64 << 10
 	// maxDump is how long a dump can be, in bytes: three times the largest ring. A few bytes of
 	// zstd can stand for a block: what is longer was made to take its reader's time.
-	maxDump = 256 << 20
+	maxDump  = 256 << 20
 	maxFails = 256 // reads that may fail: those of a broken disk take seconds each
 )
 

@@ -132,32 +132,22 @@ const (
 	codecZstd   = 1
 )
 
-// metaBlock is what an M block holds, as JSON. See package format for what may change.
+// metaBlock is what an M block holds, as JSON: a Meta whose recording is of the type that files
+// have. See package format for what may change.
 type metaBlock struct {
-	Recording format.Recording `json:"recording"`
-	Reason    Reason           `json:"reason"`
-	Node      string           `json:"node,omitempty"`
-	Kernel    string           `json:"kernel,omitempty"`
-	Version   string           `json:"version,omitempty"`
-	Saved     time.Time        `json:"saved"`
-	BootID    string           `json:"bootId,omitempty"`
-	Key       string           `json:"key,omitempty"`
-	Crash     *Crash           `json:"crash,omitempty"`
-	Dump      uint32           `json:"dump"` // version of the dump's format
+	Meta
+	Recording format.Recording `json:"recording"` // hides Meta's
+	Dump      uint32           `json:"dump"`      // version of the dump's format
 }
 
 func blockOf(m *Meta, dump uint32) metaBlock {
-	return metaBlock{
-		Recording: format.Of(&m.Recording), Reason: m.Reason, Node: m.Node, Kernel: m.Kernel,
-		Version: m.Version, Saved: m.Saved, BootID: m.BootID, Key: m.Key, Crash: m.Crash, Dump: dump,
-	}
+	return metaBlock{Meta: *m, Recording: format.Of(&m.Recording), Dump: dump}
 }
 
 func (b *metaBlock) meta() Meta {
-	return Meta{
-		Recording: b.Recording.API(), Reason: b.Reason, Node: b.Node, Kernel: b.Kernel,
-		Version: b.Version, Saved: b.Saved, BootID: b.BootID, Key: b.Key, Crash: b.Crash,
-	}
+	m := b.Meta
+	m.Recording = b.Recording.API()
+	return m
 }
 
 // endBlock is what an E block holds.
