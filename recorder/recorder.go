@@ -815,6 +815,9 @@ func (r *Recorder) name(rec *recording) {
 	}
 }
 
+// CleanAtClose has Close take all away, as Config.Clean does. Run has ended.
+func (r *Recorder) CleanAtClose() { r.cfg.Clean = true }
+
 // Close lets go of the kernel's objects after Run has ended. What is recorded
 // stays, and recording goes on, unless Config.Clean takes all of it away.
 func (r *Recorder) Close() {

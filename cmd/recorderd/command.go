@@ -76,6 +76,7 @@ type options struct {
 
 	kubernetes string // auto, on or off
 	kubeconfig string
+	pod        string // NAMESPACE/NAME of the pod that this is
 }
 
 func command() *cobra.Command {
@@ -158,6 +159,7 @@ func (o *options) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.config.Node, "node", node, "name of this node in Kubernetes, in lists and dumps; $NODE_NAME if that is set")
 	f.StringVar(&o.kubernetes, "kubernetes", "auto", "ask the API server for the names of this node's pods: on, off, or auto, in a pod and with --kubeconfig")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "file that says how to reach the API server (default: the service account of the pod that this is)")
+	f.StringVar(&o.pod, "pod", "", "NAMESPACE/NAME of the pod that this is; if it ends because its DaemonSet was deleted, programs and recordings are taken off the node")
 	f.StringVar(&o.readyFile, "ready-file", "", "file to make when every container is being recorded")
 	f.BoolVar(&o.config.Clean, "clean", false, "take the programs and all recordings away at the end")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -210,6 +212,9 @@ func (o *options) check() error {
 	if o.kubernetes != "auto" && o.kubernetes != "on" && o.kubernetes != "off" {
 		return &flagError{"kubernetes", fmt.Errorf("%s: want auto, on or off", o.kubernetes)}
 	}
+	if ns, name, ok := strings.Cut(o.pod, "/"); o.pod != "" && (!ok || ns == "" || name == "" || strings.Contains(name, "/")) {
+		return &flagError{"pod", fmt.Errorf("%s: want NAMESPACE/NAME", o.pod)}
+	}
 	_, err := o.level()
 	return err
 }
@@ -243,6 +248,33 @@ func (o *options) pods() *kubernetes.Config {
 
 // logLimits bound what containers and clients can make the log say.
 var logLimits = calmlog.Limits{Burst: 50, Every: 2 * time.Second, By: []string{"peer.uid"}}
+
+// installation knows whether this is uninstalled from a cluster; nil: it is not in one.
+func (o *options) installation(log *slog.Logger) (*kubernetes.Installation, error) {
+	pods := o.pods()
+	if pods == nil || o.pod == "" {
+		return nil, nil
+	}
+	namespace, name, _ := strings.Cut(o.pod, "/")
+	return kubernetes.NewInstallation(kubernetes.InstallationConfig{Kubeconfig: pods.Kubeconfig, Namespace: namespace, Pod: name, Log: log})
+}
+
+// uninstalled runs the installation until a daemon that ends because of its context knows
+// whether that was uninstalled, which the returned function then tells.
+func uninstalled(ctx context.Context, in *kubernetes.Installation) func() bool {
+	if in == nil {
+		return func() bool { return false }
+	}
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	go in.Run(running)
+	removed := make(chan bool, 1)
+	go func() {
+		<-ctx.Done()
+		defer stop()
+		removed <- in.Removed(running)
+	}()
+	return func() bool { return ctx.Err() != nil && <-removed }
+}
 
 // run records until the context ends.
 func (o *options) run(ctx context.Context, given *pflag.FlagSet) error {
@@ -299,10 +331,15 @@ func (o *options) run(ctx context.Context, given *pflag.FlagSet) error {
 	if err := dropRights(log); err != nil {
 		return err
 	}
+	in, err := o.installation(log)
+	if err != nil {
+		return startError{err}
+	}
 	rec, err := recorder.New(cfg)
 	if err != nil {
 		return startError{err}
 	}
+	removed := uninstalled(ctx, in) // of the signal's context: other ends are no uninstallation
 	var state configState
 	state.set(o.file, o.broken, o.broken != nil, o.ignored)
 	if o.broken != nil {
@@ -343,7 +380,13 @@ func (o *options) run(ctx context.Context, given *pflag.FlagSet) error {
 	if o.readyFile != "" {
 		os.Remove(o.readyFile)
 	}
-	if err := shutdown(srv, handler); err != nil && !cfg.Clean {
+	clean := cfg.Clean
+	if removed() {
+		log.Info("the DaemonSet was deleted: programs and recordings are taken off the node")
+		rec.CleanAtClose()
+		clean = true
+	}
+	if err := shutdown(srv, handler); err != nil && !clean {
 		// They may need what Close lets go of. The end of the process does that, too.
 		log.Warn("requests are still under way", "error", err)
 	} else {
