@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 )
 
@@ -98,6 +99,32 @@ func TestOptions(t *testing.T) {
 	if *sc.Privileged || *sc.AllowPrivilegeEscalation || !*sc.ReadOnlyRootFilesystem || len(sc.Capabilities.Add) != len(Capabilities) || sc.Capabilities.Drop[0] != "ALL" {
 		b, _ := json.Marshal(sc)
 		t.Errorf("security context %s", b)
+	}
+}
+
+// Every directory of the node follows the node's mounts. The daemon must not keep a copy
+// of a mount that the node has given up: a pod's memory would stay with it.
+func TestMountsFollowTheNode(t *testing.T) {
+	pod := daemonSet(t, Default()).Spec.Template.Spec
+	ofNode := map[string]bool{}
+	for _, v := range pod.Volumes {
+		ofNode[v.Name] = v.HostPath != nil
+	}
+	n := 0
+	for _, m := range pod.Containers[0].VolumeMounts {
+		if !ofNode[m.Name] {
+			continue
+		}
+		n++
+		if m.MountPropagation == nil || *m.MountPropagation != corev1.MountPropagationHostToContainer {
+			t.Errorf("%s: the node's mounts do not propagate to it", m.MountPath)
+		}
+		if writes := m.Name == "bpf" || m.Name == "run" || m.Name == "state"; m.ReadOnly == writes {
+			t.Errorf("%s: read-only is %v", m.MountPath, m.ReadOnly)
+		}
+	}
+	if n < 5 {
+		t.Errorf("there are only %d directories of the node", n)
 	}
 }
 
