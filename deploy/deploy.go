@@ -37,6 +37,7 @@ type Values struct {
 	MemoryRequest string
 	MemoryLimit   string
 	NodeSelector  string // JSON
+	PriorityClass string
 	ContainerdDir string
 	Capabilities  string // JSON
 }
@@ -49,6 +50,7 @@ type Options struct {
 	RingSize      size.Bytes
 	MemoryBudget  size.Bytes
 	NodeSelector  map[string]string
+	PriorityClass string // empty: the cluster's default
 	ContainerdDir string // where containerd's socket is on the nodes
 }
 
@@ -57,6 +59,7 @@ func Default() Options {
 	return Options{
 		Namespace: "recorderd", Image: "recorderd/recorderd:latest", PullPolicy: "IfNotPresent",
 		RingSize: 1 << 20, MemoryBudget: 256 << 20, ContainerdDir: "/run/containerd",
+		PriorityClass: "system-node-critical",
 	}
 }
 
@@ -70,6 +73,7 @@ const (
 
 var (
 	dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	dnsName  = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
 	imageRef = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}$`)
 	dirPath  = regexp.MustCompile(`^(/[A-Za-z0-9._-]+)+$`)
 	label    = regexp.MustCompile(`^([A-Za-z0-9./_-]{0,316})$`)
@@ -94,6 +98,8 @@ func (o Options) Values() (Values, error) {
 		return Values{}, fmt.Errorf("image %q is not the name of an image", o.Image)
 	case o.PullPolicy != "Always" && o.PullPolicy != "IfNotPresent" && o.PullPolicy != "Never":
 		return Values{}, fmt.Errorf("pull policy %q: it is Always, IfNotPresent or Never", o.PullPolicy)
+	case o.PriorityClass != "" && !dnsName.MatchString(o.PriorityClass):
+		return Values{}, fmt.Errorf("priority class %q: want small letters, digits, - and .", o.PriorityClass)
 	case !dirPath.MatchString(o.ContainerdDir):
 		return Values{}, fmt.Errorf("containerd's directory %q: it is like /run/containerd", o.ContainerdDir)
 	case o.RingSize < 64<<10 || o.RingSize > 64*mib || o.RingSize&(o.RingSize-1) != 0:
@@ -107,7 +113,7 @@ func (o Options) Values() (Values, error) {
 		Namespace: o.Namespace, ClusterName: clusterName(o.Namespace), ManagedBy: Manager, Image: o.Image, PullPolicy: o.PullPolicy,
 		RingSize: fmt.Sprintf("%dKiB", o.RingSize>>10), MemoryBudget: fmt.Sprintf("%dMiB", budget), // in the chart's units
 		MemoryRequest: fmt.Sprintf("%dMi", budget+BaseRequest), MemoryLimit: fmt.Sprintf("%dMi", budget+BaseLimit+rings),
-		NodeSelector: jsonOf(selector), ContainerdDir: o.ContainerdDir, Capabilities: jsonOf(Capabilities),
+		NodeSelector: jsonOf(selector), PriorityClass: jsonOf(o.PriorityClass), ContainerdDir: o.ContainerdDir, Capabilities: jsonOf(Capabilities),
 	}, nil
 }
 

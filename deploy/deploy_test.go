@@ -139,6 +139,7 @@ func TestBadOptions(t *testing.T) {
 		"directory":       func(o *Options) { o.ContainerdDir = "run" },
 		"ring size":       func(o *Options) { o.RingSize = 3 << 20 },
 		"budget":          func(o *Options) { o.MemoryBudget = 1 << 20 },
+		"priority class":  func(o *Options) { o.PriorityClass = "a b" },
 		"label":           func(o *Options) { o.NodeSelector = map[string]string{"a b": "c"} },
 	} {
 		o := Default()

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/cmd/recorderctl/internal/install"
 	"github.com/recorderd/recorderd/deploy"
 	"github.com/recorderd/recorderd/internal/kube"
@@ -24,8 +26,9 @@ func (a *app) deploy() *cobra.Command {
 		Use:   "deploy",
 		Short: "Install recorderd into a Kubernetes cluster",
 		Long: `Install recorderd into the cluster, as a DaemonSet in a namespace of its own, and wait
-until every node records. Run again it changes what is there; recording goes on
-meanwhile. What it applies (server-side, as field manager recorderctl) is printed with
+until every node records and reaches its container runtime. Run again it changes what is
+there; recording goes on meanwhile. It does not touch what Helm or kustomize has
+installed. What it applies (server-side, as field manager recorderctl) is printed with
 --dry-run=client -o yaml.
 
 A namespace that is there already stays as it is: it needs the label
@@ -38,11 +41,9 @@ less by default.`,
 	}
 	f := cmd.Flags()
 	f.StringVarP(&namespace, "namespace", "n", "", "namespace to install into (default: --recorder-namespace)")
-	f.StringVar(&o.Image, "image", o.Image, "recorderd's image")
-	f.StringVar(&o.PullPolicy, "image-pull-policy", o.PullPolicy, "Always, IfNotPresent or Never")
+	podFlags(f, &o)
 	f.Var(&o.MemoryBudget, "memory-budget", "memory for all rings of a node; the pods' requests and limits follow it")
 	f.Var(&o.RingSize, "ring-size", "memory for the calls of one container, a power of two from 64KiB to 64MiB")
-	f.StringToStringVar(&o.NodeSelector, "node-selector", nil, "only on nodes with these labels, as key=value,…")
 	f.StringVar(&o.ContainerdDir, "containerd-dir", o.ContainerdDir, "directory of containerd.sock on the nodes; k3s has /run/k3s/containerd")
 	f.DurationVar(&timeout, "timeout", 3*time.Minute, "how long to wait for the nodes; 0: not at all")
 	f.StringVar(&dry, "dry-run", "none", "none, or client: print what would be applied")
@@ -81,12 +82,37 @@ less by default.`,
 		if timeout == 0 {
 			return nil
 		}
-		return a.lines(in.Wait(ctx, "recorderd", "recorded"))
+		if err := in.Wait(ctx, "recorderd", "recorded"); err != nil {
+			return a.lines(err)
+		}
+		return a.lines(in.Check(ctx, o.ContainerdDir, func(ctx context.Context) ([]api.Status, error) { return a.statusesOf(ctx, o.Namespace) }))
 	}
 	return cmd
 }
 
+// statusesOf asks the daemons of a namespace. They may have been replaced since they were
+// asked before, so that each time they are looked for anew.
+func (a *app) statusesOf(ctx context.Context, namespace string) ([]api.Status, error) {
+	one := *a
+	one.kube.recorders, one.kube.node = namespace, ""
+	c, err := one.cluster()
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return c.Statuses(ctx, 0)
+}
+
+// podFlags adds the flags that deploy and undeploy have in common.
+func podFlags(f *pflag.FlagSet, o *deploy.Options) {
+	f.StringVar(&o.Image, "image", o.Image, "recorderd's image")
+	f.StringVar(&o.PullPolicy, "image-pull-policy", o.PullPolicy, "Always, IfNotPresent or Never")
+	f.StringToStringVar(&o.NodeSelector, "node-selector", nil, "only on nodes with these labels, as key=value,…")
+	f.StringVar(&o.PriorityClass, "priority-class", o.PriorityClass, "priority class of the pods; some clusters allow this one in kube-system only. Empty: the cluster's default")
+}
+
 func (a *app) undeploy() *cobra.Command {
+	o := deploy.Default()
 	var namespace string
 	var timeout time.Duration
 	cmd := &cobra.Command{
@@ -94,19 +120,30 @@ func (a *app) undeploy() *cobra.Command {
 		Short: "Remove recorderd from a Kubernetes cluster",
 		Long: `Remove what recorderctl deploy has made, and the programs and all recordings in
 memory from the nodes: when the daemons have ended, a DaemonSet recorderd-uninstall
-takes off every node what is pinned there, and goes. Dumps on the nodes' disks
-(/var/lib/recorderd) stay. The namespace goes if deploy has made it, with all that is
-in it.`,
+takes off every node what is pinned there, and goes. Only then are the objects deleted.
+Dumps on the nodes' disks (/var/lib/recorderd) stay. The namespace goes if deploy has
+made it, with all that is in it.
+
+It looks at the nodes also where the DaemonSet is gone, as after helm uninstall or
+kubectl delete, which leave pins on nodes that were away. For that it needs an image:
+--image. Where there is a DaemonSet, its image, node selector and priority class are
+used, unless flags say otherwise.`,
+		Example: `  recorderctl undeploy
+  recorderctl undeploy --image registry.example/recorderd:v1   # the DaemonSet is gone`,
 		Args: none,
 	}
+	podFlags(cmd.Flags(), &o)
 	cmd.Flags().StringVarP(&namespace, "namespace", "n", "", "namespace to remove from (default: --recorder-namespace)")
 	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Minute, "how long to wait for the nodes")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		o := deploy.Default()
 		o.Namespace = cmp.Or(namespace, a.kube.recorders)
 		v, err := o.Values()
 		if err != nil {
 			return usagef("undeploy: %w", err)
+		}
+		given := cmd.Flags().Changed
+		override := install.Override{
+			Image: given("image"), PullPolicy: given("image-pull-policy"), NodeSelector: given("node-selector"), PriorityClass: given("priority-class"),
 		}
 		if timeout <= 0 {
 			return usagef("undeploy: --timeout %s: it has to be more than nothing", timeout)
@@ -117,7 +154,7 @@ in it.`,
 		}
 		ctx, cancel := context.WithTimeoutCause(cmd.Context(), timeout, fmt.Errorf("not more after %s", timeout))
 		defer cancel()
-		if err := a.lines(in.Remove(ctx, v)); err != nil {
+		if err := a.lines(in.Remove(ctx, v, override)); err != nil {
 			return err
 		}
 		a.say("removed from namespace %s", o.Namespace)

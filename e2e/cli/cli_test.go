@@ -270,7 +270,7 @@ func TestDiagnosis(t *testing.T) {
 		t.Errorf("Pod Security: no error: %s", out)
 	}
 	contains(t, "Pod Security", out, "allows only", "restricted", "kubectl label --overwrite namespace "+ns+" pod-security.kubernetes.io/enforce=privileged")
-	if out, err := run(ctl("undeploy", "-n", ns, "--timeout", "10s")); err == nil {
+	if out, err := run(undeploy("-n", ns, "--timeout", "10s")); err == nil {
 		t.Errorf("undeploy where no pod may be: no error: %s", out)
 	}
 	run(kubectl("delete", "clusterrole,clusterrolebinding", "recorderd-"+ns))
@@ -597,7 +597,7 @@ func TestZUndeploy(t *testing.T) {
 			t.Errorf("%s: %v: %s", what, err, out)
 		}
 	}
-	if out, err := run(ctl("undeploy")); err != nil {
+	if out, err := run(undeploy()); err != nil {
 		t.Errorf("undeploy once more: %v: %s", err, out)
 	}
 }

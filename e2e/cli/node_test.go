@@ -56,7 +56,7 @@ func prepare() error {
 	}
 	run(kubectl("delete", "node", "ghost", "--ignore-not-found"))
 	run(kubectl("delete", "ns", "-l", "recorderd-e2e-cli", "--wait=false"))
-	if out, err := run(ctl("undeploy")); err != nil {
+	if out, err := run(undeploy()); err != nil {
 		return fmt.Errorf("undeploy: %w: %s", err, out)
 	}
 	out, err := run(ctl(deployArgs()...))

@@ -64,6 +64,7 @@ func chart() error {
 		MemoryRequest: fmt.Sprintf("{{ add .Values.memoryBudgetMiB %d }}Mi", deploy.BaseRequest),
 		MemoryLimit:   fmt.Sprintf("{{ add .Values.memoryBudgetMiB %d (div (add (mul .Values.ringSizeKiB %d) 1023) 1024) }}Mi", deploy.BaseLimit, deploy.LimitRings),
 		NodeSelector:  "{{ toJson .Values.nodeSelector }}",
+		PriorityClass: "{{ .Values.priorityClassName | quote }}",
 		ContainerdDir: "{{ .Values.containerdDir }}",
 		Capabilities:  strings.ReplaceAll(fmt.Sprintf("%q", deploy.Capabilities), " ", ", "),
 	}

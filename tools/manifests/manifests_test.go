@@ -79,8 +79,8 @@ func TestChart(t *testing.T) {
 	output(t, "tool", "helm", "lint", "--strict", "../../deploy/chart")
 	same(t, tool(t, "helm", "template", "recorderd", "../../deploy/chart", "-n", "recorderd"), applied(t), "Namespace")
 	same(t, tool(t, "helm", "template", "x", "../../deploy/chart", "-n", "elsewhere",
-		"--set", "createNamespace=true,memoryBudgetMiB=1024,ringSizeKiB=256,image=host:5000/r:v2,imagePullPolicy=Never,containerdDir=/run/k3s/containerd",
+		"--set", "createNamespace=true,memoryBudgetMiB=1024,ringSizeKiB=256,image=host:5000/r:v2,imagePullPolicy=Never,containerdDir=/run/k3s/containerd,priorityClassName=mine",
 		"--set-json", `nodeSelector={"kubernetes.io/os":"linux"}`),
 		applied(t, "-n", "elsewhere", "--memory-budget", "1024MiB", "--ring-size", "256KiB", "--image", "host:5000/r:v2", "--image-pull-policy", "Never",
-			"--containerd-dir", "/run/k3s/containerd", "--node-selector", "kubernetes.io/os=linux"))
+			"--containerd-dir", "/run/k3s/containerd", "--priority-class", "mine", "--node-selector", "kubernetes.io/os=linux"))
 }

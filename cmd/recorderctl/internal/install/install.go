@@ -4,7 +4,6 @@ package install
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -37,27 +36,36 @@ func (in *Installer) Apply(ctx context.Context, v deploy.Values) error {
 	if err != nil {
 		return err
 	}
+	if err := in.owned(ctx); err != nil {
+		return err
+	}
 	for _, o := range objects {
 		p, err := pathOf(o)
 		if err != nil {
 			return err
 		}
-		if o.Kind == "Namespace" {
-			if err := in.ending(ctx, p, true); err != nil {
-				return err
-			}
-			if theirs, err := in.foreign(ctx, p); err != nil {
-				return err
-			} else if theirs {
-				continue
-			}
-		}
-		if err := in.request(ctx, func(ctx context.Context) error {
-			_, err := in.Kube.Apply(ctx, p, deploy.Manager, o.JSON)
+		if err := in.applyOne(ctx, o, p); err != nil {
 			return err
-		}); err != nil {
-			return fmt.Errorf("apply %s %s: %w", strings.ToLower(o.Kind), o.Metadata.Name, err)
 		}
+	}
+	return nil
+}
+
+// applyOne applies an object, but for a namespace that others have made.
+func (in *Installer) applyOne(ctx context.Context, o deploy.Object, p kube.Path) error {
+	if o.Kind == "Namespace" {
+		if err := in.ending(ctx, p, true); err != nil {
+			return err
+		}
+		if theirs, err := in.foreign(ctx, p); err != nil || theirs {
+			return err
+		}
+	}
+	if err := in.request(ctx, func(ctx context.Context) error {
+		_, err := in.Kube.Apply(ctx, p, deploy.Manager, o.JSON)
+		return err
+	}); err != nil {
+		return fmt.Errorf("apply %s %s: %w", strings.ToLower(o.Kind), o.Metadata.Name, err)
 	}
 	return nil
 }
@@ -150,170 +158,29 @@ func (in *Installer) pods(ctx context.Context, labels string) ([]corev1.Pod, err
 	return pods.Items, err
 }
 
-// Remove takes away what Apply has made, and the programs and rings that are pinned on
-// the nodes: these are what goes on recording when the daemon has gone. It first ends
-// the daemons, then runs "recorderd uninstall" once on every node where they may have
-// been, also where they never came up.
-func (in *Installer) Remove(ctx context.Context, v deploy.Values) error {
-	objects, err := deploy.Objects(v)
-	if err != nil {
-		return err
-	}
+// owned is an error if somebody else has installed the daemon set: changing it behind
+// their back would make two of it.
+func (in *Installer) owned(ctx context.Context) error {
 	ds, err := in.daemonSet(ctx, name)
+	var forbidden *kube.ForbiddenError
 	switch {
-	case apierrors.IsNotFound(err):
-		// An earlier undeploy may have come this far.
-		if _, err := in.daemonSet(ctx, cleaner); apierrors.IsNotFound(err) {
-			in.Say("there is no daemon set %s in namespace %s: nothing is pinned by it any more, as far as can be told", name, in.Namespace)
-			return in.delete(ctx, objects)
-		} else if err != nil {
-			return err
-		}
+	case apierrors.IsNotFound(err), errors.As(err, &forbidden):
+		return nil // if it may not be seen, applying it says what is missing
 	case err != nil:
 		return err
-	default:
-		if err := in.applyCleaner(ctx, ds, true); err != nil { // refused before anything has ended
-			return err
-		}
-		if err := in.end(ctx, objects); err != nil {
-			return err
-		}
-		if err := in.applyCleaner(ctx, ds, false); err != nil {
-			return err
-		}
 	}
-	in.Say("taking the programs and rings off the nodes")
-	if err := in.Wait(ctx, cleaner, "cleaned"); err != nil {
-		return fmt.Errorf("%w; what is pinned there goes with recorderd uninstall on the node, or when it restarts. recorderctl undeploy can be run again", err)
+	if release := helmRelease(ds); release != "" {
+		return fmt.Errorf("daemon set %s in namespace %s is of the Helm release %s: change it with helm upgrade, or run helm uninstall -n %s %s first", name, in.Namespace, release, in.Namespace, release)
 	}
-	if _, err := in.deletePath(ctx, kube.Path{Group: "apps", Resource: "daemonsets", Namespace: in.Namespace, Name: cleaner}); err != nil {
-		return err
-	}
-	if err := in.gone(ctx, cleaner); err != nil {
-		return err
-	}
-	return in.delete(ctx, objects)
-}
-
-// cleaner is the daemon set that takes away what is pinned.
-const cleaner = "recorderd-uninstall"
-
-const nameLabel = "app.kubernetes.io/name"
-
-// applyCleaner makes the cleaner out of the daemon set that is installed: the same
-// image, on the same nodes, with the same rights. dry only asks whether it can be made.
-func (in *Installer) applyCleaner(ctx context.Context, ds *appsv1.DaemonSet, dry bool) error {
-	c := ds.DeepCopy()
-	c.TypeMeta.APIVersion, c.TypeMeta.Kind = "apps/v1", "DaemonSet"
-	c.ObjectMeta.Reset()
-	c.Name, c.Namespace = cleaner, in.Namespace
-	c.Labels = map[string]string{nameLabel: cleaner, managedBy: deploy.Manager}
-	c.Spec.Selector.MatchLabels = map[string]string{nameLabel: cleaner}
-	pod := &c.Spec.Template
-	pod.ObjectMeta.Reset()
-	pod.Labels = c.Spec.Selector.MatchLabels
-	i := indexOf(pod.Spec.Containers)
-	if i < 0 {
-		return fmt.Errorf("daemon set %s/%s has no container %s: it was not made by recorderctl", in.Namespace, ds.Name, name)
-	}
-	main := &pod.Spec.Containers[i]
-	main.StartupProbe, main.ReadinessProbe, main.LivenessProbe = nil, nil, nil
-	main.Command, main.Args = nil, []string{"uninstall", "--wait"}
-	main.Resources = corev1.ResourceRequirements{} // it must find room wherever the daemon was
-	first := main.DeepCopy()
-	first.Name, first.Args = "uninstall", []string{"uninstall"}
-	pod.Spec.InitContainers, pod.Spec.Containers = []corev1.Container{*first}, []corev1.Container{*main}
-	body, err := json.Marshal(c)
-	if err != nil {
-		return err
-	}
-	p := kube.Path{Group: "apps", Resource: "daemonsets", Namespace: in.Namespace, Name: cleaner}
-	return in.request(ctx, func(ctx context.Context) error {
-		_, err := in.Kube.ApplyDry(ctx, p, deploy.Manager, body, dry)
-		return err
-	})
-}
-
-func indexOf(containers []corev1.Container) int {
-	for i := range containers {
-		if containers[i].Name == name {
-			return i
-		}
-	}
-	return -1
-}
-
-// end deletes the daemon set, and waits until no daemon runs.
-func (in *Installer) end(ctx context.Context, objects []deploy.Object) error {
-	for _, o := range objects {
-		if o.Kind != "DaemonSet" {
-			continue
-		}
-		p, err := pathOf(o)
-		if err != nil {
-			return err
-		}
-		if _, err := in.deletePath(ctx, p); err != nil {
-			return err
-		}
-	}
-	in.Say("waiting for the daemons to end")
-	return in.gone(ctx, name)
-}
-
-// gone waits until there are no pods of that name.
-func (in *Installer) gone(ctx context.Context, name string) error {
-	for {
-		pods, err := in.pods(ctx, nameLabel+"="+name)
-		if err != nil {
-			return err
-		}
-		if len(pods) == 0 {
-			return nil
-		}
-		if err := pause(ctx, 300*time.Millisecond); err != nil {
-			var nodes []string
-			for i := range pods {
-				nodes = append(nodes, pods[i].Name+" on "+pods[i].Spec.NodeName)
-			}
-			return fmt.Errorf("pods that have not ended: %s: %w", strings.Join(nodes, ", "), err)
-		}
-	}
-}
-
-// delete removes the objects, the last first.
-func (in *Installer) delete(ctx context.Context, objects []deploy.Object) error {
-	for i := len(objects) - 1; i >= 0; i-- {
-		p, err := pathOf(objects[i])
-		if err != nil {
-			return err
-		}
-		if objects[i].Kind == "Namespace" {
-			if theirs, err := in.foreign(ctx, p); err != nil {
-				return err
-			} else if theirs {
-				in.Say("namespace %s stays: it was there before", p.Name)
-				continue
-			}
-		}
-		if _, err := in.deletePath(ctx, p); err != nil {
-			return err
-		}
-		if objects[i].Kind == "Namespace" {
-			if err := in.ending(ctx, p, false); err != nil {
-				return err
-			}
-		}
+	if by := ds.Labels[managedBy]; by != "" && by != deploy.Manager {
+		return fmt.Errorf("daemon set %s in namespace %s was installed with %s: change it with that, or take it away with that first", name, in.Namespace, by)
 	}
 	return nil
 }
 
-func (in *Installer) deletePath(ctx context.Context, p kube.Path) (found bool, err error) {
-	err = in.request(ctx, func(ctx context.Context) error {
-		found, err = in.Kube.Delete(ctx, p)
-		return err
-	})
-	return found, err
+// helmRelease returns the Helm release that an object is of; empty: of none.
+func helmRelease(ds *appsv1.DaemonSet) string {
+	return ds.Annotations["meta.helm.sh/release-name"]
 }
 
 // pause waits, or returns why there is no more time.

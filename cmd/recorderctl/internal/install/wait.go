@@ -22,6 +22,8 @@ type NotReadyError struct {
 	Ready int32
 	Of    int32
 	Err   error // why waiting has ended; nil: it cannot come about
+	// Others: on each of the nodes the daemon of another installation runs.
+	Others bool
 }
 
 // Error has a line for each node.
@@ -61,7 +63,7 @@ func (in *Installer) Wait(ctx context.Context, set, what string) error {
 			return nil
 		}
 		ready := int32(0)
-		hopeless := len(pods) > 0
+		hopeless, others := len(pods) > 0, true
 		var wrong []string
 		for i := range pods {
 			p := &pods[i]
@@ -70,6 +72,11 @@ func (in *Installer) Wait(ctx context.Context, set, what string) error {
 				continue
 			}
 			why, final := in.diagnose(ctx, p)
+			if other := in.otherOn(ctx, p); other != "" {
+				why, final = other, true
+			} else {
+				others = false
+			}
 			why = containerID.ReplaceAllString(why, "…") // another at each attempt
 			hopeless = hopeless && final
 			node := cmp.Or(kube.NodeOf(p), "?")
@@ -95,7 +102,7 @@ func (in *Installer) Wait(ctx context.Context, set, what string) error {
 		}
 		slices.Sort(wrong)
 		if hopeless && current && int(st.DesiredNumberScheduled) == len(pods) && len(wrong) > 0 {
-			return &NotReadyError{What: what, Nodes: wrong, Ready: ready, Of: st.DesiredNumberScheduled}
+			return &NotReadyError{What: what, Nodes: wrong, Ready: ready, Of: st.DesiredNumberScheduled, Others: others}
 		}
 		if err := pause(ctx, 500*time.Millisecond); err != nil {
 			return &NotReadyError{What: what, Nodes: wrong, Ready: ready, Of: st.DesiredNumberScheduled, Err: err}
@@ -132,6 +139,9 @@ func isReady(p *corev1.Pod) bool {
 // unsupported is recorderd's exit status if the kernel lacks what it needs.
 const unsupported = 3
 
+// statusInUse is recorderd's exit status if another one has the pin directory or the socket.
+const statusInUse = 4
+
 // diagnose says what is wrong with a pod that is not ready; final, if waiting does not
 // help.
 func (in *Installer) diagnose(ctx context.Context, p *corev1.Pod) (why string, final bool) {
@@ -164,6 +174,34 @@ func (in *Installer) diagnose(ctx context.Context, p *corev1.Pod) (why string, f
 		}
 	}
 	return "its container is being made", false
+}
+
+// otherOn names the installation whose daemon runs on a pod's node, if that keeps the pod
+// from working; empty: that is not what is wrong.
+func (in *Installer) otherOn(ctx context.Context, p *corev1.Pod) string {
+	inUse := false
+	for _, cs := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
+		for _, t := range []*corev1.ContainerStateTerminated{cs.State.Terminated, cs.LastTerminationState.Terminated} {
+			inUse = inUse || t != nil && t.ExitCode == statusInUse
+		}
+	}
+	node := kube.NodeOf(p)
+	if !inUse || node == "" {
+		return ""
+	}
+	var pods corev1.PodList
+	err := in.request(ctx, func(ctx context.Context) error {
+		return in.Kube.List(ctx, kube.Path{Resource: "pods"}, kube.Select{Labels: nameLabel + "=" + name, Fields: "spec.nodeName=" + node}, &pods)
+	})
+	if err != nil {
+		return "" // the daemon's own words have to do
+	}
+	for i := range pods.Items {
+		if other := &pods.Items[i]; other.Namespace != in.Namespace && other.Status.Phase == corev1.PodRunning {
+			return fmt.Sprintf("the recorderd of namespace %s runs there already (pod %s), and a node has one: recorderctl undeploy -n %s takes that one away", other.Namespace, other.Name, other.Namespace)
+		}
+	}
+	return ""
 }
 
 // ended says how the daemon ended: in its own words, the last of its log.
