@@ -1434,10 +1434,16 @@ static __noinline bool refuse(u64 id, u32 why)
 	return true;
 }
 
-/* Has the nearest container around this cgroup as many rings inside as it may? Then
- * what is in here is recorded with it. */
+/*
+ * Whose is a cgroup that could have a ring inside a container's? Rings inside rings count
+ * for the outermost container: one that holds many, each of which holds many, has no more
+ * than others. CONTAINERS, and the nearest container in *out: it has as many as it may, so
+ * what is in here is recorded with that one. NOBODYS: it may have its own; *out is the
+ * nearest container around it, if that has a generation.
+ */
 static __noinline int enclosed(struct cgroup *c, struct claim *out)
 {
+	struct ring_head *outermost = NULL;
 	u64 self = c->kn->id;
 	u32 i;
 
@@ -1448,24 +1454,30 @@ static __noinline int enclosed(struct cgroup *c, struct claim *out)
 
 		c = parent_of(c);
 		if (!c)
-			return NOBODYS;
+			break;
 		id = c->kn->id;
 		known = bpf_map_lookup_elem(&claims, &id);
 		if (!known)
 			continue;
 		r = ring_of(known->slot);
-		if (!r || r->gen != known->gen || __sync_fetch_and_add(&r->nested, 1) < r->nested_max)
-			return NOBODYS;
-		r->nested = r->nested_max; /* as many as there are */
-		if (refuse(self, REFUSED_ENCLOSED))
-			count(STAT_NESTED_FULL);
-		*out = *known;
-		return CONTAINERS;
+		if (!r || r->gen != known->gen)
+			continue;
+		if (!outermost)
+			*out = *known;
+		outermost = r;
 	}
-	return TOO_DEEP;
+	if (i == LEVELS)
+		return TOO_DEEP;
+	if (!outermost || __sync_fetch_and_add(&outermost->nested, 1) < outermost->nested_max)
+		return NOBODYS;
+	outermost->nested = outermost->nested_max; /* as many as there are */
+	if (refuse(self, REFUSED_ENCLOSED))
+		count(STAT_NESTED_FULL);
+	return CONTAINERS;
 }
 
-/* Takes a spare ring for a container's cgroup. NOBODYS: there is none. */
+/* Takes a spare ring for a container's cgroup. If there is none it belongs to the nearest
+ * container around it, or is NOBODYS. */
 static __noinline int claim_ring(u32 user, struct cgroup *c, struct claim *out)
 {
 	struct kernfs_node *kn = c->kn;
@@ -1478,11 +1490,11 @@ static __noinline int claim_ring(u32 user, struct cgroup *c, struct claim *out)
 	if (around != NOBODYS)
 		return around;
 	if (bpf_map_pop_elem(&spare, &slot)) {
-		if (refuse(id, REFUSED_NO_RING)) {
+		if (refuse(id, out->gen ? REFUSED_ENCLOSED : REFUSED_NO_RING)) {
 			count(STAT_NO_RING);
 			tell(EVENT_NORING, 0, id);
 		}
-		return NOBODYS;
+		return out->gen ? CONTAINERS : NOBODYS;
 	}
 	r = ring_of(slot);
 	if (!r)
@@ -1520,37 +1532,104 @@ static __noinline int claim_ring(u32 user, struct cgroup *c, struct claim *out)
 	return CONTAINERS;
 }
 
+/* Is this the cgroup of a container by its name? That of a pod of Podman's, which is called
+ * like one, is none. */
+static __always_inline bool named_container(u32 user, struct scratch *s, struct cgroup *c)
+{
+	static const char podman[] = "libpod_parent";
+	struct cgroup *up;
+	bool bare;
+	u32 i;
+
+	if (bpf_probe_read_kernel_str(s->buf, PATH_PART, c->kn->name) <= 64)
+		return false;
+	bare = s->buf[0] != 'l';
+	if (!container_name(user))
+		return false;
+	up = parent_of(c);
+	if (!up || !bare)
+		return true;
+	__builtin_memset(s->buf, 0, 16);
+	bpf_probe_read_kernel_str(s->buf, 16, up->kn->name);
+	for (i = 0; i < sizeof(podman); i++)
+		if (s->buf[i] != podman[i])
+			return true;
+	return false;
+}
+
 /*
- * The ring of a cgroup: of the nearest claimed one at or above it; else of the
- * nearest whose name is a container's, or of itself below a watched root, which
- * are claimed now.
+ * The ring of a cgroup: of the nearest claimed one at or above it, unless there is one
+ * between them whose name is a container's; else of itself below a watched root. Of
+ * several that have a container's name and no ring the outermost is claimed first, since
+ * it answers for what is made inside it: a container whose tasks are all further down must
+ * not go without. The others follow in the pass that is asked for.
  */
 static __noinline int find_ring(u32 user, struct cgroup *c, struct claim *out)
 {
 	struct scratch *s = scratch_of(user);
-	struct cgroup *self = c;
+	struct cgroup *self = c, *named = NULL;
+	bool several = false;
 	u32 i;
 
 	if (!s || !c)
 		return NOBODYS;
 	for (i = 0; i < LEVELS; i++) {
-		struct kernfs_node *kn = c->kn;
-		u64 id = kn->id;
+		u64 id = c->kn->id;
 		struct claim *known = bpf_map_lookup_elem(&claims, &id);
 
 		if (known) {
+			if (named)
+				break;
 			*out = *known;
 			return known->slot == NO_SLOT ? NOBODYS : CONTAINERS;
 		}
-		if (bpf_map_lookup_elem(&roots, &id))
+		if (!named && bpf_map_lookup_elem(&roots, &id))
 			return c == self ? NOBODYS : claim_ring(user, self, out);
-		if (!only_roots && bpf_probe_read_kernel_str(s->buf, PATH_PART, kn->name) > 64 && container_name(user))
-			return claim_ring(user, c, out);
+		if (!only_roots && named_container(user, s, c)) {
+			several = named;
+			named = c;
+		}
 		c = parent_of(c);
 		if (!c)
-			return NOBODYS;
+			break;
 	}
-	return TOO_DEEP;
+	if (i == LEVELS)
+		return TOO_DEEP;
+	if (!named)
+		return NOBODYS;
+	if (several && user != BY_ITER)
+		tell(EVENT_SCAN, 0, 0);
+	return claim_ring(user, named, out);
+}
+
+/* Is a cgroup that of the ring of this generation, or below it? */
+static __noinline bool within(struct cgroup *c, u32 gen)
+{
+	u32 i;
+
+	for (i = 0; i < LEVELS && c; i++) {
+		u64 id = c->kn->id;
+		struct claim *known = bpf_map_lookup_elem(&claims, &id);
+
+		if (known && known->gen == gen)
+			return true;
+		c = parent_of(c);
+	}
+	return i == LEVELS;
+}
+
+/* Counts a task that has a container's mark and is now in this cgroup, if that is outside
+ * of the container. */
+static __noinline int count_outside(struct cgroup *c, u64 mark)
+{
+	u32 slot = mark, gen = mark >> 32;
+	struct ring_head *r = ring_of(slot);
+
+	if (!r || r->gen != gen || within(c, gen))
+		return 0;
+	count(STAT_MOVED_OUT);
+	__sync_fetch_and_add(&r->moved_out, 1);
+	return 0;
 }
 
 static __always_inline void new_init(struct ring_head *r, struct task_struct *task)
@@ -1559,6 +1638,7 @@ static __always_inline void new_init(struct ring_head *r, struct task_struct *ta
 	r->init_start = task->start_time;
 	r->init_gone = 0;
 	r->init_execed = 0;
+	bpf_probe_read_kernel(r->init_comm, COMM_LEN, task->comm);
 }
 
 /* Counts a task out of the ring of a mark that it had. */
@@ -1640,9 +1720,8 @@ static __always_inline enum settled settle(u32 user, struct task_struct *task, s
 	if (ts && ts->gen) {
 		if (in && ts->gen == to.gen)
 			return SAME;
+		count_outside(c, ts->mark);
 		leave(ts);
-		if (!in)
-			count(STAT_MOVED_OUT);
 	}
 	if (in)
 		return mark(user, task, &to, task) ? MARKED : SAME;
@@ -1672,6 +1751,9 @@ TWICE("tp_btf/sched_process_fork", on_fork)
 
 	if (unlikely(parent->cgroups != child->cgroups)) {
 		/* clone3 with CLONE_INTO_CGROUP raises no attach event */
+		ts = !again && parent->bpf_storage ? bpf_task_storage_get(&tasks, parent, NULL, 0) : NULL;
+		if (ts && ts->gen)
+			count_outside(cgroup_of(child), ts->mark);
 		if (settle(BY_FORK, child, cgroup_of(child)) != DEEP)
 			return 0;
 	}
@@ -1882,6 +1964,10 @@ TWICE("tp_btf/sched_process_exit", on_task_exit)
 	if (!(r->flags & (RING_FROZEN | RING_OFF)))
 		commit_from(BY_TASK, ts->slot, REC_EXIT, guard ? class_of(REC_EXIT, task->exit_code, 0) : NO_GUARD);
 
+	/* The init that the runtime made, and that could not execute the program: the processes
+	 * of runc's that were met before it have done exec themselves, and ended. */
+	if (last && (!r->init_execed || (r->init_gone && now - r->claimed < STARTUP_MS * 1000000ull)))
+		meet_init(r, task);
 	if (last && task->tgid == r->init_tid && !r->init_gone) {
 		u32 code = task->signal->group_exit_code;
 
@@ -1999,6 +2085,7 @@ TWICE("tp_btf/cgroup_mkdir", on_mkdir)
 TWICE("tp_btf/cgroup_rmdir", on_rmdir)
 {
 	struct cgroup *c = (void *)ctx[0];
+	struct ring_head *r;
 	struct claim *known;
 	u64 id;
 
@@ -2010,10 +2097,14 @@ TWICE("tp_btf/cgroup_rmdir", on_rmdir)
 	known = bpf_map_lookup_elem(&claims, &id);
 	if (!known)
 		return 0;
-	if (known->slot == NO_SLOT)
+	if (known->slot == NO_SLOT) {
 		bpf_map_delete_elem(&claims, &id);
-	else
-		tell(EVENT_RMDIR, known->slot, id);
+		return 0;
+	}
+	r = ring_of(known->slot);
+	if (r && r->gen == known->gen)
+		r->removed = 1;
+	tell(EVENT_RMDIR, known->slot, id);
 	return 0;
 }
 

@@ -140,9 +140,11 @@ struct ring_head {
 	__u32 lane_bits;    /* log2 of the lanes' sizes in bytes, 8 bits each, main lowest */
 	/* Containers inside this one, as on a kind node, have rings of their own, up to a
 	 * number: whoever may make cgroups in a container shall not use up the node's. */
-	__u32 nested;       /* rings claimed below this container's cgroup */
+	__u32 nested;       /* rings claimed below this container's cgroup, if no container is around it */
 	__u32 nested_max;
-	__u32 pad1[6];
+	__u64 moved_out;    /* tasks that left this container's cgroup while they ran */
+	__u32 removed;      /* 1: the cgroup was seen to be removed */
+	__u32 pad1[3];
 	struct guard_class class[GUARD_CLASSES];
 	/* the path of the cgroup, leaf first, each part cut at PATH_PART - 1 bytes */
 	char path[PATH_PARTS][PATH_PART];
@@ -151,6 +153,7 @@ struct ring_head {
 	/* one bit a call, by its number, plus PLAN_CALLS if a compat one; read only
 	 * where flags has RING_MUTES, so that it costs nobody else anything */
 	__u64 mutes[RING_MUTE_WORDS];
+	char init_comm[COMM_LEN]; /* of the first process when it was met */
 };
 
 /*

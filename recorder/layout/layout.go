@@ -326,7 +326,7 @@ type Rec struct {
 // SizeofRec is the size of Rec in bytes.
 const SizeofRec = 24
 
-// RingHead is struct ring_head of bpf/recorder.h, 4072 bytes.
+// RingHead is struct ring_head of bpf/recorder.h, 4088 bytes.
 type RingHead struct {
 	Cookie     uint64
 	Gen        uint32
@@ -359,15 +359,18 @@ type RingHead struct {
 	LaneBits   uint32
 	Nested     uint32
 	NestedMax  uint32
-	_          [6]uint32
+	MovedOut   uint64
+	Removed    uint32
+	_          [3]uint32
 	Class      [64]GuardClass
 	Path       [10][160]byte
 	Args       [1024]byte
 	Mutes      [16]uint64
+	InitComm   [16]byte
 }
 
 // SizeofRingHead is the size of RingHead in bytes.
-const SizeofRingHead = 4072
+const SizeofRingHead = 4088
 
 // SubplanKey is struct subplan_key of bpf/recorder.h, 8 bytes.
 type SubplanKey struct {
