@@ -20,7 +20,7 @@ var NodeCounters = [...]NodeCounter{
 	{4, "calls_stale_total", true, "calls that came after their ring was given away", func(s *Status) *uint64 { return &s.Lost.Stale }},
 	{5, "tasks_found_late_total", true, "tasks found late, by a pass over all tasks", func(s *Status) *uint64 { return &s.Lost.FoundLate }},
 	{6, "events_lost_total", false, "hints to recorderd that were lost, without the loss of a record", func(s *Status) *uint64 { return &s.Lost.EventsLost }},
-	{7, "tasks_moved_out_total", false, "tasks that left their container's cgroup while they ran", func(s *Status) *uint64 { return &s.Seen.MovedOut }},
+	{7, "tasks_moved_out_total", true, "tasks that left their container's cgroup while they ran: what they did then is not in its recording", func(s *Status) *uint64 { return &s.Lost.MovedOut }},
 	{8, "containers_nested_full_total", true, "containers inside others, recorded with them because those have many inside", func(s *Status) *uint64 { return &s.Lost.NestedFull }},
 }
 
@@ -40,4 +40,5 @@ var RecordingCounters = [...]RecordingCounter{
 	{"torn", func(r *Recording) *uint64 { return &r.Coverage.Late }},
 	{"of the rare ones, too many of a kind", func(r *Recording) *uint64 { return &r.Coverage.GuardSkips }},
 	{"threads not recorded from their start", func(r *Recording) *uint64 { return &r.Tasks.Unmarked }},
+	{"threads that left the container's cgroup", func(r *Recording) *uint64 { return &r.Tasks.MovedOut }},
 }

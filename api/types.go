@@ -38,6 +38,18 @@ type Recording struct {
 	Coverage  Coverage   `json:"coverage"`
 	Ring      Ring       `json:"ring"`
 	Spool     *SpoolInfo `json:"spool,omitempty"` // of its dump on disk, if there is one
+
+	// Inside is the container around this one, for one that was made in another. If no
+	// runtime of the node knows the inner one, it has no name, and Pod is the outer's.
+	Inside *Inside `json:"inside,omitempty"`
+}
+
+// Inside names the nearest container around another that has an identity of its own: one
+// directly on the node, or one that a runtime of the node knows.
+type Inside struct {
+	Recording string    `json:"recording,omitempty"` // its newest, if there is one
+	Container Container `json:"container"`           // id, name, runtime, namespace and cgroup
+	Pod       *Pod      `json:"pod,omitempty"`       // namespace, name and uid
 }
 
 // SpoolInfo says why and when a recording was written to disk.
@@ -51,7 +63,7 @@ type SpoolInfo struct {
 
 // Container is what is known of a container, from its cgroup and from its runtime.
 type Container struct {
-	ID        string            `json:"id,omitempty"`        // as the runtime has it
+	ID        string            `json:"id,omitempty"`        // as the runtime has it, or as its cgroup is called
 	Name      string            `json:"name,omitempty"`      // Kubernetes' container name, or the runtime's
 	Runtime   string            `json:"runtime,omitempty"`   // containerd, docker, cri-o, podman; empty: a plain cgroup
 	Namespace string            `json:"namespace,omitempty"` // containerd's namespace
@@ -109,6 +121,9 @@ type Tasks struct {
 	Execs uint64 `json:"execs"`
 	// Unmarked could not be recorded, for want of kernel memory, when they appeared.
 	Unmarked uint64 `json:"unmarked,omitempty"`
+	// MovedOut left the container's cgroup while they ran: what they did afterwards is not
+	// in this recording.
+	MovedOut uint64 `json:"movedOut,omitempty"`
 }
 
 // Coverage says what a recording has and what it lacks. Counts are of records:
@@ -255,6 +270,7 @@ type LostStatus struct {
 	ClaimFull  uint64            `json:"claimFull"`  // containers that the map of cgroups had no room for
 	Stale      uint64            `json:"stale"`      // calls of tasks whose ring was given away
 	FoundLate  uint64            `json:"foundLate"`  // tasks that only a pass over all tasks found
+	MovedOut   uint64            `json:"movedOut"`   // tasks that left their container's cgroup while they ran
 	EventsLost uint64            `json:"eventsLost"` // hints to the daemon; nothing is missing for that
 	Missed     map[string]uint64 `json:"missed"`     // runs that the kernel skipped as recursion, by program
 	Evicted    uint64            `json:"evicted"`    // ended recordings dropped for the memory budget
@@ -262,8 +278,7 @@ type LostStatus struct {
 
 // SeenStatus counts what happened without anything being lost, since the programs were loaded.
 type SeenStatus struct {
-	Claims   uint64 `json:"claims"`   // containers that were given a ring
-	MovedOut uint64 `json:"movedOut"` // tasks that left their container's cgroup
+	Claims uint64 `json:"claims"` // containers that were given a ring
 }
 
 // RuntimeInfo says how a container runtime's socket is doing.

@@ -40,7 +40,7 @@ enum stat_id {
 	STAT_STALE = 4, /* calls that came after their ring was given away */
 	STAT_FOUND = 5, /* tasks found late, by a pass over all tasks */
 	STAT_EVENTS_LOST = 6, /* hints to recorderd that were lost, without the loss of a record */
-	STAT_MOVED_OUT = 7, /* tasks that left their container's cgroup while they ran */
+	STAT_MOVED_OUT = 7, /* tasks that left their container's cgroup while they ran: what they did then is not in its recording */
 	STAT_NESTED_FULL = 8, /* containers inside others, recorded with them because those have many inside */
 	STATS
 };

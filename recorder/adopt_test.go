@@ -86,7 +86,7 @@ func TestRescueIsQuick(t *testing.T) {
 	var took time.Duration
 	rescued := 0
 	r := &Recorder{}
-	*r = Recorder{cfg: a.cfg, log: a.r.log, hierarchy: a.r.hierarchy, policy: a.r.policy, native: a.r.native, release: a.r.release, plans: a.r.plans, subPlans: a.r.subPlans}
+	*r = Recorder{cfg: a.cfg, log: a.r.log, hierarchy: a.r.hierarchy, runtimes: a.r.runtimes, policy: a.r.policy, native: a.r.native, release: a.r.release, plans: a.r.plans, subPlans: a.r.subPlans}
 	kcfg := r.kernelConfig()
 	kcfg.Rescue = func(old *bpf.Kernel) {
 		began := time.Now()

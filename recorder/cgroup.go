@@ -245,8 +245,37 @@ func (h *Hierarchy) self() (path string, id uint64, err error) {
 }
 
 // selfPath is the path of this process's cgroup as its cgroup namespace has it.
-func (h *Hierarchy) selfPath() (string, bool) {
-	b, err := os.ReadFile("/proc/self/cgroup")
+func (h *Hierarchy) selfPath() (string, bool) { return h.pathOf("self") }
+
+// of returns the path of a process's cgroup. self is that of this process.
+func (h *Hierarchy) of(pid int, self string) (string, bool) {
+	seen, ok := h.selfPath()
+	there, found := h.pathOf(strconv.Itoa(pid))
+	if !ok || !found {
+		return "", false
+	}
+	return outOfNamespace(self, seen, there)
+}
+
+// outOfNamespace returns the path of a cgroup that is there as this process's cgroup
+// namespace has it, where the one at self is seen.
+func outOfNamespace(self, seen, there string) (string, bool) {
+	root, ok := strings.CutSuffix(self, strings.TrimSuffix(seen, "/"))
+	if !ok {
+		return "", false // this process is not below the namespace's root
+	}
+	for there == "/.." || strings.HasPrefix(there, "/../") {
+		if root == "" {
+			return "", false
+		}
+		there, root = there[len("/.."):], root[:strings.LastIndexByte(root, '/')]
+	}
+	return filepath.Join("/", root, there), true
+}
+
+// pathOf is the path of a process's cgroup as this one's cgroup namespace has it.
+func (h *Hierarchy) pathOf(pid string) (string, bool) {
+	b, err := os.ReadFile(filepath.Join("/proc", pid, "cgroup"))
 	if err != nil {
 		return "", false
 	}

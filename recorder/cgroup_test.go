@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"os"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -45,5 +46,41 @@ func TestIsRootCgroup(t *testing.T) {
 	}
 	if isRootCgroup(t.TempDir()) {
 		t.Error("a directory elsewhere is taken for the root of a hierarchy")
+	}
+}
+
+// TestOutOfNamespace catches a process, such as containerd, that is looked for in the wrong
+// cgroup because recorderd is in a cgroup namespace of its own.
+func TestOutOfNamespace(t *testing.T) {
+	for _, tc := range []struct{ self, seen, there, want string }{
+		{"/system.slice/recorderd.service", "/system.slice/recorderd.service", "/system.slice/containerd.service", "/system.slice/containerd.service"},
+		{"/", "/", "/", "/"},
+		{"/", "/", "/a", "/a"},
+		{"/kubepods/pod1/r", "/", "/", "/kubepods/pod1/r"},
+		{"/kubepods/pod1/r", "/", "/x", "/kubepods/pod1/r/x"},
+		{"/kubepods/pod1/r", "/", "/../../../system.slice/containerd.service", "/system.slice/containerd.service"},
+		{"/kubepods/pod1/r", "/", "/../../..", "/"},
+		{"/kubepods/pod1/r/x", "/x", "/../../pod2/s", "/kubepods/pod2/s"},
+		{"/kubepods/pod1/r", "/", "/..x", "/kubepods/pod1/r/..x"},
+		{"/kubepods/pod1/r", "/", "/../../../../a", ""},
+		{"/kubepods/pod1/r", "/../s", "/x", ""},
+	} {
+		if got, ok := outOfNamespace(tc.self, tc.seen, tc.there); got != tc.want || ok != (tc.want != "") {
+			t.Errorf("%s, seen as %s: %s is %q, %v; want %q", tc.self, tc.seen, tc.there, got, ok, tc.want)
+		}
+	}
+	h, err := FindHierarchy("auto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, _, err := h.self()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, ok := h.of(os.Getpid(), self); got != self || !ok {
+		t.Errorf("this process is in %q, %v; want %q", got, ok, self)
+	}
+	if got, ok := h.of(1<<30, self); ok {
+		t.Errorf("a process that there is not is in %q", got)
 	}
 }

@@ -299,7 +299,11 @@ func (r *Recorder) adoptKept(name string) error {
 	rec.who = r.identify(rec.path)
 	rec.kept = &kept{desc: d, reason: meta.Reason, key: d.ContainerKey(), outer: meta.Outer, memory: mem.Memory(), done: mem.Marked()}
 	r.recallNames(rec)
+	if d.Inside != nil {
+		rec.in.around, rec.in.pod = d.Inside, d.Pod
+	}
 	r.recs[rec.id] = rec
+	r.indexOneLocked(rec)
 	r.applyLocked(rec)
 	return nil
 }
@@ -315,15 +319,32 @@ func (r *Recorder) rescue(old *bpf.Kernel) {
 	// rings, since nothing is recorded meanwhile.
 	time.Sleep(20 * time.Millisecond)
 	old.Grace() //nolint:errcheck // that it waits longer; an older recorder may not have it
-	n := 0
+	var recs []*recording
+	r.mu.Lock()
+	r.byPath = map[string]*recording{}
 	for _, ring := range rings {
 		if cg := atomic.LoadUint64(&ring.Head().Cgroup); cg != 0 && !r.ignored(cg) {
-			if err := r.rescueRing(old, ring); err != nil {
-				r.log.Error("keep a recording of the last daemon", "slot", ring.Slot, "error", err)
-			} else {
-				n++
-			}
+			rec := r.recordingOf(ring)
+			r.recallNames(rec)
+			r.indexOneLocked(rec)
+			recs = append(recs, rec)
 		}
+	}
+	for _, rec := range recs { // what is blanked in them, when all are there
+		r.lookAroundLocked(rec)
+		r.applyLocked(rec)
+	}
+	r.byPath = map[string]*recording{}
+	r.mu.Unlock()
+	n := 0
+	for _, rec := range recs {
+		if err := r.rescueRing(old, rec); err != nil {
+			r.log.Error("keep a recording of the last daemon", "slot", rec.slot, "error", err)
+		} else {
+			n++
+		}
+	}
+	for _, ring := range rings {
 		ring.Close()
 	}
 	if n > 0 {
@@ -331,20 +352,15 @@ func (r *Recorder) rescue(old *bpf.Kernel) {
 	}
 }
 
-func (r *Recorder) rescueRing(old *bpf.Kernel, ring *bpf.Ring) error {
-	rec := r.recordingOf(ring)
-	r.recallNames(rec)
-	r.mu.Lock()
-	r.applyLocked(rec) // what is blanked in it
-	r.mu.Unlock()
-	live := int64(atomic.LoadUint64(&ring.Head().TasksLive)) > 0
+func (r *Recorder) rescueRing(old *bpf.Kernel, rec *recording) error {
+	live := int64(atomic.LoadUint64(&rec.ring.Head().TasksLive)) > 0
 	rec.ended = !live
 	s, err := r.takeFrom(old, rec, noWait)
 	if err != nil {
 		return err
 	}
 	h := r.header(rec, &s)
-	sentFrom(h.Recording.Exit, &s, ring.Head(), r.native)
+	sentFrom(h.Recording.Exit, &s, rec.ring.Head(), r.native)
 	why := endOf(&h.Recording)
 	if live {
 		why = spool.Reason{Kind: spool.KindUpgrade, Text: "a recorderd with other programs or settings took its place; the container went on"}

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/recorder/kubernetes"
@@ -54,16 +55,7 @@ func (r *Recorder) namePod(rec *recording) {
 		return
 	}
 	p.asked, p.with = gen+1, rec.known
-	info, ok := r.pods.Lookup(rec.who.ID)
-	if !ok {
-		uid := rec.who.PodUID
-		if uid == "" {
-			uid = rec.info.PodUID
-		}
-		if uid != "" {
-			info, ok = r.pods.ByPod(uid, rec.info.ContainerName)
-		}
-	}
+	info, ok := r.podOf(rec)
 	if ok && p.learn(info) {
 		rec.renamed = true
 		r.applyLocked(rec) // settings go by pods' names and labels, too
@@ -71,6 +63,27 @@ func (r *Recorder) namePod(rec *recording) {
 	if p.owed && p.known {
 		r.tellSavedLocked(rec)
 	}
+}
+
+// podOf asks for the pod of a recording's container. Which pod that is the runtime says, or
+// the path; that a status names a container's id says nothing of whose cgroup is called so.
+// r.mu is held.
+func (r *Recorder) podOf(rec *recording) (kubernetes.Info, bool) {
+	uid, id := "", rec.who.ID
+	if rec.known || rec.recalled {
+		uid, id = rec.info.PodUID, rec.info.ID
+	}
+	if uid == "" {
+		uid = r.podOfPath(rec)
+	}
+	if uid == "" {
+		return kubernetes.Info{}, false
+	}
+	info, ok := r.pods.ByPod(uid, rec.info.ContainerName)
+	if one, named := r.pods.Lookup(id); named && ok && one.UID == info.UID {
+		return one, true
+	}
+	return info, ok
 }
 
 // learn takes over what is known now, and reports whether that is news. What a
@@ -200,21 +213,31 @@ func (p *podName) reported(seen *api.Exit) *api.Exit {
 	return &both
 }
 
+// pauseAfter is how long a container must have been there before it is taken for one that
+// only holds a pod's namespaces without its runtime having said so: by then the kubelet has
+// told the API server of all that are not.
+const pauseAfter = time.Minute
+
 // isPause reports whether a recording is of the container that only holds a pod's
 // namespaces. r.mu is held.
 func (r *Recorder) isPause(rec *recording) bool {
 	if rec.known {
 		return rec.info.Sandbox
 	}
-	// Where the runtime does not tell: it is in a pod, and the pod has no container
-	// of that id, though it has others; and it calls itself so.
-	if r.pods == nil || rec.who.PodUID == "" || rec.ring == nil {
+	// Where no runtime tells: it is in a pod by its path, the pod has no container of that
+	// id, though it has others, and it calls itself so.
+	if r.pods == nil || rec.ring == nil || monotonic()-min(rec.claimed, monotonic()) < uint64(pauseAfter) {
 		return false
+	}
+	if !rec.pod.known || !rec.pod.info.Started || r.podOfPath(rec) == "" || !r.pods.Status().Connected {
+		return false
+	}
+	for _, s := range r.runtimes.Status() {
+		if s.LastError != "" {
+			return false // it may yet tell
+		}
 	}
 	if _, ok := r.pods.Lookup(rec.who.ID); ok {
-		return false
-	}
-	if !rec.pod.known || !rec.pod.info.Started {
 		return false
 	}
 	command := argv(rec.ring.Head())

@@ -25,6 +25,7 @@ import (
 type keptNames struct {
 	Runtime *containerd.Info `json:"runtime,omitempty"`
 	Pod     *kubernetes.Info `json:"pod,omitempty"`
+	Around  *kubernetes.Info `json:"around,omitempty"` // the pod of the container around one without a name
 }
 
 // keepNames has written down what was learnt since it was called last.
@@ -42,6 +43,9 @@ func (r *Recorder) keepNames() {
 		}
 		if rec.pod.known {
 			k.Pod = &rec.pod.info
+		}
+		if !rec.own() {
+			k.Around = rec.in.asked
 		}
 		if b, err := json.Marshal(k); err == nil { // plain data: it works
 			r.names.keep(rec.id, b)
@@ -62,6 +66,7 @@ func (r *Recorder) recallNames(rec *recording) {
 	if k.Pod != nil {
 		rec.pod.info, rec.pod.known = *k.Pod, true
 	}
+	rec.in.asked = k.Around
 }
 
 // namesWait is how long the end of the daemon waits for the disk that names go to.

@@ -114,7 +114,8 @@ type Recorder struct {
 	spares  map[uint32]*bpf.Ring  // by slot
 	recs    map[string]*recording // by id
 	bySlot  map[uint32]*recording
-	watched map[string]uint64 // path -> cgroup id, 0: does not exist yet
+	byPath  map[string]*recording // by its cgroup's path: the newest, better one with a ring
+	watched map[string]uint64     // path -> cgroup id, 0: does not exist yet
 	nextGen uint32
 	evicted uint64
 	gone    totals // of recordings that were dropped
@@ -163,6 +164,7 @@ type recording struct {
 	info  containerd.Info
 	known bool // info is containerd's
 	pod   podName
+	in    inside // what is around its container
 	// recalled: info is what the last daemon knew. renamed: names are to be kept.
 	recalled, renamed bool
 	ended             bool
@@ -188,8 +190,8 @@ func New(cfg Config) (*Recorder, error) {
 	r := &Recorder{
 		cfg: cfg, log: cfg.Log, started: time.Now(), native: nativeArch(),
 		spares: map[uint32]*bpf.Ring{}, recs: map[string]*recording{}, bySlot: map[uint32]*recording{},
-		watched: map[string]uint64{},
-		kick:    make(chan struct{}, 1), finishKick: make(chan struct{}, 1), spoolKick: make(chan struct{}, 1),
+		byPath: map[string]*recording{}, watched: map[string]uint64{},
+		kick: make(chan struct{}, 1), finishKick: make(chan struct{}, 1), spoolKick: make(chan struct{}, 1),
 	}
 	var err error
 	if r.hierarchy, err = FindHierarchy(cfg.Hierarchy); err != nil {
@@ -219,7 +221,7 @@ func New(cfg Config) (*Recorder, error) {
 	}
 	r.store.init(&cfg)
 	r.names.init(&cfg)
-	cfg.Containerd.Log = r.log
+	cfg.Containerd.Log, cfg.Containerd.Where = r.log, r.whereIs
 	r.runtimes = containerd.New(cfg.Containerd)
 	kcfg.Rescue = r.rescue
 	if r.kernel, err = bpf.Load(kcfg); err != nil {
@@ -360,6 +362,9 @@ func (r *Recorder) takeOver() error {
 			// Made by a daemon that died before it could offer it.
 			errs = errors.Join(errs, r.kernel.DropRing(ring))
 		}
+	}
+	for _, rec := range r.recs {
+		r.lookAroundLocked(rec) // now that all are there
 	}
 	return errors.Join(errs, r.forgetIgnored())
 }
@@ -604,6 +609,8 @@ func (r *Recorder) collect() {
 func (r *Recorder) addLocked(rec *recording) {
 	r.recs[rec.id] = rec
 	r.bySlot[rec.slot] = rec
+	r.lookAroundLocked(rec)
+	r.indexOneLocked(rec)
 	r.applyLocked(rec)
 	r.log.Debug("container", "id", rec.id, "cgroup", rec.path, "slot", rec.slot)
 }
@@ -701,6 +708,9 @@ func (r *Recorder) dropLocked(rec *recording) { r.letGoLocked(rec, r.kernel.Drop
 func (r *Recorder) letGoLocked(rec *recording, drop func(*bpf.Ring) error) {
 	r.gone = r.gone.plus(rec.totals())
 	delete(r.recs, rec.id)
+	if r.byPath[rec.path] == rec {
+		delete(r.byPath, rec.path) // settle finds an older one
+	}
 	r.names.forget(rec.id)
 	if rec.kept != nil {
 		if err := r.kernel.Forget(rec.id); err != nil {
@@ -726,6 +736,8 @@ func (r *Recorder) settle(all bool) {
 	defer r.mu.Unlock()
 	now := monotonic()
 	ended := false
+	r.indexLocked()
+	nested, alive := r.innerLocked()
 	for _, rec := range r.recs {
 		if r.isSelf(rec) {
 			r.ignoreLocked(rec)
@@ -735,6 +747,9 @@ func (r *Recorder) settle(all bool) {
 			r.name(rec)
 		}
 		r.namePod(rec)
+		if rec.kept == nil {
+			r.lookAroundLocked(rec)
+		}
 		if r.isPause(rec) {
 			r.ignoreLocked(rec)
 			continue
@@ -751,7 +766,8 @@ func (r *Recorder) settle(all bool) {
 		case rec.ended && rec.busy() && exists:
 			rec.ended = false // a container that was started again in its cgroup
 		case !rec.ended:
-			idle := !rec.busy() && last != 0 && now-min(last, now) > uint64(settleTime)
+			// What answers for others is there as long as they are.
+			idle := !rec.busy() && !alive[rec] && last != 0 && now-min(last, now) > uint64(settleTime)
 			if idle || !exists {
 				if last == 0 {
 					last = now
@@ -765,27 +781,9 @@ func (r *Recorder) settle(all bool) {
 	if ended {
 		r.wakeFinisher()
 	}
-	r.countNestedLocked()
-}
-
-// countNestedLocked tells each ring how many rings containers inside its own have.
-func (r *Recorder) countNestedLocked() {
-	byPath := map[string]*recording{}
 	for _, rec := range r.bySlot {
-		byPath[rec.path] = rec
-	}
-	inside := map[*recording]uint32{}
-	for _, rec := range r.bySlot {
-		for at := strings.LastIndexByte(rec.path, '/'); at > 0; at = strings.LastIndexByte(rec.path[:at], '/') {
-			if outer := byPath[rec.path[:at]]; outer != nil {
-				inside[outer]++
-				break
-			}
-		}
-	}
-	for _, rec := range r.bySlot {
-		if n := &rec.ring.Head().Nested; atomic.LoadUint32(n) != inside[rec] {
-			atomic.StoreUint32(n, inside[rec])
+		if n := &rec.ring.Head().Nested; atomic.LoadUint32(n) != nested[rec] {
+			atomic.StoreUint32(n, nested[rec])
 		}
 	}
 }
@@ -799,16 +797,10 @@ func (r *Recorder) unrecorded() int {
 	return n
 }
 
-// name joins what containerd knows of a recording's container.
+// name joins what containerd knows of a recording's container: of the one whose cgroup this
+// is, whatever it is called.
 func (r *Recorder) name(rec *recording) {
-	info, ok := containerd.Info{}, false
-	if rec.who.ID != "" {
-		info, ok = r.runtimes.Lookup(rec.who.ID)
-	}
-	if !ok {
-		info, ok = r.runtimes.ByCgroup(rec.path)
-	}
-	if ok {
+	if info, ok := r.runtimes.At(rec.path); ok {
 		rec.renamed = rec.renamed || !rec.known || !reflect.DeepEqual(rec.info, info)
 		rec.info, rec.known = info, true
 		r.applyLocked(rec)
@@ -840,6 +832,7 @@ func (r *Recorder) Close() {
 		rec.ringMu.Unlock()
 	}
 	r.recs, r.bySlot, r.spares = map[string]*recording{}, map[uint32]*recording{}, map[uint32]*bpf.Ring{}
+	r.byPath = map[string]*recording{}
 	if r.cfg.Clean {
 		os.Remove(filepath.Join(r.hierarchy.Mount, api.RunRoot)) //nolint:errcheck // made by recorderctl run, and gone only if it is empty
 		if err := r.kernel.Uninstall(); err != nil {
@@ -906,8 +899,8 @@ func (r *Recorder) subject(rec *recording) api.Recording {
 		at := rec.endedAt
 		out.Ended = &at
 	}
-	if rec.who.PodUID != "" {
-		out.Pod = &api.Pod{UID: rec.who.PodUID}
+	if uid := r.podOfPath(rec); uid != "" {
+		out.Pod = &api.Pod{UID: uid}
 	}
 	if rec.kept != nil {
 		out = rec.kept.describe()
@@ -916,6 +909,7 @@ func (r *Recorder) subject(rec *recording) api.Recording {
 		nameFrom(&out, &rec.info)
 	}
 	rec.pod.describe(&out)
+	r.describeInside(rec, &out)
 	return out
 }
 
@@ -942,7 +936,7 @@ func (r *Recorder) measure(rec *recording, out *api.Recording) {
 	}
 	out.Tasks = api.Tasks{
 		Live: atomic.LoadUint64(&h.TasksLive), Ever: atomic.LoadUint64(&h.TasksEver),
-		Execs: atomic.LoadUint64(&h.Execs), Unmarked: atomic.LoadUint64(&h.Unmarked),
+		Execs: atomic.LoadUint64(&h.Execs), Unmarked: atomic.LoadUint64(&h.Unmarked), MovedOut: atomic.LoadUint64(&h.MovedOut),
 	}
 	main := &h.Lane[layout.LaneMain]
 	kept := rec.view.Scan(layout.LaneMain)

@@ -148,12 +148,17 @@ func (r *Recorder) applyLocked(rec *recording) {
 // annotated are settings with what a pod's and its namespace's annotations ask for:
 // less than the daemon's rules say, but for contents, which are the pod's own.
 func (r *Recorder) annotated(rec *recording, s policy.Settings) policy.Settings {
-	if !rec.pod.known {
+	pod := &rec.pod.info
+	switch {
+	case rec.pod.known:
+	case !rec.own() && rec.in.asked != nil:
+		pod = rec.in.asked
+	default:
 		return s
 	}
 	var asked policy.Settings
 	var wrong []error
-	for _, from := range []map[string]string{rec.pod.info.NamespaceAnnotations, rec.pod.info.Annotations} {
+	for _, from := range []map[string]string{pod.NamespaceAnnotations, pod.Annotations} {
 		from, forbidden := r.policy.Allowed(from)
 		for _, key := range forbidden {
 			wrong = append(wrong, fmt.Errorf("annotation %s: the configuration of recorderd forbids it (forbid-annotations)", key))
@@ -173,7 +178,7 @@ func (r *Recorder) annotated(rec *recording, s policy.Settings) policy.Settings 
 	}
 	if said := fmt.Sprint(errors.Join(wrong...)); len(wrong) > 0 && said != rec.applied.said {
 		rec.applied.said = said
-		r.log.Warn("annotations are not carried out", "namespace", rec.pod.info.Namespace, "pod", rec.pod.info.Pod, "error", errors.Join(wrong...))
+		r.log.Warn("annotations are not carried out", "namespace", pod.Namespace, "pod", pod.Pod, "error", errors.Join(wrong...))
 	}
 	out := asked.Narrow(s)
 	if asked.CaptureStdio != nil {

@@ -33,6 +33,10 @@ type Selector struct {
 //     A container that has both names comes before others
 //  3. the beginning of a recording's id, or at least 4 characters of a container's
 //
+// What somebody in a container has made, and no runtime of the node knows, is never found
+// by a container's id, which is what its maker called it; by its pod, which is the other's,
+// only if nothing else is found.
+//
 // Several recordings are fine if they are of one and the same container, started
 // again and again: then the live one is meant, else the newest. In all other cases
 // several are an error of api.CodeAmbiguous.
@@ -79,6 +83,24 @@ const (
 
 // find applies the rules of Resolve.
 func find(recs []*api.Recording, target string) (found []*api.Recording, by int) {
+	if !strings.HasPrefix(target, "/") {
+		named := slices.DeleteFunc(slices.Clone(recs), func(r *api.Recording) bool { return r.Nameless() && r.ID != target })
+		if found, by = findIn(named, target); len(found) > 0 {
+			return found, by
+		}
+	}
+	return findIn(recs, target)
+}
+
+// containerID is the id of a recording's container, "" if nobody vouches for it.
+func containerID(r *api.Recording) string {
+	if r.Nameless() {
+		return ""
+	}
+	return r.Container.ID
+}
+
+func findIn(recs []*api.Recording, target string) (found []*api.Recording, by int) {
 	match := func(f func(r *api.Recording) bool) bool {
 		for _, r := range recs {
 			if f(r) && !slices.Contains(found, r) {
@@ -99,7 +121,7 @@ func find(recs []*api.Recording, target string) (found []*api.Recording, by int)
 	if match(func(r *api.Recording) bool { return r.ID == target }) {
 		return found, byID
 	}
-	if match(func(r *api.Recording) bool { return r.Container.ID == target }) ||
+	if match(func(r *api.Recording) bool { return containerID(r) == target }) ||
 		match(func(r *api.Recording) bool { return r.Container.Name == target && podName(r) == target }) ||
 		match(func(r *api.Recording) bool { return r.Container.Name == target || podName(r) == target }) {
 		return found, byContainer
@@ -108,7 +130,7 @@ func find(recs []*api.Recording, target string) (found []*api.Recording, by int)
 		found, by = withoutDumps(found), byID
 	}
 	if len(target) >= minPrefix {
-		match(func(r *api.Recording) bool { return strings.HasPrefix(r.Container.ID, target) })
+		match(func(r *api.Recording) bool { return strings.HasPrefix(containerID(r), target) })
 		for _, r := range found {
 			if r.Container.ID != found[0].Container.ID { // two of one name are two all the same
 				by = byID

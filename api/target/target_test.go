@@ -131,6 +131,29 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// TestResolveInside catches a name that means a recording which only calls itself so.
+func TestResolveInside(t *testing.T) {
+	fake := rec(20, "fa01 live 1111aaaa x shop/web-0")
+	fake.Container.Name, fake.Container.Cgroup = "", "/pods/evil/1111aaaa"
+	fake.Inside = &api.Inside{Container: api.Container{Name: "app"}}
+	lone := rec(20, "fa02 live 7654eeee x shop/gone-0")
+	lone.Container.Name, lone.Inside = "", fake.Inside
+	all := append([]api.Recording{fake, lone}, recs...)
+	for _, tc := range []struct{ target, want string }{
+		{"1111aaaa", "aa01"}, {"1111", "aa01"}, {"db-0", ""}, {"proxy", "ab04"}, {"pod/late", "ba16"},
+		{"fa01", "fa01"}, {"/pods/evil/1111aaaa", "fa01"}, {"7654eeee", ""}, {"7654", ""}, {"gone-0", "fa02"}, {"fa", ""},
+	} {
+		r, err := Resolve(all, tc.target, Selector{})
+		if (err == nil) != (tc.want != "") || r.ID != tc.want {
+			t.Errorf("%s is %s, %v; want %q", tc.target, r.ID, err, tc.want)
+		}
+	}
+	// Of its own pod it is not one more container.
+	if r, err := Resolve(all, "web-0", Selector{Container: "app"}); err != nil || r.ID != "ab03" {
+		t.Errorf("app of web-0 is %s, %v", r.ID, err)
+	}
+}
+
 func TestResolveMessages(t *testing.T) {
 	for _, c := range []struct {
 		target string

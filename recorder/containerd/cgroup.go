@@ -7,21 +7,46 @@ import (
 
 // cgroup is where a runtime spec's cgroupsPath may lead.
 type cgroup struct {
-	// paths are those below the hierarchy's mount, the likeliest first.
-	paths []string
+	// path is the one below the hierarchy's root, "" if there is none.
+	path string
 
-	// base is the last component of a path whose parents are not known.
-	base string
+	// below is a path below the cgroup that runc runs in, "" if there is none.
+	below string
 }
 
-func (c cgroup) path() string {
-	switch {
-	case len(c.paths) > 0:
-		return c.paths[0]
-	case c.base != "":
-		return "/" + c.base
+// likely is the cgroup as people would look for it.
+func (c cgroup) likely() string {
+	if c.path == "" && c.below != "" {
+		return "/" + c.below
 	}
-	return ""
+	return c.path
+}
+
+// is reports whether a cgroup is this one, for a runtime that runs in the cgroup home and
+// knows no other root than root.
+func (c cgroup) is(at, root, home string) bool {
+	if root != "/" && !strings.HasPrefix(at, root+"/") {
+		return false // a runtime in a container has nothing to say of what is outside
+	}
+	switch {
+	case c.path != "" && (at == path.Join(root, c.path) || at == c.path):
+		return true
+	case c.below == "":
+		return false
+	}
+	return at == path.Join(root, c.below) || home != "" && at == path.Join(home, c.below)
+}
+
+// names are the last components of the cgroup's path, in its places.
+func (c cgroup) names() []string {
+	var names []string
+	if c.path != "" {
+		names = append(names, path.Base(c.path))
+	}
+	if c.below != "" && (c.path == "" || path.Base(c.below) != names[0]) {
+		names = append(names, path.Base(c.below))
+	}
+	return names
 }
 
 // parseCgroup reads a runtime spec's cgroupsPath.
@@ -37,24 +62,23 @@ func parseCgroup(s string) cgroup {
 	}
 	if strings.HasPrefix(s, "/") {
 		if p := path.Clean(s); p != "/" {
-			return cgroup{paths: []string{p}}
+			return cgroup{path: p}
 		}
 		return cgroup{}
 	}
 	if f := strings.Split(s, ":"); len(f) == 3 {
-		c := cgroup{base: path.Base(path.Clean("/" + s))}
+		c := cgroup{below: path.Base(path.Clean("/" + s))}
 		unit := f[2]
 		if !strings.HasSuffix(unit, ".slice") {
 			unit = f[1] + "-" + f[2] + ".scope"
 		}
 		if slice, ok := expandSlice(f[0]); ok && f[2] != "" {
-			c.paths = []string{path.Join(slice, unit)}
+			c.path = path.Join(slice, unit)
 		}
 		return c
 	}
-	// Relative: below runc's own cgroup. One component would match too much.
-	if p := path.Clean("/" + s); strings.Count(p, "/") > 1 {
-		return cgroup{paths: []string{p}}
+	if p := path.Clean("/" + s); p != "/" {
+		return cgroup{below: p[1:]}
 	}
 	return cgroup{}
 }

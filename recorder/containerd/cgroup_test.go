@@ -1,6 +1,7 @@
 package containerd
 
 import (
+	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -11,15 +12,15 @@ import (
 
 // TestParseCgroup catches a form of cgroupsPath by which no container is found.
 func TestParseCgroup(t *testing.T) {
-	for _, tc := range []struct{ in, path, base string }{
+	for _, tc := range []struct{ in, path, below string }{
 		{"", "", ""},
 		{"/", "", ""},
 		{"/default/web", "/default/web", ""},
 		{"/default//web/", "/default/web", ""},
 		{"/a:b:c", "/a:b:c", ""},
-		{"web", "", ""},
-		{"default/web", "/default/web", ""},
-		{"../../web", "", ""},
+		{"web", "", "web"},
+		{"default/web", "", "default/web"},
+		{"../../web", "", "web"},
 		{"system.slice:nerdctl:abc", "/system.slice/nerdctl-abc.scope", "system.slice:nerdctl:abc"},
 		{":runc:abc", "/system.slice/runc-abc.scope", ":runc:abc"},
 		{"-.slice:runc:abc", "/runc-abc.scope", "-.slice:runc:abc"},
@@ -27,35 +28,64 @@ func TestParseCgroup(t *testing.T) {
 			"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1_2.slice/cri-containerd-abc.scope",
 			"kubepods-burstable-pod1_2.slice:cri-containerd:abc"},
 		{"a.slice:x:b.slice", "/a.slice/b.slice", "a.slice:x:b.slice"},
-		{"bad--slice.slice:x:y", "/bad--slice.slice:x:y", "bad--slice.slice:x:y"},
-		{"noslice:x:y", "/noslice:x:y", "noslice:x:y"},
+		{"bad--slice.slice:x:y", "", "bad--slice.slice:x:y"},
+		{"noslice:x:y", "", "noslice:x:y"},
 	} {
 		got := parseCgroup(tc.in)
-		if got.path() != tc.path || got.base != tc.base {
-			t.Errorf("parseCgroup(%q) = %q, base %q, want %q, %q", tc.in, got.path(), got.base, tc.path, tc.base)
+		if got.path != tc.path || got.below != tc.below {
+			t.Errorf("parseCgroup(%q) = %q, below runc's own %q, want %q, %q", tc.in, got.path, got.below, tc.path, tc.below)
 		}
 	}
 }
 
-// TestByCgroupMixedDrivers catches a container lost when the kubelet uses
-// systemd and the runtime does not: its cgroup is called like the unit's parts.
-func TestByCgroupMixedDrivers(t *testing.T) {
-	src := New(Config{Addresses: []string{"/none"}})
-	spec := &anySpec{`{"linux":{"cgroupsPath":"kubepods-pod1_2.slice:cri-containerd:abc"}}`}
-	src.put(newEntry(src.servers[0], "k8s.io", &containers.Container{ID: "abc", Spec: spec}, time.Now()))
-	for _, p := range []string{
-		"/kubepods.slice/kubepods-pod1_2.slice/cri-containerd-abc.scope",
-		"/kubepods.slice/kubepods-pod1_2.slice/cri-containerd-abc.scope/init.scope",
-		"/system.slice/containerd.service/kubepods-pod1_2.slice:cri-containerd:abc",
-		"/kubepods-pod1_2.slice:cri-containerd:abc (deleted)",
+// TestAt catches a cgroup that is taken for a container's because it is called like it or
+// lies in it, and a container that is not known by its own, whatever the drivers: when the
+// kubelet uses systemd and the runtime does not, the cgroup is called like the unit's parts.
+func TestAt(t *testing.T) {
+	const unit = "kubepods-pod1_2.slice:cri-containerd:abc"
+	const scope = "/kubepods.slice/kubepods-pod1_2.slice/cri-containerd-abc.scope"
+	const node = "/docker/0123"
+	for _, tc := range []struct {
+		name    string
+		spec    string
+		where   place
+		yes, no []string
+	}{
+		{"systemd", unit, place{"/system.slice/containerd.service", "/"},
+			[]string{scope, scope + " (deleted)", "/" + unit, "/system.slice/containerd.service/" + unit},
+			[]string{"", "/", "..", "/abc", "/kubepods.slice/kubepods-pod1_2.slice", scope + "/init.scope", scope + scope, node + scope,
+				"/user.slice/" + unit, node + "/" + unit, "/kubepods.slice/cri-containerd-abc.scope"}},
+		{"systemd, its place is not known", unit, place{"", "/"},
+			[]string{scope, "/" + unit},
+			[]string{"/system.slice/containerd.service/" + unit, node + scope}},
+		{"cgroupfs", "/kubepods/pod1-2/abc", place{"/system.slice/containerd.service", "/"},
+			[]string{"/kubepods/pod1-2/abc"},
+			[]string{"/kubepods/pod1-2/abc/abc", "/abc", node + "/kubepods/pod1-2/abc", "/system.slice/containerd.service/kubepods/pod1-2/abc"}},
+		{"relative", "x/abc", place{"/system.slice/containerd.service", "/"},
+			[]string{"/x/abc", "/system.slice/containerd.service/x/abc"}, []string{"/y/x/abc", "/abc"}},
+		{"in a container", "/kubepods/pod1-2/abc", place{node + "/system.slice/containerd.service", node},
+			[]string{node + "/kubepods/pod1-2/abc"},
+			[]string{"/kubepods/pod1-2/abc", "/docker/0124/kubepods/pod1-2/abc", node + "4/kubepods/pod1-2/abc"}},
+		{"in a container, in the node's cgroup namespace", node + "/docker/abc", place{node + "/dockerd", node},
+			[]string{node + "/docker/abc"}, []string{"/docker/abc", "/docker/0124/docker/abc"}},
+		{"in a container, about one outside", "/docker/0124", place{node + "/dockerd", node},
+			nil, []string{"/docker/0124", node}},
+		{"in a container, mixed drivers", unit, place{node + "/containerd", node},
+			[]string{node + scope, node + "/" + unit, node + "/containerd/" + unit}, []string{scope, "/" + unit}},
 	} {
-		if i, ok := src.ByCgroup(p); !ok || i.ID != "abc" {
-			t.Errorf("ByCgroup(%q) = %+v, %v, want abc", p, i, ok)
+		src := New(Config{Addresses: []string{"/none"}})
+		src.places[src.servers[0]] = tc.where
+		spec := &anySpec{fmt.Sprintf(`{"linux":{"cgroupsPath":%q}}`, tc.spec)}
+		src.put(newEntry(src.servers[0], "k8s.io", &containers.Container{ID: "abc", Spec: spec}, time.Now()))
+		for _, p := range tc.yes {
+			if i, ok := src.At(p); !ok || i.ID != "abc" {
+				t.Errorf("%s: At(%q) = %+v, %v, want abc", tc.name, p, i, ok)
+			}
 		}
-	}
-	for _, p := range []string{"", "/", "/kubepods.slice/kubepods-pod1_2.slice", "/abc", ".."} {
-		if i, ok := src.ByCgroup(p); ok {
-			t.Errorf("ByCgroup(%q) = %+v, want none", p, i)
+		for _, p := range tc.no {
+			if i, ok := src.At(p); ok {
+				t.Errorf("%s: At(%q) = %+v, want none", tc.name, p, i)
+			}
 		}
 	}
 }
@@ -71,12 +101,12 @@ func FuzzSpec(f *testing.F) {
 		e := newEntry(src.servers[0], "default", &containers.Container{ID: "x", Spec: &anySpec{spec}}, time.Now())
 		src.put(e)
 		if p := e.info.CgroupPath; p != "" {
-			if i, ok := src.ByCgroup(p); !ok || i.ID != "x" {
-				t.Errorf("spec %q: ByCgroup(%q) = %+v, %v", spec, p, i, ok)
+			if i, ok := src.At(p); !ok || i.ID != "x" {
+				t.Errorf("spec %q: At(%q) = %+v, %v", spec, p, i, ok)
 			}
 		}
 		src.drop(e)
-		if len(src.entries)+len(src.byID)+len(src.byCgroup)+len(src.byBase) != 0 {
+		if len(src.entries)+len(src.byID)+len(src.byName) != 0 {
 			t.Errorf("spec %q: entries left", spec)
 		}
 	})

@@ -148,15 +148,16 @@ func TestNames(t *testing.T) {
 	if i := lookup(t, src, nerd.ID); i.Name != "db" || i.Sandbox {
 		t.Errorf("nerdctl's container is %+v", i)
 	}
-	// By the cgroups that it really has, and by one nested in it.
+	// By the cgroups that it really has, and by none below.
 	for hierarchy, p := range ctr.Cgroups(t) {
-		for _, p := range []string{p, p + "/init.scope/x"} {
-			if i, ok := src.ByCgroup(p); !ok || i.ID != "plain" {
-				t.Errorf("hierarchy %q: ByCgroup(%q) = %+v, %v, want plain", hierarchy, p, i, ok)
-			}
+		if i, ok := src.At(p); !ok || i.ID != "plain" {
+			t.Errorf("hierarchy %q: At(%q) = %+v, %v, want plain", hierarchy, p, i, ok)
+		}
+		if i, ok := src.At(p + "/plain"); ok {
+			t.Errorf("hierarchy %q: one below it is %+v", hierarchy, i)
 		}
 	}
-	if i, ok := src.ByCgroup("/" + s.Namespace); ok {
+	if i, ok := src.At("/" + s.Namespace); ok {
 		t.Errorf("the namespace's own cgroup is %+v", i)
 	}
 	if nss := src.Namespaces(); len(nss) != 1 || nss[0] != s.Namespace {
@@ -196,7 +197,7 @@ func TestExit(t *testing.T) {
 	if i.Name != "job" || i.ExitCode == nil || *i.ExitCode != 137 {
 		t.Errorf("after its deletion: %+v", i)
 	}
-	if i, ok := src.ByCgroup(c.CgroupPath); !ok || i.ID != c.ID {
+	if i, ok := src.At(c.CgroupPath); !ok || i.ID != c.ID {
 		t.Errorf("by its cgroup after its deletion: %+v, %v", i, ok)
 	}
 	// A new container of the same name is the one that is meant.
@@ -367,13 +368,13 @@ func TestForgets(t *testing.T) {
 	if i, ok := src.Lookup("a"); ok {
 		t.Errorf("a is still known: %+v", i)
 	}
-	if _, ok := src.ByCgroup(a.CgroupPath); ok {
+	if _, ok := src.At(a.CgroupPath); ok {
 		t.Error("a is still known by its cgroup")
 	}
 	src.cfg.Keep = time.Nanosecond
 	refresh(t, src)
-	if len(src.entries)+len(src.byID)+len(src.byCgroup)+len(src.byBase)+src.gone != 0 {
-		t.Errorf("left: %v %v %v %v %d", src.entries, src.byID, src.byCgroup, src.byBase, src.gone)
+	if len(src.entries)+len(src.byID)+len(src.byName)+src.gone != 0 {
+		t.Errorf("left: %v %v %v %d", src.entries, src.byID, src.byName, src.gone)
 	}
 }
 
@@ -403,7 +404,7 @@ func TestConcurrent(t *testing.T) {
 				}
 				src.Status()
 				src.Namespaces()
-				src.ByCgroup(c.CgroupPath)
+				src.At(c.CgroupPath)
 			}
 		})
 	}
@@ -488,5 +489,27 @@ func TestBabble(t *testing.T) {
 	src := New(Config{Addresses: []string{addr}, Timeout: time.Second, Log: slog.New(slog.DiscardHandler)})
 	if err := src.Refresh(t.Context()); err == nil || errors.Is(err, ErrNoServer) {
 		t.Errorf("Refresh of something else: %v", err)
+	}
+}
+
+// TestWhere catches a runtime whose process is not found, so that what it says of cgroups
+// in its own place is not believed, or what one in a container says is.
+func TestWhere(t *testing.T) {
+	s := testcontainerd.Start(t, testcontainerd.Config{})
+	asked := make(chan int, 8)
+	src, _ := start(t, Config{Addresses: []string{s.Address}, Interval: time.Hour, Where: func(pid int) (string, string) {
+		asked <- pid
+		return "/docker/0123/containerd", "/docker/0123"
+	}})
+	c := s.Run(t, testcontainerd.Options{})
+	refresh(t, src)
+	if pid := <-asked; pid != s.Pid() {
+		t.Errorf("the place of process %d was asked for, want that of containerd, %d", pid, s.Pid())
+	}
+	if i, ok := src.At(c.CgroupPath); ok {
+		t.Errorf("a runtime in a container is believed about one outside: %+v", i)
+	}
+	if i, ok := src.At("/docker/0123" + c.CgroupPath); !ok || i.ID != c.ID {
+		t.Errorf("what it says of one beside it is not: %+v, %v", i, ok)
 	}
 }

@@ -125,7 +125,7 @@ func newEntry(sv *server, namespace string, c *containers.Container, now time.Ti
 		}
 		if json.Unmarshal(c.Spec.GetValue(), &spec) == nil {
 			e.cgroup = parseCgroup(spec.Linux.CgroupsPath)
-			e.info.CgroupPath = e.cgroup.path()
+			e.info.CgroupPath = e.cgroup.likely()
 		}
 	}
 	return e

@@ -18,6 +18,7 @@ import (
 	"github.com/containerd/containerd/v2/defaults"
 	"github.com/containerd/errdefs/pkg/errgrpc"
 	"github.com/containerd/typeurl/v2"
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 )
@@ -220,6 +221,7 @@ func (sv *server) connect(ctx context.Context) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	sv.src.setPlace(sv, peerOf(conn))
 	// A client has this one connection and never dials another: what answers
 	// at the socket next may be another server.
 	dialed := make(chan net.Conn, 1)
@@ -258,6 +260,39 @@ func (sv *server) connect(ctx context.Context) (*client.Client, error) {
 	sv.swept = time.Time{}
 	sv.src.setStatus(sv, func(st *ServerStatus) { st.Version = v.Version })
 	return c, nil
+}
+
+// peerOf returns the process at the other end of a Unix socket, 0 if that is not known.
+func peerOf(conn net.Conn) int {
+	uc, ok := conn.(*net.UnixConn)
+	if !ok {
+		return 0
+	}
+	raw, err := uc.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	pid := 0
+	raw.Control(func(fd uintptr) { //nolint:errcheck // 0 then
+		if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+			pid = int(cred.Pid)
+		}
+	})
+	return pid
+}
+
+// setPlace notes where a server runs.
+func (s *Source) setPlace(sv *server, pid int) {
+	var p place
+	if s.cfg.Where != nil && pid != 0 {
+		p.home, p.root = s.cfg.Where(pid)
+	}
+	if p.root == "" {
+		p.root = "/"
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.places[sv] = p
 }
 
 // connection returns the client, nil if there is no connection.

@@ -60,6 +60,12 @@ type Config struct {
 	// first to be forgotten. Default: 4096.
 	KeepMax int
 
+	// Where returns the cgroup that a process is in, and around it that of the nearest
+	// container, "/" if there is none; "" if that is not known. A runtime is believed
+	// what it says of cgroups inside the container that it runs in, and no others.
+	// Default: nothing is known.
+	Where func(pid int) (cgroup, container string)
+
 	// Log gets a line when a server is connected or lost. Default: slog's.
 	Log *slog.Logger
 }
@@ -73,11 +79,17 @@ type Source struct {
 	mu         sync.RWMutex
 	entries    map[key]*entry
 	byID       map[string][]*entry
-	byCgroup   map[string][]*entry // by exact path
-	byBase     map[string][]*entry // by the last component, parents unknown
+	byName     map[string][]*entry // by the last component of their cgroups' paths
+	places     map[*server]place
 	namespaces map[*server][]string
 	status     map[*server]ServerStatus
 	gone       int // entries that containerd has no more
+}
+
+// place is where a server runs.
+type place struct {
+	home string // its cgroup, "" if it is not known
+	root string // that of the container around it; "/": there is none
 }
 
 // key names a container: ids are unique only in a namespace of a server.
@@ -147,8 +159,8 @@ func New(cfg Config) *Source {
 		cfg:        cfg,
 		entries:    map[key]*entry{},
 		byID:       map[string][]*entry{},
-		byCgroup:   map[string][]*entry{},
-		byBase:     map[string][]*entry{},
+		byName:     map[string][]*entry{},
+		places:     map[*server]place{},
 		namespaces: map[*server][]string{},
 		status:     map[*server]ServerStatus{},
 	}
@@ -205,23 +217,24 @@ func (s *Source) Lookup(id string) (Info, bool) {
 	return best(s.byID[id])
 }
 
-// ByCgroup returns the container whose cgroup this is, or is nested in: the one
-// whose runtime spec asks for it. That finds containers, such as ctr's, whose
-// cgroup's path does not tell that it is one's. Paths are those below the mount
-// of a cgroup hierarchy.
-func (s *Source) ByCgroup(cgroupPath string) (Info, bool) {
-	p := path.Clean("/" + strings.TrimSuffix(cgroupPath, " (deleted)"))
+// At returns the container whose own cgroup this is: the one whose runtime spec asks for
+// it. What is below that cgroup is not the container's own: somebody in there may have made
+// it. Paths are those below the root of a cgroup hierarchy.
+func (s *Source) At(cgroupPath string) (Info, bool) {
+	at := path.Clean("/" + strings.TrimSuffix(cgroupPath, " (deleted)"))
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for ; p != "/"; p = path.Dir(p) {
-		if info, ok := best(s.byCgroup[p]); ok {
-			return info, true
+	var fit []*entry
+	for _, e := range s.byName[path.Base(at)] {
+		where, known := s.places[e.key.server]
+		if !known {
+			where.root = "/"
 		}
-		if info, ok := best(s.byBase[path.Base(p)]); ok {
-			return info, true
+		if e.cgroup.is(at, where.root, where.home) {
+			fit = append(fit, e)
 		}
 	}
-	return Info{}, false
+	return best(fit)
 }
 
 // Namespaces returns the containerd namespaces, sorted. Where runc manages
@@ -281,11 +294,8 @@ func (s *Source) put(e *entry) {
 	}
 	s.entries[e.key] = e
 	s.byID[e.key.id] = append(s.byID[e.key.id], e)
-	for _, p := range e.cgroup.paths {
-		s.byCgroup[p] = append(s.byCgroup[p], e)
-	}
-	if b := e.cgroup.base; b != "" {
-		s.byBase[b] = append(s.byBase[b], e)
+	for _, name := range e.cgroup.names() {
+		s.byName[name] = append(s.byName[name], e)
 	}
 	if !e.info.Gone.IsZero() {
 		s.gone++
@@ -296,10 +306,9 @@ func (s *Source) put(e *entry) {
 func (s *Source) drop(e *entry) {
 	delete(s.entries, e.key)
 	remove(s.byID, e.key.id, e)
-	for _, p := range e.cgroup.paths {
-		remove(s.byCgroup, p, e)
+	for _, name := range e.cgroup.names() {
+		remove(s.byName, name, e)
 	}
-	remove(s.byBase, e.cgroup.base, e)
 	if !e.info.Gone.IsZero() {
 		s.gone--
 	}

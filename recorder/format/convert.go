@@ -12,7 +12,7 @@ func Of(r *api.Recording) Recording {
 		Node: r.Node, Container: Container(r.Container), Pod: podOf(r.Pod),
 		Started: r.Started, Ended: r.Ended, Exit: (*Exit)(r.Exit), OOMKills: r.OOMKills,
 		Tasks: Tasks(r.Tasks), Coverage: Coverage(r.Coverage), Ring: Ring(r.Ring),
-		Spool: (*SpoolInfo)(r.Spool),
+		Spool: (*SpoolInfo)(r.Spool), Inside: insideOf(r.Inside),
 	}
 }
 
@@ -23,8 +23,22 @@ func (r *Recording) API() api.Recording {
 		Node: r.Node, Container: api.Container(r.Container), Pod: r.Pod.api(),
 		Started: r.Started, Ended: r.Ended, Exit: (*api.Exit)(r.Exit), OOMKills: r.OOMKills,
 		Tasks: api.Tasks(r.Tasks), Coverage: api.Coverage(r.Coverage), Ring: api.Ring(r.Ring),
-		Spool: (*api.SpoolInfo)(r.Spool),
+		Spool: (*api.SpoolInfo)(r.Spool), Inside: r.Inside.api(),
 	}
+}
+
+func insideOf(i *api.Inside) *Inside {
+	if i == nil {
+		return nil
+	}
+	return &Inside{Recording: i.Recording, Container: Container(i.Container), Pod: podOf(i.Pod)}
+}
+
+func (i *Inside) api() *api.Inside {
+	if i == nil {
+		return nil
+	}
+	return &api.Inside{Recording: i.Recording, Container: api.Container(i.Container), Pod: i.Pod.api()}
 }
 
 func podOf(p *api.Pod) *Pod {

@@ -32,6 +32,16 @@ type Recording struct {
 	Coverage  Coverage   `json:"coverage"`
 	Ring      Ring       `json:"ring"`
 	Spool     *SpoolInfo `json:"spool,omitempty"` // of its dump on disk, if there is one
+
+	// Inside is the container around this one, for one that was made in another.
+	Inside *Inside `json:"inside,omitempty"`
+}
+
+// Inside names the nearest container around another.
+type Inside struct {
+	Recording string    `json:"recording,omitempty"` // its newest, if there is one
+	Container Container `json:"container"`           // id, name, runtime, namespace and cgroup
+	Pod       *Pod      `json:"pod,omitempty"`       // namespace, name and uid
 }
 
 // SpoolInfo says why and when a recording was written to disk.
@@ -114,6 +124,8 @@ type Tasks struct {
 	Execs uint64 `json:"execs"`
 	// Unmarked could not be recorded, for want of kernel memory, when they appeared.
 	Unmarked uint64 `json:"unmarked,omitempty"`
+	// MovedOut left the container's cgroup while they ran.
+	MovedOut uint64 `json:"movedOut,omitempty"`
 }
 
 // Coverage says what a recording has and what it lacks, in records.

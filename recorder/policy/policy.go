@@ -204,6 +204,7 @@ func (m *Match) Set(name, value string) error {
 }
 
 func (m *Match) fits(r *api.Recording) bool {
+	r = ruled(r)
 	var namespace, pod string
 	if r.Pod != nil {
 		namespace, pod = r.Pod.Namespace, r.Pod.Name
@@ -223,6 +224,17 @@ func (m *Match) fits(r *api.Recording) bool {
 	}
 	fit, err := target.Filter{Labels: m.Labels}.Select([]api.Recording{*r})
 	return err == nil && len(fit) == 1
+}
+
+// ruled is the container that rules are asked for: of one that has no name, since somebody
+// in another made it, that other.
+func ruled(r *api.Recording) *api.Recording {
+	if !r.Nameless() {
+		return r
+	}
+	out := *r
+	out.Container = r.Inside.Container
+	return &out
 }
 
 // Rule is settings for some containers.

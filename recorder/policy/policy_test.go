@@ -106,6 +106,29 @@ func TestFor(t *testing.T) {
 	}
 }
 
+// TestForOneInside catches a container that gets rid of its rules, or gets another's, by
+// what it calls a cgroup inside it.
+func TestForOneInside(t *testing.T) {
+	p := Policy{Rules: []Rule{
+		{Match{Container: "app"}, Settings{NoArgs: of(true)}},
+		{Match{Labels: "tier=db"}, Settings{Mute: []string{"poll"}}},
+		{Match{Cgroup: "/kubepods/pod1/*"}, Settings{Blank: []string{"passwords"}}},
+		{Match{Cgroup: "/kubepods/pod1/*/*"}, Settings{Off: of(true)}},
+		{Match{Container: "other"}, Settings{Off: of(true)}},
+	}}
+	r := web()
+	r.Inside = &api.Inside{Container: api.Container{Name: "app", Cgroup: "/kubepods/pod1/aa", Labels: map[string]string{"tier": "db"}}}
+	r.Container = api.Container{ID: "other", Cgroup: "/kubepods/pod1/aa/other"}
+	want := Settings{NoArgs: of(true), Mute: []string{"poll"}, Blank: []string{"passwords"}}
+	if d := cmp.Diff(want, p.For(r)); d != "" {
+		t.Error(d)
+	}
+	r.Container.Name = "other" // a runtime says so
+	if got := p.For(r); got.Off == nil || !*got.Off || got.NoArgs != nil {
+		t.Errorf("a known one has %+v, want its own", got)
+	}
+}
+
 // Annotations are written by those whose containers are recorded.
 func TestAnnotations(t *testing.T) {
 	s, err := Annotations(map[string]string{

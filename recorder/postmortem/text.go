@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -131,8 +132,11 @@ func (t *screen) head() {
 	r := t.r
 	rec := r.Recording
 	name := cmp.Or(rec.Container.Name, rec.Container.Cgroup, rec.ID)
+	if rec.Nameless() {
+		name = path.Base(rec.Container.Cgroup)
+	}
 	if p := rec.Pod; p != nil && p.Name != "" {
-		name = strings.Trim(p.Namespace+"/"+p.Name, "/") + " " + rec.Container.Name
+		name = strings.Trim(p.Namespace+"/"+p.Name, "/") + " " + cmp.Or(rec.Container.Name, name)
 	}
 	line := name + " (" + rec.ID + ")"
 	if r.Node != "" {
@@ -148,6 +152,11 @@ func (t *screen) head() {
 		t.line(colour, "  "+l)
 	}
 	t.b.WriteByte('\n')
+	if in := replay.Around(rec); in != "" {
+		for i, l := range wrap(replay.Safe(in), t.o.Width-11) {
+			t.field([]string{"inside", ""}[min(i, 1)], l)
+		}
+	}
 	if c := rec.Container; c.Image != "" || c.Runtime != "" {
 		t.field("image", strings.Trim(c.Image+", "+c.Runtime+" "+c.ID, ", "))
 	}

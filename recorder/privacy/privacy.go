@@ -345,6 +345,11 @@ func (r *Rules) Recording(rec *api.Recording) {
 		}
 	}
 	r.labels(&w, &c.Labels)
+	if rec.Inside != nil {
+		in := *rec.Inside
+		r.labels(&w, &in.Container.Labels)
+		rec.Inside = &in
+	}
 	if rec.Exit != nil && rec.Exit.Message != "" { // the container's own words, as the kubelet has them
 		exit := *rec.Exit
 		exit.Message = r.Text(exit.Message)

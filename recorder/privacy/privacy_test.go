@@ -157,6 +157,7 @@ func TestRecording(t *testing.T) {
 	rec := api.Recording{
 		Container: api.Container{Command: []string{"sh", "-c", "x --password=y"}, Labels: labels},
 		Pod:       &api.Pod{Name: "p", Labels: labels},
+		Inside:    &api.Inside{Container: api.Container{Labels: labels}},
 	}
 	command := rec.Container.Command
 	both := rec
@@ -164,8 +165,8 @@ func TestRecording(t *testing.T) {
 	if d := cmp.Diff([]string{"sh", "-c", "x --password=*"}, both.Container.Command); d != "" {
 		t.Error(d)
 	}
-	if both.Container.Labels["token"] != "***" || both.Pod.Labels["token"] != "***" || both.Pod.Labels["app"] != "web" {
-		t.Errorf("labels are %v and %v", both.Container.Labels, both.Pod.Labels)
+	if both.Container.Labels["token"] != "***" || both.Pod.Labels["token"] != "***" || both.Pod.Labels["app"] != "web" || both.Inside.Container.Labels["token"] != "***" {
+		t.Errorf("labels are %v, %v and %v", both.Container.Labels, both.Pod.Labels, both.Inside.Container.Labels)
 	}
 	if labels["token"] != "abc" || command[2] != "x --password=y" {
 		t.Errorf("what others have was changed: %v %v", labels, command)

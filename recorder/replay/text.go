@@ -234,7 +234,10 @@ func (t *textSink) end(s *Stats, err error) error {
 func (t *textSink) header(h *dump.Header, o *Options) {
 	r := &h.Recording
 	t.line("recording", "%s", title(r, h))
-	if c := r.Container; c.ID != "" {
+	if in := Around(r); in != "" {
+		t.line("inside", "%s", in)
+	}
+	if c := r.Container; c.ID != "" && !r.Nameless() {
 		t.line("container", "%s, image %s", strings.Join(nonEmpty(c.Runtime, c.ID), "://"), orElse(c.Image, "unknown"))
 	}
 	t.line("cgroup", "%s", orElse(r.Container.Cgroup, "unknown"))
@@ -312,6 +315,25 @@ func title(r *api.Recording, h *dump.Header) string {
 	}
 	b.WriteString(")")
 	return b.String()
+}
+
+// Around says which container is around one that was made in another, "" if none is.
+func Around(r *api.Recording) string {
+	in := r.Inside
+	if in == nil {
+		return ""
+	}
+	s := orElse(in.Container.Name, orElse(in.Container.Cgroup, "unknown"))
+	if p := in.Pod; p != nil && p.Name != "" {
+		s += " of pod " + strings.Join(nonEmpty(p.Namespace, p.Name), "/")
+	}
+	if in.Recording != "" {
+		s += " (" + in.Recording + ")"
+	}
+	if r.Nameless() {
+		s += "; no runtime of the node knows this one"
+	}
+	return s
 }
 
 // command joins an argv as a shell would need it.

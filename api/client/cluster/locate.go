@@ -187,7 +187,7 @@ func (c *Cluster) resolve(recs []api.Recording, t meant) (api.Recording, *api.Er
 
 // isID reports whether name is an id of the recording, or the beginning of one.
 func isID(r *api.Recording, name string) bool {
-	return strings.HasPrefix(r.ID, name) || strings.HasPrefix(r.Container.ID, name)
+	return strings.HasPrefix(r.ID, name) || !r.Nameless() && strings.HasPrefix(r.Container.ID, name)
 }
 
 func containers(pod *corev1.Pod) string {

@@ -4,9 +4,11 @@ package render
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"path"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -50,7 +52,7 @@ func Names(w io.Writer, recs []api.Recording) error {
 func Recordings(w io.Writer, recs []api.Recording, wide bool, now time.Time) error {
 	head := []string{"ID", "STATE", "POD/NAME", "CONTAINER", "IMAGE", "AGE", "CALLS", "EXIT"}
 	if wide {
-		head = append(head, "REASON", "RESTARTS", "KIND", "OWNER", "KEPT", "OVERWRITTEN", "CUT", "FAULT", "RING", "NODE", "CGROUP")
+		head = append(head, "REASON", "RESTARTS", "KIND", "OWNER", "KEPT", "OVERWRITTEN", "CUT", "FAULT", "RING", "INSIDE", "NODE", "CGROUP")
 	}
 	rows := [][]string{head}
 	for i := range recs {
@@ -59,7 +61,7 @@ func Recordings(w io.Writer, recs []api.Recording, wide bool, now time.Time) err
 		row := []string{r.ID, state(r), name, container, r.Container.Image, age(r.Started, now), count(r.Coverage.Written), exit(r, now)}
 		if wide {
 			c := &r.Coverage
-			row = append(row, reason(r), restarts(r), r.Container.Kind, owner(r), count(c.Kept), count(c.Overwritten), count(c.Cut), count(c.Fault), Bytes(r.Ring.Memory), r.Node, r.Container.Cgroup)
+			row = append(row, reason(r), restarts(r), r.Container.Kind, owner(r), count(c.Kept), count(c.Overwritten), count(c.Cut), count(c.Fault), Bytes(r.Ring.Memory), insideOf(r), r.Node, r.Container.Cgroup)
 		}
 		rows = append(rows, row)
 	}
@@ -89,9 +91,24 @@ func table(w io.Writer, rows [][]string) error {
 	return err
 }
 
-// names are the two columns that say whose recording it is.
+// insideOf is the recording of the container around.
+func insideOf(r *api.Recording) string {
+	if r.Inside == nil {
+		return ""
+	}
+	return r.Inside.Recording
+}
+
+// names are the two columns that say whose recording it is. One inside a container that has
+// no name of its own stands behind that container's, as a file in a directory.
 func names(r *api.Recording) (name, container string) {
 	c := &r.Container
+	if r.Nameless() {
+		outer := *r
+		outer.Inside, outer.Container = nil, r.Inside.Container
+		name, container = names(&outer)
+		return name, container + "/" + short(cmp.Or(c.ID, path.Base(c.Cgroup)))
+	}
 	switch {
 	case r.Pod != nil && r.Pod.Name != "":
 		return r.Pod.Namespace + "/" + r.Pod.Name, c.Name

@@ -54,16 +54,44 @@ func TestEmpty(t *testing.T) {
 	if err := Recordings(&b, recs, true, time.Unix(1e9, 0)); err != nil {
 		t.Fatal(err)
 	}
-	want := `ID  STATE  POD/NAME  CONTAINER  IMAGE  AGE  CALLS  EXIT         REASON  RESTARTS  KIND  OWNER  KEPT  OVERWRITTEN  CUT  FAULT  RING  NODE  CGROUP
-a   -      -         -          -      -    0      -            -       -         -     -      0     0            0    0      0B    -     -
-b   -      -         -          -      -    0      ? (60s ago)  -       -         -     -      0     0            0    0      0B    -     -
-c   -      -         -          -      -    0      OOM SIGKILL  -       -         -     -      0     0            0    0      0B    -     -
+	want := `ID  STATE  POD/NAME  CONTAINER  IMAGE  AGE  CALLS  EXIT         REASON  RESTARTS  KIND  OWNER  KEPT  OVERWRITTEN  CUT  FAULT  RING  INSIDE  NODE  CGROUP
+a   -      -         -          -      -    0      -            -       -         -     -      0     0            0    0      0B    -       -     -
+b   -      -         -          -      -    0      ? (60s ago)  -       -         -     -      0     0            0    0      0B    -       -     -
+c   -      -         -          -      -    0      OOM SIGKILL  -       -         -     -      0     0            0    0      0B    -       -     -
 `
 	if b.String() != want {
 		t.Errorf("got\n%s", b.String())
 	}
 	b.Reset()
 	if err := Status(&b, &api.Status{}, time.Unix(1e9, 0)); err != nil || !bytes.Contains(b.Bytes(), []byte("nothing")) {
+		t.Errorf("%v\n%s", err, b.String())
+	}
+}
+
+// TestInside catches a container inside another that is shown under a name that somebody
+// in there chose, or not as inside it.
+func TestInside(t *testing.T) {
+	id := strings.Repeat("ab", 32)
+	outer := api.Container{ID: strings.Repeat("1", 64), Name: "app", Cgroup: "/kubepods/x"}
+	recs := []api.Recording{
+		{ID: "a", State: api.StateLive, Container: outer, Pod: &api.Pod{Namespace: "shop", Name: "web-0"}},
+		{ID: "b", State: api.StateLive, Container: api.Container{ID: id, Cgroup: "/kubepods/x/" + id}, Pod: &api.Pod{Namespace: "shop", Name: "web-0"}, Inside: &api.Inside{Recording: "a", Container: outer}},
+		{ID: "c", State: api.StateLive, Container: api.Container{Cgroup: "/y/evil\x1b[2J"}, Inside: &api.Inside{Container: api.Container{Name: "node", ID: "n"}}},
+	}
+	var b bytes.Buffer
+	if err := Recordings(&b, recs, false, time.Unix(1e9, 0)); err != nil {
+		t.Fatal(err)
+	}
+	want := `ID  STATE  POD/NAME    CONTAINER         IMAGE  AGE  CALLS  EXIT
+a   live   shop/web-0  app               -      -    0      -
+b   live   shop/web-0  app/abababababab  -      -    0      -
+c   live   node        n/evil\x1b[2J     -      -    0      -
+`
+	if b.String() != want {
+		t.Errorf("got\n%s", b.String())
+	}
+	b.Reset()
+	if err := Recordings(&b, recs[1:2], true, time.Unix(1e9, 0)); err != nil || !strings.Contains(b.String(), "0B    a       -     /kubepods/x/abab") {
 		t.Errorf("%v\n%s", err, b.String())
 	}
 }
