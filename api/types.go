@@ -72,7 +72,7 @@ type Container struct {
 	Kind      string            `json:"kind,omitempty"`     // in a pod: regular, init, sidecar, ephemeral
 	Restarts  *int              `json:"restarts,omitempty"` // in a pod: how often it had been started before this time
 	Labels    map[string]string `json:"labels,omitempty"`
-	Cgroup    string            `json:"cgroup"`            // path in the tracked hierarchy
+	Cgroup    string            `json:"cgroup"`            // path in the tracked hierarchy, as it was when recording began
 	Command   []string          `json:"command,omitempty"` // argv of the entrypoint, if it was seen
 }
 

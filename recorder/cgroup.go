@@ -305,19 +305,28 @@ func (h *Hierarchy) holds(path string, pid int) bool {
 
 // find returns the path of the cgroup with this id.
 func (h *Hierarchy) find(id uint64) (path string, ok bool) {
+	path, ok = h.locate(map[uint64]bool{id: true})[id]
+	return path, ok
+}
+
+// locate returns the paths of the cgroups with these ids, as far as there are such.
+func (h *Hierarchy) locate(ids map[uint64]bool) map[uint64]string {
+	found := map[uint64]string{}
 	filepath.WalkDir(h.Mount, func(at string, d fs.DirEntry, err error) error { //nolint:errcheck // what went away is not it
 		if err != nil || !d.IsDir() {
 			return nil //nolint:nilerr // a cgroup that went away meanwhile
 		}
 		if fi, err := d.Info(); err == nil {
-			if st, isStat := fi.Sys().(*syscall.Stat_t); isStat && st.Ino == id {
-				path, ok = strings.TrimPrefix(at, h.Mount), true
-				return fs.SkipAll
+			if st, isStat := fi.Sys().(*syscall.Stat_t); isStat && ids[st.Ino] {
+				found[st.Ino] = strings.TrimPrefix(at, h.Mount)
+				if len(found) == len(ids) {
+					return fs.SkipAll
+				}
 			}
 		}
 		return nil
 	})
-	return path, ok
+	return found
 }
 
 // id returns the id of a cgroup given by its path in the hierarchy: the inode

@@ -110,22 +110,23 @@ type Recorder struct {
 	plans     []layout.Plan // as the kernel has them: the 32-bit ABI's from layout.PlanCalls on
 	subPlans  map[layout.SubplanKey]layout.Plan
 
-	mu      sync.Mutex
-	spares  map[uint32]*bpf.Ring  // by slot
-	recs    map[string]*recording // by id
-	bySlot  map[uint32]*recording
-	byPath  map[string]*recording // by its cgroup's path: the newest, better one with a ring
-	watched map[string]uint64     // path -> cgroup id, 0: does not exist yet
-	nextGen uint32
-	evicted uint64
-	gone    totals // of recordings that were dropped
-	starved bool   // the budget holds no ring for the next container
-	noRings error  // why no spare ring could be made when that was tried last
-	pressed bool   // memory is wanted: ended recordings shall give up their rings now
-	halfway bool   // the programs were loaded, and could not be begun with
-	policy  policy.Policy
-	store   store
-	names   names
+	mu       sync.Mutex
+	spares   map[uint32]*bpf.Ring  // by slot
+	recs     map[string]*recording // by id
+	bySlot   map[uint32]*recording
+	byPath   map[string]*recording // by its cgroup's path: the newest, better one with a ring
+	watched  map[string]uint64     // path -> cgroup id, 0: does not exist yet
+	nextGen  uint32
+	evicted  uint64
+	searched time.Time // for cgroups that were renamed
+	gone     totals    // of recordings that were dropped
+	starved  bool      // the budget holds no ring for the next container
+	noRings  error     // why no spare ring could be made when that was tried last
+	pressed  bool      // memory is wanted: ended recordings shall give up their rings now
+	halfway  bool      // the programs were loaded, and could not be begun with
+	policy   policy.Policy
+	store    store
+	names    names
 
 	// Of look alone.
 	passed  time.Time // when all tasks were looked at last
@@ -175,6 +176,7 @@ type recording struct {
 	// gone: its cgroup was removed. deep: its cgroup's path is longer than the kernel
 	// noted, and could not be found.
 	gone, deep bool
+	lost       lost
 	failures   int // to finish
 	admission  admission
 	kept       *kept // instead of a ring
@@ -738,6 +740,7 @@ func (r *Recorder) settle(all bool) {
 	ended := false
 	r.indexLocked()
 	nested, alive := r.innerLocked()
+	r.searchLocked()
 	for _, rec := range r.recs {
 		if r.isSelf(rec) {
 			r.ignoreLocked(rec)
@@ -760,7 +763,7 @@ func (r *Recorder) settle(all bool) {
 		h := rec.ring.Head()
 		last := atomic.LoadUint64(&h.LastExit)
 		// A cgroup that has tasks cannot be removed: when it is gone, so are they.
-		exists := rec.ended && !rec.busy() || rec.deep || r.hierarchy.exists(rec.path, rec.cgroup)
+		exists := rec.ended && !rec.busy() && !rec.gone || r.thereLocked(rec)
 		rec.gone = !exists // whatever the count of its tasks says
 		switch {
 		case rec.ended && rec.busy() && exists:
@@ -1134,7 +1137,7 @@ func (r *Recorder) dropEnded(id string) (bool, error) {
 	if rec == nil {
 		return false, nil
 	}
-	if rec.kept == nil && (!rec.ended || rec.busy() && r.hierarchy.exists(rec.path, rec.cgroup)) {
+	if rec.kept == nil && (!rec.ended || rec.busy() && r.thereLocked(rec)) {
 		return false, api.Errorf(api.CodeConflict, "recording %s is live: only an ended one can be deleted (freeze stops it)", id)
 	}
 	r.dropLocked(rec)
