@@ -103,6 +103,7 @@ type Recorder struct {
 	}
 	runtimes  *containerd.Source
 	pods      *kubernetes.Source // nil: there is none
+	state     io.Closer          // Config.StateDir is this process's until it is closed
 	native    record.Arch
 	release   string
 	started   time.Time
@@ -221,12 +222,17 @@ func New(cfg Config) (*Recorder, error) {
 	if r.pods, err = r.askKubernetes(cfg.Kubernetes); err != nil {
 		return nil, err
 	}
+	if r.state, err = lockState(cfg.StateDir); err != nil {
+		return nil, err
+	}
 	r.store.init(&cfg)
 	r.names.init(&cfg)
 	cfg.Containerd.Log, cfg.Containerd.Where = r.log, r.whereIs
 	r.runtimes = containerd.New(cfg.Containerd)
 	kcfg.Rescue = r.rescue
 	if r.kernel, err = bpf.Load(kcfg); err != nil {
+		r.store.close()
+		r.state.Close()
 		return nil, err
 	}
 	go r.names.run()
@@ -820,6 +826,7 @@ func (r *Recorder) Close() {
 		return
 	}
 	r.names.close(r.cfg.Clean, namesWait)
+	defer r.state.Close()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.store.close()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/recorderd/recorderd/api/server"
 	"github.com/recorderd/recorderd/bpf"
+	"github.com/recorderd/recorderd/recorder"
 )
 
 // Exit statuses, as the help states them.
@@ -18,7 +19,7 @@ const (
 	exitError       = 1
 	exitUsage       = 2
 	exitUnsupported = 3 // this kernel or process cannot record
-	exitInUse       = 4 // another recorderd has the pin directory or the socket
+	exitInUse       = 4 // another recorderd has the pin directory, the socket or the state directory
 )
 
 func main() {
@@ -39,7 +40,7 @@ func status(err error) int {
 		return exitUsage
 	case errors.Is(err, bpf.ErrUnsupported), errors.Is(err, bpf.ErrRights):
 		return exitUnsupported
-	case errors.Is(err, bpf.ErrInUse), errors.Is(err, server.ErrInUse):
+	case errors.Is(err, bpf.ErrInUse), errors.Is(err, server.ErrInUse), errors.Is(err, recorder.ErrStateInUse):
 		return exitInUse
 	}
 	return exitError

@@ -222,7 +222,7 @@ func TestNotRoot(t *testing.T) {
 	oneLine(t, msg, "CAP_PERFMON, CAP_BPF", "run as root", "65534")
 }
 
-// Two daemons cannot share a pin directory or a socket; the first goes on.
+// Two daemons cannot share a pin directory, a socket or a state directory; the first goes on.
 func TestSecondDaemon(t *testing.T) {
 	first := newDaemon(t)
 	first.start()
@@ -234,6 +234,7 @@ func TestSecondDaemon(t *testing.T) {
 	}{
 		{"pin directory", second.args("--pin-dir", first.pins), []string{"in use", first.pins}},
 		{"socket", second.args("--socket", first.socket), []string{"in use", first.socket, fmt.Sprint(first.cmd.Process.Pid)}},
+		{"state directory", second.args("--state-dir", filepath.Join(first.dir, "state")), []string{"in use", filepath.Join(first.dir, "state"), fmt.Sprint(first.cmd.Process.Pid)}},
 	} {
 		status, msg := refused(t, exec.Command(binary, tc.args...))
 		if status != exitInUse {
