@@ -41,8 +41,8 @@ on. Signals are passed on to it, and the exit status is the command's: 128 + n i
 signal n has ended it, 127 if there is no such command, 126 if it cannot be
 started. recorderctl's own errors before that have the usual statuses.
 
-The cgroup is removed when the command has ended, and stays as long as processes
-are left in it. Its recording is kept as any other.`,
+The cgroup is removed when the command has ended, with those above it that run made,
+and stays as long as processes are left in it. Its recording is kept as any other.`,
 		Example: `  recorderctl run --dump -- ./server --config /etc/server.conf
   recorderctl run --name build --print-id -- make`,
 		Args: func(_ *cobra.Command, args []string) error {

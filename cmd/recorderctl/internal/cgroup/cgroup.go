@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -20,9 +21,15 @@ import (
 
 // Group is a cgroup that was made for one command.
 type Group struct {
-	dir string
-	v2  bool
+	dir   string
+	mount string // where the cgroup file system is
+	v2    bool
+	made  []string // cgroups above it that were made for it, the lowest first
 }
+
+// madeMark is an extended attribute of cgroups that this program made above others: the
+// last command that leaves one removes it, whichever made it.
+const madeMark = "trusted.recorderctl.made"
 
 // ErrInUse says that a cgroup has processes already.
 var ErrInUse = errors.New("it has processes already")
@@ -40,20 +47,16 @@ func Make(mount, path string) (*Group, error) {
 	if st.Type != unix.CGROUP2_SUPER_MAGIC && st.Type != unix.CGROUP_SUPER_MAGIC {
 		return nil, fmt.Errorf("make cgroup %s: %s is no cgroup file system, but recorderd has it there: run this in recorderd's mount namespace", path, mount)
 	}
-	g := &Group{dir: filepath.Join(mount, path), v2: st.Type == unix.CGROUP2_SUPER_MAGIC}
-	at := mount
-	for part := range strings.SplitSeq(path[1:], "/") {
-		at = filepath.Join(at, part)
-		err := os.Mkdir(at, 0o755)
-		if errors.Is(err, fs.ErrExist) {
-			continue
+	g := &Group{dir: filepath.Join(mount, path), mount: filepath.Clean(mount), v2: st.Type == unix.CGROUP2_SUPER_MAGIC}
+	// Another command that ends may remove what is above before this one is in it.
+	var err error
+	for range 100 {
+		if err = g.mkdirs(path); !errors.Is(err, fs.ErrNotExist) {
+			break
 		}
-		if err != nil {
-			return nil, fmt.Errorf("make cgroup: %w", err)
-		}
-		if err := inheritCpuset(at); err != nil {
-			return nil, fmt.Errorf("make cgroup %s: %w", path, err)
-		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make cgroup %s: %w", path, errors.Join(err, g.removeAbove()))
 	}
 	if used, err := g.populated(); err != nil {
 		return nil, fmt.Errorf("make cgroup %s: %w", path, err)
@@ -61,6 +64,48 @@ func Make(mount, path string) (*Group, error) {
 		return nil, fmt.Errorf("make cgroup %s: %w", path, ErrInUse)
 	}
 	return g, nil
+}
+
+// mkdirs makes a cgroup and those above it that are missing.
+func (g *Group) mkdirs(path string) error {
+	at := g.mount
+	for part := range strings.SplitSeq(path[1:], "/") {
+		at = filepath.Join(at, part)
+		err := os.Mkdir(at, 0o755)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if at != g.dir {
+			g.made = append([]string{at}, g.made...)
+			unix.Setxattr(at, madeMark, []byte{1}, 0) //nolint:errcheck // then it goes only if this command is the last
+		}
+		if err := inheritCpuset(at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeAbove removes the cgroups above it that were made for commands, as far as nothing
+// else is in them.
+func (g *Group) removeAbove() error {
+	for at := filepath.Dir(g.dir); at != g.mount && at != "/"; at = filepath.Dir(at) {
+		if _, err := unix.Getxattr(at, madeMark, make([]byte, 1)); err != nil && !slices.Contains(g.made, at) {
+			return nil //nolint:nilerr // it was there before
+		}
+		err := os.Remove(at)
+		switch {
+		case err == nil, errors.Is(err, fs.ErrNotExist):
+		case errors.Is(err, unix.EBUSY), errors.Is(err, unix.ENOTEMPTY):
+			return nil // others are in it
+		default:
+			return fmt.Errorf("remove cgroup: %w", err)
+		}
+	}
+	return nil
 }
 
 // inheritCpuset fills in what a new cgroup of the v1 controller cpuset lacks; no
@@ -165,7 +210,8 @@ func ExitStatus(err error) int {
 	return 126
 }
 
-// Remove removes the cgroup. If processes are left in it, it stays, and the error
+// Remove removes the cgroup, and those above it that were made for commands and are empty
+// now. If processes are left in it, it stays, and the error
 // wraps ErrInUse.
 func (g *Group) Remove() error {
 	// A process that has just ended may still count.
@@ -173,7 +219,7 @@ func (g *Group) Remove() error {
 	for deadline := time.Now().Add(time.Second); ; time.Sleep(10 * time.Millisecond) {
 		err = os.Remove(g.dir)
 		if err == nil || errors.Is(err, fs.ErrNotExist) {
-			return nil
+			return g.removeAbove()
 		}
 		if used, perr := g.populated(); perr == nil && used {
 			return fmt.Errorf("remove cgroup %s: %w", g.dir, ErrInUse)

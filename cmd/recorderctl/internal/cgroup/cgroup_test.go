@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -54,6 +55,75 @@ func wait(cmd interface{ Wait() error }, err error) error {
 		return err
 	}
 	return cmd.Wait()
+}
+
+// TestRemoveLeavesNothing catches cgroups that stay behind above a command's, and one that
+// goes although it was there before or another command is in it.
+func TestRemoveLeavesNothing(t *testing.T) {
+	for _, mount := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/pids", "/sys/fs/cgroup/cpuset"} {
+		var st unix.Statfs_t
+		if unix.Statfs(mount, &st) != nil || st.Type != unix.CGROUP2_SUPER_MAGIC && st.Type != unix.CGROUP_SUPER_MAGIC {
+			continue
+		}
+		root := fmt.Sprintf("/recorderctl-test-%d", os.Getpid())
+		there := func(path string) bool { _, err := os.Stat(mount + root + path); return err == nil }
+		t.Cleanup(func() {
+			for _, p := range []string{"/a/b/one", "/a/b", "/a/two", "/a", ""} {
+				os.Remove(mount + root + p)
+			}
+		})
+		mk := func(path string) *Group {
+			t.Helper()
+			g, err := Make(mount, root+path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return g
+		}
+		rm := func(g *Group) {
+			t.Helper()
+			if err := g.Remove(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		one, two := mk("/a/b/one"), mk("/a/two")
+		rm(one) // which made what is above both
+		if there("/a/b") || !there("/a/two") {
+			t.Errorf("%s: /a/b is there: %v; /a/two: %v", mount, there("/a/b"), there("/a/two"))
+		}
+		rm(two)
+		if there("") {
+			t.Errorf("%s: %s is left behind", mount, root)
+		}
+		if err := os.Mkdir(mount+root, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		rm(mk("/one"))
+		if !there("") {
+			t.Errorf("%s: %s is gone, which was there before", mount, root)
+		}
+		os.Remove(mount + root)
+		// Others come and go meanwhile.
+		var wg sync.WaitGroup
+		for i := range 4 {
+			wg.Go(func() {
+				for range 20 {
+					g, err := Make(mount, fmt.Sprintf("%s/x/n%d", root, i))
+					if err == nil {
+						err = g.Remove()
+					}
+					if err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if there("") {
+			t.Errorf("%s: %s is left behind by several", mount, root)
+		}
+	}
 }
 
 func TestMakeRefuses(t *testing.T) {
