@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -214,6 +215,8 @@ func (r *Recorder) dropSurplusLocked() {
 func endOf(rec *api.Recording) spool.Reason {
 	e := rec.Exit
 	switch {
+	case e == nil && unexecuted(rec):
+		return spool.Reason{Kind: spool.KindVanished, Text: "its program was never executed"}
 	case e == nil:
 		return spool.Reason{Kind: spool.KindVanished, Text: "its tasks are gone; how its first process ended was not seen"}
 	case e.OOMKilled:
@@ -226,6 +229,12 @@ func endOf(rec *api.Recording) spool.Reason {
 		return spool.Reason{Kind: spool.KindOOM, Text: "a process of it was killed for want of memory"}
 	}
 	return spool.Reason{Kind: kindDone, Text: "its first process exited with 0"}
+}
+
+// unexecuted reports whether nothing but the runtime's own processes was executed.
+func unexecuted(rec *api.Recording) bool {
+	c := rec.Container.Command
+	return !rec.Coverage.BeganLate && (rec.Tasks.Ever > 0 && rec.Tasks.Execs == 0 || len(c) == 2 && path.Base(c[0]) == "runc" && c[1] == "init")
 }
 
 // pack puts a snapshot together as a spool file.

@@ -27,20 +27,24 @@ func TestExitOfHelper(t *testing.T) {
 		name  string
 		head  *layout.RingHead
 		known bool
+		made  bool
 		code  *uint32 // containerd's
 		want  string
 	}{
-		{"executed nothing", head(func(*layout.RingHead) {}, ""), true, nil, ""},
-		{"executed nothing, and containerd knows", head(func(*layout.RingHead) {}, ""), true, &one, "containerd"},
-		{"executed itself", head(func(h *layout.RingHead) { h.InitExeced = 1 }, "runc\x00init\x00"), false, nil, ""},
-		{"executed itself, by its path", head(func(h *layout.RingHead) { h.InitExeced = 1 }, "/usr/sbin/runc\x00init\x00"), false, nil, ""},
-		{"a program", head(func(h *layout.RingHead) { h.InitExeced = 1 }, "server\x00init\x00"), true, nil, "kernel"},
-		{"a pid namespace", head(func(h *layout.RingHead) { h.InitExeced, h.PidLevel = 1, 1 }, "runc\x00init\x00"), true, nil, "kernel"},
-		{"there before", head(func(h *layout.RingHead) { h.BeganLate = 1 }, ""), true, nil, "kernel"},
-		{"no container of a runtime's", head(func(*layout.RingHead) {}, ""), false, nil, "kernel"},
+		{"executed nothing", head(func(*layout.RingHead) {}, ""), true, false, nil, ""},
+		{"executed nothing, and containerd knows", head(func(*layout.RingHead) {}, ""), true, false, &one, "containerd"},
+		{"executed itself", head(func(h *layout.RingHead) { h.InitExeced = 1 }, "runc\x00init\x00"), false, false, nil, ""},
+		{"executed itself, by its path", head(func(h *layout.RingHead) { h.InitExeced = 1 }, "/usr/sbin/runc\x00init\x00"), false, false, nil, ""},
+		{"a program", head(func(h *layout.RingHead) { h.InitExeced = 1 }, "server\x00init\x00"), true, false, nil, "kernel"},
+		{"a pid namespace", head(func(h *layout.RingHead) { h.InitExeced, h.PidLevel = 1, 1 }, "runc\x00init\x00"), true, false, nil, "kernel"},
+		{"there before", head(func(h *layout.RingHead) { h.BeganLate = 1 }, ""), true, false, nil, "kernel"},
+		{"executed nothing, in a cgroup of a runtime's", head(func(*layout.RingHead) {}, ""), false, true, nil, ""},
+		{"a runtime's process", head(func(h *layout.RingHead) { copy(h.InitComm[:], "runc:[0:PARENT]") }, ""), false, false, nil, ""},
+		{"called a little like one", head(func(h *layout.RingHead) { copy(h.InitComm[:], "runcible") }, ""), false, false, nil, "kernel"},
+		{"no container of a runtime's", head(func(*layout.RingHead) {}, ""), false, false, nil, "kernel"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := exitOf(tt.head, true, &containerd.Info{ExitCode: tt.code}, tt.known)
+			got := exitOf(tt.head, true, &containerd.Info{ExitCode: tt.code}, tt.known, tt.made)
 			if source(got) != tt.want {
 				t.Errorf("%+v, want the word of %q", got, tt.want)
 			}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/recorder/identity"
 	"github.com/recorderd/recorderd/recorder/kubernetes"
 	"github.com/recorderd/recorderd/recorder/layout"
 	"github.com/recorderd/recorderd/recorder/strace"
@@ -145,7 +146,7 @@ func (p *podName) describe(out *api.Recording) {
 
 // exit is how the container ended, by all that is known. r.mu is held.
 func (rec *recording) exit(h *layout.RingHead) *api.Exit {
-	x := exitOf(h, rec.ended, &rec.info, rec.known || rec.recalled)
+	x := exitOf(h, rec.ended, &rec.info, rec.known || rec.recalled, identity.IsContainerName(path.Base(rec.path)))
 	if x != nil && x.Source == "kernel" && atomic.LoadUint32(&h.PidLevel) == 0 {
 		x = rec.doubted(x)
 	}

@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"runtime"
 	"slices"
 	"sort"
@@ -928,7 +929,7 @@ func (r *Recorder) measure(rec *recording, out *api.Recording) {
 	r.store.describe(out)
 	if rec.kept != nil {
 		if out.Exit == nil {
-			out.Exit = exitOf(&layout.RingHead{}, true, &rec.info, rec.known || rec.recalled)
+			out.Exit = exitOf(&layout.RingHead{}, true, &rec.info, rec.known || rec.recalled, false)
 		}
 		out.Exit = rec.keptExit(out.Exit)
 		return
@@ -995,12 +996,12 @@ func nameFrom(out *api.Recording, info *containerd.Info) {
 }
 
 // exitOf says how the container's first process ended: by the kernel's word if it
-// was seen, else by containerd's.
-func exitOf(h *layout.RingHead, ended bool, info *containerd.Info, known bool) *api.Exit {
+// was seen, else by containerd's. made: a runtime made the cgroup, whether it is known or not.
+func exitOf(h *layout.RingHead, ended bool, info *containerd.Info, known, made bool) *api.Exit {
 	// The first to enter and to end may be a helper of the runtime's, and for a moment
 	// nobody else be there.
 	first := atomic.LoadUint32(&h.InitExeced) != 0 || ended
-	if gone := atomic.LoadUint32(&h.InitGone); gone != 0 && first && !helper(h, known) {
+	if gone := atomic.LoadUint32(&h.InitGone); gone != 0 && first && !helper(h, known || made) {
 		e := &api.Exit{Source: "kernel", OOMKilled: gone == 2, At: wallTime(h.InitEnd)}
 		status := unix.WaitStatus(h.InitExit)
 		e.Code = int(h.InitExit >> 8 & 0xff)
@@ -1021,8 +1022,8 @@ func exitOf(h *layout.RingHead, ended bool, info *containerd.Info, known bool) *
 // or may be, as long as the entrypoint may still come: runc 1.1.15 on cgroup v1 has one
 // that does exec, and ends before. Later it is if it executed nothing in the container, or
 // itself: the container's program was never executed then, and how the one ended that was
-// to do it is not known here.
-func helper(h *layout.RingHead, known bool) bool {
+// to do it is not known here. made: a runtime made the cgroup.
+func helper(h *layout.RingHead, made bool) bool {
 	if atomic.LoadUint32(&h.PidLevel) != 0 {
 		return false
 	}
@@ -1032,9 +1033,16 @@ func helper(h *layout.RingHead, known bool) bool {
 	if atomic.LoadUint32(&h.BeganLate) != 0 {
 		return false
 	}
+	if atomic.LoadUint32(&h.InitExeced) == 0 {
+		return made || runtimeComm.MatchString(unix.ByteSliceToString(h.InitComm[:]))
+	}
 	args := argv(h)
-	return known && atomic.LoadUint32(&h.InitExeced) == 0 || len(args) == 2 && args[1] == "init" && filepath.Base(args[0]) == "runc"
+	return len(args) == 2 && args[1] == "init" && filepath.Base(args[0]) == "runc"
 }
+
+// runtimeComm is what processes of runtimes are called that enter a container's cgroup, such
+// as runc:[2:INIT].
+var runtimeComm = regexp.MustCompile(`^(runc|crun|youki)(:.*)?$`)
 
 // argv is the command line that the kernel noted when the first process did exec.
 func argv(h *layout.RingHead) []string {
