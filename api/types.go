@@ -42,6 +42,9 @@ type Recording struct {
 	// Inside is the container around this one, for one that was made in another. If no
 	// runtime of the node knows the inner one, it has no name, and Pod is the outer's.
 	Inside *Inside `json:"inside,omitempty"`
+	// GoesOnAs is the id of the recording in which the same container goes on: a
+	// recorderd with other programs or ring sizes began it.
+	GoesOnAs string `json:"goesOnAs,omitempty"`
 }
 
 // Inside names the nearest container around another that has an identity of its own: one
@@ -54,7 +57,7 @@ type Inside struct {
 
 // SpoolInfo says why and when a recording was written to disk.
 type SpoolInfo struct {
-	Reason  string    `json:"reason"`         // "exit", "signal", "oom", "vanished", "saved", "upgrade", "unknown"; others may come
+	Reason  string    `json:"reason"`         // "exit", "signal", "oom", "vanished", "saved", "upgrade", "resized", "unknown"; others may come
 	Text    string    `json:"text,omitempty"` // for people: "killed by SIGSEGV"
 	SavedAt time.Time `json:"savedAt"`
 	Bytes   uint64    `json:"bytes"`             // of the file, compressed

@@ -56,12 +56,14 @@ func (r *Recorder) isContainer(cgroup string) bool {
 	return known
 }
 
-// indexLocked notes which recording is a cgroup's: the newest, better one with a ring.
+// indexLocked notes which recording is a cgroup's: the newest, better one with a ring. And
+// in which others recordings go on.
 func (r *Recorder) indexLocked() {
 	r.byPath = make(map[string]*recording, len(r.recs))
 	for _, rec := range r.recs {
 		r.indexOneLocked(rec)
 	}
+	r.next = successors(r.partsLocked())
 }
 
 func (r *Recorder) indexOneLocked(rec *recording) {

@@ -117,6 +117,7 @@ type Recorder struct {
 	recs     map[string]*recording // by id
 	bySlot   map[uint32]*recording
 	byPath   map[string]*recording // by its cgroup's path: the newest, better one with a ring
+	next     map[string]string     // by the id of a recording that of the one in which it goes on
 	watched  map[string]uint64     // path -> cgroup id, 0: does not exist yet
 	nextGen  uint32
 	evicted  uint64
@@ -921,6 +922,7 @@ func (r *Recorder) subject(rec *recording) api.Recording {
 	}
 	rec.pod.describe(&out)
 	r.describeInside(rec, &out)
+	out.GoesOnAs = r.next[rec.id]
 	return out
 }
 

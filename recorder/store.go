@@ -151,6 +151,7 @@ func (r *Recorder) spooledLocked() []api.Recording {
 		}
 		list = append(list, d)
 	}
+	r.linkLocked(list)
 	return list
 }
 
@@ -165,7 +166,7 @@ func (s *store) describe(d *api.Recording) {
 
 // wants reports whether ends of a kind are written to disk.
 func (s *store) wants(kind spool.Kind) bool {
-	return s.dir != "" && (kind == spool.KindUpgrade || slices.Contains(s.on, string(kind)))
+	return s.dir != "" && (goesOn(kind) || slices.Contains(s.on, string(kind)))
 }
 
 // delete reports whether there was something to delete.

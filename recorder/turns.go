@@ -86,7 +86,7 @@ func (r *Recorder) candidates(now time.Time) (waiting []candidate, done bool) {
 		}
 		d := r.subject(rec)
 		d.Exit = rec.keptExit(d.Exit)
-		if x := d.Exit; x != nil && x.Deliberate != "" && rec.kept.reason.Kind != spool.KindUpgrade {
+		if x := d.Exit; x != nil && x.Deliberate != "" && !goesOn(rec.kept.reason.Kind) {
 			r.log.Info("not written to disk", "id", rec.id, "container", d.Container.Name, "end", rec.kept.reason.Text+endedHow(&d), "why", "deliberate")
 			r.markLocked(rec)
 			return nil, true
@@ -155,7 +155,7 @@ func (r *Recorder) spoolOne(ctx context.Context, sp *spool.Store, rec *recording
 		return true, nil // by a daemon that died before it could note that
 	}
 	meta := r.meta(&d, why, outer)
-	if why.Kind != spool.KindUpgrade { // an upgrade is no crash
+	if !goesOn(why.Kind) { // nothing has crashed
 		meta.Reason.Text += endedHow(&d)
 		meta.Lesser = lesser(&d)
 		if a := &rec.admission; !a.granted {
@@ -189,7 +189,7 @@ func (r *Recorder) writeOne(ctx context.Context, sp *spool.Store, meta *spool.Me
 		return false, err
 	}
 	r.log.Info("written to disk", "id", d.ID, "container", d.Container.Name, "end", meta.Reason.Text, "bytes", entry.Bytes)
-	if meta.Reason.Kind != spool.KindUpgrade {
+	if !goesOn(meta.Reason.Kind) {
 		r.tellSaved(d.ID)
 	}
 	return true, nil

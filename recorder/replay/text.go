@@ -248,6 +248,9 @@ func (t *textSink) header(h *dump.Header, o *Options) {
 	if r.Ended != nil || r.Exit != nil {
 		t.line("ended", "%s", ending(r, t.day))
 	}
+	if r.GoesOnAs != "" {
+		t.line("goes on", "as %s", r.GoesOnAs)
+	}
 	t.line("covers", "%s", coverage(&r.Coverage, t.clock.loc))
 	if s := missing(r); s != "" {
 		t.line("lacks", "%s", s)

@@ -84,6 +84,7 @@ const (
 	KindVanished Kind = "vanished" // it is gone and nobody saw it end
 	KindSaved    Kind = "saved"    // somebody asked for it
 	KindUpgrade  Kind = "upgrade"  // recorderd could not take the recording over
+	KindResized  Kind = "resized"  // recorderd was given another ring size; the container goes on in another recording
 	KindUnknown  Kind = "unknown"  // the description is damaged
 )
 

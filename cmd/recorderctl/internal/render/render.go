@@ -139,6 +139,9 @@ func state(r *api.Recording) string {
 }
 
 func exit(r *api.Recording, now time.Time) string {
+	if r.GoesOnAs != "" {
+		return "goes on as " + r.GoesOnAs
+	}
 	if r.Exit == nil {
 		if r.Ended != nil {
 			return "? (" + age(*r.Ended, now) + " ago)"

@@ -77,6 +77,7 @@ func TestInside(t *testing.T) {
 		{ID: "a", State: api.StateLive, Container: outer, Pod: &api.Pod{Namespace: "shop", Name: "web-0"}},
 		{ID: "b", State: api.StateLive, Container: api.Container{ID: id, Cgroup: "/kubepods/x/" + id}, Pod: &api.Pod{Namespace: "shop", Name: "web-0"}, Inside: &api.Inside{Recording: "a", Container: outer}},
 		{ID: "c", State: api.StateLive, Container: api.Container{Cgroup: "/y/evil\x1b[2J"}, Inside: &api.Inside{Container: api.Container{Name: "node", ID: "n"}}},
+		{ID: "d", State: api.StateEnded, Container: api.Container{Name: "w"}, GoesOnAs: "e"},
 	}
 	var b bytes.Buffer
 	if err := Recordings(&b, recs, false, time.Unix(1e9, 0)); err != nil {
@@ -86,6 +87,7 @@ func TestInside(t *testing.T) {
 a   live   shop/web-0  app               -      -    0      -
 b   live   shop/web-0  app/abababababab  -      -    0      -
 c   live   node        n/evil\x1b[2J     -      -    0      -
+d   ended  w           -                 -      -    0      goes on as e
 `
 	if b.String() != want {
 		t.Errorf("got\n%s", b.String())
