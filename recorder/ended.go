@@ -38,6 +38,7 @@ type kept struct {
 	desc   api.Recording // as it was when it was put together
 	reason spool.Reason
 	key    string         // the container's
+	owner  string         // that of the one it counts to: around it, or itself
 	outer  *spool.Account // of the outermost container that it was inside; nil: it was inside none
 	memory uint64         // bytes
 	done   bool           // written to disk, or not to be
@@ -180,7 +181,7 @@ func (r *Recorder) finish(rec *recording) error {
 	if err := r.kernel.Keep(rec.id, data); err != nil {
 		return err
 	}
-	k := &kept{desc: h.Recording, reason: why, key: h.Recording.ContainerKey(), outer: outer, memory: bpf.KeptMemory(len(data))}
+	k := &kept{desc: h.Recording, reason: why, key: h.Recording.ContainerKey(), owner: h.Recording.OwnerKey(), outer: outer, memory: bpf.KeptMemory(len(data))}
 	ring := rec.ring
 	rec.ringMu.Lock()
 	err = r.kernel.TakeOut(ring)
@@ -308,7 +309,7 @@ func (r *Recorder) adoptKept(name string) error {
 		rec.endedAt = *d.Ended
 	}
 	rec.who = r.identify(rec.path)
-	rec.kept = &kept{desc: d, reason: meta.Reason, key: d.ContainerKey(), outer: meta.Outer, memory: mem.Memory(), done: mem.Marked()}
+	rec.kept = &kept{desc: d, reason: meta.Reason, key: d.ContainerKey(), owner: d.OwnerKey(), outer: meta.Outer, memory: mem.Memory(), done: mem.Marked()}
 	r.recallNames(rec)
 	if d.Inside != nil {
 		rec.in.around, rec.in.pod = d.Inside, d.Pod

@@ -55,7 +55,37 @@ func (r *Recorder) evictLocked(rec *recording) {
 	r.dropLocked(rec)
 }
 
-// victimLocked is the ended recording that goes next, nil if there is none:
+// loudShare: who holds more than this part of what is kept gives way before others do.
+const loudShare = 1.0 / 8
+
+// loudest is the key of the container that holds most of what is kept, with all that is
+// made inside it, if that is more than a share and more than is kept of each in any case. ""
+// if none does.
+func (r *Recorder) loudest(kept []*recording) string {
+	type held struct {
+		memory uint64
+		n      int
+	}
+	var all held
+	by := map[string]held{}
+	for _, rec := range kept {
+		h := by[rec.kept.owner]
+		by[rec.kept.owner] = held{h.memory + rec.kept.memory, h.n + 1}
+		all = held{all.memory + rec.kept.memory, all.n + 1}
+	}
+	loudest, most := "", loudShare
+	for key, h := range by {
+		// Both are limited: very many small ones push out others as well.
+		share := max(float64(h.memory)/float64(all.memory), float64(h.n)/float64(all.n))
+		if h.n > max(r.cfg.KeepLast, 1) && (share > most || share == most && key < loudest) {
+			loudest, most = key, share
+		}
+	}
+	return loudest
+}
+
+// victimLocked is the ended recording that goes next, nil if there is none: one of the
+// container that holds most, if one does; and of these, or of all,
 // first those of which enough newer ones of the same container are kept, so that
 // one that crashes again and again does not push out the others; before both,
 // those that were kept for the minimum time; last what is not on disk yet though
@@ -68,6 +98,7 @@ func (r *Recorder) victimLocked(now time.Time) *recording {
 		}
 	}
 	slices.SortFunc(kept, func(a, b *recording) int { return b.endedAt.Compare(a.endedAt) })
+	loudest := r.loudest(kept)
 	newer := map[string]int{} // by container
 	var victim *recording
 	best := 0
@@ -86,6 +117,9 @@ func (r *Recorder) victimLocked(now time.Time) *recording {
 		}
 		if rec.kept.done {
 			rank += 4
+		}
+		if loudest != "" && rec.kept.owner == loudest {
+			rank += 8
 		}
 		newer[key]++
 		if rank >= best {

@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -138,5 +139,49 @@ func TestLastEndsOfEachContainer(t *testing.T) {
 			t.Fatalf("%s goes; want the surplus one of b (%s), then the oldest: %s, %s", victim.id, firstOfB, onlyOfA, lastOfB)
 		}
 		r.evictLocked(victim)
+	}
+}
+
+// TestLoudGivesWay catches one container that pushes out what is kept of all others, by
+// making very many inside it: each of those is another, and all are newer.
+func TestLoudGivesWay(t *testing.T) {
+	now := time.Now()
+	for _, tc := range []struct {
+		name        string
+		loud, quiet uint64 // memory of one
+		waiting     bool   // the loud one's are to be written to disk, and are not yet
+	}{
+		{"of one size", 100, 100, false},
+		{"small ones", 10, 4000, false},
+		{"large ones", 4000, 10, false},
+		{"that wait for the disk", 100, 100, true},
+	} {
+		r := &Recorder{recs: map[string]*recording{}, cfg: Config{KeepMin: time.Hour, KeepLast: 3}}
+		for i := range 300 {
+			id := fmt.Sprint("inside-", i)
+			r.recs[id] = &recording{id: id, endedAt: now.Add(-time.Duration(i) * time.Millisecond), kept: &kept{key: "inside/" + id, owner: "loud", memory: tc.loud, done: !tc.waiting}}
+		}
+		for i := range 20 { // long ago, and on disk
+			id := fmt.Sprint("quiet-", i)
+			owner := fmt.Sprint("owner-", i/5)
+			r.recs[id] = &recording{id: id, endedAt: now.Add(-24 * time.Hour), kept: &kept{key: owner, owner: owner, memory: tc.quiet, done: true}}
+		}
+		for len(r.recs) > 20+30 {
+			victim := r.victimLocked(now)
+			if victim.kept.owner != "loud" {
+				t.Errorf("%s: with %d there one of %s goes", tc.name, len(r.recs), victim.kept.owner)
+				break
+			}
+			delete(r.recs, victim.id)
+		}
+	}
+	// Where nobody is loud, it is the oldest.
+	r := &Recorder{recs: map[string]*recording{}, cfg: Config{KeepLast: 3}}
+	for i := range 100 {
+		id := fmt.Sprint(i)
+		r.recs[id] = &recording{id: id, endedAt: now.Add(time.Duration(i) * time.Second), kept: &kept{key: fmt.Sprint(i / 4), owner: fmt.Sprint(i / 4), memory: uint64(100 + i), done: true}}
+	}
+	if victim := r.victimLocked(now.Add(time.Hour)); victim.id != "0" {
+		t.Errorf("%s goes, want the oldest, which is one too many of its container", victim.id)
 	}
 }
