@@ -139,8 +139,9 @@ type Coverage struct {
 	Kept        uint64     `json:"kept"`                  // of these, still there
 	Overwritten uint64     `json:"overwritten"`           // of these, overwritten by newer ones
 	Unfinished  uint64     `json:"unfinished,omitempty"`  // were just being written
-	Guarded     uint64     `json:"guarded"`               // kept in the guard lane: rare and telling ones, also from before From
-	GuardSkips  uint64     `json:"guardSkips,omitempty"`  // not copied there: too many of their kind
+	Guarded     uint64     `json:"guarded"`               // kept apart: rare and telling ones, also from before From; in lists of live ones: that ever were
+	GuardSkips  uint64     `json:"guardSkips,omitempty"`  // no longer kept apart: newer ones of their kind took their room; in lists of live ones not counted
+	Apart       []Apart    `json:"apart,omitempty"`       // by kind; not in lists of live ones, nor of recordings made before this was told
 	Cut         uint64     `json:"cut"`                   // ever written with something cut at a limit
 	Fault       uint64     `json:"fault"`                 // ever written with memory that could not be read
 	Muted       uint64     `json:"muted,omitempty"`       // not recorded because muted, or because recording is off
@@ -151,6 +152,36 @@ type Coverage struct {
 	BeganLate   bool   `json:"beganLate,omitempty"`
 	BeganLateNs uint64 `json:"beganLateNs,omitempty"`
 }
+
+// Apart says what is kept of one kind of record apart from the ring of all calls, where
+// only newer ones of its kind overwrite it.
+type Apart struct {
+	Kind    string `json:"kind"` // one of the Apart constants, or one of a later version
+	Written uint64 `json:"written"`
+	Kept    uint64 `json:"kept"` // of these, still there
+	// Lost of these were being written or were torn when they were read: the newest may be
+	// among them.
+	Lost uint64 `json:"lost,omitempty"`
+	// Since: from this time on all of this kind are in the recording but for Lost. Nil:
+	// all that there ever were.
+	Since *time.Time `json:"since,omitempty"`
+}
+
+// The kinds of Apart. Of each class of records the first are in ApartFirst, and those that
+// came later in ApartRecent and in their own kind.
+const (
+	ApartFirst       = "first"
+	ApartRecent      = "recent"
+	ApartStdout      = "stdout"      // text on descriptor 1
+	ApartStderr      = "stderr"      // text on descriptor 2
+	ApartExec        = "exec"        // new programs
+	ApartExit        = "exit"        // ends with status 0, and those of single threads
+	ApartCrash       = "crash"       // other ends, signals without a handler, OOM kills
+	ApartSignal      = "signal"      // signals with a handler
+	ApartFailure     = "failure"     // failed calls
+	ApartLongFailure = "longFailure" // failed calls with long arguments
+	ApartAll         = "all"         // of a ring that does not tell kinds apart: an older recorderd's
+)
 
 // Ring is the memory of a recording, in bytes.
 type Ring struct {

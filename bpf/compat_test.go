@@ -86,7 +86,7 @@ func TestCompatCalls(t *testing.T) {
 		t.Fatalf("the program did not run on this kernel: %v", err)
 	}
 	found := false
-	for _, rec := range records(t, k, view, layout.LaneMain) {
+	for _, rec := range records(t, k, view, layout.RoleMain) {
 		if rec.Type != layout.RecCall || rec.Nr != access || rec.Flags&layout.RecfCompat == 0 {
 			continue
 		}

@@ -46,7 +46,7 @@ func TestKept(t *testing.T) {
 	}
 	k.Close()
 
-	cfg.Lanes[layout.LaneMain] = 64 << 10
+	cfg.Ring = testRing(64 << 10)
 	k, err = Load(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -115,8 +115,8 @@ func TestRescue(t *testing.T) {
 	slot := func() uint32 { tasks, _ := k.Tasks(-1); return tasks[0].Slot }()
 	k.Close()
 
-	old := cfg.Lanes
-	cfg.Lanes[layout.LaneMain] = 64 << 10
+	old := cfg.Ring.Bytes()
+	cfg.Ring = testRing(64 << 10)
 	calls := 0
 	cfg.Rescue = func(was *Kernel) {
 		calls++
@@ -126,19 +126,19 @@ func TestRescue(t *testing.T) {
 		}
 		for _, r := range rings {
 			defer r.Close()
-			if r.Lanes() != old {
-				t.Errorf("ring %d says its lanes have %v bytes, want %v", r.Slot, r.Lanes(), old)
+			if n := uint64(len(r.Bytes())); n != old {
+				t.Errorf("ring %d has %d bytes, want %d", r.Slot, n, old)
 			}
 			if r.Slot != slot {
 				continue
 			}
-			view, err := record.NewRing(r.Bytes(), r.Lanes())
+			view, err := record.NewRing(r.Bytes())
 			if err != nil {
 				t.Error(err)
 				continue
 			}
 			execs := 0
-			for _, rec := range records(t, was, view, layout.LaneMain) {
+			for _, rec := range records(t, was, view, layout.RoleMain) {
 				if rec.Type == layout.RecExec {
 					execs++
 				}

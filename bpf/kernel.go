@@ -28,6 +28,7 @@ import (
 
 	"github.com/recorderd/recorderd/internal/privilege"
 	"github.com/recorderd/recorderd/recorder/layout"
+	"github.com/recorderd/recorderd/recorder/record"
 )
 
 // Errors that say why this kernel or process cannot record. They are wrapped
@@ -44,8 +45,8 @@ type Config struct {
 	// PinDir is a directory on a BPF file system (bpffs), made if it is missing. Programs,
 	// maps and rings are pinned there and live on without the process.
 	PinDir string
-	// Lanes are the sizes of a ring's lanes in bytes, powers of two.
-	Lanes [layout.Lanes]uint64
+	// Ring says where rings have their lanes; see record.NewGeometry.
+	Ring record.Geometry
 	// Hierarchy is the id of the tracked cgroup hierarchy (0: v2, else the number in
 	// /proc/self/cgroup), Subsys the index of one of its controllers for v1.
 	Hierarchy int
@@ -80,18 +81,15 @@ func (c *Calls) Add(index int) { c[index/64] |= 1 << (index % 64) }
 
 // RingBytes returns the size of one ring in memory, in bytes, all lanes and the
 // header included.
-func (c *Config) RingBytes() int {
-	n := layout.RingHeader
-	for _, size := range c.Lanes {
-		n += int(size) + layout.RingTail
-	}
-	return n
-}
+func (c *Config) RingBytes() int { return int(c.Ring.Bytes()) }
 
 func (c *Config) check() error {
-	for _, size := range c.Lanes {
-		if size < 4<<10 || size > layout.RingMax || size&(size-1) != 0 {
-			return fmt.Errorf("ring size %d: want a power of two up to %d MiB", size, layout.RingMax>>20)
+	if c.Ring.Main() == nil {
+		return errors.New("a ring without a main lane")
+	}
+	for i := range c.Ring {
+		if size := c.Ring[i].Size; size < 128 || size > layout.RingMax || size&(size-1) != 0 {
+			return fmt.Errorf("ring with lanes of %d bytes: want a power of two up to %d MiB", size, layout.RingMax>>20)
 		}
 	}
 	if len(c.Plans) != 2*layout.PlanCalls {
@@ -109,7 +107,8 @@ func (c *Config) check() error {
 // id are not adopted.
 func (c *Config) id() string {
 	h := sha256.New()
-	binary.Write(h, binary.LittleEndian, append([]uint64{layout.RecorderLayout, uint64(c.Hierarchy), uint64(c.Subsys)}, c.Lanes[:]...))
+	binary.Write(h, binary.LittleEndian, []uint64{layout.RecorderLayout, layout.RingGeometry, uint64(c.Hierarchy), uint64(c.Subsys)})
+	fmt.Fprintf(h, "%v", c.Ring)
 	h.Write(_RecorderBytes)
 	binary.Write(h, binary.LittleEndian, c.enterBits())
 	binary.Write(h, binary.LittleEndian, []bool{c.OnlyWatched, c.preemptible(), c.byPerf(), c.twice()})
@@ -477,8 +476,9 @@ func (c *Config) spec() (*ebpf.CollectionSpec, error) {
 		}
 	}
 	spec.Maps["rings"].InnerMap.ValueSize = uint32(c.RingBytes())
+	main := c.Ring.Main()
 	for name, v := range map[string]any{
-		"main_size": c.Lanes[layout.LaneMain], "guard_size": c.Lanes[layout.LaneGuard], "tasks_size": c.Lanes[layout.LaneTasks],
+		"main_at": main.At, "main_size": main.Size,
 		"hierarchy": int32(c.Hierarchy), "subsys": c.Subsys, "enter_bits": c.enterBits(), "only_roots": onlyRoots, "preemptible": preemptible,
 	} {
 		if err := spec.Variables[name].Set(v); err != nil {

@@ -37,8 +37,11 @@ func testConfig(t testing.TB) Config {
 	t.Helper()
 	sweep(t)
 	dir := fmt.Sprintf("/sys/fs/bpf/recorderd-bpftest-%d-%d", os.Getpid(), testDirs.Add(1))
-	return Config{PinDir: dir, OnlyWatched: true, Lanes: [layout.Lanes]uint64{1 << 20, 128 << 10, 64 << 10}, Plans: plainPlans()}
+	return Config{PinDir: dir, OnlyWatched: true, Ring: testRing(1 << 20), Plans: plainPlans()}
 }
+
+// testRing is a ring with a main lane of so many bytes.
+func testRing(main uint64) record.Geometry { return record.NewGeometry(main, 128<<10, 64<<10) }
 
 var testDirs atomic.Int32
 
@@ -155,7 +158,7 @@ func newRing(t testing.TB, k *Kernel, slot, gen, stdio uint32) (*Ring, *record.R
 			r.Close()
 		}
 	})
-	view, err := record.NewRing(r.Bytes(), k.cfg.Lanes)
+	view, err := record.NewRing(r.Bytes())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,12 +182,19 @@ func each(t testing.TB, s record.Snapshot, fn func(raw []byte, rec *record.Recor
 	}
 }
 
-// records takes a snapshot of a lane apart. Items are copied.
-func records(t testing.TB, k *Kernel, view *record.Ring, lane layout.LaneId) []record.Record {
+// records takes a snapshot of the lanes of a role apart. Items are copied.
+func records(t testing.TB, k *Kernel, view *record.Ring, role layout.LaneRole) []record.Record {
 	t.Helper()
-	s, err := view.Snapshot(lane, record.Mark{}, k.Grace, nil)
+	c, err := view.Copy(nil, k.Grace, role)
 	if err != nil {
 		t.Fatal(err)
+	}
+	s := c.Main
+	switch role {
+	case layout.RoleGuard:
+		s = kept(t, c.Guard)
+	case layout.RoleTasks:
+		s = kept(t, c.Tasks)
 	}
 	var out []record.Record
 	each(t, s, func(_ []byte, rec *record.Record) {
@@ -196,6 +206,15 @@ func records(t testing.TB, k *Kernel, view *record.Ring, lane layout.LaneId) []r
 		t.Fatalf("the counts disagree: %d records; written %d, kept %d, overwritten %d, unfinished %d", len(out), s.Written, s.Kept, s.Overwritten, s.Unfinished)
 	}
 	return out
+}
+
+// kept is what the lanes of a role hold, as that of one lane.
+func kept(t testing.TB, k record.Kept) record.Snapshot {
+	t.Helper()
+	if k.Written < k.Kept {
+		t.Fatalf("%d records are kept of %d that were written", k.Kept, k.Written)
+	}
+	return record.Snapshot{Records: k.Records, Kept: k.Kept, Written: k.Written, Overwritten: k.Written - k.Kept}
 }
 
 // A recording's life: the first task that enters a watched cgroup claims a ring,
@@ -222,8 +241,8 @@ func TestRecordsACommand(t *testing.T) {
 	if h.TasksLive != 0 || h.TasksEver != 1 || h.InitGone != 1 || h.InitExit&0x7f != 11 {
 		t.Errorf("live %d, ever %d, init gone %d with status %#x; want 0, 1, 1, signal 11", h.TasksLive, h.TasksEver, h.InitGone, h.InitExit)
 	}
-	types := map[layout.LaneId]map[layout.RecType]int{}
-	for _, lane := range []layout.LaneId{layout.LaneMain, layout.LaneGuard, layout.LaneTasks} {
+	types := map[layout.LaneRole]map[layout.RecType]int{}
+	for _, lane := range []layout.LaneRole{layout.RoleMain, layout.RoleGuard, layout.RoleTasks} {
 		types[lane] = map[layout.RecType]int{}
 		for _, rec := range records(t, k, view, lane) {
 			types[lane][rec.Type]++
@@ -232,19 +251,19 @@ func TestRecordsACommand(t *testing.T) {
 			}
 		}
 	}
-	for lane, want := range map[layout.LaneId]map[layout.RecType]int{
-		layout.LaneMain:  {layout.RecExec: 1, layout.RecExit: 1, layout.RecSignal: 1},
-		layout.LaneGuard: {layout.RecExec: 1, layout.RecExit: 1, layout.RecSignal: 1},
-		layout.LaneTasks: {layout.RecTask: 1},
+	for lane, want := range map[layout.LaneRole]map[layout.RecType]int{
+		layout.RoleMain:  {layout.RecExec: 1, layout.RecExit: 1, layout.RecSignal: 1},
+		layout.RoleGuard: {layout.RecExec: 1, layout.RecExit: 1, layout.RecSignal: 1},
+		layout.RoleTasks: {layout.RecTask: 1},
 	} {
 		for typ, n := range want {
 			if types[lane][typ] != n {
-				t.Errorf("lane %d has %d records of type %d, want %d", lane, types[lane][typ], typ, n)
+				t.Errorf("lanes of role %d have %d records of type %d, want %d", lane, types[lane][typ], typ, n)
 			}
 		}
 	}
-	if types[layout.LaneMain][layout.RecCall] < 20 {
-		t.Errorf("only %d calls of a shell", types[layout.LaneMain][layout.RecCall])
+	if types[layout.RoleMain][layout.RecCall] < 20 {
+		t.Errorf("only %d calls of a shell", types[layout.RoleMain][layout.RecCall])
 	}
 }
 
@@ -297,7 +316,7 @@ func TestNothingTornNothingInvented(t *testing.T) {
 func torn(t *testing.T, bin string, size uint64, calls int, forge string, way preempt) {
 	cfg := testConfig(t)
 	cfg.preempt = way
-	cfg.Lanes[layout.LaneMain] = size
+	cfg.Ring = testRing(size)
 	// write(fd, buf, count): its contents
 	cfg.Plans[unix.SYS_WRITE] = layout.Plan{Nargs: 3, Nops: 1}
 	cfg.Plans[unix.SYS_WRITE].Op[0] = layout.PlanOp{Arg: 1, Kind: uint8(layout.OpData), Count: uint8(layout.CountRet), Size: 1, Max: 4096}
@@ -316,7 +335,7 @@ func torn(t *testing.T, bin string, size uint64, calls int, forge string, way pr
 	var buf []byte
 	snaps, believed, overwritten, unfinished := 0, uint64(0), uint64(0), uint64(0)
 	check := func() {
-		s, err := view.Snapshot(layout.LaneMain, record.Mark{}, k.Grace, buf)
+		s, err := view.Snapshot(record.Mark{}, k.Grace, buf)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -359,7 +378,7 @@ func torn(t *testing.T, bin string, size uint64, calls int, forge string, way pr
 				t.Fatal(err)
 			}
 			check()
-			s, _ := view.Snapshot(layout.LaneMain, record.Mark{}, k.Grace, nil)
+			s, _ := view.Snapshot(record.Mark{}, k.Grace, nil)
 			missed, _ := k.Missed()
 			// Every call of the threads was counted: so many were written.
 			if want := uint64(threads * calls); s.Written < want || (forge == "0" && s.Written > want+1000) {
@@ -517,7 +536,7 @@ func TestAdopt(t *testing.T) {
 	}
 	k.Close()
 	// Another configuration replaces what is there.
-	cfg.Lanes[layout.LaneMain] = 64 << 10
+	cfg.Ring = testRing(64 << 10)
 	if k, err = Load(cfg); err != nil {
 		t.Fatal(err)
 	}
@@ -535,7 +554,7 @@ func TestDense(t *testing.T) {
 	if err := inCgroup(t, makeCgroup(t, filepath.Join(root, "a")), bin, "1", "10", "0").Run(); err != nil {
 		t.Fatal(err)
 	}
-	s, err := view.Snapshot(layout.LaneMain, record.Mark{}, k.Grace, nil)
+	s, err := view.Snapshot(record.Mark{}, k.Grace, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,9 @@ struct layout_types {
 	enum layout_consts a;
 	enum ring_consts b;
 	enum startup_consts ba;
-	enum lane_id c;
+	enum lane_kind c;
+	enum lane_role ca;
+	enum small_lane_consts cb;
 	enum head_consts d;
 	enum head_limit_consts e;
 	enum ring_flag f;

@@ -45,7 +45,7 @@ func TestMute(t *testing.T) {
 		}
 		cmd := inCgroup(t, makeCgroup(t, filepath.Join(root, strings.ReplaceAll(t.Name(), "/", "-"))), args[0], args[1:]...)
 		cmd.Run()
-		return r.Head(), records(t, k, view, layout.LaneMain)
+		return r.Head(), records(t, k, view, layout.RoleMain)
 	}
 	shell := []string{"/bin/sh", "-c", ": </proc/self/stat; /bin/true; exit 3"}
 	mute := func(indexes ...int) (c Calls) {

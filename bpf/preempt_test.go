@@ -58,7 +58,7 @@ func TestBothWays(t *testing.T) {
 				t.Error("the programs were not adopted")
 			}
 			types := map[layout.RecType]int{}
-			for _, rec := range records(t, k, view, layout.LaneMain) {
+			for _, rec := range records(t, k, view, layout.RoleMain) {
 				types[rec.Type]++
 				if rec.Type == layout.RecCall && rec.Flags&layout.RecfNodur == 0 && (rec.Time == 0 || rec.Dur > uint64(time.Hour)) {
 					t.Errorf("%+v: not the times of a call", rec)
@@ -108,7 +108,7 @@ func TestSeenTwice(t *testing.T) {
 				t.Fatal(err)
 			}
 			types := map[layout.RecType]int{}
-			for _, rec := range records(t, k, view, layout.LaneMain) {
+			for _, rec := range records(t, k, view, layout.RoleMain) {
 				types[rec.Type]++
 				if rec.Type == layout.RecSignal && rec.Nr == uint16(syscall.SIGCHLD) {
 					types[rec.Type]--

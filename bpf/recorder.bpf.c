@@ -16,7 +16,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 enum { MAX_SLOTS = 4096, MAX_CLAIMS = 16384, MAX_ROOTS = 256, MAX_SUBPLANS = 2048, SCRATCH = 16384 };
 
 /* Set by user space before loading; constants to the verifier. */
-const volatile u64 main_size = RING_MIN, guard_size = RING_MIN, tasks_size = RING_MIN; /* bytes, powers of two */
+const volatile u64 main_at = RING_HEADER, main_size = RING_MIN; /* the main lane, in bytes; the small lanes are before it */
 const volatile int hierarchy;      /* id of the tracked cgroup hierarchy, 0 is v2 */
 const volatile u32 subsys;         /* cgroup v1: index of a controller in that hierarchy */
 const volatile u32 only_roots;     /* 1: a container is what lies below a watched cgroup, whatever its name */
@@ -39,7 +39,7 @@ struct inner_ring {
 	__uint(max_entries, 1);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, u32);
-	__uint(value_size, RING_HEADER + 3 * (RING_MIN + RING_TAIL));
+	__uint(value_size, RING_HEADER + RING_MIN + RING_TAIL);
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
@@ -148,7 +148,7 @@ struct {
 /* Where records with items are put together. One per program that makes such,
  * because a program may be preempted by another's on the same CPU, but not by
  * its own (the kernel counts that as a recursion miss). */
-enum scratch_user { BY_ENTER, BY_EXIT, BY_EXEC, BY_SIGNAL, BY_TASK, BY_ATTACH, BY_FORK, BY_ITER, SCRATCHES };
+enum scratch_user { BY_ENTER, BY_EXIT, BY_EXEC, BY_SIGNAL, BY_TASK, BY_RENAME, BY_ATTACH, BY_FORK, BY_ITER, SCRATCHES };
 
 struct scratch {
 	u8 buf[SCRATCH];
@@ -286,15 +286,15 @@ static __always_inline u32 put(u8 *base, u32 off, u64 v, u32 *sizes, u32 shift)
 	return off + (cls << 2);
 }
 
-static __noinline int late(u32 slot, u32 id, u64 pos, u32 len)
+static __noinline int late(u32 slot, u64 pos, u32 len)
 {
 	struct ring_head *r = ring_of(slot);
 	struct lane *l;
 	u64 n;
 
-	if (!r || id >= LANES)
+	if (!r)
 		return 0;
-	l = &r->lane[id];
+	l = &r->main;
 	n = __sync_fetch_and_add(&l->lates, 1) & (LATES - 1);
 	l->late[n].pos = pos;
 	l->late[n].len = len;
@@ -305,14 +305,23 @@ static __noinline int late(u32 slot, u32 id, u64 pos, u32 len)
 /* Bytes up to which a record is copied by words; behind it a helper is cheaper. */
 enum { BY_WORDS = 128 };
 
+static __always_inline void put_stamp(u64 *to, u64 stamp)
+{
+#if defined(__TARGET_ARCH_x86)
+	barrier(); /* x86 keeps stores in order */
+	WRITE_ONCE(*to, stamp);
+#else
+	__sync_lock_test_and_set(to, stamp); /* a full barrier */
+#endif
+}
+
 /*
- * Reserves len bytes of a lane and copies the record there, its stamp last.
+ * Reserves len bytes of the main lane and copies the record there, its stamp last.
  * len: a multiple of 8, REC_HEAD to REC_MAX. src: at least BY_WORDS readable bytes.
  */
-static __always_inline void commit(struct ring_head *r, u32 slot, u32 id, u64 base, u64 size,
-				   const u64 *src, u32 len, u32 type, u32 flags)
+static __always_inline void to_main(struct ring_head *r, u32 slot, const u64 *src, u32 len, u32 type, u32 flags)
 {
-	struct lane *l = &r->lane[id];
+	struct lane *l = &r->main;
 	u64 old, pos, now, stamp;
 	u64 *dst;
 
@@ -320,7 +329,7 @@ static __always_inline void commit(struct ring_head *r, u32 slot, u32 id, u64 ba
 	pos = old >> HEAD_SEQ_BITS;
 	if (unlikely((old & ((1 << HEAD_SEQ_BITS) - 1)) == (1 << HEAD_SEQ_BITS) - 1))
 		__sync_fetch_and_add(&l->epochs, 1);
-	dst = (void *)r + base + ((pos << 3) & (size - 1));
+	dst = (void *)r + main_at + ((pos << 3) & (main_size - 1));
 	if (likely(len <= BY_WORDS)) {
 #define WORD(i)                                  \
 	if (len <= (i) * 8)                      \
@@ -339,15 +348,10 @@ static __always_inline void commit(struct ring_head *r, u32 slot, u32 id, u64 ba
 	}
 copied:
 	stamp = (pos << HEAD_SEQ_BITS | (u64)(len >> 3) << 14 | flags << 4 | type) ^ r->cookie;
-#if defined(__TARGET_ARCH_x86)
-	barrier(); /* x86 keeps stores in order */
-	WRITE_ONCE(dst[0], stamp);
-#else
-	__sync_lock_test_and_set(&dst[0], stamp); /* a full barrier */
-#endif
+	put_stamp(dst, stamp);
 	now = READ_ONCE(l->head) >> HEAD_SEQ_BITS;
-	if (unlikely(((now - pos) & ((1ull << HEAD_POS_BITS) - 1)) > size >> 3))
-		late(slot, id, pos, len);
+	if (unlikely(((now - pos) & ((1ull << HEAD_POS_BITS) - 1)) > main_size >> 3))
+		late(slot, pos, len);
 	if (flags & (RECF_CUT | RECF_FAULT)) {
 		if (flags & RECF_CUT)
 			__sync_fetch_and_add(&l->cut, 1);
@@ -356,47 +360,117 @@ copied:
 	}
 }
 
-static __always_inline u64 guard_base(void)
+/* In place of a record's lane among the small ones: it goes to the main lane alone. */
+enum { NO_GUARD = 0xff };
+
+/* The place of a kind's lane among the small ones. */
+#define SMALL(kind) ((kind) - LANE_FIRST)
+
+/* Where a failed call goes: what it is, 12 bits each of number and errno, is above. */
+static __always_inline u32 failure(u32 nr, s64 ret)
 {
-	return RING_HEADER + main_size + RING_TAIL;
+	return SMALL_FAIL | (nr & 0xfff) << 8 | ((u32)-ret & 0xfff) << 20;
 }
 
-static __always_inline u64 tasks_base(void)
-{
-	return guard_base() + guard_size + RING_TAIL;
-}
+enum { RENAMED = SMALL_FAIL | 0xfff << 8 };
 
-static __always_inline void to_main(struct ring_head *r, u32 slot, const u64 *src, u32 len, u32 type, u32 flags)
+/*
+ * Copies the record in a scratch into one of the small lanes, its stamp last. They have no
+ * tail: what does not fit before the lane's end goes on at its beginning. A record that is
+ * longer than the lane is left out. len: a multiple of 8. meta: type and flags as in a stamp.
+ */
+__noinline int keep_in(u32 user, u32 slot, u32 lane, u32 len, u32 meta)
 {
-	commit(r, slot, LANE_MAIN, RING_HEADER, main_size, src, len, type, flags);
-}
+	struct scratch *s = scratch_of(user);
+	struct ring_head *r = ring_of(slot);
+	struct lane_group *g;
+	struct small_lane *l;
+	u32 size, base, at, n;
+	u64 old, pos, now;
 
-/* Room in the guard lane for a record of this class? */
-static __always_inline bool admit(struct ring_head *r, u32 class, u32 len)
-{
-	struct guard_class *c = &r->class[class & (GUARD_CLASSES - 1)];
-	u32 pos = r->lane[LANE_GUARD].head >> HEAD_SEQ_BITS;
+	if (!s || !r || lane >= SMALL_LANES)
+		return 0;
+	g = &r->group[LANE_FAIL];
+	if (lane < SMALL_FAIL)
+		g = &r->group[LANE_FIRST + lane];
+	l = &r->small[lane];
+	size = READ_ONCE(g->size);
+	base = READ_ONCE(g->at);
+	if (lane > SMALL_FAIL)
+		base += (lane - SMALL_FAIL) * size;
+	if (len < REC_HEAD || len > REC_MAX || len > size || size & (size - 1) || base > main_at - size)
+		return 0;
+	old = __sync_fetch_and_add(&l->head, ((u64)(len >> 3) << HEAD_SEQ_BITS) + 1);
+	pos = old >> HEAD_SEQ_BITS;
+	if (unlikely((old & ((1 << HEAD_SEQ_BITS) - 1)) == (1 << HEAD_SEQ_BITS) - 1))
+		__sync_fetch_and_add(&l->epochs, 1);
+	at = (u32)(pos << 3) & (size - 1);
+	n = size - at; /* bytes before the lane's end */
+	if (n > len)
+		n = len;
+	at += base;
+	/* So it is; the verifier does not know. */
+	opaque(at);
+	opaque(base);
+	opaque(n);
+	if (at > main_at || base > main_at || n < 8 || n > REC_MAX)
+		return 0;
+	bpf_probe_read_kernel((void *)r + at + 8, n - 8, s->buf + 8);
+	if (n < len) {
+		u32 rest = len - n;
 
-	if (pos - c->since > guard_size / 8) {
-		c->since = pos;
-		c->used = 0;
+		opaque(rest);
+		if (rest <= REC_MAX)
+			bpf_probe_read_kernel((void *)r + base, rest, s->buf + n);
 	}
-	if (c->used + len > guard_size / 8) {
-		__sync_fetch_and_add(&r->guard_skips, 1);
-		return false;
+	put_stamp((void *)r + at, (pos << HEAD_SEQ_BITS | (u64)(len >> 3) << 14 | meta) ^ r->cookie);
+	now = READ_ONCE(l->head) >> HEAD_SEQ_BITS;
+	if (unlikely(((now - pos) & ((1ull << HEAD_POS_BITS) - 1)) > size >> 3)) {
+		l->late.pos = pos;
+		l->late.len = len;
+		l->late.head = now;
+		__sync_fetch_and_add(&l->lates, 1);
 	}
-	c->used += len;
-	return true;
+	return 0;
 }
 
-static __always_inline void to_guard(struct ring_head *r, u32 slot, const u64 *src, u32 len, u32 type, u32 flags)
+/* Takes len bytes of a share that is never given back. */
+static __always_inline bool take_share(u32 *used, u32 len, u32 share)
 {
-	commit(r, slot, LANE_GUARD, guard_base(), guard_size, src, len, type, flags);
+	return READ_ONCE(*used) + len <= share && __sync_fetch_and_add(used, len) + len <= share;
 }
 
-static __always_inline u32 class_of(u32 type, u32 nr, s64 ret)
+/*
+ * Keeps the record in a scratch where the main lane's turns do not reach it: see enum
+ * lane_kind. where: a small lane; for failed calls see failure().
+ */
+__noinline int guard(u32 user, u32 slot, u32 where, u32 len, u32 meta)
 {
-	return (type * 7 + nr * 31 + (u32)-ret * 13) & (GUARD_CLASSES - 1);
+	struct ring_head *r = ring_of(slot);
+	u32 lane = where & 0xff, class = lane, part;
+	bool failed = lane == SMALL_FAIL, first;
+
+	if (!r)
+		return 0;
+	part = r->group[LANE_FIRST].size / FIRST_PARTS;
+	if (failed) {
+		/* With the ring's secret: which classes share a lane is not for a program to choose. */
+		u32 hash = ((where >> 8) ^ (u32)r->cookie) * 0x9e3779b1;
+
+		lane += hash >> 27 & (FAIL_LANES - 1);
+		class = FIRST_HASHED + ((hash >> 16 & 0xff) * (FIRST_CLASSES - FIRST_HASHED) >> 8);
+	}
+	first = take_share(&r->first_used[class & (FIRST_CLASSES - 1)], len, part) &&
+		(!failed || take_share(&r->first_failed, len, part * (FIRST_PARTS - FIRST_KINDS)));
+	if (first) {
+		keep_in(user, slot, SMALL(LANE_FIRST), len, meta);
+		return 0;
+	}
+	keep_in(user, slot, SMALL(LANE_RECENT), len, meta);
+	if (failed && len > r->group[LANE_FAIL].size)
+		lane = SMALL(LANE_LONG);
+	keep_in(user, slot, lane, len, meta);
+	return 0;
 }
 
 /* An error that programs get all day long, as part of their ways. */
@@ -998,31 +1072,34 @@ static __always_inline u32 close_items(struct scratch *s)
 	return (off + 7) & ~7u;
 }
 
-enum { NO_GUARD = 0x100 }; /* in place of a class */
-
-/*
- * Puts the record in a scratch into the main lane and, unless class is NO_GUARD,
- * into the guard lane, if that has room for its class.
- */
-__noinline int commit_from(u32 user, u32 slot, u32 type, u32 class)
+/* Puts the record in a scratch into the main lane and, unless where is NO_GUARD, into the
+ * guard lanes; see guard(). */
+__noinline int commit_from(u32 user, u32 slot, u32 type, u32 where)
 {
 	struct scratch *s = scratch_of(user);
 	struct ring_head *r = ring_of(slot);
 	u32 len, flags;
-	bool guard;
 
 	if (!s || !r)
 		return 0;
 	len = close_items(s);
 	if (len < REC_HEAD || len > REC_MAX)
 		return 0;
-	guard = class != NO_GUARD && admit(r, class, len);
-	flags = (s->flags & 0x3ff) | (guard ? RECF_GUARD : 0);
+	flags = (s->flags & 0x3ff) | (where != NO_GUARD ? RECF_GUARD : 0);
 	opaque(flags);
 	to_main(r, slot, (u64 *)s->buf, len, type, flags);
-	if (guard)
-		to_guard(r, slot, (u64 *)s->buf, len, type, flags);
+	if (where != NO_GUARD)
+		guard(user, slot, where, len, flags << 4 | type);
 	return 0;
+}
+
+/* Puts a record that was put together in a task's storage where guard() takes it from. */
+static __always_inline void keep_short(u32 user, u64 *build)
+{
+	struct scratch *s = scratch_of(user);
+
+	if (s)
+		__builtin_memcpy(s->buf, build, sizeof(((struct task_state *)0)->build));
 }
 
 /* Is the task's mark that of the ring's present use? */
@@ -1192,7 +1269,7 @@ static __noinline int exit_slow(struct task_state *ts, struct pt_regs *regs, str
 	struct ring_head *r = ring_of(ts->slot);
 	struct task_struct *task = bpf_get_current_task_btf();
 	bool compat = compat_task(task);
-	u32 index = ts->nr & (PLAN_CALLS - 1), tid = task->pid, n = ts->entry;
+	u32 index = ts->nr & (PLAN_CALLS - 1), tid = task->pid, n = ts->entry, where;
 	bool failed, words;
 	u64 dur;
 
@@ -1225,7 +1302,8 @@ static __noinline int exit_slow(struct task_state *ts, struct pt_regs *regs, str
 	capture(BY_EXIT, index | (compat ? PLAN_CALLS : 0), 0);
 	failed = (u64)ret > -4096ull && !everyday(ret);
 	words = p->flags & PLAN_WRITE && s->args[0] - 1 < 2 && ret > 0;
-	commit_from(BY_EXIT, ts->slot, REC_CALL, failed || words ? class_of(REC_CALL, index, failed ? ret : 0) : NO_GUARD);
+	where = failed ? failure(index, ret) : !words ? NO_GUARD : (u32)s->args[0] == 1 ? SMALL(LANE_OUT) : SMALL(LANE_ERR);
+	commit_from(BY_EXIT, ts->slot, REC_CALL, where);
 	return 0;
 }
 
@@ -1321,9 +1399,10 @@ plain:
 	put_head((u8 *)ts->build, now, task->pid, nr, sizes);
 	len = (off + 7) & ~7u;
 	failed = (u64)ret > -4096ull && !everyday(ret);
-	if (unlikely(failed) && admit(r, class_of(REC_CALL, nr, ret), len)) {
+	if (unlikely(failed)) {
 		flags |= RECF_GUARD;
-		to_guard(r, ts->slot, ts->build, len, REC_CALL, flags);
+		keep_short(BY_EXIT, ts->build);
+		guard(BY_EXIT, ts->slot, failure(nr, ret), len, flags << 4 | REC_CALL);
 	}
 	to_main(r, ts->slot, ts->build, len, REC_CALL, flags);
 out:
@@ -1918,7 +1997,7 @@ TWICE("tp_btf/sched_process_exec", on_exec)
 	to = mm->arg_end;
 	if (to > from)
 		cap_mem(BY_EXEC, from, to - from, 2048, tag(2, ITEM_ARGV));
-	commit_from(BY_EXEC, ts->slot, REC_EXEC, class_of(REC_EXEC, 0, 0));
+	commit_from(BY_EXEC, ts->slot, REC_EXEC, SMALL(LANE_EXEC));
 	return 0;
 }
 
@@ -1930,8 +2009,8 @@ TWICE("tp_btf/sched_process_exit", on_task_exit)
 	struct scratch *s;
 	struct task_info *t;
 	u64 now;
-	u32 tid = task->pid, in;
-	bool last, oom, guard;
+	u32 tid = task->pid, in, where, status, len;
+	bool last, oom, leader;
 
 	if (likely(!task->bpf_storage))
 		return 0;
@@ -1950,7 +2029,7 @@ TWICE("tp_btf/sched_process_exit", on_task_exit)
 	if (last && oom) {
 		begin(BY_TASK, now, 0, task->tgid, who_what(tid, 0, 0));
 		if (!(r->flags & (RING_FROZEN | RING_OFF)))
-			commit_from(BY_TASK, ts->slot, REC_OOM, class_of(REC_OOM, 0, 0));
+			commit_from(BY_TASK, ts->slot, REC_OOM, SMALL(LANE_CRASH));
 		__sync_fetch_and_add(&r->oom_kills, 1);
 	}
 	s->args[0] = task->tgid;
@@ -1959,10 +2038,12 @@ TWICE("tp_btf/sched_process_exit", on_task_exit)
 	s->args[3] = oom;
 	s->args[4] = task->signal->group_exit_code;
 	begin(BY_TASK, now, 0, task->exit_code, who_what(tid, in, 5));
-	/* Of threads that ended well there may be very many. */
-	guard = last || task->exit_code;
+	/* Of threads that ended well there may be very many; of those that their process's
+	 * end ended, too, and they shall not push out what ended it. */
+	status = task->exit_code | (last ? task->signal->group_exit_code : 0);
+	where = last && status ? SMALL(LANE_CRASH) : last || status ? SMALL(LANE_EXIT) : NO_GUARD;
 	if (!(r->flags & (RING_FROZEN | RING_OFF)))
-		commit_from(BY_TASK, ts->slot, REC_EXIT, guard ? class_of(REC_EXIT, task->exit_code, 0) : NO_GUARD);
+		commit_from(BY_TASK, ts->slot, REC_EXIT, where);
 
 	/* The init that the runtime made, and that could not execute the program: the processes
 	 * of runc's that were met before it have done exec themselves, and ended. */
@@ -1983,7 +2064,13 @@ TWICE("tp_btf/sched_process_exit", on_task_exit)
 	describe(t, task, ts, r);
 	t->end = now;
 	*(u64 *)(s->buf + REC_HEAD + 4 + sizeof(*t)) = 0;
-	commit(r, ts->slot, LANE_TASKS, tasks_base(), tasks_size, (u64 *)s->buf, (REC_HEAD + 4 + sizeof(*t) + 7) & ~7u, REC_TASK, s->flags);
+	len = (REC_HEAD + 4 + sizeof(*t) + 7) & ~7u;
+	leader = tid == task->tgid;
+	if (take_share(&r->first_tasks[!leader], len, r->group[leader ? LANE_PROC_FIRST : LANE_THREAD_FIRST].size))
+		where = leader ? SMALL(LANE_PROC_FIRST) : SMALL(LANE_THREAD_FIRST);
+	else
+		where = !leader ? SMALL(LANE_THREAD) : task->exit_code ? SMALL(LANE_BAD) : SMALL(LANE_PROC);
+	keep_in(BY_TASK, ts->slot, where, len, s->flags << 4 | REC_TASK);
 	leave(ts);
 	return 0;
 }
@@ -1998,8 +2085,7 @@ TWICE("tp_btf/signal_deliver", on_signal)
 	 * (x86-64 and arm64; include/linux/signal_types.h) */
 	u64 act[2] = {};
 	s32 info[12] = {};
-	u32 off, sig = ctx[0];
-	bool guard;
+	u32 off, sig = ctx[0], where;
 
 	if (likely(!task->bpf_storage))
 		return 0;
@@ -2023,8 +2109,9 @@ TWICE("tp_btf/signal_deliver", on_signal)
 		return 0;
 	__builtin_memcpy(s->buf + off + 4, info, sizeof(info));
 	item(s, off, tag(0, ITEM_MEM), sizeof(info), 0);
-	guard = act[0] != 1;
-	commit_from(BY_SIGNAL, ts->slot, REC_SIGNAL, guard ? class_of(REC_SIGNAL, sig, 0) : NO_GUARD);
+	/* Each thread of a process that ends gets a SIGKILL. */
+	where = act[0] == 1 ? NO_GUARD : act[0] ? SMALL(LANE_SIGNAL) : sig == 9 ? SMALL(LANE_EXIT) : SMALL(LANE_CRASH);
+	commit_from(BY_SIGNAL, ts->slot, REC_SIGNAL, where);
 	return 0;
 }
 
@@ -2055,9 +2142,9 @@ TWICE("tp_btf/task_rename", on_rename)
 	bpf_probe_read_kernel(b + REC_HEAD + 4, COMM_LEN, (void *)ctx[1]);
 	*(u32 *)(b + REC_HEAD + 4 + COMM_LEN) = 0;
 	len = REC_HEAD + 4 + COMM_LEN + 4;
-	to_main(r, ts->slot, ts->build, len, REC_RENAME, RECF_NODUR);
-	if (admit(r, class_of(REC_RENAME, 0, 0), len))
-		to_guard(r, ts->slot, ts->build, len, REC_RENAME, RECF_NODUR);
+	to_main(r, ts->slot, ts->build, len, REC_RENAME, RECF_NODUR | RECF_GUARD);
+	keep_short(BY_RENAME, ts->build);
+	guard(BY_RENAME, ts->slot, RENAMED, len, (RECF_NODUR | RECF_GUARD) << 4 | REC_RENAME);
 	return 0;
 }
 

@@ -10,38 +10,94 @@
 
 #include "vocabulary.h"
 
-/* The version of everything in this file. Another version's pinned maps are
- * read out and replaced, never written to. */
-enum layout_consts { RECORDER_LAYOUT = 1 };
+/*
+ * Two versions. RECORDER_LAYOUT is that of how a record is laid out: its head, values, items and flags.
+ * Dumps name it. RING_GEOMETRY is that of where a ring has its records; its header names it.
+ * Pinned maps of another version are read out and replaced, never written to.
+ */
+enum layout_consts { RECORDER_LAYOUT = 1, RING_GEOMETRY = 2 };
 
 /*
- * A ring is the single value of a BPF array map of its own:
+ * A ring is the single value of a BPF array map of its own. It is made of lanes, which
+ * are overwritten in a circle:
  *
- *   0            RING_HEADER              +main                 +guard   +tasks
- *   +------------+------------------------+--------+------------+--------+---
- *   | ring_head  | main: every call       | tail   | guard: ... | tail   | tasks ... tail
- *   +------------+------------------------+--------+------------+--------+---
+ *   0            RING_HEADER                                            main
+ *   +------------+-------+--------+-----+-----+-- ... --+-----+-- ... --+-----------+------+
+ *   | ring_head  | first | recent | out | err |         | 32 x failures | main      | tail |
+ *   +------------+-------+--------+-----+-----+-- ... --+-----+-- ... --+-----------+------+
  *
- * A lane (main, guard, tasks) is overwritten in a circle; its size is a power
- * of two. A record starts at any multiple of 8 below the size and may run into
- * the tail behind it, so that none ever wraps.
- *
- *   main   every record
- *   guard  the rare and the telling: exec, exit, signals, failed calls, last
- *          words. No kind of record may fill more than a part of it.
- *   tasks  who the ended tasks were: names, ids, times
+ * Where each lies, and where in the header its state is, stands in the header
+ * (struct lane_group): a reader takes it from there. The size of a lane is a power of two.
+ * A record starts at any multiple of 8. In a lane with a tail it runs into the tail, in
+ * one without it goes on at the lane's beginning.
  */
 enum ring_consts {
-	RING_HEADER = 4096,
+	RING_HEADER = 8192,
 	RING_TAIL   = 8192,
 	RING_MIN    = 64 << 10,
 	RING_MAX    = 64 << 20,
+	RING_HEADER_1 = 4096, /* of geometry 1 */
 };
 
 /* How long a runtime may take from its first process in the container to the entrypoint. */
 enum startup_consts { STARTUP_MS = 5000 };
 
-enum lane_id { LANE_MAIN, LANE_GUARD, LANE_TASKS, LANES };
+/*
+ * What a lane is for. All records go to the main lane. Those that are rare or telling are
+ * also kept in the guard lanes, so that a loop of cheap calls does not push them out: the
+ * first of each class in LANE_FIRST, which is never overwritten; those that come later in
+ * LANE_RECENT, which they all share, and in the lane of their kind, which is theirs alone.
+ * So the newest of a kind are there whatever the others do, and the shared lane is used by
+ * whoever is loud. The tasks lanes say who the ended threads were.
+ */
+enum lane_kind {
+	LANE_MAIN,
+	LANE_GUARD,        /* geometry 1 only: one lane for all that is rare */
+	LANE_TASKS,        /* geometry 1 only: one lane for all ended threads */
+	LANE_FIRST,        /* guard: the first of each class; written once */
+	LANE_RECENT,       /* guard: all that is not in LANE_FIRST */
+	LANE_OUT,          /* guard: text on descriptor 1 */
+	LANE_ERR,          /* guard: text on descriptor 2 */
+	LANE_EXEC,         /* guard: new programs */
+	LANE_EXIT,         /* guard: ends with status 0, of threads that are not the last, SIGKILL */
+	LANE_CRASH,        /* guard: other ends, signals without a handler, OOM kills */
+	LANE_SIGNAL,       /* guard: signals with a handler */
+	LANE_LONG,         /* guard: failed calls too long for LANE_FAIL */
+	LANE_PROC_FIRST,   /* tasks: the first processes; written once */
+	LANE_PROC,         /* tasks: processes that ended with status 0 */
+	LANE_BAD,          /* tasks: other processes */
+	LANE_THREAD_FIRST, /* tasks: the first threads that lead no process; written once */
+	LANE_THREAD,       /* tasks: other threads that lead no process */
+	LANE_FAIL,         /* guard: failed calls, by a hash of call and errno; renames */
+	LANE_KINDS,
+};
+
+enum lane_role { ROLE_MAIN, ROLE_GUARD, ROLE_TASKS };
+
+/* Lanes of one kind, side by side. Unused: lanes is 0. */
+struct lane_group {
+	__u8  kind;   /* enum lane_kind */
+	__u8  role;   /* enum lane_role: what to make of a kind that a reader does not know */
+	__u16 lanes;  /* how many there are */
+	__u32 at;     /* where the first begins in the ring, in bytes */
+	__u32 size;   /* of each, in bytes */
+	__u32 tail;   /* bytes behind each that its records run into, 0: they wrap */
+	__u16 state;  /* where the first one's struct lane, or its beginning, is in the header */
+	__u16 stride; /* from one's state to the next one's, in bytes */
+	__u16 notes;  /* how many late writers a state has room for */
+	__u16 pad;
+};
+
+enum small_lane_consts {
+	FAIL_LANES  = 32,
+	SMALL_FAIL  = LANE_FAIL - LANE_FIRST, /* where they begin among the small lanes */
+	SMALL_LANES = SMALL_FAIL + FAIL_LANES,
+	/* LANE_FIRST: a kind may take a sixteenth, failed calls together what is left. */
+	FIRST_PARTS   = 16,
+	FIRST_KINDS   = 6,   /* out, err, exec, exit, crash, signal */
+	FIRST_CLASSES = 256, /* counters: those of the kinds, then of failed calls by hash */
+	FIRST_HASHED  = 16,  /* where the latter begin */
+};
 
 /*
  * One atomic add reserves space and counts the record:
@@ -80,20 +136,21 @@ struct lane {
 	__u64 pad[7];
 };
 
+/* The state of a lane with few writers at a time: the beginning of struct lane. */
+struct small_lane {
+	__u64 head;
+	__u64 epochs;
+	__u64 cut, fault; /* not counted here */
+	__u64 lates;
+	struct late late;
+};
+
 enum head_limit_consts {
-	GUARD_CLASSES = 64,
 	PATH_PARTS    = 10,
 	PATH_PART     = 160,
 	COMM_LEN      = 16,
 	ARGS_MAX      = 1024,
 	RING_MUTE_WORDS = 2 * 512 / 64, /* PLAN_CALLS native calls and as many compat ones */
-};
-
-/* No signature (kind, call, errno) may fill more than an eighth of the guard
- * lane while it turns once. */
-struct guard_class {
-	__u32 since; /* position / 8, low 32 bits, at which the count began */
-	__u32 used;  /* bytes since then */
 };
 
 enum ring_flag {
@@ -102,8 +159,12 @@ enum ring_flag {
 	RING_OFF    = 1 << 2, /* nothing is written: recording is off for this container */
 };
 
-/* At offset 0 of a ring. User space writes cookie, gen, flags, stdio, data, mutes,
- * layout, lanes and nested_max, and corrects nested; the program writes the rest. */
+/*
+ * At offset 0 of a ring. User space writes cookie, gen, flags, stdio, data, mutes,
+ * geometry, records, groups, group and nested_max, and corrects nested; the program writes
+ * the rest. The first page is that of geometry 1 but for what is named so: who reads one
+ * of those finds all else in its place.
+ */
 struct ring_head {
 	/* read with every call */
 	__u64 cookie; /* random; each stamp is XORed with it */
@@ -112,11 +173,12 @@ struct ring_head {
 	__u32 stdio;  /* bytes kept of what goes through descriptors 1 and 2 */
 	__u32 data;   /* bytes kept of other reads and writes */
 	__u64 pad0[5];
-	struct lane lane[LANES];
+	struct lane main;
+	__u64 pad1[48]; /* geometry 1: the states of its guard and tasks lanes */
 	/* counters, in calls */
 	__u64 muted;       /* not recorded because muted, or because recording is off */
 	__u64 frozen;      /* not recorded because frozen */
-	__u64 guard_skips; /* not copied to the guard lane: their class was full */
+	__u64 guard_skips; /* geometry 1: not copied to the guard lane, their class was full */
 	__u64 tasks_ever;  /* tasks that wrote or could have written here */
 	__u64 tasks_live;  /* of these, tasks that have not ended or left */
 	__u64 execs;
@@ -136,16 +198,19 @@ struct ring_head {
 	__u32 args_len;     /* bytes in args */
 	__u32 init_execed;  /* 1: init has made an execve that was seen */
 	/* A ring says itself how it is to be read, to a later daemon with other settings. */
-	__u32 layout;       /* RECORDER_LAYOUT of whoever made it */
-	__u32 lane_bits;    /* log2 of the lanes' sizes in bytes, 8 bits each, main lowest */
+	__u32 geometry;     /* RING_GEOMETRY of whoever made it */
+	__u32 lane_bits;    /* geometry 1: log2 of the lanes' sizes in bytes, 8 bits each, main lowest */
 	/* Containers inside this one, as on a kind node, have rings of their own, up to a
 	 * number: whoever may make cgroups in a container shall not use up the node's. */
 	__u32 nested;       /* rings claimed below this container's cgroup, if no container is around it */
 	__u32 nested_max;
+	__u32 records;      /* RECORDER_LAYOUT of its records; geometry 1: 0, which means 1 */
+	__u32 groups;       /* how many groups there are, used or not; geometry 1: 0 */
 	__u64 moved_out;    /* tasks that left this container's cgroup while they ran */
 	__u32 removed;      /* 1: the cgroup was seen to be removed */
-	__u32 pad1[3];
-	struct guard_class class[GUARD_CLASSES];
+	__u32 pad2;
+	struct lane_group group[LANE_KINDS]; /* by kind; geometry 1: counters of classes */
+	__u64 pad3[10];
 	/* the path of the cgroup, leaf first, each part cut at PATH_PART - 1 bytes */
 	char path[PATH_PARTS][PATH_PART];
 	/* the command line of the container's first process, as in /proc/PID/cmdline */
@@ -154,6 +219,12 @@ struct ring_head {
 	 * where flags has RING_MUTES, so that it costs nobody else anything */
 	__u64 mutes[RING_MUTE_WORDS];
 	char init_comm[COMM_LEN]; /* of the first process when it was met */
+	__u64 pad4;
+	/* the second page: geometry 1 has none */
+	struct small_lane small[SMALL_LANES]; /* of the kinds from LANE_FIRST on */
+	__u32 first_used[FIRST_CLASSES];      /* bytes of LANE_FIRST, by class */
+	__u32 first_failed;                   /* of these, failed calls */
+	__u32 first_tasks[2];                 /* bytes of LANE_PROC_FIRST, LANE_THREAD_FIRST */
 };
 
 /*
@@ -207,7 +278,7 @@ enum rec_flag {
 	RECF_CUT    = 1 << 2,  /* an item was cut at a limit */
 	RECF_FAULT  = 1 << 3,  /* an item could not be read */
 	RECF_NODUR  = 1 << 4,  /* the start was not seen: the duration is unknown */
-	RECF_GUARD  = 1 << 5,  /* also in the guard lane */
+	RECF_GUARD  = 1 << 5,  /* also in a guard lane */
 };
 
 /*
@@ -379,11 +450,16 @@ struct event {
 	__u64 time;
 };
 
-_Static_assert(sizeof(struct ring_head) <= RING_HEADER, "a ring's header is one page");
+_Static_assert(sizeof(struct ring_head) <= RING_HEADER, "a ring's header is two pages");
+_Static_assert(__builtin_offsetof(struct ring_head, small) == RING_HEADER_1, "the first is as it was");
+_Static_assert(__builtin_offsetof(struct ring_head, geometry) == 768, "where geometry 1 has its version");
+_Static_assert(__builtin_offsetof(struct ring_head, path) == 1320, "where geometry 1 has its path");
+_Static_assert(sizeof(struct small_lane) == 64, "a small lane's state has a cache line of its own");
+_Static_assert((int)FIRST_HASHED > (int)LANE_SIGNAL - (int)LANE_FIRST, "a counter for each kind");
 _Static_assert((int)RING_MUTE_WORDS * 64 == 2 * (int)PLAN_CALLS, "a bit for each call that has a plan");
 _Static_assert(sizeof(struct rec) == REC_HEAD, "a record's head");
 _Static_assert(sizeof(struct lane) % 64 == 0, "a lane's counters have cache lines of their own");
-_Static_assert(__builtin_offsetof(struct ring_head, lane) % 64 == 0, "and begin at one");
+_Static_assert(__builtin_offsetof(struct ring_head, main) % 64 == 0, "and begin at one");
 _Static_assert(sizeof(struct item) == 4, "an item's head");
 _Static_assert(REC_MAX % 8 == 0 && REC_MAX < 1 << 13 && (int)REC_MAX <= (int)RING_TAIL, "length / 8 has 10 bits");
 

@@ -54,13 +54,12 @@ const (
 	recorderProgPerfSysEnter = "perf_sys_enter"
 	recorderProgPerfSysExit  = "perf_sys_exit"
 	recorderVarEnterBits     = "enter_bits"
-	recorderVarGuardSize     = "guard_size"
 	recorderVarHierarchy     = "hierarchy"
+	recorderVarMainAt        = "main_at"
 	recorderVarMainSize      = "main_size"
 	recorderVarOnlyRoots     = "only_roots"
 	recorderVarPreemptible   = "preemptible"
 	recorderVarSubsys        = "subsys"
-	recorderVarTasksSize     = "tasks_size"
 )
 
 // loadRecorder returns the embedded CollectionSpec for recorder.
@@ -155,13 +154,12 @@ type recorderMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type recorderVariableSpecs struct {
 	EnterBits   *ebpf.VariableSpec `ebpf:"enter_bits"`
-	GuardSize   *ebpf.VariableSpec `ebpf:"guard_size"`
 	Hierarchy   *ebpf.VariableSpec `ebpf:"hierarchy"`
+	MainAt      *ebpf.VariableSpec `ebpf:"main_at"`
 	MainSize    *ebpf.VariableSpec `ebpf:"main_size"`
 	OnlyRoots   *ebpf.VariableSpec `ebpf:"only_roots"`
 	Preemptible *ebpf.VariableSpec `ebpf:"preemptible"`
 	Subsys      *ebpf.VariableSpec `ebpf:"subsys"`
-	TasksSize   *ebpf.VariableSpec `ebpf:"tasks_size"`
 }
 
 // recorderObjects contains all objects after they have been loaded into the kernel.
@@ -224,13 +222,12 @@ func (m *recorderMaps) Close() error {
 // It can be passed to loadRecorderObjects or ebpf.CollectionSpec.LoadAndAssign.
 type recorderVariables struct {
 	EnterBits   *ebpf.Variable `ebpf:"enter_bits"`
-	GuardSize   *ebpf.Variable `ebpf:"guard_size"`
 	Hierarchy   *ebpf.Variable `ebpf:"hierarchy"`
+	MainAt      *ebpf.Variable `ebpf:"main_at"`
 	MainSize    *ebpf.Variable `ebpf:"main_size"`
 	OnlyRoots   *ebpf.Variable `ebpf:"only_roots"`
 	Preemptible *ebpf.Variable `ebpf:"preemptible"`
 	Subsys      *ebpf.Variable `ebpf:"subsys"`
-	TasksSize   *ebpf.Variable `ebpf:"tasks_size"`
 }
 
 // recorderPrograms contains all programs after they have been loaded into the kernel.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/bits"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -19,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/recorderd/recorderd/recorder/layout"
+	"github.com/recorderd/recorderd/recorder/record"
 )
 
 // Ring is a container's ring, mapped into memory. The kernel writes to it at any
@@ -98,7 +98,7 @@ func (k *Kernel) NewRing(c RingConfig) (*Ring, error) {
 	}
 	h := r.Head()
 	h.Cookie, h.Gen, h.Stdio, h.Data, h.NestedMax = cookie(), gen, c.Stdio, c.Data, c.NestedMax
-	h.Layout, h.LaneBits = layout.RecorderLayout, laneBits(k.cfg.Lanes)
+	k.cfg.Ring.Note(h)
 	if err := m.Pin(k.ringPin(slot, gen)); err != nil {
 		r.Close()
 		return nil, fmt.Errorf("pin ring %d: %w", slot, err)
@@ -168,38 +168,20 @@ func (k *Kernel) openRing(slot, gen uint32) (*Ring, error) {
 		return nil, err
 	}
 	h := r.Head()
-	switch want := (&Config{Lanes: r.Lanes()}).RingBytes(); {
+	geometry, err := record.ReadGeometry(r.mem)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("open ring %d: %w", slot, err)
 	case h.Gen != gen:
 		err = fmt.Errorf("open ring %d: its generation is %d, not %d", slot, h.Gen, gen)
-	case h.Layout != layout.RecorderLayout:
-		err = fmt.Errorf("open ring %d: its layout is version %d, this recorderd reads %d", slot, h.Layout, layout.RecorderLayout)
-	case size != want:
-		err = fmt.Errorf("open ring %d: it has %d bytes, its lanes need %d", slot, size, want)
+	case uint64(size) != geometry.Bytes():
+		err = fmt.Errorf("open ring %d: it has %d bytes, its lanes need %d", slot, size, geometry.Bytes())
 	}
 	if err != nil {
 		r.Close()
 		return nil, err
 	}
 	return r, nil
-}
-
-// laneBits packs the sizes of lanes for a ring's header, Lanes unpacks them.
-func laneBits(lanes [layout.Lanes]uint64) uint32 {
-	var packed uint32
-	for i, size := range lanes {
-		packed |= uint32(bits.TrailingZeros64(size)) << (8 * i)
-	}
-	return packed
-}
-
-// Lanes are the sizes of the ring's lanes in bytes, as its maker noted them.
-func (r *Ring) Lanes() [layout.Lanes]uint64 {
-	var lanes [layout.Lanes]uint64
-	packed := r.Head().LaneBits
-	for i := range lanes {
-		lanes[i] = 1 << min(packed>>(8*i)&0xff, 32)
-	}
-	return lanes
 }
 
 // DropRing takes a ring out of its slot and lets its memory go. After it returns

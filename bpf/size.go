@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf/rlimit"
 
 	"github.com/recorderd/recorderd/recorder/layout"
+	"github.com/recorderd/recorderd/recorder/record"
 )
 
 // ProgramSize is what the verifier makes of a program.
@@ -37,7 +38,7 @@ func ProgramSizes() ([]ProgramSize, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, fmt.Errorf("raise RLIMIT_MEMLOCK: %w", err)
 	}
-	cfg := Config{Lanes: [layout.Lanes]uint64{layout.RingMin, layout.RingMin, layout.RingMin}}
+	cfg := Config{Ring: record.NewGeometry(layout.RingMin, layout.RingMin, layout.RingMin)}
 	spec, err := cfg.spec()
 	if err != nil {
 		return nil, err

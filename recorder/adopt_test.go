@@ -1,14 +1,22 @@
 package recorder
 
 import (
+	"compress/gzip"
+	"encoding/binary"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/bpf"
+	"github.com/recorderd/recorderd/recorder/replay"
 )
 
 // TestTakesOverWhatIsBeingTaken catches a ring that a program is just giving to a
@@ -144,4 +152,61 @@ func TestWatchedAgain(t *testing.T) {
 	})
 	c.container("a")("true")
 	c.recording(r, "a")
+}
+
+// TestRingsOfGeometry1AreKept catches a daemon that throws away, or reads only in part, the
+// rings of one before the guard lane was divided.
+func TestRingsOfGeometry1AreKept(t *testing.T) {
+	a := startAgain(t, Config{Watch: []string{"/recorderd-" + strings.ToLower(t.Name())}})
+	a.stop()
+
+	// What that one left: a ring of its own, which the kernel wrote, and no sign of ours.
+	f, err := os.Open("record/testdata/geometry-1.ring.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mem, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := ebpf.NewMap(&ebpf.MapSpec{
+		Name: "recorder_ring", Type: ebpf.Array, KeySize: 4, ValueSize: uint32(len(mem)), MaxEntries: 1, Flags: unix.BPF_F_MMAPABLE,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if err := m.Put(uint32(0), mem); err != nil {
+		t.Fatal(err)
+	}
+	gen := binary.LittleEndian.Uint32(mem[8:])
+	if err := m.Pin(filepath.Join(a.cfg.PinDir, "ring", fmt.Sprintf("1000-%d", gen))); err != nil {
+		t.Fatal(err)
+	}
+	ids, err := filepath.Glob(filepath.Join(a.cfg.PinDir, "id-*"))
+	if err != nil || len(ids) != 1 {
+		t.Fatalf("%v, %v", ids, err)
+	}
+	if err := os.Remove(ids[0]); err != nil {
+		t.Fatal(err)
+	}
+
+	a.start()
+	const id = "d6bb32840640"
+	list, err := a.r.List(t.Context())
+	if err != nil || len(list) != 1 || list[0].ID != id {
+		t.Fatalf("%+v, %v: want recording %s", list, err, id)
+	}
+	rec := list[0]
+	c := &rec.Coverage
+	if rec.State != api.StateEnded || rec.Exit == nil || rec.Exit.Code != 9 || rec.Tasks.Ever != 3 || c.Written != 39212 || c.Kept != 1580 || c.Guarded != 138 || c.GuardSkips != 5895 {
+		t.Errorf("%+v, exit %+v", rec, rec.Exit)
+	}
+	demand(t, text(t, a.r, id, replay.Query{}), `execve("/bin/sh", ["/bin/sh", "-c", "read x </the/missing/file`, `"/the/missing/file", O_RDONLY`, "first words",
+		"on stderr", "--- SIGSEGV", "+++ killed by SIGSEGV", "+++ exited with 3 +++", "last words", "+++ exited with 9 +++")
 }

@@ -27,12 +27,14 @@ const mostProgress = 8 << 20
 
 // snapshot is what a ring held at one moment, all of it.
 type snapshot struct {
-	live               []layout.TaskDump
-	progress           []byte // records of the calls that they were in
-	open               []dump.OpenFiles
-	main, guard, tasks record.Snapshot
-	clock              dump.Clock
-	stdio, data        uint32 // bytes that are kept of contents
+	live         []layout.TaskDump
+	progress     []byte // records of the calls that they were in
+	open         []dump.OpenFiles
+	main         record.Snapshot
+	guard, tasks record.Kept
+	end          record.Marks // where the lanes ended
+	clock        dump.Clock
+	stdio, data  uint32 // bytes that are kept of contents
 }
 
 // release lets the copies of the lanes go; where they ended stays.
@@ -99,14 +101,11 @@ func (s *snapshot) read(rec *recording, grace func() error) (err error) {
 	if rec.view == nil {
 		return errDropped(rec.id)
 	}
-	for _, lane := range []struct {
-		id layout.LaneId
-		to *record.Snapshot
-	}{{layout.LaneMain, &s.main}, {layout.LaneGuard, &s.guard}, {layout.LaneTasks, &s.tasks}} {
-		if *lane.to, err = rec.view.Snapshot(lane.id, record.Mark{}, grace, nil); err != nil {
-			return fmt.Errorf("snapshot ring %d: %w", rec.slot, err)
-		}
+	c, err := rec.view.Copy(nil, grace, layout.RoleMain, layout.RoleGuard, layout.RoleTasks)
+	if err != nil {
+		return fmt.Errorf("snapshot ring %d: %w", rec.slot, err)
 	}
+	s.main, s.guard, s.tasks, s.end = c.Main, c.Guard, c.Tasks, c.End
 	s.clock = clock()
 	return nil
 }
@@ -265,11 +264,43 @@ func (r *Recorder) header(rec *recording, s *snapshot) *dump.Header {
 func cover(c *api.Coverage, s *snapshot) {
 	c.Written, c.Kept, c.Overwritten, c.Unfinished = s.main.Written, s.main.Kept, s.main.Overwritten, s.main.Unfinished
 	c.Guarded, c.Late = s.guard.Kept, s.main.Late
+	c.GuardSkips += s.guard.Written - min(s.guard.Written, s.guard.Kept) // beside what an older ring did not take
+	c.Apart = apart(s)
 	from, to := span(s.main.Records)
 	if c.Kept > 0 {
 		f, t := s.clock.Time(from), s.clock.Time(to)
 		c.From, c.To = &f, &t
 	}
+}
+
+// apartKinds are the names of the guard lanes.
+var apartKinds = map[layout.LaneKind]string{
+	layout.LaneFirst: api.ApartFirst, layout.LaneRecent: api.ApartRecent, layout.LaneOut: api.ApartStdout, layout.LaneErr: api.ApartStderr,
+	layout.LaneExec: api.ApartExec, layout.LaneExit: api.ApartExit, layout.LaneCrash: api.ApartCrash, layout.LaneSignal: api.ApartSignal,
+	layout.LaneFail: api.ApartFailure, layout.LaneLong: api.ApartLongFailure, layout.LaneGuard: api.ApartAll,
+}
+
+// apart says what the guard lanes have, by kind.
+func apart(s *snapshot) []api.Apart {
+	var all []api.Apart
+	since := uint64(0)
+	for i, l := range s.guard.Lanes {
+		if i == 0 || s.guard.Lanes[i-1].Kind != l.Kind {
+			name, ok := apartKinds[l.Kind]
+			if !ok {
+				name = fmt.Sprintf("kind-%d", l.Kind)
+			}
+			all, since = append(all, api.Apart{Kind: name}), 0
+		}
+		a := &all[len(all)-1]
+		a.Written, a.Kept, a.Lost = a.Written+l.Written, a.Kept+l.Kept, a.Lost+l.Lost
+		if l.Since > since { // of lanes side by side each has what its hash gives it
+			since = l.Since
+			at := s.clock.Time(since)
+			a.Since = &at
+		}
+	}
+	return all
 }
 
 // span is the time of the first and of the latest record, in ns on CLOCK_MONOTONIC.
@@ -292,24 +323,22 @@ func span(rest []byte) (from, to uint64) {
 	return from, to
 }
 
-// more reads what a ring got since the marks of the main and the tasks lane. The
+// more reads what a ring got since the marks: calls, and who ended. The
 // live tasks are listed only if someone is new among them: that looks at all
 // tasks of the node.
-func (r *Recorder) more(rec *recording, main, tasks record.Mark, known told) (snapshot, error) {
+func (r *Recorder) more(rec *recording, from record.Marks, known told) (snapshot, error) {
 	var s snapshot
 	rec.ringMu.RLock()
 	if rec.view == nil {
 		rec.ringMu.RUnlock()
 		return s, errDropped(rec.id)
 	}
-	var err error
-	if s.main, err = rec.view.Snapshot(layout.LaneMain, main, r.kernel.Grace, nil); err == nil {
-		s.tasks, err = rec.view.Snapshot(layout.LaneTasks, tasks, r.kernel.Grace, nil)
-	}
+	c, err := rec.view.Copy(from, r.kernel.Grace, layout.RoleMain, layout.RoleTasks)
 	rec.ringMu.RUnlock()
 	if err != nil {
 		return s, fmt.Errorf("snapshot ring %d: %w", rec.slot, err)
 	}
+	s.main, s.tasks, s.end = c.Main, c.Tasks, c.End
 	s.clock = clock()
 	if !known.all(s.main.Records) {
 		if s.live, err = r.kernel.Tasks(int(rec.slot)); err != nil {
@@ -354,7 +383,7 @@ func (t told) all(rest []byte) bool {
 func (r *Recorder) follow(ctx context.Context, rec *recording, out *dump.Writer, first *snapshot) error {
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
-	main, tasks, known := first.main.End, first.tasks.End, told{}
+	from, known := first.end, told{}
 	for i := range first.live {
 		known.new(&first.live[i].Info)
 	}
@@ -363,7 +392,7 @@ func (r *Recorder) follow(ctx context.Context, rec *recording, out *dump.Writer,
 		r.mu.Lock()
 		ended := rec.ended
 		r.mu.Unlock()
-		s, err := r.more(rec, main, tasks, known)
+		s, err := r.more(rec, from, known)
 		if err != nil {
 			var gone *api.Error
 			if errors.As(err, &gone) && gone.Code == api.CodeNotFound {
@@ -371,7 +400,7 @@ func (r *Recorder) follow(ctx context.Context, rec *recording, out *dump.Writer,
 			}
 			return err
 		}
-		main, tasks = s.main.End, s.tasks.End
+		from = s.end
 		lost += s.main.Overwritten
 		if turn == 0 || s.main.Overwritten > 0 || ended {
 			// From here on it is live; or the reader was slower than the container; or

@@ -15,7 +15,6 @@ import (
 	"github.com/recorderd/recorderd/bpf"
 	bytesize "github.com/recorderd/recorderd/internal/size"
 	"github.com/recorderd/recorderd/recorder/dump"
-	"github.com/recorderd/recorderd/recorder/layout"
 	"github.com/recorderd/recorderd/recorder/spool"
 )
 
@@ -376,7 +375,7 @@ func (r *Recorder) rescueRing(old *bpf.Kernel, rec *recording) error {
 	why := endOf(&h.Recording)
 	if live {
 		why = spool.Reason{Kind: spool.KindUpgrade, Text: "a recorderd with other programs or settings took its place; the container went on"}
-		if size := rec.ring.Lanes()[layout.LaneMain]; size != r.cfg.RingSize {
+		if size := rec.view.Geometry().Main().Size; size != r.cfg.RingSize {
 			why = spool.Reason{Kind: spool.KindResized, Text: fmt.Sprintf("the ring size was changed from %s to %s; the container went on", bytesize.Bytes(size), bytesize.Bytes(r.cfg.RingSize))}
 		}
 	}

@@ -162,7 +162,7 @@ func (r *Recorder) readOpened(tasks []layout.TaskDump) {
 			due = last.at == 0 || now-last.at >= uint64(openEvery)
 		}
 		if due && last.at != 0 { // looks at the whole ring
-			due = rec.view.Scan(layout.LaneMain).From > last.at
+			due = rec.view.Scan().From > last.at
 		}
 		r.mu.Unlock()
 		if !due {

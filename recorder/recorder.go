@@ -253,14 +253,14 @@ func nativeArch() record.Arch {
 	return record.ArchX86_64
 }
 
-// lanes are the sizes of a ring's lanes, in bytes.
-func (c *Config) lanes() [layout.Lanes]uint64 {
-	return [layout.Lanes]uint64{c.RingSize, max(c.RingSize/8, 32<<10), max(c.RingSize/16, 16<<10)}
+// geometry is that of the rings that are made.
+func (c *Config) geometry() record.Geometry {
+	return record.NewGeometry(c.RingSize, max(c.RingSize/8, 32<<10), max(c.RingSize/16, 16<<10))
 }
 
 func (r *Recorder) kernelConfig() bpf.Config {
 	cfg := bpf.Config{
-		PinDir: r.cfg.PinDir, Hierarchy: r.hierarchy.ID, Subsys: r.hierarchy.Subsys, OnlyWatched: r.cfg.OnlyWatched, Lanes: r.cfg.lanes(),
+		PinDir: r.cfg.PinDir, Hierarchy: r.hierarchy.ID, Subsys: r.hierarchy.Subsys, OnlyWatched: r.cfg.OnlyWatched, Ring: r.cfg.geometry(),
 		Plans: make([]layout.Plan, 2*layout.PlanCalls), SubPlans: map[layout.SubplanKey]layout.Plan{},
 	}
 	for i, arch := range []record.Arch{r.native, r.native.ABI(layout.RecfCompat)} {
@@ -629,7 +629,7 @@ func (r *Recorder) addLocked(rec *recording) {
 func (r *Recorder) recordingOf(ring *bpf.Ring) *recording {
 	h := ring.Head()
 	rec := &recording{slot: ring.Slot, cgroup: h.Cgroup, path: cgroupPath(h), claimed: h.Claimed, ring: ring}
-	view, err := record.NewRing(ring.Bytes(), ring.Lanes())
+	view, err := record.NewRing(ring.Bytes())
 	if err != nil { // the kernel package made it: cannot be
 		r.log.Error("look at ring", "slot", ring.Slot, "error", err)
 	}
@@ -951,12 +951,11 @@ func (r *Recorder) measure(rec *recording, out *api.Recording) {
 		Live: atomic.LoadUint64(&h.TasksLive), Ever: atomic.LoadUint64(&h.TasksEver),
 		Execs: atomic.LoadUint64(&h.Execs), Unmarked: atomic.LoadUint64(&h.Unmarked), MovedOut: atomic.LoadUint64(&h.MovedOut),
 	}
-	main := &h.Lane[layout.LaneMain]
-	kept := rec.view.Scan(layout.LaneMain)
+	kept := rec.view.Scan()
 	out.Coverage = api.Coverage{
-		Kept: kept.Records, Written: rec.view.Written(layout.LaneMain), Bytes: rec.view.Bytes(layout.LaneMain), Guarded: rec.view.Written(layout.LaneGuard),
-		GuardSkips: atomic.LoadUint64(&h.GuardSkips), Cut: atomic.LoadUint64(&main.Cut), Fault: atomic.LoadUint64(&main.Fault),
-		Muted: atomic.LoadUint64(&h.Muted), FrozenCalls: atomic.LoadUint64(&h.Frozen), Late: atomic.LoadUint64(&main.Lates),
+		Kept: kept.Records, Written: rec.view.Written(), Bytes: rec.view.Bytes(), Guarded: rec.view.Guarded(),
+		GuardSkips: atomic.LoadUint64(&h.GuardSkips), Cut: atomic.LoadUint64(&h.Main.Cut), Fault: atomic.LoadUint64(&h.Main.Fault),
+		Muted: atomic.LoadUint64(&h.Muted), FrozenCalls: atomic.LoadUint64(&h.Frozen), Late: rec.view.Late(),
 	}
 	if atomic.LoadUint32(&h.BeganLate) != 0 {
 		out.Coverage.BeganLate = true
@@ -971,7 +970,7 @@ func (r *Recorder) measure(rec *recording, out *api.Recording) {
 		out.Coverage.From, out.Coverage.To = &from, &to
 	}
 	out.OOMKills = uint64(atomic.LoadUint32(&h.OomKills))
-	out.Ring = api.Ring{Slot: rec.slot, Size: rec.ring.Lanes()[layout.LaneMain], Memory: uint64(len(rec.ring.Bytes()))}
+	out.Ring = api.Ring{Slot: rec.slot, Size: rec.view.Geometry().Main().Size, Memory: uint64(len(rec.ring.Bytes()))}
 	out.Exit = rec.exit(h)
 }
 
@@ -1179,12 +1178,11 @@ func (rec *recording) totals() totals {
 		return totals{c.Written, c.Overwritten, c.Cut, c.Fault, c.Muted}
 	}
 	h := rec.ring.Head()
-	main := &h.Lane[layout.LaneMain]
 	t := totals{
-		written: rec.view.Written(layout.LaneMain), cut: atomic.LoadUint64(&main.Cut), fault: atomic.LoadUint64(&main.Fault), muted: atomic.LoadUint64(&h.Muted),
+		written: rec.view.Written(), cut: atomic.LoadUint64(&h.Main.Cut), fault: atomic.LoadUint64(&h.Main.Fault), muted: atomic.LoadUint64(&h.Muted),
 	}
 	// A ring that has not gone round has overwritten nothing; others are counted.
-	t.overwritten = t.written - min(t.written, rec.view.Scan(layout.LaneMain).Records)
+	t.overwritten = t.written - min(t.written, rec.view.Scan().Records)
 	return t
 }
 
@@ -1197,7 +1195,7 @@ func (r *Recorder) writtenAll() uint64 {
 		if rec.kept != nil {
 			n += rec.kept.desc.Coverage.Written
 		} else {
-			n += rec.view.Written(layout.LaneMain)
+			n += rec.view.Written()
 		}
 	}
 	return n

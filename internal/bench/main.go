@@ -108,7 +108,7 @@ func run(ctx context.Context, rounds, calls, requests int) error {
 		name  string
 		calls int
 		per   int // calls in a turn
-	}{{"getppid", calls, 1}, {"open/read/close", calls / 4, 3}}
+	}{{"getppid", calls, 1}, {"open/read/close", calls / 4, 3}, {"failing open", calls / 4, 1}}
 	results := map[string]map[string][]float64{}
 	add := func(work, mode string, v float64) {
 		if results[work] == nil {
@@ -343,6 +343,7 @@ func work(what string, args []string) {
 	}
 	n = max(n/10, 1)
 	path, _ := unix.BytePtrFromString("/etc/hostname")
+	missing, _ := unix.BytePtrFromString("/etc/not-there")
 	buf := make([]byte, 128)
 	least := math.Inf(1)
 	for range 10 {
@@ -357,6 +358,10 @@ func work(what string, args []string) {
 				fd := rawOpen(path)
 				rawCall3(unix.SYS_READ, fd, bufAddr(buf), uintptr(len(buf)))
 				rawCall3(unix.SYS_CLOSE, fd, 0, 0)
+			}
+		case "failing open":
+			for range n {
+				rawOpen(missing)
 			}
 		default:
 			fmt.Fprintf(os.Stderr, "no such work: %s\n", what)

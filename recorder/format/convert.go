@@ -11,7 +11,7 @@ func Of(r *api.Recording) Recording {
 		ID: r.ID, State: string(r.State), Frozen: r.Frozen, Off: r.Off,
 		Node: r.Node, Container: Container(r.Container), Pod: podOf(r.Pod),
 		Started: r.Started, Ended: r.Ended, Exit: (*Exit)(r.Exit), OOMKills: r.OOMKills,
-		Tasks: Tasks(r.Tasks), Coverage: Coverage(r.Coverage), Ring: Ring(r.Ring),
+		Tasks: Tasks(r.Tasks), Coverage: coverageOf(&r.Coverage), Ring: Ring(r.Ring),
 		Spool: (*SpoolInfo)(r.Spool), Inside: insideOf(r.Inside),
 		GoesOnAs: r.GoesOnAs,
 	}
@@ -23,10 +23,36 @@ func (r *Recording) API() api.Recording {
 		ID: r.ID, State: api.State(r.State), Frozen: r.Frozen, Off: r.Off,
 		Node: r.Node, Container: api.Container(r.Container), Pod: r.Pod.api(),
 		Started: r.Started, Ended: r.Ended, Exit: (*api.Exit)(r.Exit), OOMKills: r.OOMKills,
-		Tasks: api.Tasks(r.Tasks), Coverage: api.Coverage(r.Coverage), Ring: api.Ring(r.Ring),
+		Tasks: api.Tasks(r.Tasks), Coverage: r.Coverage.api(), Ring: api.Ring(r.Ring),
 		Spool: (*api.SpoolInfo)(r.Spool), Inside: r.Inside.api(),
 		GoesOnAs: r.GoesOnAs,
 	}
+}
+
+func coverageOf(c *api.Coverage) Coverage {
+	out := Coverage{
+		From: c.From, To: c.To, Written: c.Written, Bytes: c.Bytes, Kept: c.Kept,
+		Overwritten: c.Overwritten, Unfinished: c.Unfinished, Guarded: c.Guarded, GuardSkips: c.GuardSkips, Cut: c.Cut,
+		Fault: c.Fault, Muted: c.Muted, FrozenCalls: c.FrozenCalls, Late: c.Late, BeganLate: c.BeganLate,
+		BeganLateNs: c.BeganLateNs,
+	}
+	for _, a := range c.Apart {
+		out.Apart = append(out.Apart, Apart(a))
+	}
+	return out
+}
+
+func (c *Coverage) api() api.Coverage {
+	out := api.Coverage{
+		From: c.From, To: c.To, Written: c.Written, Bytes: c.Bytes, Kept: c.Kept,
+		Overwritten: c.Overwritten, Unfinished: c.Unfinished, Guarded: c.Guarded, GuardSkips: c.GuardSkips, Cut: c.Cut,
+		Fault: c.Fault, Muted: c.Muted, FrozenCalls: c.FrozenCalls, Late: c.Late, BeganLate: c.BeganLate,
+		BeganLateNs: c.BeganLateNs,
+	}
+	for _, a := range c.Apart {
+		out.Apart = append(out.Apart, api.Apart(a))
+	}
+	return out
 }
 
 func insideOf(i *api.Inside) *Inside {

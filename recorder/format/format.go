@@ -141,6 +141,7 @@ type Coverage struct {
 	Unfinished  uint64     `json:"unfinished,omitempty"`  // were just being written
 	Guarded     uint64     `json:"guarded"`               // kept in the guard lane: rare and telling ones, also from before From
 	GuardSkips  uint64     `json:"guardSkips,omitempty"`  // not copied there: too many of their kind
+	Apart       []Apart    `json:"apart,omitempty"`       // by kind; none in files of older versions
 	Cut         uint64     `json:"cut"`                   // ever written with something cut at a limit
 	Fault       uint64     `json:"fault"`                 // ever written with memory that could not be read
 	Muted       uint64     `json:"muted,omitempty"`       // not recorded because muted, or because recording is off
@@ -150,6 +151,15 @@ type Coverage struct {
 	// first of them for BeganLateNs, unless that is not known (0).
 	BeganLate   bool   `json:"beganLate,omitempty"`
 	BeganLateNs uint64 `json:"beganLateNs,omitempty"`
+}
+
+// Apart says what is kept of one kind of record apart from the ring of all calls.
+type Apart struct {
+	Kind    string     `json:"kind"` // as api.Apart has it; others may come
+	Written uint64     `json:"written"`
+	Kept    uint64     `json:"kept"`            // of these, still there
+	Lost    uint64     `json:"lost,omitempty"`  // of these, torn or being written
+	Since   *time.Time `json:"since,omitempty"` // from here on all but Lost are there
 }
 
 // Ring is the memory of a recording, in bytes.

@@ -6,27 +6,63 @@ package layout
 
 const (
 	RecorderLayout = 1
+	RingGeometry   = 2
 )
 
 const (
-	RingHeader = 4096
-	RingTail   = 8192
-	RingMin    = 65536
-	RingMax    = 67108864
+	RingHeader  = 8192
+	RingTail    = 8192
+	RingMin     = 65536
+	RingMax     = 67108864
+	RingHeader1 = 4096
 )
 
 const (
 	StartupMs = 5000
 )
 
-// LaneId is enum lane_id of bpf/recorder.h.
-type LaneId uint32
+// LaneKind is enum lane_kind of bpf/recorder.h.
+type LaneKind uint32
 
 const (
-	LaneMain  LaneId = 0
-	LaneGuard LaneId = 1
-	LaneTasks LaneId = 2
-	Lanes     LaneId = 3
+	LaneMain        LaneKind = 0
+	LaneGuard       LaneKind = 1
+	LaneTasks       LaneKind = 2
+	LaneFirst       LaneKind = 3
+	LaneRecent      LaneKind = 4
+	LaneOut         LaneKind = 5
+	LaneErr         LaneKind = 6
+	LaneExec        LaneKind = 7
+	LaneExit        LaneKind = 8
+	LaneCrash       LaneKind = 9
+	LaneSignal      LaneKind = 10
+	LaneLong        LaneKind = 11
+	LaneProcFirst   LaneKind = 12
+	LaneProc        LaneKind = 13
+	LaneBad         LaneKind = 14
+	LaneThreadFirst LaneKind = 15
+	LaneThread      LaneKind = 16
+	LaneFail        LaneKind = 17
+	LaneKinds       LaneKind = 18
+)
+
+// LaneRole is enum lane_role of bpf/recorder.h.
+type LaneRole uint32
+
+const (
+	RoleMain  LaneRole = 0
+	RoleGuard LaneRole = 1
+	RoleTasks LaneRole = 2
+)
+
+const (
+	FailLanes    = 32
+	SmallFail    = 14
+	SmallLanes   = 46
+	FirstParts   = 16
+	FirstKinds   = 6
+	FirstClasses = 256
+	FirstHashed  = 16
 )
 
 const (
@@ -36,7 +72,6 @@ const (
 )
 
 const (
-	GuardClasses  = 64
 	PathParts     = 10
 	PathPart      = 160
 	CommLen       = 16
@@ -244,15 +279,6 @@ type Event struct {
 // SizeofEvent is the size of Event in bytes.
 const SizeofEvent = 24
 
-// GuardClass is struct guard_class of bpf/recorder.h, 8 bytes.
-type GuardClass struct {
-	Since uint32
-	Used  uint32
-}
-
-// SizeofGuardClass is the size of GuardClass in bytes.
-const SizeofGuardClass = 8
-
 // Item is struct item of bpf/recorder.h, 4 bytes.
 type Item struct {
 	Arg  uint8
@@ -276,6 +302,23 @@ type Lane struct {
 
 // SizeofLane is the size of Lane in bytes.
 const SizeofLane = 192
+
+// LaneGroup is struct lane_group of bpf/recorder.h, 24 bytes.
+type LaneGroup struct {
+	Kind   uint8
+	Role   uint8
+	Lanes  uint16
+	At     uint32
+	Size   uint32
+	Tail   uint32
+	State  uint16
+	Stride uint16
+	Notes  uint16
+	_      uint16
+}
+
+// SizeofLaneGroup is the size of LaneGroup in bytes.
+const SizeofLaneGroup = 24
 
 // Late is struct late of bpf/recorder.h, 24 bytes.
 type Late struct {
@@ -326,51 +369,74 @@ type Rec struct {
 // SizeofRec is the size of Rec in bytes.
 const SizeofRec = 24
 
-// RingHead is struct ring_head of bpf/recorder.h, 4088 bytes.
+// RingHead is struct ring_head of bpf/recorder.h, 8080 bytes.
 type RingHead struct {
-	Cookie     uint64
-	Gen        uint32
-	Flags      uint32
-	Stdio      uint32
-	Data       uint32
-	_          [5]uint64
-	Lane       [3]Lane
-	Muted      uint64
-	Frozen     uint64
-	GuardSkips uint64
-	TasksEver  uint64
-	TasksLive  uint64
-	Execs      uint64
-	Unmarked   uint64
-	Cgroup     uint64
-	Claimed    uint64
-	LastExit   uint64
-	InitStart  uint64
-	PidLevel   uint32
-	InitTid    uint32
-	InitExit   uint32
-	InitGone   uint32
-	OomKills   uint32
-	BeganLate  uint32
-	InitEnd    uint64
-	ArgsLen    uint32
-	InitExeced uint32
-	Layout     uint32
-	LaneBits   uint32
-	Nested     uint32
-	NestedMax  uint32
-	MovedOut   uint64
-	Removed    uint32
-	_          [3]uint32
-	Class      [64]GuardClass
-	Path       [10][160]byte
-	Args       [1024]byte
-	Mutes      [16]uint64
-	InitComm   [16]byte
+	Cookie      uint64
+	Gen         uint32
+	Flags       uint32
+	Stdio       uint32
+	Data        uint32
+	_           [5]uint64
+	Main        Lane
+	_           [48]uint64
+	Muted       uint64
+	Frozen      uint64
+	GuardSkips  uint64
+	TasksEver   uint64
+	TasksLive   uint64
+	Execs       uint64
+	Unmarked    uint64
+	Cgroup      uint64
+	Claimed     uint64
+	LastExit    uint64
+	InitStart   uint64
+	PidLevel    uint32
+	InitTid     uint32
+	InitExit    uint32
+	InitGone    uint32
+	OomKills    uint32
+	BeganLate   uint32
+	InitEnd     uint64
+	ArgsLen     uint32
+	InitExeced  uint32
+	Geometry    uint32
+	LaneBits    uint32
+	Nested      uint32
+	NestedMax   uint32
+	Records     uint32
+	Groups      uint32
+	MovedOut    uint64
+	Removed     uint32
+	_           uint32
+	Group       [18]LaneGroup
+	_           [10]uint64
+	Path        [10][160]byte
+	Args        [1024]byte
+	Mutes       [16]uint64
+	InitComm    [16]byte
+	_           uint64
+	Small       [46]SmallLane
+	FirstUsed   [256]uint32
+	FirstFailed uint32
+	FirstTasks  [2]uint32
+	_           [4]byte
 }
 
 // SizeofRingHead is the size of RingHead in bytes.
-const SizeofRingHead = 4088
+const SizeofRingHead = 8080
+
+// SmallLane is struct small_lane of bpf/recorder.h, 64 bytes.
+type SmallLane struct {
+	Head   uint64
+	Epochs uint64
+	Cut    uint64
+	Fault  uint64
+	Lates  uint64
+	Late   Late
+}
+
+// SizeofSmallLane is the size of SmallLane in bytes.
+const SizeofSmallLane = 64
 
 // SubplanKey is struct subplan_key of bpf/recorder.h, 8 bytes.
 type SubplanKey struct {

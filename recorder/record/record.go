@@ -95,10 +95,12 @@ func (r *Record) Start() uint64 {
 	return r.Time - r.Dur
 }
 
-// Errors of Parse. They are wrapped with what was found.
+// Errors of Parse and NewRing. They are wrapped with what was found.
 var (
 	ErrShort   = errors.New("record is cut short")
 	ErrInvalid = errors.New("record is invalid")
+	// ErrNewer: another recorderd made the ring, and this one cannot read it.
+	ErrNewer = errors.New("ring is of an unknown version")
 )
 
 // Parse reads the record in b, whose stamp has been checked and replaced by its

@@ -11,7 +11,9 @@ import (
 	"github.com/recorderd/recorderd/recorder/layout"
 )
 
-var testLanes = [layout.Lanes]uint64{16 << 10, 8 << 10, 8 << 10}
+const testMain = 16 << 10
+
+func testGeometry() Geometry { return NewGeometry(testMain, 32<<10, 16<<10) }
 
 // simRing is a ring and a writer that does what commit in recorder.bpf.c does.
 type simRing struct {
@@ -21,13 +23,10 @@ type simRing struct {
 
 func newSim(t testing.TB) *simRing {
 	t.Helper()
-	n := layout.RingHeader
-	for _, size := range testLanes {
-		n += int(size) + layout.RingTail
-	}
-	words := make([]uint64, n/8)
-	mem := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), n)
-	r, err := NewRing(mem, testLanes)
+	geo := testGeometry()
+	mem := aligned(geo.Bytes())
+	geo.Note((*layout.RingHead)(unsafe.Pointer(unsafe.SliceData(mem))))
+	r, err := NewRing(mem)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,9 +34,15 @@ func newSim(t testing.TB) *simRing {
 	return &simRing{mem, r}
 }
 
+// aligned is memory as a mapping has it.
+func aligned(n uint64) []byte {
+	words := make([]uint64, (n+7)/8)
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), n)
+}
+
 // reserve is the atomic add; store is what follows it.
 func (s *simRing) reserve(raw []byte) uint64 {
-	lane := &s.ring.Head().Lane[layout.LaneMain]
+	lane := &s.ring.Head().Main
 	old := lane.Head
 	lane.Head += uint64(len(raw)/8)<<layout.HeadSeqBits + 1
 	if old&seqMask == seqMask {
@@ -47,13 +52,13 @@ func (s *simRing) reserve(raw []byte) uint64 {
 }
 
 func (s *simRing) store(pos uint64, raw []byte) {
-	off := s.ring.base[layout.LaneMain] + pos*8&(s.ring.size[layout.LaneMain]-1)
+	off := s.ring.main.base + pos*8&(testMain-1)
 	copy(s.mem[off+8:], raw[8:])
 	stamp := pos<<layout.HeadSeqBits | binary.LittleEndian.Uint64(raw)
 	binary.LittleEndian.PutUint64(s.mem[off:], stamp^s.ring.Head().Cookie)
-	lane := &s.ring.Head().Lane[layout.LaneMain]
+	lane := &s.ring.Head().Main
 	now := lane.Head >> layout.HeadSeqBits
-	if (now-pos)&posMask > s.ring.size[layout.LaneMain]/8 {
+	if (now-pos)&posMask > testMain/8 {
 		lane.Late[lane.Lates%layout.Lates] = layout.Late{Pos: pos, Len: uint64(len(raw)), Head: now}
 		lane.Lates++
 	}
@@ -105,7 +110,7 @@ func TestSnapshotOfAWrappedRing(t *testing.T) {
 		if n%7 != 0 {
 			continue
 		}
-		snap, err := s.ring.Snapshot(layout.LaneMain, Mark{}, noGrace, nil)
+		snap, err := s.ring.Snapshot(Mark{}, noGrace, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,13 +132,13 @@ func TestSnapshotOfAWrappedRing(t *testing.T) {
 // The count of records and the position wrap; both go on being right.
 func TestSnapshotAcrossTheCountersWrap(t *testing.T) {
 	s := newSim(t)
-	lane := &s.ring.Head().Lane[layout.LaneMain]
+	lane := &s.ring.Head().Main
 	lane.Head = uint64(posMask-2000)<<layout.HeadSeqBits | (seqMask - 100)
 	lane.Epochs = 7
 	before := 7<<layout.HeadSeqBits + uint64(seqMask) - 100
 	for n := uint64(0); n < 1000; n++ {
 		s.write(numbered(n, 16))
-		snap, err := s.ring.Snapshot(layout.LaneMain, Mark{}, noGrace, nil)
+		snap, err := s.ring.Snapshot(Mark{}, noGrace, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -158,7 +163,7 @@ func TestUnfinishedRecord(t *testing.T) {
 	for n := range uint64(5) {
 		s.write(numbered(11+n, 16))
 	}
-	snap, err := s.ring.Snapshot(layout.LaneMain, Mark{}, noGrace, nil)
+	snap, err := s.ring.Snapshot(Mark{}, noGrace, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +171,7 @@ func TestUnfinishedRecord(t *testing.T) {
 		t.Errorf("%d records, %d unfinished, %d overwritten", len(got), snap.Unfinished, snap.Overwritten)
 	}
 	s.store(pos, held)
-	snap, _ = s.ring.Snapshot(layout.LaneMain, Mark{}, noGrace, nil)
+	snap, _ = s.ring.Snapshot(Mark{}, noGrace, nil)
 	if got := numbers(t, snap); len(got) != 16 || snap.Unfinished != 0 {
 		t.Errorf("after it was written: %d records, %d unfinished", len(got), snap.Unfinished)
 	}
@@ -190,7 +195,7 @@ func TestLateWriter(t *testing.T) {
 		for ; n < 310; n++ {
 			s.write(numbered(n, 40))
 		}
-		snap, err := s.ring.Snapshot(layout.LaneMain, Mark{}, noGrace, nil)
+		snap, err := s.ring.Snapshot(Mark{}, noGrace, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -237,12 +242,12 @@ func TestOverwrittenWhileCopied(t *testing.T) {
 		return nil
 	}
 	// The head is read for the second time before the grace period: write there.
-	lane := &s.ring.Head().Lane[layout.LaneMain]
-	recs := s.ring.walk(layout.LaneMain, (lane.Head>>layout.HeadSeqBits-s.ring.size[0]/8)&posMask, lane.Head>>layout.HeadSeqBits, false, nil)
+	lane := &s.ring.Head().Main
+	recs := s.ring.main.walk((lane.Head>>layout.HeadSeqBits-testMain/8)&posMask, lane.Head>>layout.HeadSeqBits, false, nil)
 	all := len(recs.at)
 	end := lane.Head >> layout.HeadSeqBits
 	grace()
-	recs.dropBefore((lane.Head>>layout.HeadSeqBits-s.ring.size[0]/8)&posMask, end)
+	recs.dropBefore((lane.Head>>layout.HeadSeqBits-testMain/8)&posMask, end)
 	if dropped := all - len(recs.at); dropped < 50 || dropped > 52 {
 		t.Errorf("50 records were written over, %d were dropped", dropped)
 	}
@@ -260,7 +265,7 @@ func TestFollow(t *testing.T) {
 			s.write(numbered(n, 16))
 			n++
 		}
-		snap, err := s.ring.Snapshot(layout.LaneMain, mark, noGrace, nil)
+		snap, err := s.ring.Snapshot(mark, noGrace, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -280,14 +285,34 @@ func TestFollow(t *testing.T) {
 }
 
 func TestNewRingRefuses(t *testing.T) {
-	for name, f := range map[string]func() (*Ring, error){
-		"short":       func() (*Ring, error) { return NewRing(make([]byte, 4096), testLanes) },
-		"odd size":    func() (*Ring, error) { return NewRing(make([]byte, 1<<20), [layout.Lanes]uint64{3000, 4096, 4096}) },
-		"too large":   func() (*Ring, error) { return NewRing(make([]byte, 1<<20), [layout.Lanes]uint64{1 << 40, 4096, 4096}) },
-		"odd address": func() (*Ring, error) { return NewRing(make([]byte, 1<<20)[1:], testLanes) },
+	good := func() []byte { return newSim(t).mem }
+	change := func(do func(h *layout.RingHead)) []byte {
+		mem := good()
+		do((*layout.RingHead)(unsafe.Pointer(unsafe.SliceData(mem))))
+		return mem
+	}
+	err := func(h *layout.RingHead) *layout.LaneGroup { return &h.Group[layout.LaneErr] }
+	for name, c := range map[string]struct {
+		mem  []byte
+		want error
+	}{
+		"short":                          {good()[:layout.RingHeader-8], ErrShort},
+		"cut":                            {good()[:testGeometry().Bytes()-8], ErrShort},
+		"at an odd address":              {aligned(1 << 20)[1:], ErrInvalid},
+		"of a later geometry":            {change(func(h *layout.RingHead) { h.Geometry++ }), ErrNewer},
+		"with records of a later layout": {change(func(h *layout.RingHead) { h.Records++ }), ErrNewer},
+		"without a main lane":            {change(func(h *layout.RingHead) { h.Group[layout.LaneMain].Lanes = 0 }), ErrInvalid},
+		"odd size":                       {change(func(h *layout.RingHead) { err(h).Size = 3000 }), ErrInvalid},
+		"no size":                        {change(func(h *layout.RingHead) { err(h).Size = 0 }), ErrInvalid},
+		"too large":                      {change(func(h *layout.RingHead) { err(h).Size = 1 << 30 }), ErrInvalid},
+		"lanes in the header":            {change(func(h *layout.RingHead) { err(h).At = 64 }), ErrInvalid},
+		"lanes behind the end":           {change(func(h *layout.RingHead) { err(h).Lanes = 60; err(h).Size = 1 << 20; err(h).State = 64 }), ErrShort},
+		"states behind the header":       {change(func(h *layout.RingHead) { err(h).State = layout.RingHeader - 8 }), ErrInvalid},
+		"states that overlap":            {change(func(h *layout.RingHead) { err(h).Stride = 8 }), ErrInvalid},
+		"more notes than have room":      {change(func(h *layout.RingHead) { err(h).Notes = 400 }), ErrInvalid},
 	} {
-		if _, err := f(); !errors.Is(err, ErrShort) && !errors.Is(err, ErrInvalid) {
-			t.Errorf("%s: %v", name, err)
+		if _, err := NewRing(c.mem); !errors.Is(err, c.want) {
+			t.Errorf("a ring %s: %v, want %v", name, err, c.want)
 		}
 	}
 }
@@ -305,11 +330,11 @@ func FuzzSnapshot(f *testing.F) {
 		for n := range seed % 300 {
 			s.write(numbered(n, int(n%90)))
 		}
-		copy(s.mem[layout.RingHeader+rnd.IntN(8<<10):], stuff)
-		lane := &s.ring.Head().Lane[layout.LaneMain]
+		copy(s.mem[s.ring.main.base+rnd.Uint64N(8<<10):], stuff)
+		lane := &s.ring.Head().Main
 		lane.Head += head
 		lane.Lates, lane.Late[0] = seed%7, layout.Late{Pos: seed, Len: head, Head: seed * head}
-		snap, err := s.ring.Snapshot(layout.LaneMain, Mark{}, noGrace, nil)
+		snap, err := s.ring.Snapshot(Mark{}, noGrace, nil)
 		if err != nil {
 			return // the count wrapped again and again: only in a made-up ring
 		}
@@ -349,11 +374,11 @@ func BenchmarkScan(b *testing.B) {
 		s.write(numbered(n, 16))
 	}
 	for b.Loop() {
-		if e := s.ring.Scan(layout.LaneMain); e.To != 5000 || e.Records < 200 {
+		if e := s.ring.Scan(); e.To != 5000 || e.Records < 200 {
 			b.Fatal(e)
 		}
 	}
-	b.SetBytes(int64(testLanes[layout.LaneMain]))
+	b.SetBytes(testMain)
 }
 
 func BenchmarkSnapshot(b *testing.B) {
@@ -364,7 +389,7 @@ func BenchmarkSnapshot(b *testing.B) {
 	var buf []byte
 	var bytes int64
 	for b.Loop() {
-		snap, err := s.ring.Snapshot(layout.LaneMain, Mark{}, noGrace, buf)
+		snap, err := s.ring.Snapshot(Mark{}, noGrace, buf)
 		if err != nil {
 			b.Fatal(err)
 		}

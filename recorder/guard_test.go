@@ -1,0 +1,141 @@
+package recorder
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/recorder/dump"
+	"github.com/recorderd/recorderd/recorder/postmortem"
+	"github.com/recorderd/recorderd/recorder/replay"
+)
+
+// loud runs testdata/loud.c in a container of its own and returns its recording.
+func loud(t *testing.T, r *Recorder, root, bin string, args ...string) api.Recording {
+	t.Helper()
+	dir := filepath.Join(root, strings.Join(args, "-"))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	cmd := exec.Command(bin, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(f.Fd())}
+	if cmd.Run(); cmd.ProcessState.ExitCode() != 3 {
+		t.Fatalf("%v ended with %v, want 3", args, cmd.ProcessState)
+	}
+	var found api.Recording
+	eventually(t, "its end", func() bool {
+		list, err := r.List(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, rec := range list {
+			if strings.HasSuffix(rec.Container.Cgroup, "/"+filepath.Base(dir)) && rec.Exit != nil {
+				found = rec
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+// verdict is what show says of a recording, and lastWords the last line of its output.
+func verdict(t *testing.T, r *Recorder, id string) (text, lastLine string) {
+	t.Helper()
+	var raw bytes.Buffer
+	if err := r.Dump(t.Context(), id, replay.Query{}, &raw); err != nil {
+		t.Fatal(err)
+	}
+	in, err := dump.NewReader(&raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := postmortem.Build(in, postmortem.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(report.Output.Items); n > 0 {
+		lastLine = report.Output.Items[n-1].Text
+	}
+	return report.Verdict, lastLine
+}
+
+func guardTest(t *testing.T) (r *Recorder, root, bin string) {
+	t.Helper()
+	bin = filepath.Join(t.TempDir(), "loud")
+	compile(t, "testdata/loud.c", bin, "-O1", "-pthread", "-w")
+	root = testRoot(t)
+	return testRecorder(t, Config{RingSize: 1 << 20, Watch: []string{"/" + filepath.Base(root)}, OnlyWatched: true, Hierarchy: "v2"}), root, bin
+}
+
+// TestTheLastOfAKindIsKept catches a recording whose last words and last failure are
+// missing because there were many before them, and that shows old ones as the last.
+func TestTheLastOfAKindIsKept(t *testing.T) {
+	r, root, bin := guardTest(t)
+	for _, n := range []int{100, 1000, 10_000, 100_000} {
+		for _, kind := range []string{"lines", "opens"} {
+			t.Run(fmt.Sprint(kind, n), func(t *testing.T) {
+				rec := loud(t, r, root, bin, kind, fmt.Sprint(n))
+				out := text(t, r, rec.ID, replay.Query{})
+				lines := map[string][]string{
+					"lines": {"line 0 of the log", fmt.Sprintf("line %d of the log", n-1)},
+					"opens": {"missing-0.so", fmt.Sprintf("missing-%d.so", n-1)},
+				}
+				demand(t, out, append(lines[kind], `execve("`, "first words", "/etc/first.conf", `"/etc/decisive.conf", O_RDONLY) = -1 ENOENT`,
+					"loud: cannot go on without /etc/decisive.conf", "+++ exited with 3 +++")...)
+				said, last := verdict(t, r, rec.ID)
+				if !strings.Contains(said, "/etc/decisive.conf") {
+					t.Errorf("the verdict is %q", said)
+				}
+				if last != "loud: cannot go on without /etc/decisive.conf" {
+					t.Errorf("the last line is %q", last)
+				}
+			})
+		}
+	}
+}
+
+// TestAnAttackLeavesOtherKindsAlone catches failing calls that push out new programs, ends
+// and last words.
+func TestAnAttackLeavesOtherKindsAlone(t *testing.T) {
+	r, root, bin := guardTest(t)
+	rec := loud(t, r, root, bin, "attack")
+	demand(t, text(t, r, rec.ID, replay.Query{}),
+		`execve("`, `"kill -SEGV $$"`, "+++ killed by SIGSEGV", "--- SIGSEGV", "first words", "the last words before the attack", "/etc/first.conf",
+		`"/etc/decisive.conf", O_RDONLY) = -1 ENOENT`, "loud: cannot go on", "+++ exited with 3 +++")
+}
+
+// TestWhoAProcessWas catches short threads, or processes, that make nobody know any more who
+// another was.
+func TestWhoAProcessWas(t *testing.T) {
+	r, root, bin := guardTest(t)
+	for _, c := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"threads", "1000"}, []string{"who-was-it", "the-last"}},
+		{[]string{"children", "3000"}, []string{"decisive"}},
+	} {
+		rec := loud(t, r, root, bin, c.args...)
+		names := map[string]int{}
+		for _, task := range dumpOf(t, r, rec.ID).tasks {
+			names[string(bytes.TrimRight(task.Comm[:], "\x00"))]++
+		}
+		for _, name := range append(c.want, "loud") {
+			if names[name] == 0 {
+				t.Errorf("%v: nobody knows who %s was: %v", c.args, name, names)
+			}
+		}
+	}
+}
