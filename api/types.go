@@ -158,7 +158,7 @@ type Coverage struct {
 type Apart struct {
 	Kind    string `json:"kind"` // one of the Apart constants, or one of a later version
 	Written uint64 `json:"written"`
-	Kept    uint64 `json:"kept"` // of these, still there
+	Kept    uint64 `json:"kept"` // of these, still in the place of their kind; older ones may be in ApartRecent
 	// Lost of these were being written or were torn when they were read: the newest may be
 	// among them.
 	Lost uint64 `json:"lost,omitempty"`

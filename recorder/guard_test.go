@@ -101,7 +101,47 @@ func TestTheLastOfAKindIsKept(t *testing.T) {
 				if last != "loud: cannot go on without /etc/decisive.conf" {
 					t.Errorf("the last line is %q", last)
 				}
+				apartIsRight(t, dumpOf(t, r, rec.ID), map[string]string{"lines": api.ApartStderr, "opens": api.ApartFailure}[kind], uint64(n))
 			})
+		}
+	}
+}
+
+// apartIsRight checks what a dump says of what is kept apart, if n records of a kind and a few
+// more were written.
+func apartIsRight(t *testing.T, d dumped, kind string, n uint64) {
+	t.Helper()
+	c := &d.header.Recording.Coverage
+	rows := map[string]api.Apart{}
+	for _, a := range c.Apart {
+		rows[a.Kind] = a
+	}
+	recent := rows[api.ApartRecent]
+	for _, a := range c.Apart {
+		// What is no longer in its own lane may still be among the recent ones.
+		if a.Lost != 0 || a.Kept > a.Written || a.Kept < a.Written && a.Since == nil && recent.Kept < recent.Written {
+			t.Errorf("apart: %+v, recent %+v", a, recent)
+		}
+	}
+	// All that were to be kept are there, or counted as gone.
+	ever := rows[api.ApartFirst].Written + recent.Written
+	if c.Guarded != uint64(len(d.records[dump.FrameGuard])) || c.Guarded+c.GuardSkips != ever || ever < n || ever > n+100 {
+		t.Errorf("%d are kept apart and %d are not, want %d together, %d and a few", c.Guarded, c.GuardSkips, ever, n)
+	}
+	// Of the kind, some are among the first and all others were in its own lanes.
+	if a := rows[kind]; a.Written > n+20 || a.Written+rows[api.ApartFirst].Written < n {
+		t.Errorf("%d of the first, and %+v: want %d", rows[api.ApartFirst].Written, a, n)
+	}
+	// From that time on all of the recent ones are in the dump.
+	if since := recent.Since; since != nil {
+		later := uint64(0)
+		for _, rec := range d.records[dump.FrameGuard] {
+			if !d.header.Clock.Time(rec.Time).Before(*since) {
+				later++
+			}
+		}
+		if later < recent.Kept {
+			t.Errorf("%d are from %v or later, want %d or more", later, since, recent.Kept)
 		}
 	}
 }

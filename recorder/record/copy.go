@@ -35,7 +35,7 @@ type LaneKept struct {
 	// there, but for those that are Lost. 0: all that there ever were, or none was.
 	Since   uint64
 	Written uint64 // to this lane
-	Kept    uint64 // of these, still there
+	Kept    uint64 // of these, still in this lane
 	Lost    uint64 // of these, damaged or unfinished, the newest maybe among them
 }
 
