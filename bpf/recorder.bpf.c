@@ -374,6 +374,25 @@ static __always_inline u32 failure(u32 nr, s64 ret)
 
 enum { RENAMED = SMALL_FAIL | 0xfff << 8 };
 
+/* Notes a late writer where there is one note: the first says where it wrote, and all
+ * together up to where the lane is not to be believed. */
+static __noinline int late_in(struct small_lane *l, u64 pos, u32 len, u64 head)
+{
+	u64 seen = READ_ONCE(l->late.head);
+
+	/* Of two at once the later head stays. */
+	if (head > seen && __sync_val_compare_and_swap(&l->late.head, seen, head) != seen) {
+		seen = READ_ONCE(l->late.head);
+		if (head > seen)
+			__sync_val_compare_and_swap(&l->late.head, seen, head);
+	}
+	if (__sync_fetch_and_add(&l->lates, 1) == 0) {
+		l->late.pos = pos;
+		l->late.len = len;
+	}
+	return 0;
+}
+
 /*
  * Copies the record in a scratch into one of the small lanes, its stamp last. They have no
  * tail: what does not fit before the lane's end goes on at its beginning. A record that is
@@ -425,12 +444,8 @@ __noinline int keep_in(u32 user, u32 slot, u32 lane, u32 len, u32 meta)
 	}
 	put_stamp((void *)r + at, (pos << HEAD_SEQ_BITS | (u64)(len >> 3) << 14 | meta) ^ r->cookie);
 	now = READ_ONCE(l->head) >> HEAD_SEQ_BITS;
-	if (unlikely(((now - pos) & ((1ull << HEAD_POS_BITS) - 1)) > size >> 3)) {
-		l->late.pos = pos;
-		l->late.len = len;
-		l->late.head = now;
-		__sync_fetch_and_add(&l->lates, 1);
-	}
+	if (unlikely(((now - pos) & ((1ull << HEAD_POS_BITS) - 1)) > size >> 3))
+		late_in(l, pos, len, now);
 	return 0;
 }
 

@@ -38,7 +38,10 @@ func (s *simRing) storeIn(lane int, pos uint64, raw []byte) {
 	put(0, binary.LittleEndian.AppendUint64(nil, (pos<<layout.HeadSeqBits|binary.LittleEndian.Uint64(raw))^h.Cookie))
 	l := &h.Small[lane]
 	if now := l.Head >> layout.HeadSeqBits; now-pos > uint64(size)/8 {
-		l.Late, l.Lates = layout.Late{Pos: pos, Len: uint64(len(raw)), Head: now}, l.Lates+1
+		if l.Late.Head = max(l.Late.Head, now); l.Lates == 0 {
+			l.Late.Pos, l.Late.Len = pos, uint64(len(raw))
+		}
+		l.Lates++
 	}
 }
 
