@@ -37,7 +37,7 @@ func startAgain(t *testing.T, cfg Config) *again {
 	sweep(t)
 	cfg.PinDir = fmt.Sprintf("/sys/fs/bpf/recorderd-coretest-%d-%d", os.Getpid(), testNumber.Add(1))
 	cfg.StateDir, cfg.Hierarchy, cfg.OnlyWatched = t.TempDir(), "auto", true
-	cfg.RingSize, cfg.MemoryBudget = 64<<10, 8<<20
+	cfg.RingSize, cfg.MemoryBudget = 64<<10, 10<<20
 	cfg.Log = slog.New(slog.NewTextHandler(testLog{t}, nil))
 	a := &again{t: t, cfg: cfg, stop: func() {}}
 	t.Cleanup(func() {
