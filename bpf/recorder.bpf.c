@@ -374,6 +374,8 @@ static __always_inline u32 failure(u32 nr, s64 ret)
 
 enum { RENAMED = SMALL_FAIL | 0xfff << 8 };
 
+enum { REC_MASK = 0x1fff }; /* REC_MAX and what is below it */
+
 /* Notes a late writer where there is one note: the first says where it wrote, and all
  * together up to where the lane is not to be believed. */
 static __noinline int late_in(struct small_lane *l, u64 pos, u32 len, u64 head)
@@ -404,7 +406,7 @@ __noinline int keep_in(u32 user, u32 slot, u32 lane, u32 len, u32 meta)
 	struct ring_head *r = ring_of(slot);
 	struct lane_group *g;
 	struct small_lane *l;
-	u32 size, base, at, n;
+	u32 size, base, at, n, body, rest;
 	u64 old, pos, now;
 
 	if (!s || !r || lane >= SMALL_LANES)
@@ -428,20 +430,21 @@ __noinline int keep_in(u32 user, u32 slot, u32 lane, u32 len, u32 meta)
 	if (n > len)
 		n = len;
 	at += base;
-	/* So it is; the verifier does not know. */
+	body = n - 8;
+	rest = len - n;
+	/* So it is anyway. 6.1 forgets what a check says of a value that was put aside, but not
+	 * what a mask leaves of it. */
 	opaque(at);
 	opaque(base);
-	opaque(n);
-	if (at > main_at || base > main_at || n < 8 || n > REC_MAX)
+	opaque(body);
+	opaque(rest);
+	if (at > main_at || base > main_at)
 		return 0;
-	bpf_probe_read_kernel((void *)r + at + 8, n - 8, s->buf + 8);
-	if (n < len) {
-		u32 rest = len - n;
-
-		opaque(rest);
-		if (rest <= REC_MAX)
-			bpf_probe_read_kernel((void *)r + base, rest, s->buf + n);
-	}
+	body &= REC_MASK;
+	rest &= REC_MASK;
+	bpf_probe_read_kernel((void *)r + at + 8, body, s->buf + 8);
+	if (rest)
+		bpf_probe_read_kernel((void *)r + base, rest, s->buf + 8 + body);
 	put_stamp((void *)r + at, (pos << HEAD_SEQ_BITS | (u64)(len >> 3) << 14 | meta) ^ r->cookie);
 	now = READ_ONCE(l->head) >> HEAD_SEQ_BITS;
 	if (unlikely(((now - pos) & ((1ull << HEAD_POS_BITS) - 1)) > size >> 3))
