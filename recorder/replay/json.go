@@ -6,6 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/recorderd/recorderd/internal/jsontext"
 	"github.com/recorderd/recorderd/recorder/dump"
 	"github.com/recorderd/recorderd/recorder/layout"
 	"github.com/recorderd/recorderd/recorder/strace"
@@ -167,7 +168,7 @@ func (j *jsonSink) event(ev *Event) error {
 		b = jsonInt(b, "code", ev.Rec.Ret)
 		if info, err := json.Marshal(strace.Siginfo(j.format.abi(ev), &ev.Rec)); err == nil {
 			b = append(b, `,"siginfo":`...)
-			b = append(b, info...)
+			b = append(b, unarmed(info)...)
 		}
 	case KindRename:
 		for _, it := range ev.Rec.Items {
@@ -286,32 +287,8 @@ func jsonTrue(b []byte, key string, is bool) []byte {
 	return append(jsonKey(b, key), "true"...)
 }
 
-const hex = "0123456789abcdef"
-
-// unarmed returns JSON with the controls escaped that encoding/json leaves in strings:
-// DEL and C1, of which U+009B begins an escape sequence where JSON goes to a terminal.
-func unarmed(text []byte) []byte {
-	var out []byte
-	done := 0
-	for i := 0; i < len(text); i++ {
-		n := 1
-		switch {
-		case text[i] == 0x7f:
-		case text[i] == 0xc2 && i+1 < len(text) && text[i+1] < 0xa0:
-			n = 2
-		default:
-			continue
-		}
-		c := text[i+n-1]
-		out = append(append(out, text[done:i]...), '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		done = i + n
-		i = done - 1
-	}
-	if done == 0 {
-		return text
-	}
-	return append(out, text[done:]...)
-}
+// unarmed returns JSON with the characters escaped that a terminal would obey or hide.
+func unarmed(text []byte) []byte { return jsontext.Escape(text) }
 
 // jsonString appends a string that may hold anything, without control characters;
 // what is no UTF-8 becomes U+FFFD.
@@ -324,9 +301,8 @@ func jsonString(b []byte, key string, s []byte) []byte {
 			b = append(b, "\ufffd"...)
 		case r == '"' || r == '\\':
 			b = append(b, '\\', byte(r))
-		case r < 0x20 || r >= 0x7f && r < 0xa0:
-			b = append(b, `\u00`...)
-			b = append(b, hex[r>>4], hex[r&15])
+		case jsontext.Unsafe(r):
+			b = jsontext.AppendEscape(b, r)
 		default:
 			b = append(b, s[:n]...)
 		}

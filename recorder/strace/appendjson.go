@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/recorderd/recorderd/internal/jsontext"
 )
 
 // AppendJSON appends values as encoding/json would write them, as an array: a dump
@@ -112,8 +114,8 @@ func AppendJSONString[S string | []byte](dst []byte, s S) []byte {
 		switch {
 		case r == utf8.RuneError && n == 1:
 			dst = append(dst, "\ufffd"...)
-		case r < 0xa0 || r == 0x2028 || r == 0x2029: // C1 controls, and what JavaScript takes for an end of line
-			dst = append(dst, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
+		case jsontext.Unsafe(r):
+			dst = jsontext.AppendEscape(dst, r)
 		default:
 			dst = append(dst, s[i:i+n]...)
 		}

@@ -15,27 +15,29 @@ import (
 	"time"
 	"unicode"
 
-	"sigs.k8s.io/yaml"
-
 	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/internal/jsontext"
 )
 
-// JSON writes v with indentation.
+// JSON writes v with indentation. Nothing in it is obeyed or hidden by a terminal.
 func JSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+	b, err := marshal(v)
+	if err == nil {
+		_, err = w.Write(b)
+	}
+	return err
 }
 
-// YAML writes v with the names that it has in JSON.
-func YAML(w io.Writer, v any) error {
-	b, err := yaml.Marshal(v)
-	if err != nil {
-		return err
+// marshal returns v as JSON in which nothing is obeyed or hidden by a terminal.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		return nil, err
 	}
-	_, err = w.Write(b)
-	return err
+	return jsontext.Escape(b.Bytes()), nil
 }
 
 // Names writes the ids of recordings, one a line.

@@ -2,12 +2,18 @@ package render
 
 import (
 	"bytes"
+	"encoding/json"
+	"io"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+
+	"sigs.k8s.io/yaml"
 
 	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/internal/jsontext"
 )
 
 func TestClean(t *testing.T) {
@@ -142,6 +148,39 @@ func TestStatusOfConfiguration(t *testing.T) {
 		for _, w := range tc.want {
 			if !strings.Contains(b.String(), w) {
 				t.Errorf("no %q in\n%s", w, b.String())
+			}
+		}
+	}
+}
+
+// TestAnyArgument catches one container whose command line is the end of every list, or
+// that writes to the terminal of who looks at one.
+func TestAnyArgument(t *testing.T) {
+	var all []string
+	for r := rune(0); r <= unicode.MaxRune; r++ {
+		if r < 0x3000 || r >= 0xd700 && r < 0x10100 || r >= 0xe0000 && r < 0xe0200 || r > 0x10ff00 {
+			all = append(all, "x"+string(r)+"y")
+		}
+	}
+	list := api.RecordingList{Recordings: []api.Recording{{Container: api.Container{Command: append(all, "\xff", "- a: b", "%", "@", "---")}}}}
+	for name, write := range map[string]func(io.Writer, any) error{"json": JSON, "yaml": YAML} {
+		var b bytes.Buffer
+		if err := write(&b, list); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if i := strings.IndexFunc(b.String(), func(r rune) bool { return r != '\n' && jsontext.Unsafe(r) }); i >= 0 {
+			t.Errorf("%s: %q", name, b.String()[i:i+10])
+		}
+		var back api.RecordingList
+		parse := map[string]func([]byte, any) error{"json": json.Unmarshal, "yaml": func(b []byte, v any) error { return yaml.Unmarshal(b, v) }}[name]
+		if err := parse(b.Bytes(), &back); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		for i, want := range all {
+			if got := back.Recordings[0].Container.Command[i]; got != want {
+				t.Errorf("%s: %q comes back as %q", name, want, got)
 			}
 		}
 	}
