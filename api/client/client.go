@@ -3,6 +3,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,6 +26,40 @@ import (
 
 // DefaultSocket is where recorderd listens if it is not told otherwise.
 const DefaultSocket = "/run/recorderd/recorderd.sock"
+
+// Bounds of what is taken from a server, which may be anything that listens there.
+const (
+	// maxAnswer bounds an answer that is read as a whole: the longest list of a node, and more.
+	maxAnswer = 32 << 20
+	// maxRecordings bounds a list: a few bytes of JSON are hundreds in memory.
+	maxRecordings = 1 << 16
+	// maxRaw bounds a raw dump that has an end. A ring and a spooled file are shorter.
+	maxRaw = 512 << 20
+	// maxHeader bounds the head of an answer.
+	maxHeader = 64 << 10
+)
+
+// ErrTooLong: an answer is longer than any of recorderd's.
+var ErrTooLong = errors.New("the answer is longer than any of recorderd's")
+
+// limited reads at most so many bytes. More are an error, not an end.
+type limited struct {
+	io.ReadCloser
+	left int64
+}
+
+func (l *limited) Read(b []byte) (int, error) {
+	if l.left <= 0 {
+		var one [1]byte
+		if n, err := l.ReadCloser.Read(one[:]); n == 0 {
+			return 0, err
+		}
+		return 0, ErrTooLong
+	}
+	n, err := l.ReadCloser.Read(b[:min(int64(len(b)), l.left)])
+	l.left -= int64(n)
+	return n, err
+}
 
 // Dialer connects to the API. If nobody answers, its error should be an
 // *UnreachableError.
@@ -61,6 +96,8 @@ func New(dial Dialer, o Options) *Client {
 			MaxIdleConns:       2,
 			IdleConnTimeout:    time.Minute,
 			ReadBufferSize:     64 << 10, // dumps come in pieces of this size
+
+			MaxResponseHeaderBytes: maxHeader,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -72,8 +109,37 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // List returns the recordings that fit the filter.
 func (c *Client) List(ctx context.Context, f target.Filter) (api.RecordingList, error) {
 	var list api.RecordingList
-	err := c.call(ctx, http.MethodGet, "/v1/recordings", f.Values(), &list)
+	err := c.call(ctx, http.MethodGet, "/v1/recordings", f.Values(), &struct {
+		*api.RecordingList
+		Recordings *recordings `json:"recordings"`
+	}{&list, (*recordings)(&list.Recordings)})
 	return list, err
+}
+
+// recordings are at most maxRecordings.
+type recordings []api.Recording
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (rs *recordings) UnmarshalJSON(b []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	switch open, err := dec.Token(); {
+	case err != nil || open == nil: // null
+		return err
+	case open != json.Delim('['):
+		return fmt.Errorf("recordings begin with %v, want a list", open)
+	}
+	*rs = []api.Recording{}
+	for dec.More() {
+		if len(*rs) == maxRecordings {
+			return ErrTooLong
+		}
+		var one api.Recording
+		if err := dec.Decode(&one); err != nil {
+			return err
+		}
+		*rs = append(*rs, one)
+	}
+	return nil
 }
 
 // Get returns the recording that name means; see target.Resolve.
@@ -107,15 +173,19 @@ func (c *Client) Dump(ctx context.Context, name string, sel target.Selector, q r
 	if err != nil {
 		return nil, err
 	}
-	if resp.Header.Get("Content-Encoding") != "zstd" {
-		return resp.Body, nil
+	body := resp.Body
+	if resp.Header.Get("Content-Encoding") == "zstd" {
+		z, err := zstd.NewReader(resp.Body, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20))
+		if err != nil {
+			resp.Body.Close()
+			return nil, fmt.Errorf("read the answer of recorderd: %w", err)
+		}
+		body = &compressed{z, resp.Body}
 	}
-	z, err := zstd.NewReader(resp.Body, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20))
-	if err != nil {
-		resp.Body.Close()
-		return nil, fmt.Errorf("read the answer of recorderd: %w", err)
+	if q.Format == replay.FormatRaw && !q.Follow {
+		body = &limited{body, maxRaw}
 	}
-	return &compressed{z, resp.Body}, nil
+	return body, nil
 }
 
 // compressed is the body of an answer in zstd. The decoder has nothing to close, which
@@ -198,7 +268,7 @@ func (c *Client) call(ctx context.Context, method, path string, v url.Values, ou
 	if out == nil {
 		return nil
 	}
-	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
+	if err := json.NewDecoder(&limited{resp.Body, maxAnswer}).Decode(out); err != nil {
 		return c.broken(ctx, fmt.Errorf("read the answer of recorderd: %w", err))
 	}
 	return nil
