@@ -5,8 +5,11 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
+	"github.com/recorderd/recorderd/internal/jsontext"
 	"github.com/recorderd/recorderd/recorder/dump"
 	"github.com/recorderd/recorderd/recorder/layout"
 	"github.com/recorderd/recorderd/recorder/record"
@@ -115,6 +118,38 @@ func FuzzParseQuery(f *testing.F) {
 		}
 		if e, err := ParseExpr(expr); err == nil {
 			compile([]Expr{e}).has(1, 0)
+		}
+	})
+}
+
+// FuzzLines makes a dump of whatever a container chose as its names, arguments and contents:
+// each event is one line, in which a terminal finds nothing to obey.
+func FuzzLines(f *testing.F) {
+	f.Add([]byte("sh\x1b[2J"), []byte("/etc/\u202epasswd\x7f"), []byte("a\nb\r\u009b\xff\x00"))
+	f.Add([]byte("\xc2"), []byte("\x9b31m"), []byte("\U000e0041\ufffe\u2028"))
+	f.Fuzz(func(t *testing.T, comm, path, contents []byte) {
+		b := newBuilder(t, fdHeader())
+		cut := func(s []byte) string { return string(s[:min(len(s), 2000)]) }
+		b.task(1, 1, 1, 1, 0, 0, cut(comm), cut(comm))
+		b.rename(1, 100, cut(comm))
+		b.call(1, "openat", 200, 1, 3, atCwd, 1, cut(path), 0)
+		b.call(1, "write", 300, 1, 5, 3, 1, data(cut(contents)), 5)
+		b.enter(1, "execve", 400, 1, cut(path), 2, []string{cut(contents), cut(comm)}, 3, count(0))
+		b.exec(1, 1, 410, cut(path), cut(contents)+"\x00")
+		b.call(1, "execve", 400, 20, 0)
+		b.mem(1, "bind", 500, 1, 0, 1, append([]byte{1, 0}, cut(path)...), 3, 1, 110)
+		in := b.done()
+		for _, format := range Formats[:4] {
+			for _, fds := range []bool{false, true} {
+				out := show(t, in, Options{Quiet: true, Query: Query{Format: format, Fds: fds}})
+				lines := strings.Count(out, "\n")
+				if want := map[Format]int{FormatText: 4, FormatStrace: 4, FormatJSON: 7}[format]; want != 0 && lines != want {
+					t.Errorf("%s: %d lines, want %d:\n%q", format, lines, want, out)
+				}
+				if i := strings.IndexFunc(out, func(r rune) bool { return r != '\n' && jsontext.Unsafe(r) }); i >= 0 || !utf8.ValidString(out) {
+					t.Errorf("%s: a terminal is told %q", format, out[max(i, 0):])
+				}
+			}
 		}
 	})
 }
