@@ -92,6 +92,7 @@ type Sign struct {
 	Evidence  []Event   `json:"evidence"`
 
 	said string // if a verdict has this it has all of the sign
+	use  use
 }
 
 // Line is a line of output.

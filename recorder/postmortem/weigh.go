@@ -16,20 +16,13 @@ const (
 	verdictWeight  = 0.4
 )
 
-// Error numbers, which are the same on all ABIs that are recorded.
-const (
-	ePERM, eNOENT, eINTR, eIO, e2BIG, eNOEXEC, eBADF, eCHILD, eAGAIN, eNOMEM, eACCES = 1, 2, 4, 5, 7, 8, 9, 10, 11, 12, 13
-	eEXIST, eNOTDIR, eINVAL, eNFILE, eMFILE, eNOSPC, eROFS, ePIPE                    = 17, 20, 22, 23, 24, 28, 30, 32
-	eADDRINUSE, eTIMEDOUT, eCONNREFUSED, eHOSTUNREACH, eINPROGRESS, eDQUOT           = 98, 110, 111, 113, 115, 122
-)
-
 // byErrno is how much a failure says by its error alone. Others have otherWeight.
 var byErrno = map[int]float64{
-	ePERM: 1.2, eNOENT: 1, 3: .1 /* ESRCH */, eIO: 2, 6: .1 /* ENXIO */, e2BIG: 2, eNOEXEC: 2, eBADF: .3, eCHILD: .05, eNOMEM: 2, eACCES: 1.2,
-	14: .5 /* EFAULT */, 16: .6 /* EBUSY */, eEXIST: .05, 19: .5 /* ENODEV */, eNOTDIR: .8, 21: .3 /* EISDIR */, eINVAL: .15, eNFILE: 2, eMFILE: 2,
-	25: .01 /* ENOTTY */, 26: 1 /* ETXTBSY */, 27: 1.5 /* EFBIG */, eNOSPC: 2, 29: .01 /* ESPIPE */, eROFS: 1.5, ePIPE: 1, 34: .05, /* ERANGE */
-	38: .05 /* ENOSYS */, 39: .1 /* ENOTEMPTY */, 61: .02 /* ENODATA */, 92: .05 /* ENOPROTOOPT */, 95: .05 /* EOPNOTSUPP */, 97: .1, /* EAFNOSUPPORT */
-	eADDRINUSE: 2, 99: .8 /* EADDRNOTAVAIL */, 101: .6 /* ENETUNREACH */, 104: 1 /* ECONNRESET */, 107: .1 /* ENOTCONN */, eTIMEDOUT: 1.2,
+	ePERM: 1.2, eNOENT: 1, eSRCH: .1, eIO: 2, eNXIO: .1, e2BIG: 2, eNOEXEC: 2, eBADF: .3, eCHILD: .05, eNOMEM: 2, eACCES: 1.2,
+	eFAULT: .5, eBUSY: .6, eEXIST: .05, eNODEV: .5, eNOTDIR: .8, eISDIR: .3, eINVAL: .15, eNFILE: 2, eMFILE: 2,
+	eNOTTY: .01, eTXTBSY: 1, eFBIG: 1.5, eNOSPC: 2, eSPIPE: .01, eROFS: 1.5, ePIPE: 1, eRANGE: .05,
+	eNOSYS: .05, eNOTEMPTY: .1, eNODATA: .02, eNOPROTOOPT: .05, eOPNOTSUPP: .05, eAFNOSUPPORT: .1,
+	eADDRINUSE: 2, eADDRNOTAVAIL: .8, eNETUNREACH: .6, eCONNRESET: 1, eNOTCONN: .1, eTIMEDOUT: 1.2,
 	eCONNREFUSED: 1.3, eHOSTUNREACH: 1.2, eDQUOT: 2,
 }
 
@@ -47,7 +40,7 @@ var probes = map[string]float64{
 // transient reports whether an error is how programs wait, rather than a failure.
 func transient(call string, errno int) bool {
 	switch {
-	case errno == eAGAIN, errno == eINTR, errno == eINPROGRESS, errno == 114 /* EALREADY */, errno >= 512 && errno <= 516:
+	case errno == eAGAIN, errno == eINTR, errno == eINPROGRESS, errno == eALREADY, errno >= eRESTARTSYS && errno <= eRESTARTBLOCK:
 		return true
 	case errno == eTIMEDOUT:
 		return !socketCalls[call]

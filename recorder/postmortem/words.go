@@ -2,6 +2,7 @@ package postmortem
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -131,4 +132,17 @@ func endOf(status uint32) string {
 		return "killed by " + strace.SignalName(sig) + " (core dumped)"
 	}
 	return "killed by " + strace.SignalName(sig)
+}
+
+func hex(n uint64) string {
+	const digits = "0123456789abcdef"
+	if n == 0 {
+		return "0x0"
+	}
+	var b []byte
+	for ; n > 0; n >>= 4 {
+		b = append(b, digits[n&15])
+	}
+	slices.Reverse(b)
+	return "0x" + string(b)
 }

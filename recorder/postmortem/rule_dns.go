@@ -1,0 +1,22 @@
+package postmortem
+
+var ruleDNS = rule{
+	kind: "dns",
+	is:   "questions to port 53 failed or were not answered. The names are not recorded",
+	sure: "likely",
+	use:  beside | reason,
+	find: func(c *facts) []Sign {
+		d := &c.b.dns
+		n := d.failed + d.timeouts
+		if n == 0 {
+			return nil
+		}
+		text := "questions to a DNS server failed " + times(d.failed)
+		if d.failed == 0 {
+			text = "questions to a DNS server were not answered " + times(d.timeouts)
+		} else if d.timeouts > 0 {
+			text += ", and were not answered " + times(d.timeouts)
+		}
+		return one(Likely, n, text, d.evidence...)
+	},
+}

@@ -1,0 +1,23 @@
+package postmortem
+
+import (
+	"time"
+
+	"github.com/recorderd/recorderd/recorder/strace"
+)
+
+var ruleGracePeriod = rule{
+	kind: "grace-period",
+	is:   "it caught or ignored a signal that asks to end, and was killed a second or more later",
+	sure: "likely",
+	find: func(c *facts) []Sign {
+		if c.main == nil || c.outcome != Killed || c.status&0x7f != sigKILL {
+			return nil
+		}
+		s := c.earlier(sigKILL)
+		if s == nil || s.code > 0 || !s.handled && !s.ignored || c.end-s.ev.ns < uint64(time.Second) {
+			return nil
+		}
+		return one(Likely, 0, "it was asked to end with "+strace.SignalName(s.sig)+" and had not "+duration(c.end-s.ev.ns)+" later, when it was killed", s.ev)
+	},
+}
