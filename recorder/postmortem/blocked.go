@@ -26,14 +26,12 @@ func (b *builder) blockedIn(ev *replay.Event, p *proc, t *thread, name string) B
 	}
 	if name == "connect" {
 		in.On = ev.Address()
+	} else if in.On = ev.Path(); in.On != "" {
+		in.named = true
 	} else if c := ev.Call(); c != nil && len(c.Args) > 0 && isFd(c.Args[0].Type) {
 		if fd, ok := ev.FD(int32(ev.Rec.Args[c.Args[0].Reg])); ok {
 			in.On = cmp.Or(fd.Path, peerOf(fd.Text), fd.Text)
 		}
-	}
-	if in.On == "" {
-		in.On = ev.Path()
-		in.named = in.On != ""
 	}
 	in.On = replay.Safe(in.On)
 	switch name {
@@ -41,10 +39,25 @@ func (b *builder) blockedIn(ev *replay.Event, p *proc, t *thread, name string) B
 		const private = 128
 		in.futex, in.private = true, ev.Rec.Args[1]&private != 0
 		in.timeout = ev.Rec.Args[3] != 0
+		in.futexAt, in.mutex = ev.Rec.Args[0], isMutex(ev.Rec.Args[1]&0x7f, uint32(ev.Rec.Args[2]))
+	case "flock":
+		in.fileLock = true
+	case "fcntl", "fcntl64":
+		const setLkw, setLkw64, ofdSetLkw = 7, 14, 38
+		cmd := ev.Rec.Args[1] & 0xffffffff
+		in.fileLock = cmd == setLkw || cmd == setLkw64 || cmd == ofdSetLkw
 	case "poll":
 		in.timeout = int32(ev.Rec.Args[2]) >= 0
 	case "epoll_wait", "epoll_pwait":
 		in.timeout = int32(ev.Rec.Args[3]) >= 0
 	}
 	return in
+}
+
+// isMutex reports whether a thread waits in futex for a mutex: glibc's has the value 2 if
+// somebody waits for it, musl's its owner and the sign bit. Condition variables and
+// semaphores, on which idle threads wait, have other operations or values.
+func isMutex(op uint64, value uint32) bool {
+	const wait, lockPI, lockPI2 = 0, 6, 13
+	return op == lockPI || op == lockPI2 || op == wait && (value == 2 || value == 0x80000010)
 }

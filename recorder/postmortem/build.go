@@ -85,24 +85,26 @@ type builder struct {
 	oldest      *proc // the one that was there first
 	threads     map[*replay.Task]*thread
 
-	kinds     map[kindKey]*Failure
-	kindsMore uint64
-	slow      []Slow
-	slowMore  uint64
-	files     map[string]*File
-	filesMore uint64
-	peers     map[string]*Peer
-	peersMore uint64
-	blocked   []Blocked
-	moreBlock uint64
-	kills     []killing
-	damaged   bool  // parts of the dump could not be read
-	cutShort  *proc // it died while it sent a signal, the last one
-	crowds    map[crowdKey]*crowd
-	dns       dnsTrouble
-	out       output
-	unknown   uint64   // events of threads of which nothing is known but the host's id
-	worked    []uint64 // calls by second, the last ones
+	kinds      map[kindKey]*Failure
+	kindsMore  uint64
+	slow       []Slow
+	slowMore   uint64
+	files      map[string]*File
+	filesMore  uint64
+	peers      map[string]*Peer
+	peersMore  uint64
+	blocked    []Blocked
+	moreBlock  uint64
+	kills      []killing
+	cgroupKill []killing // the last write to a cgroup.kill
+	damaged    bool      // parts of the dump could not be read
+	cutShort   *proc     // it died while it sent a signal, the last one
+	crowds     map[crowdKey]*crowd
+	dns        dnsTrouble
+	conns      int // sockets that are followed
+	out        output
+	unknown    uint64   // events of threads of which nothing is known but the host's id
+	busy       []uint64 // calls by second, the last ones
 }
 
 func (b *builder) time(ns uint64) time.Time {
@@ -172,6 +174,11 @@ func (b *builder) call(ev *replay.Event, p *proc, t *thread) {
 	case replay.Finished, replay.Unfinished:
 	case replay.Blocked:
 		t.blocked = true
+		if name == "connect" {
+			if to := b.peerAt(ev.Address(), ev.Start); to != nil {
+				to.is("connecting", ev.Start)
+			}
+		}
 		if len(b.blocked) >= maxBlocked {
 			b.moreBlock++
 			return
@@ -182,7 +189,7 @@ func (b *builder) call(ev *replay.Event, p *proc, t *thread) {
 		in := b.blockedIn(ev, p, t, name)
 		t.inKilled = &in
 		switch name {
-		case "kill", "tkill", "tgkill", "rt_sigqueueinfo", "pidfd_send_signal":
+		case "kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal":
 			b.cutShort = p
 		}
 		t.push(ev)
@@ -212,14 +219,19 @@ func (b *builder) call(ev *replay.Event, p *proc, t *thread) {
 		}
 	}
 	if ev.Failed() {
-		if !transient(name, int(-ev.Rec.Ret)) {
+		if !waits(ev, name, int(-ev.Rec.Ret)) {
 			p.Failed++
 		}
 		b.failed(ev, p, t, name)
+		if name == "connect" && ev.Rec.Ret == -eINPROGRESS {
+			b.works(ev, p, t, name)
+		}
 	} else {
+		b.works(ev, p, t, name)
 		b.succeeded(ev, p, t, name)
+		b.threatens(ev, p, name)
 	}
-	b.peer(ev, p, t, name)
+	b.sockets(ev, p, t, name)
 	if !ev.NoDur() && ev.Rec.Dur >= floorSlow && waitKind(name) == "io" && !runtimes(commOf(ev)) {
 		b.slowCall(ev)
 	}
@@ -229,8 +241,11 @@ func (b *builder) call(ev *replay.Event, p *proc, t *thread) {
 func (b *builder) succeeded(ev *replay.Event, p *proc, t *thread, name string) {
 	rec := &ev.Rec
 	b.streams(ev, p, name)
-	if looked[name] && len(p.fails) > 0 {
-		b.found(p, ev.Path())
+	if len(p.fails) > 0 {
+		if looked[name] {
+			b.found(p, ev.Path())
+		}
+		b.tried(ev, p, name)
 	}
 	switch name {
 	case "open", "openat", "openat2", "creat":
@@ -240,7 +255,8 @@ func (b *builder) succeeded(ev *replay.Event, p *proc, t *thread, name string) {
 		}
 	case "execve", "execveat":
 		p.execs++
-		p.stacks = nil
+		p.stacks, p.mapped, p.threats = nil, nil, slices.DeleteFunc(p.threats, threat.endsByExec)
+		p.forgetConns(b)
 		p.grown = memory{}
 		if prog, ok := ev.Program(); ok {
 			p.Command = p.Command[:0:0]
@@ -249,25 +265,29 @@ func (b *builder) succeeded(ev *replay.Event, p *proc, t *thread, name string) {
 			}
 			p.Comm = replay.Safe(clip(path.Base(prog.File), 15))
 		}
+	case "waitid":
+		b.waitid(ev, p)
 	case "wait4", "waitpid":
 		if rec.Ret > 0 {
+			p.reaped++
 			for _, it := range rec.Items {
 				if it.Arg == 1 && len(it.Data) >= 4 {
-					if len(p.waits) >= 8 {
-						p.waits = append(p.waits[:0], p.waits[1:]...)
-					}
-					p.waits = append(p.waits, waited{uint32(rec.Ret), binary.LittleEndian.Uint32(it.Data), ev.Time})
+					p.waited(waited{uint32(rec.Ret), binary.LittleEndian.Uint32(it.Data), ev.Time})
 				}
 			}
 		}
 	case "kill", "tkill":
 		b.sent(ev, p, int32(rec.Args[0]), int(int32(rec.Args[1])), name == "kill" && int32(rec.Args[0]) <= 0)
 	case "tgkill":
-		b.sent(ev, p, int32(rec.Args[0]), int(int32(rec.Args[2])), false)
-	case "pidfd_send_signal":
-		b.sent(ev, p, 0, int(int32(rec.Args[1])), true) // whose descriptor it is, is not known
+		b.sent(ev, p, int32(rec.Args[1]), int(int32(rec.Args[2])), false)
+	case "rt_tgsigqueueinfo":
+		b.sent(ev, p, int32(rec.Args[1]), int(int32(rec.Args[2])), false).queued = true
 	case "rt_sigqueueinfo":
-		b.sent(ev, p, int32(rec.Args[0]), int(int32(rec.Args[1])), false)
+		b.sent(ev, p, int32(rec.Args[0]), int(int32(rec.Args[1])), false).queued = true
+	case "pidfd_open":
+		p.pidfd(int32(rec.Ret), uint32(rec.Args[0]))
+	case "pidfd_send_signal":
+		b.sentByFd(ev, p)
 	case "mmap", "mmap2":
 		const anonymous, stack = 0x20, 0x20000
 		if rec.Args[3]&stack != 0 {
@@ -278,21 +298,20 @@ func (b *builder) succeeded(ev *replay.Event, p *proc, t *thread, name string) {
 		}
 		if rec.Args[3]&anonymous != 0 {
 			p.grown.add(ev.Time, rec.Args[1])
+		} else if fd, ok := ev.FD(int32(rec.Args[4])); ok && fd.Path != "" {
+			p.maps(mapping{uint64(rec.Ret), rec.Args[1], fd.Path})
 		}
 	case "brk":
 		p.grown.brk(ev.Time, uint64(rec.Ret))
-	case "poll", "ppoll", "ppoll_time64":
-		b.polled(ev, t)
+	case "rt_sigtimedwait", "rt_sigtimedwait_time64":
+		b.takes(ev, p)
+	case "rt_sigaction":
+		if rec.Args[0] == sigCHLD {
+			p.ignoresChildren = ignores(ev)
+		}
 	case "getsockopt":
-		const socketLevel, soError = 1, 4
-		if rec.Args[1] == socketLevel && rec.Args[2] == soError {
-			for _, it := range rec.Items {
-				if it.Arg == 3 && len(it.Data) >= 4 {
-					if errno := int(int32(binary.LittleEndian.Uint32(it.Data))); errno > 0 && errno < 4096 && !transient("connect", errno) {
-						b.failedFor(ev, p, t, "connect", errno)
-					}
-				}
-			}
+		if errno, ok := socketError(ev); ok && errno > 0 && !transient("connect", errno) {
+			b.failedFor(ev, p, t, "connect", errno)
 		}
 	}
 }

@@ -67,10 +67,10 @@ func (c *facts) runningVerdict(signs []Sign) string {
 			return v + text + extra
 		}
 	}
-	if n := len(c.b.worked); n >= 2 && c.end-c.b.last < 2e9 {
-		rate := c.b.worked[n-1]
+	if n := len(c.b.busy); n >= 2 && c.end-c.b.last < 2e9 {
+		rate := c.b.busy[n-1]
 		if n >= 4 {
-			rate = c.b.worked[n-3]
+			rate = c.b.busy[n-3]
 		}
 		return v + ", and busy: " + counted(rate, "call") + " in a second" + extra
 	}

@@ -5,79 +5,168 @@ import (
 	"strings"
 	"time"
 
+	"github.com/recorderd/recorderd/recorder/replay"
 	"github.com/recorderd/recorderd/recorder/strace"
 )
 
-func (c *facts) verdict(signs []Sign) string {
-	x := c.b.h.Recording.Exit
-	switch {
-	case c.outcome == Running:
-		return c.runningVerdict(signs)
-	case c.outcome == Ended:
+// ending is a way in which a container came to its end, and how the verdict says so. The
+// first of endings that holds speaks.
+type ending struct {
+	holds func(*facts) bool
+	says  func(*facts) string
+	whole bool // there is nothing to add: no reason, no last words
+}
+
+var endings = []ending{
+	{func(c *facts) bool { return c.outcome == Ended }, func(*facts) string {
 		return "it has ended; how is not known: nobody saw the end of its first process"
-	case c.main == nil || c.main.end == 0:
-		end := "exited with " + itoa64(int64(x.Code))
-		if x.Signal != "" {
-			end = "killed by " + x.Signal
-		}
-		if x.OOMKilled {
-			end += ", chosen by the OOM killer"
-		}
-		return end + "; the recording has nothing of how it came to that"
-	case c.outcome == OOM:
-		return c.oomVerdict()
+	}, true},
+	{func(c *facts) bool { return c.main == nil || c.main.end == 0 }, (*facts).unseenVerdict, true},
+	{func(c *facts) bool { return c.outcome == OOM }, (*facts).oomVerdict, true},
+	{func(c *facts) bool { return c.noStart }, (*facts).noStartVerdict, true},
+	{func(c *facts) bool { return c.outcome == Killed && c.proc == c.main }, (*facts).killedVerdict, false},
+	{func(c *facts) bool { return c.proc != c.main }, func(c *facts) string {
+		return endOf(c.status) + " after its child " + c.b.who(c.proc) + " " + c.childEnd()
+	}, false},
+	{func(c *facts) bool { return c.status == 0 && c.asked() != nil }, func(c *facts) string { return "exited with 0" + c.ofItself() }, true},
+	{func(c *facts) bool { return c.status == 0 && c.leftBehind() != nil }, func(c *facts) string {
+		return "exited with 0 by itself" + c.lived() + ", while its child " + c.b.who(c.leftBehind()) + " still ran: it put itself into the background"
+	}, true},
+	{func(c *facts) bool { return c.status == 0 }, func(c *facts) string { return "exited with 0 by itself" + c.lived() }, true},
+	{func(*facts) bool { return true }, func(c *facts) string { return endOf(c.status) + c.ofItself() }, false},
+}
+
+func (c *facts) verdict(signs []Sign) string {
+	if c.outcome == Running {
+		return c.runningVerdict(signs)
 	}
-	v := ""
-	switch {
-	case c.noStart:
-		v = "could not start: "
-		if cause := c.cause(); cause != nil {
-			return v + c.failedWith(cause) + "; " + endOf(c.status)
-		}
-		if runtimes(c.main.Comm) {
-			if what := c.lookedInVain(); what != "" {
-				return v + what + "; the runtime " + endOf(c.status)
+	i := slices.IndexFunc(endings, func(e ending) bool { return e.holds(c) })
+	v := endings[i].says(c)
+	if endings[i].whole {
+		return v
+	}
+	if asked := c.asked(); asked != nil && c.outcome == Exited && c.proc == c.main {
+		v += c.reason(signs, ", and")
+	} else {
+		v += c.reason(signs, "")
+	}
+	if w := c.owed(); w != "" {
+		v += "; " + w
+	}
+	if c.words != nil && (c.fatal == nil || c.words.Stream == "stderr") && c.outcome != Killed || c.words != nil && c.self {
+		v += c.quote()
+	}
+	return v
+}
+
+// reason says after what it ended, beginning with a space or comma: the first of these
+// that is known. also: it is said already that it was after something.
+func (c *facts) reason(signs []Sign, also string) string {
+	find := func(want func(*Sign) bool) *Sign {
+		for i := range signs {
+			if want(&signs[i]) {
+				return &signs[i]
 			}
-			return v + "the runtime " + endOf(c.status) + " before it executed the container's program"
 		}
-		v += endOf(c.status)
-	case c.outcome == Killed && c.proc == c.main:
-		v = c.killedVerdict()
-	case c.proc != c.main:
-		v = endOf(c.status) + " after its child " + c.b.who(c.proc) + " " + c.childEnd()
-	case c.status == 0:
-		if c.asked() != nil {
-			return "exited with 0" + c.ofItself()
-		}
-		return "exited with 0 by itself" + c.lived()
-	default:
-		v = endOf(c.status) + c.ofItself()
+		return nil
 	}
-	asked := c.asked()
-	also := "" // it is after two things
-	if asked != nil && c.outcome == Exited && c.proc == c.main {
-		also = ", and"
-	}
-	if cause := c.cause(); cause != nil && !(c.fatal != nil && c.fatal.code <= 0 && !c.self) && !(c.fatal == nil && c.status&0x7f != 0) {
-		between := ""
-		if d := c.anchor - min(cause.ev.ns, c.anchor); d >= 1000 {
-			between = " " + duration(d)
-		}
-		v += also + between + " after " + c.failedWith(cause)
+	exited := c.status&0x7f == 0
+	byOthers := c.proc.status&0x7f != 0 && !c.self && !(c.fatal != nil && c.fatal.code > 0)
+	switch cause := c.cause(); {
+	case c.caught != nil && !byOthers:
+		s := c.caught
+		return also + c.before(s.ev.ns) + " after " + c.b.signalText(s) + " in " + c.b.thread(c.proc, s.tid, s.ev.Comm) + ", which it caught"
+	case cause != nil && !byOthers && cause.named:
+		v := also + c.before(cause.ev.ns) + " after " + cause.sentence()
 		if cause.count > 1 {
 			v += " (" + times(cause.count) + ")"
 		}
-	} else if i := slices.IndexFunc(signs, func(s Sign) bool { return s.use&reason != 0 && s.use&recent == 0 }); i >= 0 && c.status&0x7f == 0 {
-		v += also + " after " + signs[i].Text
-	} else if p := c.victim(); p != nil {
-		v += also + " after the OOM killer chose process " + c.b.who(p)
-	} else if i := slices.IndexFunc(signs, func(s Sign) bool { return s.use&recent != 0 && s.after(c.end-min(c.end, 5e9)) }); i >= 0 && c.status&0x7f == 0 {
-		v += also + " after " + signs[i].Text
+		return v
+	case cause != nil && !byOthers:
+		v := ", probably because " + cause.sentence()
+		if cause.count > 1 {
+			v += " (" + times(cause.count) + ")"
+		}
+		if d := c.before(cause.ev.ns); d != "" {
+			v += "," + d + " before"
+		}
+		return v
 	}
-	if c.words != nil && (c.fatal == nil || c.words.Stream == "stderr") && c.outcome != Killed || c.words != nil && c.self {
-		v += `; its last words on ` + c.words.Stream + `: "` + clip(strings.TrimSpace(c.words.Text), 160) + `"`
+	if s := find(func(s *Sign) bool { return s.use&reason != 0 && s.use&recent == 0 }); s != nil && exited {
+		return also + " after " + s.Text
 	}
-	return v
+	if p := c.victim(); p != nil {
+		return also + " after the OOM killer chose process " + c.b.who(p)
+	}
+	if s := find(func(s *Sign) bool { return s.use&recent != 0 && s.after(c.end-min(c.end, 5e9)) }); s != nil && exited {
+		return also + " after " + s.Text
+	}
+	return ""
+}
+
+// before is the time from ns to the first sign of the end, with a space; "" if it says nothing.
+func (c *facts) before(ns uint64) string {
+	if d := c.anchor - min(ns, c.anchor); d >= 1000 {
+		return " " + duration(d)
+	}
+	return ""
+}
+
+// quote says the last words, behind a semicolon.
+func (c *facts) quote() string {
+	const old = uint64(5 * time.Second)
+	w := c.words
+	v := "; its last words on " + w.Stream
+	if age := c.end - min(w.ns, c.end); w.missing {
+		v = "; of its words on " + w.Stream + " the last are missing, before them"
+		if heads(w.Text) >= headRank {
+			v = "; it said on " + w.Stream // what came then is the report
+		}
+	} else if age > old {
+		v += ", " + duration(age) + " before"
+	}
+	return v + `: "` + clip(strings.TrimSpace(w.Text), 160) + `"`
+}
+
+func (c *facts) unseenVerdict() string {
+	x := c.b.h.Recording.Exit
+	end := "exited with " + itoa64(int64(x.Code))
+	if x.Signal != "" {
+		end = "killed by " + x.Signal
+	}
+	if x.OOMKilled {
+		end += ", chosen by the OOM killer"
+	}
+	return end + "; the recording has nothing of how it came to that"
+}
+
+func (c *facts) noStartVerdict() string {
+	v := "could not start: "
+	if cause := c.cause(); cause != nil {
+		return v + cause.sentence() + "; " + endOf(c.status)
+	}
+	if !runtimes(c.main.Comm) {
+		return v + endOf(c.status)
+	}
+	if what := c.lookedInVain(); what != "" {
+		return v + what + "; the runtime " + endOf(c.status)
+	}
+	return v + "the runtime " + endOf(c.status) + " before it executed the container's program"
+}
+
+// leftBehind is a child that still ran when process 1 of a container ended, which ends all others.
+func (c *facts) leftBehind() *proc {
+	p := c.main
+	if p.Pid != 1 || p.HostPid == 1 {
+		return nil
+	}
+	for _, q := range c.b.all() {
+		if q != p && q.Pid != 1 && !c.b.fromOutside(q.host) && q.born() >= p.born() && q.born() < p.end &&
+			(q.end == 0 || q.end+soonAfter > p.end && q.status&0x7f == sigKILL && q.end >= p.enderAt) {
+			return q
+		}
+	}
+	return nil
 }
 
 // lookedInVain is the last file that the process looked for, if it did not find it. What a
@@ -91,56 +180,45 @@ func (c *facts) lookedInVain() string {
 
 func (c *facts) killedVerdict() string {
 	b, s := c.b, c.fatal
-	core := ""
-	if c.status&0x80 != 0 {
-		core = " (core dumped)"
-	}
 	sig := int(c.status & 0x7f)
+	name := c.name(sig)
 	switch {
 	case s != nil && s.code > 0 && codeSets[sig] != nil: // by the kernel, for what the thread did
-		return "killed by " + b.signalText(s) + core + " in " + b.thread(c.proc, s.tid, s.ev.Comm)
-	case s != nil && s.code == 0x80 /* SI_KERNEL */ && ofTerminal[sig] != "":
-		return "killed by " + strace.SignalName(sig) + core + " from its terminal (" + ofTerminal[sig] + ")"
-	case ofKernel[sig] != "" && c.sent == nil && !(s != nil && s.code <= 0 && uint32(s.pid) != c.proc.Pid):
-		v := "killed by " + strace.SignalName(sig) + core + ": " + ofKernel[sig]
-		if f := c.brokenPipe(); f != nil && sig == 13 {
-			v += "; " + f.short + " failed with EPIPE"
+		v := "killed by " + b.signalText(s)
+		if c.status&0x80 != 0 {
+			v += " (core dumped)"
+		}
+		v += " in " + b.thread(c.proc, s.tid, s.ev.Comm)
+		if file := c.proc.fileAt(s.addr); file != "" {
+			v += ", where " + replay.Safe(file) + " was mapped"
 		}
 		return v
-	case c.self && sig == 6:
-		return "aborted itself with SIGABRT" + core + c.inThread()
-	case c.self && c.first(sig) != nil:
-		return "killed by " + strace.SignalName(sig) + core + c.b.from(c.first(sig)) + ", which it caught, and then sent to itself" + c.inThread()
-	case c.self:
-		return "killed by " + strace.SignalName(sig) + core + ", which it sent to itself" + c.inThread()
-	}
-	v := "killed by " + strace.SignalName(sig) + core
-	switch {
-	case c.sent != nil && c.sent.group:
-		v += ", probably from " + b.who(c.sent.by) + " of the same container, which sent it to several processes"
-	case c.sent != nil:
-		v += " from " + b.who(c.sent.by) + " of the same container"
-	case s != nil && s.pid != 0:
-		if p := b.byPid(uint32(s.pid)); p != nil {
-			v += " from " + b.who(p) + " of the same container"
-		} else {
-			v += " from outside (si_pid " + itoa64(int64(s.pid)) + " is none of the recording)"
+	case s != nil && s.code == siKernel && ofTerminal[sig] != "":
+		return "killed by " + name + " from its terminal (" + ofTerminal[sig] + ")"
+	case ofKernel[sig] != "" && c.sent == nil && b.threat(c.proc, sig) == nil && !(s != nil && s.code <= 0 && uint32(s.pid) != c.proc.Pid):
+		v := "killed by " + name + ": " + ofKernel[sig]
+		if f := c.brokenPipe(); f != nil && sig == sigPIPE {
+			v += "; " + f.sentence()
 		}
-	case b.cutShort != nil && near(b.cutShort.seen, c.proc.end):
-		v += ", probably from " + b.who(b.cutShort) + " of the same container, which died while it sent a signal"
-	case b.complete():
-		v += " from outside: no process of the recording sent it"
-	default:
-		v += "; who sent it is not in the recording"
+		return v
+	case c.self && sig == sigABRT:
+		return "aborted itself with " + name + c.inThread()
+	case c.self && c.first(sig) != nil:
+		return "killed by " + name + b.from(c.proc, c.first(sig)) + ", which it caught, and then sent to itself" + c.inThread()
+	case c.self:
+		return "killed by " + name + ", which it sent to itself" + c.inThread()
 	}
+	v := "killed by " + name + c.killer(sig)
 	if earlier := c.earlier(sig); earlier != nil {
-		v += ", " + duration(c.end-earlier.ev.ns) + " after " + strace.SignalName(earlier.sig) + b.from(earlier)
+		v += ", " + duration(c.end-earlier.ev.ns) + " after " + strace.SignalName(earlier.sig) + b.from(c.main, earlier)
 		switch {
 		case earlier.handled:
 			v += ", which it caught"
 		case earlier.ignored:
 			v += ", which it ignored"
 		}
+	} else if sig == sigKILL {
+		v += c.passedOn()
 	}
 	const long = uint64(time.Second)
 	for i := range c.proc.held {
@@ -165,7 +243,7 @@ func (c *facts) oomVerdict() string {
 		}
 	}
 	if c.words != nil {
-		v += `; its last words on ` + c.words.Stream + `: "` + clip(strings.TrimSpace(c.words.Text), 160) + `"`
+		v += c.quote()
 	}
 	return v
 }

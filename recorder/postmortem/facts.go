@@ -2,7 +2,6 @@ package postmortem
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -68,23 +67,22 @@ type facts struct {
 	proc    *proc   // where the reason lies: main, or a child whose end main handed on
 	path    []*proc // from main to proc
 	status  uint32
-	end     uint64    // ns: the end, or when the dump was taken
-	anchor  uint64    // ns: the first sign of the end
-	fatal   *signal   // that ended proc
-	sent    *killing  // by whom in the recording, if so
-	self    bool      // by itself
-	causes  []scored  // failed calls before the end, the weightiest first
-	words   *Line     // the last words
-	ender   *thread   // that ended proc, nil: none of them alone
-	running []Blocked // of the main process, the first thread first
-	noStart bool      // the main process has executed nothing
-}
-
-type scored struct {
-	*failure
-	score float64
-	named bool // by the last words
-	why   string
+	end     uint64   // ns: the end, or when the dump was taken
+	anchor  uint64   // ns: the first sign of the end
+	fatal   *signal  // that ended proc
+	sent    *killing // by whom in the recording, if so
+	self    bool     // by itself
+	causes  []scored // failed calls before the end, the weightiest first
+	chosen  *scored  // the one that the verdict names
+	caught  *signal  // a fault that was caught, and of which a report was written
+	words   *Line    // the last words
+	said    string   // with what was written along with them
+	// What the last words say: an error, or that something was wrong with a value.
+	saidErrno int
+	ownReason bool
+	ender     *thread   // that ended proc, nil: none of them alone
+	running   []Blocked // of the main process, the first thread first
+	noStart   bool      // the main process has executed nothing
 }
 
 func (b *builder) investigate(main *proc, lines []Line) *facts {
@@ -122,17 +120,24 @@ func (b *builder) investigate(main *proc, lines []Line) *facts {
 		return c
 	}
 	c.path = []*proc{main}
+	c.look(lines)
 	for len(c.path) < 5 {
-		child := b.handedOn(c.proc)
-		if child == nil {
+		child := b.reasonIn(c.proc)
+		if child == nil || child != b.handedOn(c.proc) && c.chosen != nil && c.chosen.named {
 			break
 		}
-		c.proc = child
 		c.path = append(c.path, child)
+		c.proc = child
+		c.look(lines)
 	}
-	p := c.proc
-	c.noStart = main.execs == 0 && (runtimes(main.Comm) ||
-		slices.ContainsFunc(main.fails, func(f *failure) bool { return f.call == "execve" || f.call == "execveat" }))
+	c.noStart = main.execs == 0 && (runtimes(main.Comm) || slices.ContainsFunc(main.fails, func(f *failure) bool { return executes(f.call) }))
+	return c
+}
+
+// look finds out how the process ended in which the reason is looked for.
+func (c *facts) look(lines []Line) {
+	b, p := c.b, c.proc
+	c.fatal, c.sent, c.self, c.causes, c.chosen, c.caught = nil, nil, false, nil, nil, nil
 	c.ender, c.anchor = p.ender, cmp.Or(p.enderAt, p.end, c.end)
 	if sig := int(p.status & 0x7f); sig != 0 {
 		c.ender, c.anchor = nil, cmp.Or(p.end, c.end)
@@ -142,47 +147,56 @@ func (b *builder) investigate(main *proc, lines []Line) *facts {
 				c.ender = b.threadAt(p, s.tid)
 			}
 		}
-		c.sent = b.senderOf(p, sig)
-		c.self = c.sent != nil && c.sent.by == p && !c.sent.group || c.fatal != nil && c.fatal.code <= 0 && uint32(c.fatal.pid) == p.Pid
+		c.sent = b.senderOf(p, sig, p.end)
+		c.self = c.byItself()
+		if c.self && c.sent != nil && c.ender == nil {
+			c.ender = b.threadAt(p, c.sent.ev.Tid)
+		}
 	}
-	c.words = lastWords(lines, c.path, c.end)
-	c.weighCauses(lines)
-	return c
+	c.lastWords(lines)
+	c.caught = c.caughtFault(lines)
+	c.weighCauses()
 }
 
-// handedOn returns the child whose bad end a process handed on as its own: the last one
-// that it waited for, or of a pipeline one whose neighbours ended well.
-func (b *builder) handedOn(p *proc) *proc {
-	const soon = uint64(2 * time.Second)
-	if p.status == 0 || p.status&0x7f != 0 {
-		return nil
-	}
-	code := p.status >> 8 & 0xff
-	for i := len(p.waits) - 1; i >= 0; i-- {
-		w := &p.waits[i]
-		child := b.childOf(p, w)
-		if child == nil || p.end-w.at > soon {
-			return nil
+// caughtFault returns a fault that the process caught and of which it, or its runtime,
+// wrote a report: it is the reason of what came then. Virtual machines catch faults all
+// the time, and go on.
+func (c *facts) caughtFault(lines []Line) *signal {
+	const long = uint64(30 * time.Second)
+	p := c.proc
+	for i := len(p.signals) - 1; i >= 0; i-- {
+		s := &p.signals[i]
+		if s.code <= 0 || !s.handled || codeSets[s.sig] == nil || s.ev.ns+long < c.anchor {
+			continue
 		}
-		if w.status == 0 && i > 0 && child.born() < p.waits[i-1].at {
-			continue // it ran beside the one before
+		if c.self && (int(p.status&0x7f) == s.sig || p.status&0x7f == sigABRT) && p.tail.worked < s.ev.ns {
+			return s
 		}
-		if w.status&0x7f == 0 && w.status>>8&0xff == code || w.status&0x7f != 0 && code == 128+w.status&0x7f {
-			return child
+		for j := range lines {
+			if l := &lines[j]; l.host == p.host && l.ns >= s.ev.ns && ofFault(l.Text, s.sig) {
+				return s
+			}
 		}
-		return nil
 	}
 	return nil
 }
 
-// childOf returns the process that a wait was for.
-func (b *builder) childOf(p *proc, w *waited) *proc {
-	for i := len(b.ended) - 1; i >= 0; i-- {
-		if q := b.ended[i]; q != p && (q.Pid == w.pid || q.host == w.pid) && q.end <= w.at+uint64(time.Second) && (q.Ppid == p.Pid || q.hostParent == p.host) {
-			return q
-		}
+// ofFault reports whether a line tells of a signal.
+func ofFault(text string, sig int) bool {
+	if hasWord(text, strace.SignalName(sig)) {
+		return true
 	}
-	return nil
+	lower := strings.ToLower(text)
+	return slices.ContainsFunc(faults[sig], func(s string) bool { return strings.Contains(lower, s) })
+}
+
+var faults = map[int][]string{
+	sigSEGV: {"invalid memory address", "nil pointer dereference", "segmentation fault", "segmentation violation", "segv on unknown address"},
+	sigBUS:  {"bus error"},
+	sigFPE:  {"floating point exception", "floating-point exception", "divide by zero", "division by zero"},
+	sigILL:  {"illegal instruction"},
+	sigTRAP: {"trace/breakpoint trap"},
+	sigSYS:  {"bad system call"},
 }
 
 func (b *builder) threadAt(p *proc, tid uint32) *thread {
@@ -190,66 +204,6 @@ func (b *builder) threadAt(p *proc, tid uint32) *thread {
 		if t.proc == p && t.tid == tid {
 			return t
 		}
-	}
-	return nil
-}
-
-// weighCauses sorts the failed calls of the process by how much they say about its end.
-func (c *facts) weighCauses(lines []Line) {
-	if c.proc.status == 0 || c.outcome == OOM {
-		return
-	}
-	var said strings.Builder
-	const window = uint64(10 * time.Second)
-	for i := range lines {
-		if l := &lines[i]; l.ns+window >= c.end && !l.unheard() && slices.ContainsFunc(c.path, func(p *proc) bool { return p.Pid == l.Pid }) {
-			said.WriteString(l.Text)
-			said.WriteByte('\n')
-		}
-	}
-	text := said.String()
-	for _, f := range c.proc.fails {
-		if f.ev.ns > c.end {
-			continue
-		}
-		s := scored{failure: f, score: f.weight}
-		why := []string{"weight " + fmt.Sprint(round(f.weight))}
-		switch {
-		case names(text, strings.Trim(f.file, `"`), c.proc.Comm):
-			s.score, s.named = max(5*s.score, 1), f.found == ""
-			why = append(why, "the last words name it")
-		case text != "" && errnoText(f.errno) != "" && strings.Contains(text, errnoText(f.errno)):
-			s.score *= 1.5
-			why = append(why, "the last words have its error")
-		}
-		if before := c.anchor - min(f.ev.ns, c.anchor); before > 0 {
-			s.score /= 1 + float64(before)/10e9
-		}
-		if c.ender != nil && f.tid != c.ender.tid {
-			s.score *= .6
-			why = append(why, "another thread")
-		}
-		if f.count > 100 {
-			s.score *= .5
-			why = append(why, "happens often")
-		}
-		if f.execs < c.proc.execs && !s.named {
-			s.score *= earlierFactor
-			why = append(why, "of the program before this one")
-		}
-		if f.found != "" {
-			why = append(why, "found later as "+f.found)
-		}
-		s.why = strings.Join(why, ", ")
-		c.causes = append(c.causes, s)
-	}
-	slices.SortStableFunc(c.causes, func(x, y scored) int { return cmp.Or(cmp.Compare(y.score, x.score), cmp.Compare(y.ev.ns, x.ev.ns)) })
-}
-
-// cause is the failed call that the verdict names, nil if none says enough.
-func (c *facts) cause() *scored {
-	if len(c.causes) > 0 && c.causes[0].score >= verdictWeight {
-		return &c.causes[0]
 	}
 	return nil
 }

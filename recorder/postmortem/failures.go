@@ -14,16 +14,24 @@ type kindKey struct {
 
 // failure is a failed call that says something.
 type failure struct {
-	ev     Event
+	ev     Event  // the last one
+	first  uint64 // ns: the first one
 	call   string
 	errno  int
 	file   string // path or address
 	short  string
+	said   string // a sentence, if it is not "short failed with errno"
+	peer   bool   // no call says that it failed: it is what a peer did
 	weight float64
 	count  uint64
 	tid    uint32
-	found  string // where the same name was found later
+	found  string // where the same name was found later, or that it worked later
 	execs  int    // how many programs the process had executed before
+	arg    uint64 // the first argument
+	nth    int    // how many calls had failed in this process up to this one
+	guard  bool   // only the guard lane has it
+	size   uint64 // of memory that was asked for
+	write  bool   // it was to be changed
 }
 
 // short shows a call with what it was about.
@@ -52,8 +60,11 @@ func (b *builder) short(ev *replay.Event, name string) (text, about string) {
 // failed takes a failed call.
 func (b *builder) failed(ev *replay.Event, p *proc, t *thread, name string) {
 	errno := int(-ev.Rec.Ret)
-	if transient(name, errno) {
+	if waits(ev, name, errno) {
 		return
+	}
+	if p.tail.sign == 0 {
+		p.failed++
 	}
 	b.failedFor(ev, p, t, name, errno)
 }
@@ -61,7 +72,7 @@ func (b *builder) failed(ev *replay.Event, p *proc, t *thread, name string) {
 // failedFor takes a call that says that another one (name) has failed, or that call itself.
 func (b *builder) failedFor(ev *replay.Event, p *proc, t *thread, name string, errno int) {
 	short, about := b.short(ev, nameOf(ev))
-	w := weigh(name, errno, pathOnly(about))
+	w := weigh(name, errno, pathOnly(about), writes(ev, name))
 	if runtimes(commOf(ev)) && name != "execve" && name != "execveat" {
 		w *= runtimeFactor
 	}
@@ -94,10 +105,16 @@ func (b *builder) failedFor(ev *replay.Event, p *proc, t *thread, name string, e
 				f.ev = b.line(ev)
 			}
 			f.ev.ns, f.ev.Time = ev.Time, b.time(ev.Time)
+			f.nth, f.guard = p.failed, ev.Guard
 			return
 		}
 	}
-	p.remember(&failure{ev: b.line(ev), call: name, errno: errno, file: about, short: short, weight: w, count: 1, tid: t.tid, execs: p.execs})
+	f := &failure{
+		ev: b.line(ev), first: ev.Time, call: name, errno: errno, file: about, short: short, weight: w, count: 1, tid: t.tid, execs: p.execs,
+		arg: ev.Rec.Args[0], nth: p.failed, guard: ev.Guard, size: ev.Rec.Args[1], write: writes(ev, name),
+	}
+	f.said = f.meaning(ev)
+	p.remember(f)
 }
 
 // remember adds a failure, in the place of the oldest of those that say least.
@@ -144,11 +161,7 @@ func (b *builder) found(p *proc, file string) {
 	base := path.Base(file)
 	for _, f := range p.fails {
 		if (f.errno == eNOENT || f.errno == eNOTDIR || f.errno == eACCES) && f.found == "" && f.file != "" && path.Base(f.file) == base && looked[f.call] {
-			if k := b.kinds[kindKey{f.call, f.errno}]; k != nil && f.weight >= everydayWeight {
-				k.telling -= min(k.telling, f.count)
-			}
-			f.found = file
-			f.weight *= .03
+			b.wasSearch(f, file)
 		}
 	}
 }

@@ -102,6 +102,10 @@ func (b *builder) peerList() List[Peer] {
 	var all []Peer
 	for _, p := range b.peers {
 		p.Last = b.time(p.last)
+		if p.since != 0 {
+			since := b.time(p.since)
+			p.Since = &since
+		}
 		all = append(all, *p)
 	}
 	slices.SortFunc(all, func(x, y Peer) int { return cmp.Or(cmp.Compare(y.last, x.last), cmp.Compare(x.Address, y.Address)) })

@@ -16,6 +16,7 @@ type run struct {
 	runKey
 	count       uint64
 	first, last uint64
+	nth         int // event of its thread, the last one
 	call        replay.Copy
 }
 
@@ -23,13 +24,13 @@ type run struct {
 func (b *builder) count(ns uint64) {
 	const kept = 4
 	sec := ns / 1e9
-	if n := len(b.worked); n >= 2 && b.worked[n-2] == sec {
-		b.worked[n-1]++
+	if n := len(b.busy); n >= 2 && b.busy[n-2] == sec {
+		b.busy[n-1]++
 		return
 	}
-	b.worked = append(b.worked, sec, 1)
-	if len(b.worked) > 2*kept {
-		b.worked = append(b.worked[:0], b.worked[2:]...)
+	b.busy = append(b.busy, sec, 1)
+	if len(b.busy) > 2*kept {
+		b.busy = append(b.busy[:0], b.busy[2:]...)
 	}
 }
 
@@ -67,7 +68,7 @@ func (b *builder) repeat(ev *replay.Event, t *thread, name string) {
 		r.runKey, r.count, r.first = k, 0, ev.Time
 	}
 	r.count++
-	r.last = ev.Time
+	r.last, r.nth = ev.Time, t.n
 	if r.count < 2 || r.count%64 == 0 {
 		r.call.Set(ev)
 	}

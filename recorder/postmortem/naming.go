@@ -6,16 +6,34 @@ import (
 )
 
 // names reports whether a text has a file's path, or its last part as a word of its own,
-// unless that is the name of the program, which programs put before what they say.
+// unless that is the name of the program, which programs put before what they say. An
+// ordinary word, such as "data" or "server", counts only where it is marked as a name.
 func names(text, file, program string) bool {
 	if len(file) <= 3 {
 		return false
 	}
-	if hasWord(text, file) {
+	base := path.Base(file)
+	if base != file && hasWord(text, file) {
 		return true
 	}
-	base := path.Base(file)
-	return len(base) > 3 && base != program && (hasWord(text, base) || hasWord(text, "./"+base))
+	switch {
+	case len(base) <= 3 || base == program:
+		return false
+	case ordinary(base):
+		return text == base || hasWord(text, "./"+base) || strings.Contains(text, `"`+base+`"`) || strings.Contains(text, "'"+base+"'") ||
+			hasWord(text, base+":")
+	}
+	return hasWord(text, base) || hasWord(text, "./"+base)
+}
+
+// ordinary reports whether a name is a word such as programs use in what they say.
+func ordinary(name string) bool {
+	for _, c := range name {
+		if c < 'a' || c > 'z' {
+			return false
+		}
+	}
+	return true
 }
 
 // hasWord reports whether a word stands in a text, not as a part of a longer name.

@@ -77,6 +77,9 @@ func (b *builder) streams(ev *replay.Event, p *proc, name string) {
 	if stream == 0 {
 		stream = uint8(from)
 	}
+	if target == "/dev/null" {
+		return // that is nobody's output
+	}
 	for _, it := range rec.Items {
 		if it.Kind == layout.ItemData || it.Kind == layout.ItemIovdata {
 			data := it.Data[:min(int64(len(it.Data)), rec.Ret)]
@@ -107,7 +110,7 @@ func (o *output) write(b *builder, ev *replay.Event, p *proc, stream uint8, targ
 		q = o.open[i]
 		o.open = slices.Delete(o.open, i, i+1)
 	} else {
-		q = &piece{host: p.host, line: Line{Pid: p.Pid, Comm: commOf(ev), Stream: name, To: target}}
+		q = &piece{host: p.host, line: Line{Pid: p.Pid, Comm: commOf(ev), Stream: name, To: target, host: p.host}}
 	}
 	for len(data) > 0 {
 		part, end := data, false
@@ -125,14 +128,16 @@ func (o *output) write(b *builder, ev *replay.Event, p *proc, stream uint8, targ
 			part, q.line.Cut = part[:max(room, 0)], true
 		}
 		q.text = append(q.text, part...)
+		q.line.guard = ev.Guard
 		if end {
+			b.signOfEnd(p, ev.Time, q.text)
 			o.add(q)
-			q = &piece{host: q.host, line: Line{Pid: q.line.Pid, Comm: q.line.Comm, Stream: q.line.Stream, To: q.line.To}}
+			q = &piece{host: q.host, line: Line{Pid: q.line.Pid, Comm: q.line.Comm, Stream: q.line.Stream, To: q.line.To, host: q.host}}
 		}
 	}
 	if cut {
 		// What follows is another part of the text, nobody knows of which line.
-		q.line.Time, q.line.ns, q.line.Cut = b.time(ev.Time), ev.Time, true
+		q.line.Time, q.line.ns, q.line.Cut, q.line.guard = b.time(ev.Time), ev.Time, true, ev.Guard
 		o.add(q)
 		return
 	}

@@ -2,9 +2,11 @@ package postmortem
 
 import (
 	"cmp"
+	"encoding/binary"
 	"slices"
 	"time"
 
+	"github.com/recorderd/recorderd/recorder/layout"
 	"github.com/recorderd/recorderd/recorder/replay"
 )
 
@@ -24,7 +26,19 @@ type proc struct {
 	signals          []signal
 	streams          map[int32]uint8 // which of its descriptors are stdout or stderr
 	grown            memory
-	looked           look      // for the last file
+	looked           look // for the last file
+	tail             tail
+	failed           int             // calls, before the sign of the end
+	conns            map[int32]*conn // by descriptor
+	unanswered       []*conn         // when it ended, or executed another program
+	mapped           []mapping       // files, the last ones
+	pidfds           map[int32]uint32
+	threats          []threat  // by which the kernel may kill it
+	reaped           uint64    // children
+	childEnds        uint64    // how many of its children have ended
+	taken            []taken   // the last signal that it waited for
+	ignoresChildren  bool      // nobody has to wait for them
+	outside          bool      // it came from outside of the container, as exec does
 	stopped          *signal   // that stopped it, and nothing has happened since
 	stacks           []uint64  // where the stacks of its threads begin, the last ones
 	held             []Blocked // the calls that its threads were in when it was killed
@@ -33,6 +47,32 @@ type proc struct {
 type waited struct {
 	pid, status uint32
 	at          uint64
+}
+
+// waitid takes what waitid says of a child.
+func (b *builder) waitid(ev *replay.Event, p *proc) {
+	const exited, nowait = 1, 0x1000000
+	for _, it := range ev.Rec.Items {
+		if it.Arg != 2 || it.Kind != layout.ItemMem || len(it.Data) < 28 || ev.Rec.Args[3]&nowait != 0 {
+			continue
+		}
+		le := binary.LittleEndian
+		pid, status := le.Uint32(it.Data[16:]), le.Uint32(it.Data[24:])
+		if code := le.Uint32(it.Data[8:]); pid == 0 || code == 0 || code > 3 {
+			return
+		} else if code == exited {
+			status = status & 0xff << 8
+		}
+		p.reaped++
+		p.waited(waited{pid, status, ev.Time})
+	}
+}
+
+func (p *proc) waited(w waited) {
+	if len(p.waits) >= 8 {
+		p.waits = append(p.waits[:0], p.waits[1:]...)
+	}
+	p.waits = append(p.waits, w)
 }
 
 // look is a call that finds a file by its name, or does not.
@@ -53,8 +93,7 @@ type thread struct {
 	over     uint64 // when its last call returned, but for the ends of signal handlers
 	prev     runKey // the last call
 	runs     [6]run
-	dnsAt    uint64 // when it asked a DNS server through dnsFd, which is not connected
-	dnsFd    int32
+	tail     tail
 	blocked  bool
 	ended    bool
 	inKilled *Blocked
@@ -95,6 +134,7 @@ func (b *builder) procOf(ev *replay.Event) *proc {
 			p.Ppid = info.Ptid
 		}
 		p.streams = map[int32]uint8{1: 1, 2: 2}
+		p.outside = ev.Task.InContainer() && p.Ppid == 0 && p.Pid != 1
 		if parent := b.procs[info.Ptid]; parent != nil && parent != p {
 			p.streams = make(map[int32]uint8, len(parent.streams))
 			for fd, s := range parent.streams {
@@ -107,6 +147,7 @@ func (b *builder) procOf(ev *replay.Event) *proc {
 		}
 	}
 	if leader {
+		p.hostParent = cmp.Or(info.Ptid, p.hostParent) // orphans get another one
 		p.start = cmp.Or(p.start, info.Start)
 		if b.oldest != p && p.end == 0 && b.oldest != nil && p.born() < b.oldest.born() {
 			b.oldest = p
@@ -249,6 +290,10 @@ func (b *builder) finish(p *proc) {
 	if b.procs[p.host] == p {
 		delete(b.procs, p.host)
 	}
+	if parent := b.procs[p.hostParent]; parent != nil && p.end != 0 {
+		parent.childEnds++
+	}
+	p.forgetConns(b)
 	if p.end == 0 {
 		p.end = p.seen // its id has been used again: its end is missing
 	}

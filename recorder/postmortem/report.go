@@ -4,7 +4,6 @@
 package postmortem
 
 import (
-	"strings"
 	"time"
 
 	"github.com/recorderd/recorderd/api"
@@ -107,13 +106,10 @@ type Line struct {
 	Text string `json:"text"`          // without the line end; control characters are escaped
 	Cut  bool   `json:"cut,omitempty"` // there was more
 
-	ns uint64
-}
-
-// unheard reports whether a line was meant for nobody, or is no text.
-func (l *Line) unheard() bool {
-	const escape = 4 // \x00
-	return l.To == "/dev/null" || escape*strings.Count(l.Text, `\x`) > len(l.Text)/2 && l.To != ""
+	ns      uint64
+	host    uint32 // process
+	guard   bool   // only the guard lane has it
+	missing bool   // what was said later is known to be missing
 }
 
 // Blocked is a thread in a call.
@@ -130,12 +126,15 @@ type Blocked struct {
 	Kind   string     `json:"kind"`            // event, sleep, child, lock, io
 	Killed bool       `json:"killed,omitempty"`
 
-	timeout bool // it waits only so long
-	futex   bool
-	named   bool // On is a path that the call names
-	private bool // nobody outside of the process can wake it
-	host    uint32
-	tgid    uint32
+	timeout  bool // it waits only so long
+	futex    bool
+	futexAt  uint64
+	mutex    bool // the futex is one
+	fileLock bool // it waits for the lock of a file
+	named    bool // On is a path that the call names
+	private  bool // nobody outside of the process can wake it
+	host     uint32
+	tgid     uint32
 }
 
 // Failure is a kind of failed call.
@@ -174,14 +173,21 @@ type File struct {
 
 // Peer is an address at the other end of sockets.
 type Peer struct {
-	Address   string    `json:"address"`             // 10.0.0.3:5432, "/run/x.sock"
-	Connected uint64    `json:"connected,omitempty"` // connects, that are under way included
-	Accepted  uint64    `json:"accepted,omitempty"`
-	Failed    uint64    `json:"failed,omitempty"`
-	Error     string    `json:"error,omitempty"` // the last one
-	Last      time.Time `json:"last"`
+	Address string `json:"address"` // 10.0.0.3:5432, "/run/x.sock"
+	// State is what became of the last connection: connecting, connected, refused, reset,
+	// closed (by the peer), unreachable, no answer, failed. Of datagrams nothing is known.
+	State string     `json:"state,omitempty"`
+	Since *time.Time `json:"since,omitempty"` // it is in this state
+	// Connected counts the connects that the peer has answered.
+	Connected uint64 `json:"connected,omitempty"`
+	Accepted  uint64 `json:"accepted,omitempty"`
+	Failed    uint64 `json:"failed,omitempty"`
+	// Unanswered counts the connections that were given up while an answer was due.
+	Unanswered uint64    `json:"unanswered,omitempty"`
+	Error      string    `json:"error,omitempty"` // the last one
+	Last       time.Time `json:"last"`
 
-	last uint64
+	last, since uint64
 }
 
 // Process is a process of the container.

@@ -20,12 +20,15 @@ var ruleBusyLoop = rule{
 // findLoops looks for threads that make the same call in vain again and again.
 func findLoops(c *facts) []Sign {
 	b := c.b
-	const least, perSecond = 500, 100
+	const least, perSecond, others = 500, 100, 64
 	var found []Sign
 	for _, t := range b.threads {
 		for i := range t.runs {
 			r := &t.runs[i]
 			span := r.last - r.first
+			if t.n > r.nth+others {
+				continue // that is over
+			}
 			if r.count < least || span > 0 && float64(r.count)/(float64(span)/1e9) < perSecond || r.last+uint64(time.Second) < min(c.end, max(b.last, r.last)) {
 				continue
 			}

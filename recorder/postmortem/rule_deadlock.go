@@ -7,7 +7,8 @@ import (
 
 var ruleDeadlock = rule{
 	kind: "deadlock",
-	is:   "all threads of a process have been in `futex` for a second or more, none with a timeout",
+	is: "all threads of a process have been in `futex` for a second or more, none with a timeout; or the only thread of one that was forked, and has " +
+		"not executed another program",
 	sure: "likely; possible if there are threads that are not known",
 	use:  doing,
 	find: findDeadlock,
@@ -48,7 +49,17 @@ func findDeadlock(c *facts) []Sign {
 	}
 	for _, host := range slices.Sorted(maps.Keys(by)) {
 		w, p := by[host], b.procs[host]
-		if p == nil || w.locks < 2 || w.locks < w.all || uint64(w.all) < b.alive(p) {
+		if p == nil || w.locks < w.all || uint64(w.all) < b.alive(p) || w.locks == 1 && (w.private == 0 || p.execs > 0 || p == c.main) {
+			continue
+		}
+		if w.locks == 1 {
+			// Nobody else can wake it: a fork took over a lock that another thread held.
+			how := Likely
+			if live := b.h.Recording.Tasks.Live; live > uint64(len(b.blocked)) {
+				how = Possible
+			}
+			list = append(list, one(how, 1, "process "+b.who(p)+" hangs: its only thread has been waiting in futex for "+duration(w.least)+" without a timeout, and nobody "+
+				"else can wake it; it was forked, perhaps while another thread held that lock", w.evidence...)...)
 			continue
 		}
 		how := Likely
@@ -69,6 +80,16 @@ func findDeadlock(c *facts) []Sign {
 func (b *builder) alive(p *proc) (n uint64) {
 	for _, t := range b.threads {
 		if t.proc == p && !t.ended {
+			n++
+		}
+	}
+	return n
+}
+
+// inFutex is how many threads of a process have waited in futex for long, without a timeout.
+func (b *builder) inFutex(p *proc) (n uint64) {
+	for i := range b.blocked {
+		if in := &b.blocked[i]; in.tgid == p.host && in.futex && !in.timeout && in.ForNs >= longBlocked {
 			n++
 		}
 	}

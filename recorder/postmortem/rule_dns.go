@@ -11,9 +11,13 @@ var ruleDNS = rule{
 		if n == 0 {
 			return nil
 		}
-		text := "questions to a DNS server failed " + times(d.failed)
+		server := "a DNS server"
+		if d.server != "" {
+			server = "the DNS server " + d.server
+		}
+		text := "questions to " + server + " failed " + times(d.failed)
 		if d.failed == 0 {
-			text = "questions to a DNS server were not answered " + times(d.timeouts)
+			text = "questions to " + server + " were not answered " + times(d.timeouts)
 		} else if d.timeouts > 0 {
 			text += ", and were not answered " + times(d.timeouts)
 		}

@@ -29,7 +29,8 @@ func byError(kind string, use use, how Certainty, what string, errnos ...int) ru
 		kind: kind, is: "calls failed with " + strings.Join(names, ", ") + ", and weigh enough", sure: string(how), use: use,
 		find: func(c *facts) []Sign {
 			return c.pick(what, how, func(f *failure) bool {
-				return slices.Contains(errnos, f.errno) && !executes(f.call) && !strings.HasSuffix(f.file, ":53") && !(f.errno == ePERM && f.weight < 1)
+				return slices.Contains(errnos, f.errno) && !executes(f.call) && !strings.HasSuffix(f.file, ":53") && !(f.errno == ePERM && f.weight < 1) &&
+					f.limit() == ""
 			})
 		},
 	}
@@ -62,17 +63,16 @@ func (c *facts) pick(what string, how Certainty, want func(*failure) bool) []Sig
 	if worst == nil {
 		return nil
 	}
-	text := what + ": " + worst.short + " failed"
+	text := what + ": " + worst.sentence()
 	if worst.count > 1 {
-		text += " " + times(worst.count)
+		text += " (" + times(worst.count) + ")"
 	}
-	text += " with " + errnoName(worst.errno)
 	if few > 1 {
 		text += ", and " + counted(few-1, "other call")
 	}
 	list := one(how, count, text, evidence...)
 	if few == 1 {
-		list[0].said = worst.short + " failed"
+		list[0].said = worst.sentence()
 	}
 	return list
 }

@@ -2,22 +2,18 @@ package postmortem
 
 var ruleMissingFile = rule{
 	kind: "missing-file",
-	is:   "the heaviest failure is `ENOENT`",
+	is:   "the failed call that the verdict names says `ENOENT`",
 	sure: "likely if the last words name the file, else possible",
 	find: func(c *facts) []Sign {
-		missing := func(how Certainty, named bool, what, after string) []Sign {
-			for i := range c.causes {
-				if s := &c.causes[i]; s.errno == eNOENT && s.file != "" && !executes(s.call) && s.score >= verdictWeight && (s.named || !named) {
-					list := one(how, s.count, what+" is missing: "+s.short+" failed with ENOENT"+after, s.ev)
-					list[0].said = s.short + " failed"
-					return list
-				}
-			}
+		s := c.cause()
+		if s == nil || s.errno != eNOENT || s.file == "" || executes(s.call) {
 			return nil
 		}
-		if list := missing(Likely, true, "a file that it could not do without", ", and the last words name it"); list != nil {
-			return list
+		list := one(Possible, s.count, "a file that it looked for just before is missing: "+s.sentence(), s.ev)
+		if s.byFile {
+			list = one(Likely, s.count, "a file that it could not do without is missing: "+s.sentence()+", and the last words name it", s.ev)
 		}
-		return missing(Possible, false, "a file that it looked for just before", "")
+		list[0].said = s.sentence()
+		return list
 	},
 }

@@ -1,5 +1,9 @@
 package postmortem
 
+import (
+	"cmp"
+)
+
 // A rule is one thing that a report may say. Rules are pure functions of the facts: they
 // change nothing, and see nothing of what other rules say.
 //
@@ -26,10 +30,10 @@ const (
 
 // rules is in the order of gravity: of signs, and of what a verdict chooses.
 var rules = []*rule{
-	&ruleOOM, &ruleStopped, &ruleDeadlock, &ruleBusyLoop, &ruleNoCalls, &ruleExecFailed, &ruleNullPointer, &ruleStackOverflow,
-	&ruleMappedFile, &ruleSeccomp, &ruleGracePeriod, &ruleOutOfDescriptors, &ruleNoSpace, &ruleNoMemory, &ruleReadOnly, &ruleIOError,
+	&ruleOOM, &ruleStopped, &ruleDeadlock, &ruleMutex, &ruleLockHeld, &ruleBusyLoop, &ruleWaitingForPeer, &ruleNoCalls, &ruleExecFailed, &ruleNullPointer, &ruleStackOverflow,
+	&ruleMappedFile, &ruleSeccomp, &ruleGracePeriod, &ruleOutOfDescriptors, &ruleOutOfProcesses, &ruleLimit, &ruleNoSpace, &ruleNoMemory, &ruleReadOnly, &ruleIOError,
 	&ruleAddressInUse, &ruleDenied, &ruleRefused, &ruleUnreachable, &ruleDNS, &ruleMissingFile, &ruleBrokenPipe, &ruleCrashedChild,
-	&ruleFailingChildren,
+	&ruleFailingChildren, &ruleZombies,
 }
 
 // apply returns the signs of all rules that hold, the gravest first.
@@ -37,7 +41,7 @@ func apply(c *facts) []Sign {
 	var list []Sign
 	for _, r := range rules {
 		for _, s := range r.find(c) {
-			s.Kind, s.use = r.kind, r.use
+			s.Kind, s.use = r.kind, cmp.Or(s.use, r.use)
 			if s.Evidence == nil {
 				s.Evidence = []Event{}
 			}

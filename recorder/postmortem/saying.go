@@ -9,10 +9,6 @@ import (
 	"github.com/recorderd/recorderd/recorder/syscalls"
 )
 
-func (c *facts) failedWith(f *scored) string {
-	return f.short + " failed with " + errnoName(f.errno)
-}
-
 func (c *facts) childEnd() string {
 	if c.proc.OOM {
 		return "was chosen by the OOM killer"
@@ -83,29 +79,13 @@ func codeName(sig int, code int32, arch record.Arch) string {
 	return ""
 }
 
-// ofTerminal are the keys for which a terminal sends a signal.
-var ofTerminal = map[int]string{2: "Ctrl-C", 3: `Ctrl-\`}
-
 // ofItself says whether an exit was by itself, or after somebody asked for it.
 func (c *facts) ofItself() string {
 	s := c.asked()
 	if s == nil {
 		return " by itself"
 	}
-	return " " + duration(c.end-min(s.ev.ns, c.end)) + " after " + strace.SignalName(s.sig) + c.b.from(s) + ", which it caught"
-}
-
-// ofKernel are signals that the kernel sends for something else than a fault, and of
-// whose sender it does not tell.
-var ofKernel = map[int]string{
-	1:  "its terminal is gone, or somebody sent it", // SIGHUP
-	13: "nobody reads what it writes",
-	14: "a timer that it had set has run out, or somebody sent it", // SIGALRM
-	24: "its limit of CPU time is reached",
-	25: "it wrote beyond its limit of a file's size",
-	26: "a timer that it had set has run out, or somebody sent it", // SIGVTALRM
-	27: "a timer that it had set has run out, or somebody sent it", // SIGPROF
-	29: "a descriptor is ready, or somebody sent it",               // SIGIO
+	return " " + duration(c.end-min(s.ev.ns, c.end)) + " after " + strace.SignalName(s.sig) + c.b.from(c.main, s) + ", which it caught"
 }
 
 func (c *facts) inThread() string {

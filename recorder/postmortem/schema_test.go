@@ -54,6 +54,7 @@ func TestSchemaHasAllFields(t *testing.T) {
 	fill(reflect.ValueOf(r).Elem(), 0)
 	r.Type, r.Outcome = "postmortem", Killed
 	r.Signs.Items[0].Kind, r.Signs.Items[0].Certainty = "oom", Likely
+	r.Peers.Items[0].State = "no answer"
 	r.Output.Items[0].Stream, r.Blocked.Items[0].Kind = "stderr", "io"
 	text := asJSON(t, r)
 	checkSchema(t, text)

@@ -425,7 +425,18 @@ func (t *screen) peers() {
 			how = append(how, "accepted"+upTo(p.Accepted))
 		}
 		if p.Failed > 0 {
-			how = append(how, p.Error+upTo(p.Failed))
+			how = append(how, cmp.Or(p.Error, "failed")+upTo(p.Failed))
+		}
+		if p.Unanswered > 0 {
+			how = append(how, "no answer"+upTo(p.Unanswered))
+		}
+		switch {
+		case p.State == "connecting":
+			how = append(how, "connecting, no answer yet")
+		case p.State == "closed":
+			how = append(how, "closed by the peer")
+		case len(how) == 0:
+			how = append(how, "datagrams") // nobody knows whether they came
 		}
 		t.line("", fmt.Sprintf("  %s  %s: %s", t.clock(p.Last), p.Address, strings.Join(how, ", ")))
 	}

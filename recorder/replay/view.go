@@ -117,6 +117,12 @@ func (f *Formatter) Append(b []byte, ev *Event) []byte {
 	return f.f.call(b, ev, 0)
 }
 
+// SocketAddress shows a struct sockaddr as Address does, "" if it is of another family.
+func SocketAddress(b []byte) string {
+	text, _ := sockaddr(b)
+	return text
+}
+
 // Arch returns the ABI of a call.
 func (ev *Event) Arch() record.Arch { return ev.abi }
 
