@@ -3,6 +3,7 @@ package postmortem
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -88,7 +89,7 @@ func (c *facts) choose() *scored {
 	if s := best(func(s *scored) bool { return s.named && s.score >= verdictWeight }, func(x, y *scored) bool { return x.score < y.score }); s != nil {
 		return c.firstOf(s)
 	}
-	if c.ownReason {
+	if c.ownReason || c.caught != nil {
 		return nil
 	}
 	if s := best(func(s *scored) bool { return s.last && s.weight >= verdictWeight }, later); s != nil {
@@ -126,6 +127,8 @@ func (c *facts) lastToMatter(f *failure) bool {
 		return false // later ones may be missing
 	case c.another(f):
 		return false
+	case f.errno == eNOENT && !f.write && c.words != nil && c.words.host == p.host && specific(c.words.Text):
+		return false // optional files are missing all the time, and the words are of something else
 	case f.ev.ns+c.patience() < c.anchor:
 		return false // it went on, in whatever way
 	}
@@ -217,6 +220,21 @@ func statedError(text string) int {
 	}
 	return 0
 }
+
+// specific reports whether a text tells of a certain thing, which it quotes or numbers,
+// rather than that something failed.
+func specific(text string) bool {
+	if m := levels.FindStringSubmatchIndex(head(text) + " "); m != nil {
+		text = text[m[3]:]
+	}
+	text = stamps.ReplaceAllString(text, "")
+	return strings.ContainsAny(text, "\"`=") || quoted.MatchString(text)
+}
+
+var (
+	stamps = regexp.MustCompile(`^[\d\s\[\](){}:.,/TZ+-]+`)
+	quoted = regexp.MustCompile(`(^|[\s(:])('[^']+'|\d)`)
+)
 
 // ownReason reports whether a text says that something was wrong with a value, which no
 // call has to do with.

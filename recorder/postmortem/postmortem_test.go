@@ -142,6 +142,44 @@ func TestVerdicts(t *testing.T) {
 			"library", Exited, `exited with 127 by itself \d+ µs after openat\(".*libstock.so"\) failed with ENOENT; its last words on stderr: ` +
 				`"./library: error while loading shared libraries: .*libstock.so: cannot open shared object file: No such file or directory"`, "missing-file?",
 		},
+		{"timerkill", Killed, `killed by SIGKILL, probably by a timer that it had set`, ""},
+		{"setsig", Killed, `killed by SIGKILL, probably by the kernel, as a descriptor for which it had set that signal was ready \(F_SETSIG\)`, ""},
+		{"cpulimit", Killed, `killed by SIGKILL, probably by the kernel, as its limit of CPU time was used up \(RLIMIT_CPU\)`, ""},
+		{"exitkill", Killed, `killed by SIGKILL, probably by the kernel, as its tracer \d+ \(killers\) had ended \(PTRACE_O_EXITKILL\)`, ""},
+		{"strict", Killed, `killed by SIGKILL, probably by the kernel: seccomp's strict mode, which it had chosen, forbids all calls but .*`, ""},
+		{"pidfdself", Killed, `killed by SIGKILL, which it sent to itself`, ""},
+		{"forged", Killed, `killed by SIGABRT from \d+ \(killers\) of the same container`, ""}, // it says that process 1 sent it
+		{
+			"mutex", Running, `still running: thread \d+ \(mutex\) and thread \d+ \(mutex\) of process \d+ \(mutex\) have been waiting for 2 locks in futex ` +
+				`for [23]\.\d s or longer, without a timeout: it looks like a deadlock`, "mutex?",
+		},
+		{"mapped", Killed, `killed by SIGBUS \(BUS_ADRERR at 0x[0-9a-f]+\) in main thread \d+ \(mapped\), where /srv/restart.bin was mapped`, "mapped-file?"},
+		{
+			"caught", Killed, `aborted itself with SIGABRT \d+ µs after SIGSEGV \(SEGV_MAPERR at 0x10\) in main thread \d+ \(caught\), which it caught; ` +
+				`its last words on stderr: "#  SIGSEGV \(0xb\)"`, "",
+		},
+		{
+			"forklock", Running, `still running: process \d+ \(python3\) hangs: its only thread has been waiting in futex for 2\.\d s without a timeout, ` +
+				`and nobody else can wake it; it was forked, perhaps while another thread held that lock`, "deadlock?",
+		},
+		{
+			"migrate", Exited, `exited with 1 after its child \d+ \(cat\) exited with 1, probably because openat\("/srv/0001.sql"\) failed with ENOENT, \d+ µs before`,
+			"missing-file?",
+		},
+		{"value", Exited, `exited with 2 by itself; its last words on stderr: "\[ERROR\] port: "80a0" is no number"`, ""},
+		{
+			"closed", Exited, `exited with 1 by itself, probably because 127.0.0.1:18432 closed the connection without an answer to 5 bytes, \d+ ms before; ` +
+				`its last words on stderr: "the query has failed"`, "",
+		},
+		{"silent", Running, `still running: waiting for 127.0.0.1:18433: 5 bytes sent 2\.\d s ago, nothing since`, "waiting-for-peer?"},
+		{
+			"locked", Exited, `exited with 1 by itself, probably because flock\(3</srv/tsdb.lock>\) failed with EAGAIN: somebody else holds the lock, ` +
+				`\d+ µs before; its last words on stderr: "opening storage failed"`, "lock-held!",
+		},
+		{
+			"tries", Running, `still running: process \d+ \(python3\) has tried \d+ times in 3\.\d s to lock /srv/tsdb.lock: .* failed with EAGAIN: ` +
+				`somebody else holds the lock`, "lock-held!",
+		},
 		{"noisy", Exited, `exited with 2 by itself; its last words on stderr: "bye ü \\xff"`, ""},
 		{"ok", Exited, `exited with 0 by itself after \d\.\d ms`, ""},
 	} {

@@ -16,9 +16,13 @@ var ruleWaitingForPeer = rule{
 		}
 		for _, p := range c.b.live(c.main) {
 			text := c.waitingFor(p, c.end)
-			if text == "" {
-				if in := c.b.atPeer(p); in != nil {
-					text = in.On + ": in " + in.Call + " for " + duration(in.ForNs)
+			var evidence []Event
+			if o := c.debtor(p, c.end); o != nil {
+				evidence = append(evidence, o.ev)
+			} else if in := c.b.atPeer(p); in != nil {
+				text = in.On + ": in " + in.Call + " for " + duration(in.ForNs)
+				if in.Since != nil {
+					evidence = append(evidence, Event{Time: *in.Since, Pid: in.Pid, Tid: in.Tid, Comm: in.Comm, Text: in.Text})
 				}
 			}
 			if text == "" {
@@ -28,7 +32,7 @@ var ruleWaitingForPeer = rule{
 			if p != c.main {
 				text = "its process " + c.b.who(p) + " is " + text
 			}
-			s := one(Likely, 0, text)
+			s := one(Likely, 0, text, evidence...)
 			if p.tail.worked > c.lastAsked(p)+longBlocked { // it does other things as well
 				s[0].use = beside
 			}
