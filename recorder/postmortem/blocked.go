@@ -8,7 +8,8 @@ import (
 
 // blockedIn describes the call that a thread is in, or was in when it was killed.
 func (b *builder) blockedIn(ev *replay.Event, p *proc, t *thread, name string) Blocked {
-	in := Blocked{Tid: t.tid, Comm: t.comm, Call: name, Text: b.text(ev), Kind: waitKind(name), Killed: ev.State != replay.Blocked, host: t.host, tgid: p.host}
+	in := Blocked{Tid: t.tid, Comm: t.comm, Call: name, Text: b.text(ev), Kind: waitKind(name),
+		Killed: ev.State != replay.Blocked, host: t.host, tgid: p.host}
 	in.Pid = p.Pid
 	until := ev.Time
 	if !in.Killed {

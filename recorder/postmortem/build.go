@@ -53,7 +53,8 @@ func Build(r *dump.Reader, o Options) (*Report, error) {
 	b := &builder{
 		o: o, h: h, format: replay.NewFormatter(h, 96),
 		procs: make(map[uint32]*proc), threads: make(map[*replay.Task]*thread), kinds: make(map[kindKey]*Failure),
-		files: make(map[string]*File), peers: make(map[string]*Peer), crowds: make(map[crowdKey]*crowd),
+		files: make(map[string]*File), peers: make(map[string]*Peer),
+		crowds: make(map[crowdKey]*crowd),
 	}
 	if x := h.Recording.Exit; x != nil {
 		b.exitAt = h.Clock.Monotonic(x.At)

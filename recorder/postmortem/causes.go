@@ -43,7 +43,8 @@ func (c *facts) weighCauses() {
 		case c.has(f):
 			s.score *= 1.5
 			why = append(why, "the last words have its error")
-			s.named = s.last || f.errno != eNOENT && f.weight >= verdictWeight && f.found == "" && f.execs == p.execs && !c.afterSign(f)
+			s.named = s.last || f.errno != eNOENT && f.weight >= verdictWeight && f.found == "" &&
+				f.execs == p.execs && !c.afterSign(f)
 		}
 		if before := c.anchor - min(f.ev.ns, c.anchor); before > 0 {
 			s.score /= 1 + float64(before)/10e9
@@ -69,7 +70,9 @@ func (c *facts) weighCauses() {
 		s.why = strings.Join(why, ", ")
 		c.causes = append(c.causes, s)
 	}
-	slices.SortStableFunc(c.causes, func(x, y scored) int { return cmp.Or(cmp.Compare(y.score, x.score), cmp.Compare(y.ev.ns, x.ev.ns)) })
+	slices.SortStableFunc(c.causes, func(x, y scored) int {
+		return cmp.Or(cmp.Compare(y.score, x.score), cmp.Compare(y.ev.ns, x.ev.ns))
+	})
 	c.chosen = c.choose()
 }
 
@@ -86,18 +89,21 @@ func (c *facts) choose() *scored {
 		return found
 	}
 	later := func(x, y *scored) bool { return x.ev.ns < y.ev.ns }
-	if s := best(func(s *scored) bool { return s.named && s.score >= verdictWeight }, func(x, y *scored) bool { return x.score < y.score }); s != nil {
+	if s := best(func(s *scored) bool { return s.named && s.score >= verdictWeight },
+		func(x, y *scored) bool { return x.score < y.score }); s != nil {
 		return c.firstOf(s)
 	}
 	if c.ownReason || c.caught != nil {
 		return nil
 	}
-	if s := best(func(s *scored) bool { return s.last && s.weight >= verdictWeight }, later); s != nil {
+	if s := best(func(s *scored) bool { return s.last && s.weight >= verdictWeight },
+		later); s != nil {
 		return c.firstOf(s)
 	}
 	// A weak one counts if nothing else has failed after it, in the thread that ended the process.
 	return best(func(s *scored) bool {
-		return s.last && !s.peer && s.nth == c.proc.failed && (c.ender == nil || s.tid == c.ender.tid)
+		return s.last && !s.peer && s.nth == c.proc.failed &&
+			(c.ender == nil || s.tid == c.ender.tid)
 	}, later)
 }
 
@@ -109,7 +115,9 @@ func (c *facts) firstOf(s *scored) *scored {
 		return s
 	}
 	for i := range c.causes {
-		if o := &c.causes[i]; o.errno == s.errno && o.first < s.first && o.weight >= verdictWeight && o.found == "" && o.execs == s.execs && (o.last || o.named) {
+		if o := &c.causes[i]; o.errno == s.errno && o.first < s.first &&
+			o.weight >= verdictWeight && o.found == "" && o.execs == s.execs &&
+			(o.last || o.named) {
 			s = o
 		}
 	}
@@ -121,13 +129,15 @@ func (c *facts) lastToMatter(f *failure) bool {
 	p := c.proc
 	cover := &c.b.h.Recording.Coverage
 	switch {
-	case f.found != "" || f.weight < everydayWeight || f.execs != p.execs || harmless(f) || c.afterSign(f):
+	case f.found != "" || f.weight < everydayWeight || f.execs != p.execs || harmless(f) ||
+		c.afterSign(f):
 		return false
 	case f.guard && (cover.GuardSkips > 0 || f.ev.ns+lateGuard < c.anchor):
 		return false // later ones may be missing
 	case c.another(f):
 		return false
-	case f.errno == eNOENT && !f.write && c.words != nil && c.words.host == p.host && specific(c.words.Text):
+	case f.errno == eNOENT && !f.write && c.words != nil && c.words.host == p.host &&
+		specific(c.words.Text):
 		return false // optional files are missing all the time, and the words are of something else
 	case f.ev.ns+c.patience() < c.anchor:
 		return false // it went on, in whatever way
@@ -168,10 +178,12 @@ func harmless(f *failure) bool {
 		return f.errno == eINVAL || f.errno == eNOENT
 	case "unlink", "unlinkat", "rmdir":
 		return f.errno == eNOENT
-	case "pkey_alloc", "rseq", "set_robust_list", "arch_prctl", "membarrier", "mbind", "set_mempolicy", "get_mempolicy", "sched_setaffinity", "ioprio_set":
+	case "pkey_alloc", "rseq", "set_robust_list", "arch_prctl", "membarrier", "mbind",
+		"set_mempolicy", "get_mempolicy", "sched_setaffinity", "ioprio_set":
 		return true
 	case "connect":
-		return strings.Contains(f.file, "/nscd/") || strings.Contains(f.file, "/systemd/userdb/") || strings.Contains(f.file, "io.systemd.")
+		return strings.Contains(f.file, "/nscd/") || strings.Contains(f.file, "/systemd/userdb/") ||
+			strings.Contains(f.file, "io.systemd.")
 	}
 	return false
 }
@@ -190,18 +202,21 @@ func (c *facts) has(f *failure) bool {
 		return slices.ContainsFunc(hints, func(h string) bool { return strings.Contains(said, h) })
 	}
 	text := errnoText(f.errno)
-	return text != "" && strings.Contains(strings.ToLower(c.said), strings.ToLower(text)) || hasWord(c.said, errnoName(f.errno))
+	return text != "" && strings.Contains(strings.ToLower(c.said), strings.ToLower(text)) ||
+		hasWord(c.said, errnoName(f.errno))
 }
 
 // What programs say of peers that are gone, or do not answer.
 var (
-	closing  = []string{"clos", "hang up", "hung up", "eof", "end of file", "disconnect", "lost", "reset", "abort", "terminat"}
+	closing = []string{"clos", "hang up", "hung up", "eof", "end of file", "disconnect", "lost",
+		"reset", "abort", "terminat"}
 	waiting4 = []string{"time", "deadline", "answer", "respon", "unreachable"}
 )
 
 // stated are errors that the last words may state.
 var stated = []int{
-	ePERM, eNOENT, eIO, eNOMEM, eACCES, eEXIST, eNOTDIR, eISDIR, eMFILE, eNOSPC, eROFS, ePIPE, eADDRINUSE, eCONNRESET, eTIMEDOUT, eCONNREFUSED, eHOSTUNREACH,
+	ePERM, eNOENT, eIO, eNOMEM, eACCES, eEXIST, eNOTDIR, eISDIR, eMFILE, eNOSPC, eROFS, ePIPE,
+	eADDRINUSE, eCONNRESET, eTIMEDOUT, eCONNREFUSED, eHOSTUNREACH,
 	eNETUNREACH,
 }
 
@@ -250,17 +265,24 @@ func ownReason(text string) bool {
 		}
 	}
 	lower := strings.ToLower(text)
-	return slices.ContainsFunc(valueWords, func(w string) bool { return strings.Contains(lower, w) })
+	return slices.ContainsFunc(valueWords, func(w string) bool {
+		return strings.Contains(lower, w)
+	})
 }
 
 var valueErrors = []string{
-	"IndexError", "KeyError", "ValueError", "TypeError", "AttributeError", "NameError", "AssertionError", "ZeroDivisionError", "SyntaxError",
-	"UnboundLocalError", "RecursionError", "UnicodeDecodeError", "UnicodeEncodeError", "JSONDecodeError", "NotImplementedError", "StopIteration",
-	"ReferenceError", "RangeError", "NullPointerException", "IllegalArgumentException", "IllegalStateException", "NumberFormatException",
-	"ArrayIndexOutOfBoundsException", "IndexOutOfBoundsException", "ClassCastException", "ArithmeticException", "NoMethodError", "ArgumentError",
+	"IndexError", "KeyError", "ValueError", "TypeError", "AttributeError", "NameError",
+	"AssertionError", "ZeroDivisionError", "SyntaxError",
+	"UnboundLocalError", "RecursionError", "UnicodeDecodeError", "UnicodeEncodeError",
+	"JSONDecodeError", "NotImplementedError", "StopIteration",
+	"ReferenceError", "RangeError", "NullPointerException", "IllegalArgumentException",
+	"IllegalStateException", "NumberFormatException",
+	"ArrayIndexOutOfBoundsException", "IndexOutOfBoundsException", "ClassCastException",
+	"ArithmeticException", "NoMethodError", "ArgumentError",
 }
 
 var valueWords = []string{
-	"invalid ", "malformed", "bad value", "must be ", "out of range", "syntax error", "parse error", "unknown option", "unrecognized", "not a number",
+	"invalid ", "malformed", "bad value", "must be ", "out of range", "syntax error", "parse error",
+	"unknown option", "unrecognized", "not a number",
 	"panic: runtime error", "assertion", "index out of",
 }

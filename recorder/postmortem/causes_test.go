@@ -108,7 +108,8 @@ func TestCauses(t *testing.T) {
 		{"socket with a dot", one(api.Exit{Code: 1}, func(s *story) {
 			s.call(1001, "connect", 290, 0, -2, 3, 0x7000, record.Item{Kind: layout.ItemMem, Data: []byte("\x01\x00/run/.s.PGSQL.5432\x00")}, 110)
 			s.end(1001, 300, 1)
-		}), `exited with 1 by itself, probably because connect("/run/.s.PGSQL.5432") failed with ENOENT, 10 ms before`, "missing-file"},
+		}), `exited with 1 by itself, probably because connect("/run/.s.PGSQL.5432") failed with ` +
+			`ENOENT, 10 ms before`, "missing-file"},
 		{"entrypoint missing", func(t *testing.T) []byte { // nobody saw how it ended: its helpers ended before
 			h := header()
 			h.Recording.State = api.StateEnded
@@ -148,7 +149,8 @@ func TestCauses(t *testing.T) {
 			s.signal(1001, 200, 15, 0, 0, 0, 0x401000)
 			s.call(1001, "openat", 280, 0, -28, atCwd, 0x7000, str("/data/state"), 0x41)
 			s.end(1001, 300, 1)
-		}), `exited with 1 100 ms after SIGTERM from outside (si_pid 0), which it caught, probably because openat("/data/state") failed with ENOSPC, 20 ms before`, "no-space"},
+		}), `exited with 1 100 ms after SIGTERM from outside (si_pid 0), which it caught, ` +
+			`probably because openat("/data/state") failed with ENOSPC, 20 ms before`, "no-space"},
 		{"Ctrl-C", one(api.Exit{Signal: "SIGINT"}, func(s *story) {
 			s.signal(1001, 300, 2, 0x80, 0, 0, 0)
 			s.exit(1001, 1001, 300, 2)
@@ -173,7 +175,8 @@ func TestCauses(t *testing.T) {
 			s.call(1001, "wait4", 291, 0, 3, -1, 0x7000, word(0), 0, 0)
 			s.end(1001, 300, 7)
 			return s.done()
-		}, "exited with 7 after its child 2 (curl) exited with 7, probably because connect to 10.0.0.3:80 was refused, 10 ms before", "refused"},
+		}, "exited with 7 after its child 2 (curl) exited with 7, probably because connect to " +
+			"10.0.0.3:80 was refused, 10 ms before", "refused"},
 		{"children one after the other", func(t *testing.T) []byte { // the first was minded
 			s := newStory(t, ended(300, api.Exit{Code: 7}))
 			s.task(1001, 1001, 0, 0, 300, "sh")
@@ -210,7 +213,8 @@ func TestCauses(t *testing.T) {
 			s.exit(1002, 1002, 290, 11)
 			s.end(1001, 300, 1)
 			return s.done()
-		}, "exited with 1 after its child 2 (worker) was killed by SIGSEGV (SEGV_MAPERR at 0x123456)", ""},
+		}, "exited with 1 after its child 2 (worker) was killed by SIGSEGV (SEGV_MAPERR at " +
+			"0x123456)", ""},
 		{"child out of memory", func(t *testing.T) []byte {
 			s := newStory(t, ended(300, api.Exit{Code: 1}))
 			s.task(1001, 1001, 0, 0, 300, "sh")
@@ -221,7 +225,8 @@ func TestCauses(t *testing.T) {
 			s.says(1001, 295, "Killed\n")
 			s.end(1001, 300, 1)
 			return s.done()
-		}, `exited with 1 after its child 2 (java) was chosen by the OOM killer; its last words on stderr: "Killed"`, "oom"},
+		}, `exited with 1 after its child 2 (java) was chosen by the OOM killer; its last words ` +
+			`on stderr: "Killed"`, "oom"},
 		{"child out of memory, and on", func(t *testing.T) []byte {
 			s := newStory(t, header())
 			s.task(1001, 1001, 0, 0, 0, "sh")

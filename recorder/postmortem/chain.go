@@ -43,7 +43,10 @@ func (c *facts) chain() []Event {
 		t.each(func(ev *replay.Event) { list = append(list, c.b.line(ev)) })
 	}
 	slices.SortStableFunc(list, func(x, y Event) int { return cmp.Compare(x.ns, y.ns) })
-	list = slices.CompactFunc(list, func(x, y Event) bool { return x.ns == y.ns && x.Tid == y.Tid && x.Text == y.Text })
+	list = slices.CompactFunc(list, func(x, y Event) bool {
+		return x.ns == y.ns && x.Tid == y.Tid &&
+			x.Text == y.Text
+	})
 	if n := len(list) - 14; n > 0 {
 		list = list[n:]
 	}

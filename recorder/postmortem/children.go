@@ -23,7 +23,8 @@ func (b *builder) reasonIn(p *proc) *proc {
 		}
 	}
 	for _, q := range b.ended {
-		if !b.isChild(q, p) || q.status == 0 || q.end > p.end+soonAfter || q.end+soon < p.end || q.end < max(p.tail.worked, started) {
+		if !b.isChild(q, p) || q.status == 0 || q.end > p.end+soonAfter || q.end+soon < p.end ||
+			q.end < max(p.tail.worked, started) {
 			continue
 		}
 		if sig := int(q.status & 0x7f); sig != 0 {
@@ -42,7 +43,8 @@ func (b *builder) reasonIn(p *proc) *proc {
 }
 
 func (b *builder) isChild(q, p *proc) bool {
-	return q != p && (q.hostParent == p.host || p.Pid == q.Ppid && q.Ppid != 0) && q.born() >= p.born()
+	return q != p && (q.hostParent == p.host || p.Pid == q.Ppid && q.Ppid != 0) &&
+		q.born() >= p.born()
 }
 
 // handedOn returns the child whose bad end a process handed on as its own: the last one
@@ -62,7 +64,8 @@ func (b *builder) handedOn(p *proc) *proc {
 		if w.status == 0 && i > 0 && child.born() < p.waits[i-1].at {
 			continue // it ran beside the one before
 		}
-		if w.status&0x7f == 0 && w.status>>8&0xff == code || w.status&0x7f != 0 && code == 128+w.status&0x7f {
+		if w.status&0x7f == 0 && w.status>>8&0xff == code || w.status&0x7f != 0 &&
+			code == 128+w.status&0x7f {
 			return child
 		}
 		return nil
@@ -73,7 +76,8 @@ func (b *builder) handedOn(p *proc) *proc {
 // childOf returns the process that a wait was for.
 func (b *builder) childOf(p *proc, w *waited) *proc {
 	for i := len(b.ended) - 1; i >= 0; i-- {
-		if q := b.ended[i]; q != p && (q.Pid == w.pid || q.host == w.pid) && q.end <= w.at+uint64(time.Second) && (q.Ppid == p.Pid || q.hostParent == p.host) {
+		if q := b.ended[i]; q != p && (q.Pid == w.pid || q.host == w.pid) &&
+			q.end <= w.at+uint64(time.Second) && (q.Ppid == p.Pid || q.hostParent == p.host) {
 			return q
 		}
 	}

@@ -71,12 +71,14 @@ func (b *builder) sockets(ev *replay.Event, p *proc, t *thread, name string) {
 	switch name {
 	case "socket":
 		if errno == 0 {
-			b.opened(p, int32(rec.Ret), &conn{datagram: rec.Args[1]&0xf == 2, unix: rec.Args[0] == 1})
+			b.opened(p, int32(rec.Ret), &conn{datagram: rec.Args[1]&0xf == 2,
+				unix: rec.Args[0] == 1})
 		}
 	case "accept", "accept4":
 		if errno == 0 {
 			address := ev.Address()
-			b.opened(p, int32(rec.Ret), &conn{address: address, state: connAccepted, since: ev.Time})
+			b.opened(p, int32(rec.Ret), &conn{address: address, state: connAccepted,
+				since: ev.Time})
 			if to := b.peerAt(hostOf(address), ev.Time); to != nil { // ports of clients differ
 				to.Accepted++
 			}
@@ -261,7 +263,8 @@ func (b *builder) hears(ev *replay.Event, p *proc, t *thread, num int32, errno i
 		c.connected(b, ev)
 		c.heard += uint64(ev.Rec.Ret)
 		c.asked, c.asking = 0, 0
-	case errno == 0 && !c.datagram && (name == "recvmsg" || name == "readv" || ev.Rec.Args[2] != 0) && c.state == connConnected:
+	case errno == 0 && !c.datagram && (name == "recvmsg" || name == "readv" ||
+		ev.Rec.Args[2] != 0) && c.state == connConnected:
 		c.state, c.since = connClosed, ev.Time
 		if c.address == "" {
 			return
@@ -384,7 +387,8 @@ func (b *builder) noReply(ev *replay.Event, p *proc, t *thread, c *conn, waited 
 // waits reports whether the peer owes an answer.
 func (c *conn) waits() bool {
 	// Who is told something again and again, and has never said a word, need not answer.
-	oneWay := c.heard == 0 && c.askedAt > c.asking+longSleep || c.datagram && !c.dns || c.unix && c.datagram
+	oneWay := c.heard == 0 && c.askedAt > c.asking+longSleep || c.datagram && !c.dns || c.unix &&
+		c.datagram
 	return c.state == connConnected && c.asked > 0 && !oneWay
 }
 
@@ -394,7 +398,8 @@ func (c *conn) silence(now uint64) string {
 	case c.state == connConnecting:
 		return "connect to " + c.address + " had no answer for " + duration(now-min(c.since, now))
 	case c.waits():
-		return c.address + " did not answer " + counted(c.asked, "byte") + " for " + duration(now-min(c.askedAt, now))
+		return c.address + " did not answer " + counted(c.asked, "byte") + " for " +
+			duration(now-min(c.askedAt, now))
 	}
 	return ""
 }
@@ -434,7 +439,8 @@ func (b *builder) givenUp(ev *replay.Event, p *proc, t *thread, c *conn) {
 }
 
 // peerFailed makes a failure of what no call says that it failed.
-func (b *builder) peerFailed(ev *replay.Event, p *proc, t *thread, c *conn, errno int, text string) {
+func (b *builder) peerFailed(ev *replay.Event, p *proc, t *thread, c *conn, errno int,
+	text string) {
 	if c.state == connAccepted || everydayPath(strings.Trim(c.address, `"`)) {
 		return
 	}
@@ -451,7 +457,8 @@ func (b *builder) peerFailed(ev *replay.Event, p *proc, t *thread, c *conn, errn
 		weight = .3 // all was said, so it may be in peace
 	}
 	p.remember(&failure{
-		ev: line, first: ev.Time, call: "connect", errno: errno, file: c.address, short: "connect(" + c.address + ")", said: text, peer: true,
+		ev: line, first: ev.Time, call: "connect", errno: errno, file: c.address,
+		short: "connect(" + c.address + ")", said: text, peer: true,
 		weight: weight, count: 1, tid: t.tid, execs: p.execs,
 	})
 }

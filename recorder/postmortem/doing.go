@@ -15,7 +15,8 @@ func (b *builder) waitsFor(parent *proc, depth int) string {
 	for i := range b.blocked {
 		one := &b.blocked[i]
 		p := b.procs[one.tgid]
-		if p == nil || p.hostParent != parent.host || one.host != one.tgid || one.ForNs < longBlocked {
+		if p == nil || p.hostParent != parent.host || one.host != one.tgid ||
+			one.ForNs < longBlocked {
 			continue
 		}
 		if in == nil || last(one) < last(in) {
@@ -26,7 +27,8 @@ func (b *builder) waitsFor(parent *proc, depth int) string {
 		return ""
 	}
 	p := b.procs[in.tgid]
-	text := " for its child " + b.who(p) + ", which has been in " + in.what() + " for " + duration(in.ForNs)
+	text := " for its child " + b.who(p) + ", which has been in " + in.what() + " for " +
+		duration(in.ForNs)
 	if in.Kind == "child" && depth > 0 {
 		text += b.waitsFor(p, depth-1)
 	}
@@ -51,7 +53,8 @@ func (c *facts) runningVerdict(signs []Sign) string {
 	}
 	for i := range c.running {
 		if in := &c.running[i]; in.Kind == "io" && in.ForNs >= longBlocked {
-			return v + ": " + c.b.thread(c.main, in.Tid, in.Comm) + " blocked for " + duration(in.ForNs) + " in " + in.what() + extra
+			return v + ": " + c.b.thread(c.main, in.Tid, in.Comm) + " blocked for " +
+				duration(in.ForNs) + " in " + in.what() + extra
 		}
 	}
 	if len(c.running) > 0 {

@@ -24,16 +24,23 @@ var endings = []ending{
 	{func(c *facts) bool { return c.main == nil || c.main.end == 0 }, (*facts).unseenVerdict, true},
 	{func(c *facts) bool { return c.outcome == OOM }, (*facts).oomVerdict, true},
 	{func(c *facts) bool { return c.noStart }, (*facts).noStartVerdict, true},
-	{func(c *facts) bool { return c.outcome == Killed && c.proc == c.main }, (*facts).killedVerdict, false},
+	{func(c *facts) bool { return c.outcome == Killed && c.proc == c.main }, (*facts).killedVerdict,
+		false},
 	{func(c *facts) bool { return c.proc != c.main }, func(c *facts) string {
 		return endOf(c.status) + " after its child " + c.b.who(c.proc) + " " + c.childEnd()
 	}, false},
-	{func(c *facts) bool { return c.status == 0 && c.asked() != nil }, func(c *facts) string { return "exited with 0" + c.ofItself() }, true},
+	{func(c *facts) bool { return c.status == 0 && c.asked() != nil },
+		func(c *facts) string { return "exited with 0" + c.ofItself() }, true},
 	{func(c *facts) bool { return c.status == 0 && c.leftBehind() != nil }, func(c *facts) string {
-		return "exited with 0 by itself" + c.lived() + ", while its child " + c.b.who(c.leftBehind()) + " still ran: it put itself into the background"
+		return "exited with 0 by itself" + c.lived() + ", while its child " +
+			c.b.who(c.leftBehind()) + " still ran: it put itself into the background"
 	}, true},
-	{func(c *facts) bool { return c.status == 0 }, func(c *facts) string { return "exited with 0 by itself" + c.lived() }, true},
-	{func(*facts) bool { return true }, func(c *facts) string { return endOf(c.status) + c.ofItself() }, false},
+	{func(c *facts) bool { return c.status == 0 },
+		func(c *facts) string { return "exited with 0 by itself" + c.lived() }, true},
+	{func(*facts) bool { return true }, func(c *facts) string {
+		return endOf(c.status) +
+			c.ofItself()
+	}, false},
 }
 
 func (c *facts) verdict(signs []Sign) string {
@@ -53,7 +60,8 @@ func (c *facts) verdict(signs []Sign) string {
 	if w := c.owed(); w != "" {
 		v += "; " + w
 	}
-	if c.words != nil && (c.fatal == nil || c.words.Stream == "stderr") && c.outcome != Killed || c.words != nil && c.self {
+	if c.words != nil && (c.fatal == nil || c.words.Stream == "stderr") && c.outcome != Killed ||
+		c.words != nil && c.self {
 		v += c.quote()
 	}
 	return v
@@ -75,7 +83,8 @@ func (c *facts) reason(signs []Sign, also string) string {
 	switch cause := c.cause(); {
 	case c.caught != nil && !byOthers:
 		s := c.caught
-		return also + c.before(s.ev.ns) + " after " + c.b.signalText(s) + " in " + c.b.thread(c.proc, s.tid, s.ev.Comm) + ", which it caught"
+		return also + c.before(s.ev.ns) + " after " + c.b.signalText(s) + " in " +
+			c.b.thread(c.proc, s.tid, s.ev.Comm) + ", which it caught"
 	case cause != nil && !byOthers && cause.named:
 		v := also + c.before(cause.ev.ns) + " after " + cause.sentence()
 		if cause.count > 1 {
@@ -92,13 +101,17 @@ func (c *facts) reason(signs []Sign, also string) string {
 		}
 		return v
 	}
-	if s := find(func(s *Sign) bool { return s.use&reason != 0 && s.use&recent == 0 }); s != nil && exited {
+	if s := find(func(s *Sign) bool { return s.use&reason != 0 && s.use&recent == 0 }); s != nil &&
+		exited {
 		return also + " after " + s.Text
 	}
 	if p := c.victim(); p != nil {
 		return also + " after the OOM killer chose process " + c.b.who(p)
 	}
-	if s := find(func(s *Sign) bool { return s.use&recent != 0 && s.after(c.end-min(c.end, 5e9)) }); s != nil && exited {
+	if s := find(func(s *Sign) bool {
+		return s.use&recent != 0 &&
+			s.after(c.end-min(c.end, 5e9))
+	}); s != nil && exited {
 		return also + " after " + s.Text
 	}
 	return ""
@@ -161,8 +174,10 @@ func (c *facts) leftBehind() *proc {
 		return nil
 	}
 	for _, q := range c.b.all() {
-		if q != p && q.Pid != 1 && !c.b.fromOutside(q.host) && q.born() >= p.born() && q.born() < p.end &&
-			(q.end == 0 || q.end+soonAfter > p.end && q.status&0x7f == sigKILL && q.end >= p.enderAt) {
+		if q != p && q.Pid != 1 && !c.b.fromOutside(q.host) && q.born() >= p.born() &&
+			q.born() < p.end &&
+			(q.end == 0 || q.end+soonAfter > p.end && q.status&0x7f == sigKILL &&
+				q.end >= p.enderAt) {
 			return q
 		}
 	}
@@ -195,7 +210,8 @@ func (c *facts) killedVerdict() string {
 		return v
 	case s != nil && s.code == siKernel && ofTerminal[sig] != "":
 		return "killed by " + name + " from its terminal (" + ofTerminal[sig] + ")"
-	case ofKernel[sig] != "" && c.sent == nil && b.threat(c.proc, sig) == nil && !(s != nil && s.code <= 0 && uint32(s.pid) != c.proc.Pid):
+	case ofKernel[sig] != "" && c.sent == nil && b.threat(c.proc, sig) == nil &&
+		!(s != nil && s.code <= 0 && uint32(s.pid) != c.proc.Pid):
 		v := "killed by " + name + ": " + ofKernel[sig]
 		if f := c.brokenPipe(); f != nil && sig == sigPIPE {
 			v += "; " + f.sentence()
@@ -204,13 +220,15 @@ func (c *facts) killedVerdict() string {
 	case c.self && sig == sigABRT:
 		return "aborted itself with " + name + c.inThread()
 	case c.self && c.first(sig) != nil:
-		return "killed by " + name + b.from(c.proc, c.first(sig)) + ", which it caught, and then sent to itself" + c.inThread()
+		return "killed by " + name + b.from(c.proc, c.first(sig)) +
+			", which it caught, and then sent to itself" + c.inThread()
 	case c.self:
 		return "killed by " + name + ", which it sent to itself" + c.inThread()
 	}
 	v := "killed by " + name + c.killer(sig)
 	if earlier := c.earlier(sig); earlier != nil {
-		v += ", " + duration(c.end-earlier.ev.ns) + " after " + strace.SignalName(earlier.sig) + b.from(c.main, earlier)
+		v += ", " + duration(c.end-earlier.ev.ns) + " after " + strace.SignalName(earlier.sig) +
+			b.from(c.main, earlier)
 		switch {
 		case earlier.handled:
 			v += ", which it caught"

@@ -91,30 +91,38 @@ func TestInnocentCalls(t *testing.T) {
 			s.end(1001, 3000, 1)
 		}), `exited with 1 by itself; its last words on stderr: "failed"`, ""},
 		{"name cache, and an ordinary word", ends(one, func(s *story) {
-			s.call(1001, "connect", 2980, 0, -2, 3, 0x7000, record.Item{Kind: layout.ItemMem, Data: []byte("\x01\x00/var/run/nscd/socket\x00")}, 110)
+			s.call(1001, "connect", 2980, 0, -2, 3, 0x7000,
+				record.Item{Kind: layout.ItemMem, Data: []byte("\x01\x00/var/run/nscd/socket\x00")},
+				110)
 			s.opens(1001, 2985, "/srv/data/server", -2)
 			s.opens(1001, 2986, "/srv/app.conf", 3)
 			s.says(1001, 2990, "the server has no socket\n")
 			s.end(1001, 3000, 1)
 		}), `exited with 1 by itself; its last words on stderr: "the server has no socket"`, ""},
-		{"file that the report of the crash looks for", ends(api.Exit{Signal: "SIGABRT"}, func(s *story) {
+		{"file that the report of the crash looks for",
+			ends(api.Exit{Signal: "SIGABRT"}, func(s *story) {
+				s.signal(1001, 2900, 11, 1, 0x10, 0, 0x401000)
+				s.says(1001, 2910, "#  SIGSEGV (0xb) at pc=0x1\n")
+				s.opens(1001, 2920, "/etc/system-release", -2)
+				s.call(1001, "tgkill", 2990, 0, 0, 1, 1, 6)
+				s.signal(1001, 2990, 6, siTkill, 1, 0, 0)
+				s.exit(1001, 1001, 3000, 6)
+			}), `aborted itself with SIGABRT 90 ms after SIGSEGV (SEGV_MAPERR at 0x10) in main ` +
+				`thread 1 (app), which it caught; ` +
+				`its last words on stderr: "#  SIGSEGV (0xb) at pc=0x1"`, ""},
+		// as virtual machines do all the time
+		{"fault that was caught in peace", ends(one, func(s *story) {
 			s.signal(1001, 2900, 11, 1, 0x10, 0, 0x401000)
-			s.says(1001, 2910, "#  SIGSEGV (0xb) at pc=0x1\n")
-			s.opens(1001, 2920, "/etc/system-release", -2)
-			s.call(1001, "tgkill", 2990, 0, 0, 1, 1, 6)
-			s.signal(1001, 2990, 6, siTkill, 1, 0, 0)
-			s.exit(1001, 1001, 3000, 6)
-		}), `aborted itself with SIGABRT 90 ms after SIGSEGV (SEGV_MAPERR at 0x10) in main thread 1 (app), which it caught; ` +
-			`its last words on stderr: "#  SIGSEGV (0xb) at pc=0x1"`, ""},
-		{"fault that was caught in peace", ends(one, func(s *story) { // as virtual machines do all the time
-			s.signal(1001, 2900, 11, 1, 0x10, 0, 0x401000)
-			s.call(1001, "connect", 2980, 0, -111, 3, 0x7000, sockaddr([4]byte{10, 0, 0, 3}, 5432), 16)
+			s.call(1001, "connect", 2980, 0, -111, 3, 0x7000, sockaddr([4]byte{10, 0, 0, 3}, 5432),
+				16)
 			s.says(1001, 2990, "giving up\n")
 			s.end(1001, 3000, 1)
-		}), `exited with 1 by itself, probably because connect to 10.0.0.3:5432 was refused, 20 ms before; its last words on stderr: "giving up"`, "refused"},
+		}), `exited with 1 by itself, probably because connect to 10.0.0.3:5432 was refused, 20 ` +
+			`ms before; its last words on stderr: "giving up"`, "refused"},
 		{"search for a limit", ends(one, func(s *story) {
 			for i := range 600 {
-				s.call(1001, "prlimit64", 2900+i/20, 0, -1, 0, 7, 0x7000, record.Item{Kind: layout.ItemMem, Data: make([]byte, 16)}, 0)
+				s.call(1001, "prlimit64", 2900+i/20, 0, -1, 0, 7, 0x7000,
+					record.Item{Kind: layout.ItemMem, Data: make([]byte, 16)}, 0)
 			}
 			for i := range 100 {
 				s.call(1001, "getpid", 2940+i/10, 0, 1)
@@ -130,11 +138,13 @@ func TestInnocentCalls(t *testing.T) {
 			s.end(1001, 3000, 1)
 		}), `exited with 1 by itself; its last words on stderr: "broken"`, ""},
 		{"tried again, and it worked", ends(one, func(s *story) {
-			s.call(1001, "connect", 2000, 0, -111, 3, 0x7000, sockaddr([4]byte{10, 0, 0, 3}, 5432), 16)
+			s.call(1001, "connect", 2000, 0, -111, 3, 0x7000, sockaddr([4]byte{10, 0, 0, 3}, 5432),
+				16)
 			s.call(1001, "connect", 2100, 0, 0, 3, 0x7000, sockaddr([4]byte{10, 0, 0, 3}, 5432), 16)
 			s.says(1001, 2990, "connection failed: no such table\n")
 			s.end(1001, 3000, 1)
-		}), `exited with 1 by itself; its last words on stderr: "connection failed: no such table"`, ""},
+		}), `exited with 1 by itself; its last words on stderr: "connection failed: no such table"`,
+			""},
 		{"only the guard lane has it", func(t *testing.T) []byte { // and what came later is missing
 			h := ended(3000, one)
 			h.Recording.Coverage.Overwritten, h.Recording.Coverage.GuardSkips = 100000, 50
@@ -160,7 +170,8 @@ func TestReasons(t *testing.T) {
 			s.opens(1001, 2985, "/usr/share/locale/de/app.mo", -2)
 			s.says(1001, 2990, "initialization failed\n")
 			s.end(1001, 3000, 1)
-		}), `exited with 1 by itself, probably because openat("/srv/license.key") failed with ENOENT, 20 ms before; its last words on stderr: "initialization failed"`,
+		}), `exited with 1 by itself, probably because openat("/srv/license.key") failed with ` +
+			`ENOENT, 20 ms before; its last words on stderr: "initialization failed"`,
 			"missing-file"},
 		{"first for want of descriptors", ends(one, func(s *story) {
 			s.call(1001, "socket", 2970, 0, -24, 2, 1, 0)
@@ -168,62 +179,77 @@ func TestReasons(t *testing.T) {
 			s.opens(1001, 2980, "/srv/shop.py", -24)
 			s.says(1001, 2990, "OSError: [Errno 24] Too many open files\n")
 			s.end(1001, 3000, 1)
-		}), `exited with 1 by itself 30 ms after socket() failed with EMFILE; its last words on stderr: "OSError: [Errno 24] Too many open files"`,
+		}), `exited with 1 by itself 30 ms after socket() failed with EMFILE; its last words on ` +
+			`stderr: "OSError: [Errno 24] Too many open files"`,
 			"out-of-descriptors"},
 		{"directory where a file should be", ends(one, func(s *story) {
 			s.call(1001, "read", 2980, 0, -21, 3, 0x7000, 1)
 			s.says(1001, 2990, "startup failed\n")
 			s.end(1001, 3000, 1)
-		}), `exited with 1 by itself, probably because read(3) failed with EISDIR, 20 ms before; its last words on stderr: "startup failed"`, ""},
+		}), `exited with 1 by itself, probably because read(3) failed with EISDIR, 20 ms before; ` +
+			`its last words on stderr: "startup failed"`, ""},
 		{"asked for, and nothing else failed", ends(one, func(s *story) {
 			s.call(1001, "access", 2980, 0, -2, 0x7000, str("/srv/orders.conf"), 4)
 			s.says(1001, 2990, "no configuration\n")
 			s.end(1001, 3000, 1)
-		}), `exited with 1 by itself, probably because access("/srv/orders.conf") failed with ENOENT, 20 ms before; its last words on stderr: "no configuration"`,
+		}), `exited with 1 by itself, probably because access("/srv/orders.conf") failed with ` +
+			`ENOENT, 20 ms before; its last words on stderr: "no configuration"`,
 			"missing-file"},
 		{"written below a place that is read in peace", ends(one, func(s *story) {
-			s.call(1001, "openat", 2980, 0, -30, atCwd, 0x7000, str("/usr/share/search/node.lock"), 0x41)
+			s.call(1001, "openat", 2980, 0, -30, atCwd, 0x7000, str("/usr/share/search/node.lock"),
+				0x41)
 			s.says(1001, 2990, "bootstrap failed\n")
 			s.end(1001, 3000, 1)
-		}), `exited with 1 by itself, probably because openat("/usr/share/search/node.lock") failed with EROFS, 20 ms before; ` +
+		}), `exited with 1 by itself, probably because openat("/usr/share/search/node.lock") ` +
+			`failed with EROFS, 20 ms before; ` +
 			`its last words on stderr: "bootstrap failed"`, "read-only"},
 		{"goroutine moves to another thread", ends(one, func(s *story) {
 			s.task(1002, 1001, 0, 0, 3000, "app")
 			s.call(1002, "bind", 2980, 0, -98, 3, 0x7000, sockaddr([4]byte{0, 0, 0, 0}, 5432), 16)
 			s.says(1001, 2990, "startup failed\n")
 			s.end(1001, 3000, 1)
-		}), `exited with 1 by itself, probably because bind(0.0.0.0:5432) failed with EADDRINUSE, 20 ms before; its last words on stderr: "startup failed"`,
+		}), `exited with 1 by itself, probably because bind(0.0.0.0:5432) failed with ` +
+			`EADDRINUSE, 20 ms before; its last words on stderr: "startup failed"`,
 			"address-in-use"},
 		{"no threads left", ends(one, func(s *story) {
 			s.call(1001, "clone", 2980, 0, -11, 0x3d0f00, 0x7000, 0x7000, 0x7000, 0)
 			s.says(1001, 2990, "RuntimeError: can't start new thread\n")
 			s.end(1001, 3000, 1)
-		}), `exited with 1 by itself, probably because clone() failed with EAGAIN: the limit of processes and threads is reached ` +
-			`(pids.max, RLIMIT_NPROC, threads-max), 20 ms before; its last words on stderr: "RuntimeError: can't start new thread"`, "out-of-processes"},
-		{"no locked memory left", ends(one, func(s *story) { // ENOMEM, though there is memory enough
+		}), `exited with 1 by itself, probably because clone() failed with EAGAIN: the limit of ` +
+			`processes and threads is reached ` +
+			`(pids.max, RLIMIT_NPROC, threads-max), 20 ms before; its last words on stderr: ` +
+			`"RuntimeError: can't start new thread"`, "out-of-processes"},
+		// ENOMEM, though there is memory enough
+		{"no locked memory left", ends(one, func(s *story) {
 			s.call(1001, "mlock", 2980, 0, -12, 0x7000, 1<<20)
 			s.end(1001, 3000, 1)
-		}), `exited with 1 by itself, probably because mlock() failed with ENOMEM: the limit of locked memory is reached (RLIMIT_MEMLOCK), 20 ms before`, "limit"},
+		}), `exited with 1 by itself, probably because mlock() failed with ENOMEM: the limit of ` +
+			`locked memory is reached (RLIMIT_MEMLOCK), 20 ms before`, "limit"},
 		{"no watches left", ends(one, func(s *story) { // ENOSPC, though the disk has room
 			s.call(1001, "inotify_add_watch", 2980, 0, -28, 3, 0x7000, str("/srv"), 2)
 			s.end(1001, 3000, 1)
-		}), `exited with 1 by itself, probably because inotify_add_watch("/srv") failed with ENOSPC: the limit of inotify watches is reached ` +
+		}), `exited with 1 by itself, probably because inotify_add_watch("/srv") failed with ` +
+			`ENOSPC: the limit of inotify watches is reached ` +
 			`(fs.inotify.max_user_watches), 20 ms before`, "limit"},
 		{"fault that the program reported", ends(api.Exit{Code: 2}, func(s *story) {
 			s.opens(1001, 2600, "/etc/limits.yaml", -2)
 			s.says(1001, 2601, "warning: open /etc/limits.yaml: no such file or directory\n")
 			s.signal(1001, 2950, 11, 1, 8, 0, 0x401000)
-			s.says(1001, 2960, "panic: runtime error: invalid memory address or nil pointer dereference\n")
+			s.says(1001, 2960, "panic: runtime error: invalid memory address or nil pointer "+
+				"dereference\n")
 			s.end(1001, 3000, 2)
-		}), `exited with 2 by itself 50 ms after SIGSEGV (SEGV_MAPERR at 0x8) in main thread 1 (app), which it caught; ` +
-			`its last words on stderr: "panic: runtime error: invalid memory address or nil pointer dereference"`, ""},
+		}), `exited with 2 by itself 50 ms after SIGSEGV (SEGV_MAPERR at 0x8) in main thread 1 ` +
+			`(app), which it caught; ` +
+			`its last words on stderr: "panic: runtime error: invalid memory address or nil ` +
+			`pointer dereference"`, ""},
 		{"file that was mapped", ends(api.Exit{Signal: "SIGBUS"}, func(s *story) {
 			s.call(1001, "getpid", 2700, 0, 1)
 			s.call(1001, "openat", 2800, 1, 3, atCwd, 0x7000, str("/dev/shm/cache_0"), 2)
 			s.call(1001, "mmap", 2801, 1, 0x7f0000000000, 0, 1<<20, 3, 1, 3, 0)
 			s.signal(1001, 2999, 7, 2, 0x7f0000080000, 0, 0)
 			s.exit(1001, 1001, 3000, 7)
-		}), "killed by SIGBUS (BUS_ADRERR at 0x7f0000080000) in main thread 1 (app), where /dev/shm/cache_0 was mapped", "mapped-file"},
+		}), "killed by SIGBUS (BUS_ADRERR at 0x7f0000080000) in main thread 1 (app), where " +
+			"/dev/shm/cache_0 was mapped", "mapped-file"},
 	})
 }
 
@@ -240,7 +266,8 @@ func TestChildren(t *testing.T) {
 			s.end(1002, 2900, 3)
 			s.end(1001, 3000, 1)
 			return s.done()
-		}, `exited with 1 after its child 3 (cat) exited with 1, probably because openat("/srv/0001.sql") failed with ENOENT, 10 ms before`, "missing-file"},
+		}, `exited with 1 after its child 3 (cat) exited with 1, probably because ` +
+			`openat("/srv/0001.sql") failed with ENOENT, 10 ms before`, "missing-file"},
 		{"first of many", func(t *testing.T) []byte {
 			s := newStory(t, ended(3000, api.Exit{Code: 1}))
 			s.task(1001, 1001, 0, 0, 3000, "server")
@@ -259,7 +286,8 @@ func TestChildren(t *testing.T) {
 			}
 			s.end(1001, 3000, 1)
 			return s.done()
-		}, `exited with 1 after its child 12 (worker) exited with 4; its last words on stderr: "worker failed"`, "failing-children"},
+		}, `exited with 1 after its child 12 (worker) exited with 4; its last words on stderr: ` +
+			`"worker failed"`, "failing-children"},
 		{"minded, and went on", func(t *testing.T) []byte {
 			s := newStory(t, ended(3000, api.Exit{Code: 3}))
 			s.task(1001, 1001, 0, 0, 3000, "sh")
@@ -281,7 +309,8 @@ func TestChildren(t *testing.T) {
 			s.end(1001, 3000, 0)
 			s.exit(1002, 1002, 3005, 9)
 			return s.done()
-		}, "exited with 0 by itself after 3.0 s, while its child 2 (web) still ran: it put itself into the background", ""},
+		}, "exited with 0 by itself after 3.0 s, while its child 2 (web) still ran: it put " +
+			"itself into the background", ""},
 	})
 }
 
@@ -297,16 +326,25 @@ func TestLastWords(t *testing.T) {
 		}), `exited with 1 by itself; its last words on stderr: "` + want + `"`, ""}
 	}
 	tellAll(t, []told{
-		words("2026-11-27T14:00:00.123Z FATAL [main] App - wrong password", "2026-11-27T14:00:00.123Z FATAL [main] App - wrong password",
-			"2026-11-27T14:00:00.125Z INFO  [main] App - shutting down executor", "2026-11-27T14:00:00.125Z INFO  [main] App - goodbye"),
-		words("cannot open the store: disk is full", `{"level":"fatal","ts":1,"msg":"cannot open the store","error":"disk is full"}`,
+		words("2026-11-27T14:00:00.123Z FATAL [main] App - wrong password",
+			"2026-11-27T14:00:00.123Z FATAL [main] App - wrong password",
+			"2026-11-27T14:00:00.125Z INFO  [main] App - shutting down executor",
+			"2026-11-27T14:00:00.125Z INFO  [main] App - goodbye"),
+		words("cannot open the store: disk is full",
+			`{"level":"fatal","ts":1,"msg":"cannot open the store","error":"disk is full"}`,
 			`{"level":"info","ts":2,"msg":"stopped"}`),
-		words("no route: peer is down", `time=1 level=error msg="no route" err="peer is down"`, `time=2 level=info msg="closing"`),
-		words("F1127 16:02:11.000000       1 main.go:7] no kubeconfig", "F1127 16:02:11.000000       1 main.go:7] no kubeconfig",
+		words("no route: peer is down", `time=1 level=error msg="no route" err="peer is down"`,
+			`time=2 level=info msg="closing"`),
+		words("F1127 16:02:11.000000       1 main.go:7] no kubeconfig",
+			"F1127 16:02:11.000000       1 main.go:7] no kubeconfig",
 			"I1127 16:02:11.000001       1 main.go:9] flushing"),
-		words("10:00 UTC [7] FATAL:  data directory has wrong owner 10:00 UTC [7] DETAIL:  It is 0, not 70.", "10:00 UTC [7] LOG:  starting",
-			"10:00 UTC [7] FATAL:  data directory has wrong owner", "10:00 UTC [7] DETAIL:  It is 0, not 70.", "10:00 UTC [7] LOG:  system is shut down"),
-		words("Caused by: Boom: no disk", `Exception in thread "main" Startup: it did not start`, "\tat App.main(App.java:3)", "Caused by: Boom: no disk", "\t... 1 more"),
+		words("10:00 UTC [7] FATAL:  data directory has wrong owner 10:00 UTC [7] DETAIL:  It is "+
+			"0, not 70.", "10:00 UTC [7] LOG:  starting",
+			"10:00 UTC [7] FATAL:  data directory has wrong owner",
+			"10:00 UTC [7] DETAIL:  It is 0, not 70.",
+			"10:00 UTC [7] LOG:  system is shut down"),
+		words("Caused by: Boom: no disk", `Exception in thread "main" Startup: it did not start`,
+			"\tat App.main(App.java:3)", "Caused by: Boom: no disk", "\t... 1 more"),
 		words("the level is low", "starting", "the level is low"),
 		{"of any age", ends(api.Exit{Code: 1}, func(s *story) {
 			s.says(1001, 100, "cannot decrypt keystore\n")
@@ -318,12 +356,15 @@ func TestLastWords(t *testing.T) {
 			s.says(1001, 1000, "cannot decrypt keystore\n")
 			s.end(1001, 9000, 1)
 			return s.done()
-		}, `exited with 1 by itself; its last words on stderr, 8.0 s before: "cannot decrypt keystore"`, ""},
+		}, `exited with 1 by itself; its last words on stderr, 8.0 s before: "cannot decrypt ` +
+			`keystore"`, ""},
 		{"of a data file, and of a pipe between processes", ends(one, func(s *story) {
 			s.call(1001, "openat", 2900, 1, 3, atCwd, 0x7000, str("/data/prices.csv"), 1)
 			s.call(1001, "dup2", 2910, 1, 1, 3, 1)
 			s.call(1001, "write", 2920, 1, 9, 1, 0x7000, data("a,b,c,d,e"), 9)
-			s.call(1001, "pipe2", 2930, 1, 0, 0x7000, record.Item{Kind: layout.ItemMem, Data: []byte("\x05\x00\x00\x00\x06\x00\x00\x00")}, 0)
+			s.call(1001, "pipe2", 2930, 1, 0, 0x7000,
+				record.Item{Kind: layout.ItemMem, Data: []byte("\x05\x00\x00\x00\x06\x00\x00\x00")},
+				0)
 			s.call(1001, "dup2", 2940, 1, 2, 6, 2)
 			s.call(1001, "write", 2950, 1, 9, 2, 0x7000, data("for a cat"), 9)
 			s.end(1001, 3000, 1)
@@ -342,7 +383,8 @@ func TestLastWords(t *testing.T) {
 			text := "Traceback (most recent call last):\n  File \"/srv/shop.py\", line 3\n    conv"
 			s.call(1001, "write", 2990, 0, 1500, 2, 0x7000, data(text), 1500)
 			s.end(1001, 3000, 1)
-		}), `exited with 1 by itself; of its words on stderr the last are missing, before them: "conv"`, ""},
+		}), `exited with 1 by itself; of its words on stderr the last are missing, before them: ` +
+			`"conv"`, ""},
 		{"later ones were not kept", func(t *testing.T) []byte {
 			h := ended(3000, one)
 			h.Recording.Coverage.Overwritten, h.Recording.Coverage.GuardSkips = 100000, 5000
@@ -353,6 +395,7 @@ func TestLastWords(t *testing.T) {
 			s.lane = dump.FrameMain
 			s.end(1001, 3000, 1)
 			return s.done()
-		}, `exited with 1 by itself; of its words on stderr the last are missing, before them: "starting"`, ""},
+		}, `exited with 1 by itself; of its words on stderr the last are missing, before them: ` +
+			`"starting"`, ""},
 	})
 }

@@ -22,11 +22,13 @@ func (b *builder) mainProc() *proc {
 			b.endUnseen(p)
 			return p
 		}
-		if first == nil || p.born() < first.born() || p.born() == first.born() && p.host < first.host {
+		if first == nil || p.born() < first.born() || p.born() == first.born() &&
+			p.host < first.host {
 			first = p
 		}
 	}
-	if b.h.Recording.Exit != nil && first != nil && first.end != 0 && !sameEnd(first.status, b.h.Recording.Exit.Code, b.h.Recording.Exit.Signal) {
+	if b.h.Recording.Exit != nil && first != nil && first.end != 0 &&
+		!sameEnd(first.status, b.h.Recording.Exit.Code, b.h.Recording.Exit.Signal) {
 		return nil // the header knows better, and it is none of these
 	}
 	if len(all) == 1 {
@@ -90,7 +92,8 @@ func (b *builder) investigate(main *proc, lines []Line) *facts {
 	rec := &b.h.Recording
 	c.end = max(b.last, b.exitAt)
 	switch x := rec.Exit; {
-	case x != nil && x.OOMKilled || main != nil && main.end != 0 && main.OOM && main.status&0x7f == 9:
+	case x != nil && x.OOMKilled || main != nil && main.end != 0 && main.OOM &&
+		main.status&0x7f == 9:
 		c.outcome = OOM
 	case x != nil && x.Signal != "":
 		c.outcome = Killed
@@ -130,7 +133,8 @@ func (b *builder) investigate(main *proc, lines []Line) *facts {
 		c.proc = child
 		c.look(lines)
 	}
-	c.noStart = main.execs == 0 && (runtimes(main.Comm) || slices.ContainsFunc(main.fails, func(f *failure) bool { return executes(f.call) }))
+	c.noStart = main.execs == 0 && (runtimes(main.Comm) ||
+		slices.ContainsFunc(main.fails, func(f *failure) bool { return executes(f.call) }))
 	return c
 }
 
@@ -169,7 +173,8 @@ func (c *facts) caughtFault(lines []Line) *signal {
 		if s.code <= 0 || !s.handled || codeSets[s.sig] == nil || s.ev.ns+long < c.anchor {
 			continue
 		}
-		if c.self && (int(p.status&0x7f) == s.sig || p.status&0x7f == sigABRT) && p.tail.worked < s.ev.ns {
+		if c.self && (int(p.status&0x7f) == s.sig || p.status&0x7f == sigABRT) &&
+			p.tail.worked < s.ev.ns {
 			return s
 		}
 		for j := range lines {
@@ -187,13 +192,17 @@ func ofFault(text string, sig int) bool {
 		return true
 	}
 	lower := strings.ToLower(text)
-	return slices.ContainsFunc(faults[sig], func(s string) bool { return strings.Contains(lower, s) })
+	return slices.ContainsFunc(faults[sig], func(s string) bool {
+		return strings.Contains(lower, s)
+	})
 }
 
 var faults = map[int][]string{
-	sigSEGV: {"invalid memory address", "nil pointer dereference", "segmentation fault", "segmentation violation", "segv on unknown address"},
-	sigBUS:  {"bus error"},
-	sigFPE:  {"floating point exception", "floating-point exception", "divide by zero", "division by zero"},
+	sigSEGV: {"invalid memory address", "nil pointer dereference", "segmentation fault",
+		"segmentation violation", "segv on unknown address"},
+	sigBUS: {"bus error"},
+	sigFPE: {"floating point exception", "floating-point exception", "divide by zero",
+		"division by zero"},
 	sigILL:  {"illegal instruction"},
 	sigTRAP: {"trace/breakpoint trap"},
 	sigSYS:  {"bad system call"},
@@ -213,7 +222,8 @@ func (b *builder) threadAt(p *proc, tid uint32) *thread {
 func (c *facts) victim() *proc {
 	const window = uint64(5 * time.Second)
 	for _, p := range slices.Backward(c.b.ended) {
-		if p.OOM && p != c.main && !slices.Contains(c.path, p) && p.end+window > c.end && c.status&0x7f == 0 {
+		if p.OOM && p != c.main && !slices.Contains(c.path, p) && p.end+window > c.end &&
+			c.status&0x7f == 0 {
 			return p
 		}
 	}
@@ -226,7 +236,8 @@ func (c *facts) first(sig int) *signal {
 	const window = uint64(time.Minute)
 	for i := range c.proc.signals {
 		s := &c.proc.signals[i]
-		if s.sig == sig && s.handled && (s.code > 0 || uint32(s.pid) != c.proc.Pid) && s.ev.ns+window > c.end {
+		if s.sig == sig && s.handled && (s.code > 0 || uint32(s.pid) != c.proc.Pid) &&
+			s.ev.ns+window > c.end {
 			return s
 		}
 	}
@@ -252,7 +263,8 @@ func (c *facts) asked() *signal {
 // complete reports whether a call at the end of the recording would have been seen.
 func (b *builder) complete() bool {
 	c := &b.h.Recording.Coverage
-	return !b.damaged && b.h.Filter == "" && c.Muted == 0 && c.FrozenCalls == 0 && !b.h.Recording.Frozen && b.h.Recording.Tasks.Unmarked == 0 && c.Late == 0
+	return !b.damaged && b.h.Filter == "" && c.Muted == 0 && c.FrozenCalls == 0 &&
+		!b.h.Recording.Frozen && b.h.Recording.Tasks.Unmarked == 0 && c.Late == 0
 }
 
 func (b *builder) byPid(pid uint32) *proc {
@@ -298,7 +310,8 @@ func (b *builder) running(main *proc) []Blocked {
 		}
 	}
 	slices.SortStableFunc(list, func(x, y Blocked) int {
-		return cmp.Or(cmp.Compare(firstIf(x.Tid != main.Pid), firstIf(y.Tid != main.Pid)), cmp.Compare(y.ForNs, x.ForNs))
+		return cmp.Or(cmp.Compare(firstIf(x.Tid != main.Pid), firstIf(y.Tid != main.Pid)),
+			cmp.Compare(y.ForNs, x.ForNs))
 	})
 	return list
 }

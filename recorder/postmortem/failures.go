@@ -99,7 +99,8 @@ func (b *builder) failedFor(ev *replay.Event, p *proc, t *thread, name string, e
 		}
 	}
 	for _, f := range p.fails {
-		if f.call == name && f.errno == errno && f.short == short && f.tid == t.tid && f.execs == p.execs {
+		if f.call == name && f.errno == errno && f.short == short && f.tid == t.tid &&
+			f.execs == p.execs {
 			f.count++
 			if f.count < 4 || f.count%64 == 0 {
 				f.ev = b.line(ev)
@@ -110,8 +111,10 @@ func (b *builder) failedFor(ev *replay.Event, p *proc, t *thread, name string, e
 		}
 	}
 	f := &failure{
-		ev: b.line(ev), first: ev.Time, call: name, errno: errno, file: about, short: short, weight: w, count: 1, tid: t.tid, execs: p.execs,
-		arg: ev.Rec.Args[0], nth: p.failed, guard: ev.Guard, size: ev.Rec.Args[1], write: writes(ev, name),
+		ev: b.line(ev), first: ev.Time, call: name, errno: errno, file: about, short: short,
+		weight: w, count: 1, tid: t.tid, execs: p.execs,
+		arg: ev.Rec.Args[0], nth: p.failed, guard: ev.Guard, size: ev.Rec.Args[1],
+		write: writes(ev, name),
 	}
 	f.said = f.meaning(ev)
 	p.remember(f)
@@ -125,7 +128,8 @@ func (p *proc) remember(f *failure) {
 	}
 	least := 0
 	for i, other := range p.fails {
-		if other.weight < p.fails[least].weight || other.weight == p.fails[least].weight && other.ev.ns < p.fails[least].ev.ns {
+		if other.weight < p.fails[least].weight || other.weight == p.fails[least].weight &&
+			other.ev.ns < p.fails[least].ev.ns {
 			least = i
 		}
 	}
@@ -149,7 +153,8 @@ func (b *builder) kind(key kindKey, ns uint64) *Failure {
 
 // looked are calls that find a file by its name.
 var looked = map[string]bool{
-	"open": true, "openat": true, "openat2": true, "execve": true, "execveat": true, "stat": true, "newfstatat": true, "statx": true, "access": true,
+	"open": true, "openat": true, "openat2": true, "execve": true, "execveat": true, "stat": true,
+	"newfstatat": true, "statx": true, "access": true,
 	"faccessat": true, "faccessat2": true, "lstat": true, "fstatat64": true, "stat64": true,
 }
 
@@ -160,7 +165,8 @@ func (b *builder) found(p *proc, file string) {
 	}
 	base := path.Base(file)
 	for _, f := range p.fails {
-		if (f.errno == eNOENT || f.errno == eNOTDIR || f.errno == eACCES) && f.found == "" && f.file != "" && path.Base(f.file) == base && looked[f.call] {
+		if (f.errno == eNOENT || f.errno == eNOTDIR || f.errno == eACCES) && f.found == "" &&
+			f.file != "" && path.Base(f.file) == base && looked[f.call] {
 			b.wasSearch(f, file)
 		}
 	}

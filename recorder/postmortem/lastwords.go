@@ -16,7 +16,8 @@ func (c *facts) lastWords(lines []Line) {
 	var heard []*Line
 	last := uint64(0)
 	for i := range lines {
-		if l := &lines[i]; l.ns <= c.end+soonAfter && strings.TrimSpace(l.Text) != "" && !l.unheard() && !c.b.fromOutside(l.host) {
+		if l := &lines[i]; l.ns <= c.end+soonAfter && strings.TrimSpace(l.Text) != "" &&
+			!l.unheard() && !c.b.fromOutside(l.host) {
 			heard = append(heard, l)
 			last = max(last, l.ns)
 		}
@@ -40,7 +41,8 @@ func (c *facts) lastWords(lines []Line) {
 	var block strings.Builder
 	block.WriteString(chosen.Text)
 	for i, l := range heard {
-		if l.host == chosen.host && (i > best || l.ns == chosen.ns && i < best && heads(l.Text) > 0) {
+		if l.host == chosen.host && (i > best || l.ns == chosen.ns && i < best &&
+			heads(l.Text) > 0) {
 			block.WriteString("\n" + l.Text)
 		}
 	}
@@ -48,7 +50,8 @@ func (c *facts) lastWords(lines []Line) {
 		if l.host != words.host || l.Stream != words.Stream {
 			continue
 		}
-		if text := message(l.Text); strings.HasSuffix(chosen.Text, ":") && heads(chosen.Text) > 0 || detail(text) {
+		if text := message(l.Text); strings.HasSuffix(chosen.Text, ":") && heads(chosen.Text) > 0 ||
+			detail(text) {
 			words.Text += " " + strings.TrimSpace(text) // what it announces is in the next line
 		}
 		break
@@ -95,18 +98,27 @@ func (c *facts) rankOf(l *Line) int {
 	if goodbye.MatchString(text) {
 		rank -= 2
 	}
-	if !strings.ContainsFunc(text, func(r rune) bool { return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r > 0x7f }) {
+	if !strings.ContainsFunc(text, func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' &&
+			r <= 'Z' || r > 0x7f
+	}) {
 		rank -= 4 // a rule, or a number
 	}
 	return rank
 }
 
 var (
-	complains = regexp.MustCompile(`(?i)\b(errors?|fail(ed|s|ure)?|cannot|can't|could not|couldn't|unable|denied|refused|missing|not found|invalid|unexpected|abort(ed|ing)?)\b`)
-	goodbye   = regexp.MustCompile(`(?i)^\W*(shutting down|shut ?down|bye|good ?bye|exiting|exit|stopping|stopped|terminating|closing|closed|done|(database )?system is shut)\b`)
-	levels    = regexp.MustCompile(`(?i)(?:^|[\s\[("<|=])(fatal|panic|critical|crit|emerg|emergency|alert|error|err|severe|warn|warning|info|notice|debug|trace|log|hint|detail|statement)\b[\])">|:,\s=-]`)
-	klog      = regexp.MustCompile(`^([FEWI])\d{4} \d\d:\d\d:\d\d`)
-	field     = regexp.MustCompile(`\b(level|severity|lvl|msg|message|error|err|cause)=("(?:[^"\\]|\\.)*"|\S+)`)
+	complains = regexp.MustCompile(`(?i)\b(errors?|fail(ed|s|ure)?|cannot|can't|could ` +
+		`not|couldn't|unable|denied|refused|missing|not found|invalid|unexpected|abort(ed|ing)?)\b`)
+	goodbye = regexp.MustCompile(`(?i)^\W*(shutting down|shut ?down|bye|good ` +
+		`?bye|exiting|exit|stopping|stopped|terminating|closing|closed|done|(database )?system ` +
+		`is shut)\b`)
+	levels = regexp.MustCompile(`(?i)(?:^|[\s\[("<|=])(fatal|panic|critical|crit|emerg|emergency|` +
+		`alert|error|err|severe|warn|warning|info|notice|debug|trace|log|hint|detail|statement)` +
+		`\b[\])">|:,\s=-]`)
+	klog  = regexp.MustCompile(`^([FEWI])\d{4} \d\d:\d\d:\d\d`)
+	field = regexp.MustCompile(`\b(level|severity|lvl|msg|message|error|err|cause)=` +
+		`("(?:[^"\\]|\\.)*"|\S+)`)
 	framework = regexp.MustCompile(`^[\s#]*(\d{4}[-/]\d\d|\[|\d+:|\w{3} \w{3} |\d\d:\d\d|<\d+>)`)
 )
 
@@ -116,15 +128,18 @@ func level(text string) string {
 	if m := klog.FindStringSubmatch(text); m != nil {
 		name = map[string]string{"F": "fatal", "E": "error", "W": "warn", "I": "info"}[m[1]]
 	} else if o := jsonLine(text); o != nil {
-		for _, key := range [...]string{"level", "severity", "lvl", "levelname", "log.level", "@level"} {
+		for _, key := range [...]string{"level", "severity", "lvl", "levelname", "log.level",
+			"@level"} {
 			switch v := o[key].(type) {
 			case string:
 				name = v
 			case float64: // pino, bunyan
-				name = [...]string{"trace", "debug", "info", "warn", "error", "fatal"}[min(max(int(v)/10-1, 0), 5)]
+				name = [...]string{"trace", "debug", "info", "warn", "error",
+					"fatal"}[min(max(int(v)/10-1, 0), 5)]
 			}
 		}
-	} else if strings.Contains(text, "level=") || strings.Contains(text, "severity=") || strings.Contains(text, "lvl=") {
+	} else if strings.Contains(text, "level=") || strings.Contains(text, "severity=") ||
+		strings.Contains(text, "lvl=") {
 		for _, m := range field.FindAllStringSubmatch(text, 8) {
 			if m[1] == "level" || m[1] == "severity" || m[1] == "lvl" {
 				name = strings.Trim(m[2], `"`)
@@ -145,7 +160,8 @@ func level(text string) string {
 		return "fatal"
 	case "error", "err", "severe":
 		return "error"
-	case "warn", "warning", "info", "notice", "debug", "trace", "log", "hint", "detail", "statement", "information":
+	case "warn", "warning", "info", "notice", "debug", "trace", "log", "hint", "detail",
+		"statement", "information":
 		return "info"
 	}
 	return ""
@@ -186,7 +202,8 @@ func message(text string) string {
 		}
 	}
 	if o := jsonLine(text); o != nil {
-		for _, key := range [...]string{"msg", "message", "event", "@message", "error", "err", "exception", "cause"} {
+		for _, key := range [...]string{"msg", "message", "event", "@message", "error", "err",
+			"exception", "cause"} {
 			switch v := o[key].(type) {
 			case string:
 				add(v)
@@ -218,19 +235,23 @@ func message(text string) string {
 func heads(text string) int {
 	text = strings.TrimLeft(text, "# ")
 	for _, begins := range [...]string{
-		"panic: ", "fatal error: ", `Exception in thread "`, "FATAL", "Fatal", "fatal: ", "PANIC", "SIGSEGV (", "SIGBUS (", "SIGFPE (", "SIGILL (",
+		"panic: ", "fatal error: ", `Exception in thread "`, "FATAL", "Fatal", "fatal: ", "PANIC",
+		"SIGSEGV (", "SIGBUS (", "SIGFPE (", "SIGILL (",
 		"terminate called after", "Caused by: ",
 	} {
 		if strings.HasPrefix(text, begins) {
 			return headRank
 		}
 	}
-	if strings.HasPrefix(text, "thread '") && strings.Contains(text, " panicked at ") || strings.Contains(text, "==ERROR: ") { // Rust, sanitizers
+	// Rust, sanitizers
+	if strings.HasPrefix(text, "thread '") && strings.Contains(text, " panicked at ") ||
+		strings.Contains(text, "==ERROR: ") {
 		return headRank
 	}
 	if head, _, ok := strings.Cut(text+": ", ": "); ok {
 		head, _, _ = strings.Cut(head, " [") // AssertionError [ERR_ASSERTION]
-		if (strings.HasSuffix(head, "Error") || strings.HasSuffix(head, "Exception")) && !strings.ContainsAny(head, " \t") {
+		if (strings.HasSuffix(head, "Error") || strings.HasSuffix(head, "Exception")) &&
+			!strings.ContainsAny(head, " \t") {
 			return 4
 		}
 	}
@@ -251,9 +272,11 @@ func (l *Line) unheard() bool {
 		return true
 	case escape*strings.Count(l.Text, `\x`) > len(l.Text)/2:
 		return true
-	case strings.HasPrefix(l.To, "/") && !strings.HasPrefix(l.To, "/dev/") && !strings.HasPrefix(l.To, "/proc/"):
+	case strings.HasPrefix(l.To, "/") && !strings.HasPrefix(l.To, "/dev/") &&
+		!strings.HasPrefix(l.To, "/proc/"):
 		base := strings.ToLower(path.Base(l.To))
-		return !strings.Contains(base, "log") && !strings.Contains(base, "out") && !strings.Contains(base, "err") && !strings.Contains(l.To, "/log/")
+		return !strings.Contains(base, "log") && !strings.Contains(base, "out") &&
+			!strings.Contains(base, "err") && !strings.Contains(l.To, "/log/")
 	}
 	return false
 }

@@ -20,11 +20,13 @@ func (b *builder) lacks(stats *replay.Stats, readErr error) []string {
 	rec := &b.h.Recording
 	list := []string{}
 	if readErr != nil {
-		list = append(list, "the rest of the dump: "+replay.Safe(strings.ToValidUTF8(readErr.Error(), "?")))
+		list = append(list,
+			"the rest of the dump: "+replay.Safe(strings.ToValidUTF8(readErr.Error(), "?")))
 	}
 	for i := range stats.Damage {
 		if i == 3 {
-			list = append(list, "what is missing in "+counted(uint64(len(stats.Damage)-i), "other damaged place"))
+			list = append(list, "what is missing in "+counted(uint64(len(stats.Damage)-i),
+				"other damaged place"))
 			break
 		}
 		list = append(list, replay.Safe(strings.ToValidUTF8(stats.Damage[i].String(), "?")))
@@ -33,7 +35,8 @@ func (b *builder) lacks(stats *replay.Stats, readErr error) []string {
 		list = append(list, "what was left out when the dump was made: "+replay.Safe(b.h.Filter))
 	}
 	if n := rec.Coverage.Overwritten; n > 0 {
-		list = append(list, counted(n, "call")+" before that, overwritten; of these only failed calls, execs, exits, signals and output may be here")
+		list = append(list, counted(n, "call")+" before that, overwritten; of these only failed "+
+			"calls, execs, exits, signals and output may be here")
 	}
 	if s := replay.Missing(rec); s != "" {
 		list = append(list, "calls or parts of them: "+s)
@@ -64,7 +67,9 @@ func (b *builder) blockedList(c *facts) List[Blocked] {
 		all[i].Main = c.main != nil && all[i].tgid == c.main.host && all[i].Tid == c.main.Pid
 	}
 	slices.SortStableFunc(all, func(x, y Blocked) int {
-		return cmp.Or(cmp.Compare(firstIf(!x.Main), firstIf(!y.Main)), cmp.Compare(rankOf(x.Kind), rankOf(y.Kind)), cmp.Compare(y.ForNs, x.ForNs), cmp.Compare(x.Tid, y.Tid))
+		return cmp.Or(cmp.Compare(firstIf(!x.Main), firstIf(!y.Main)),
+			cmp.Compare(rankOf(x.Kind), rankOf(y.Kind)), cmp.Compare(y.ForNs, x.ForNs),
+			cmp.Compare(x.Tid, y.Tid))
 	})
 	return cut(all, b.o.Items, b.moreBlock)
 }
@@ -80,7 +85,8 @@ func (b *builder) failures() List[Failure] {
 		all = append(all, *f)
 	}
 	slices.SortFunc(all, func(x, y Failure) int {
-		return cmp.Or(cmp.Compare(firstIf(x.Everyday), firstIf(y.Everyday)), cmp.Compare(y.weight, x.weight), cmp.Compare(y.Count, x.Count),
+		return cmp.Or(cmp.Compare(firstIf(x.Everyday), firstIf(y.Everyday)),
+			cmp.Compare(y.weight, x.weight), cmp.Compare(y.Count, x.Count),
 			cmp.Compare(x.Call, y.Call), cmp.Compare(x.Error, y.Error))
 	})
 	return cut(all, b.o.Items, b.kindsMore)
@@ -93,7 +99,8 @@ func (b *builder) fileList() List[File] {
 		all = append(all, *f)
 	}
 	slices.SortFunc(all, func(x, y File) int {
-		return cmp.Or(cmp.Compare(firstIf(x.everyday), firstIf(y.everyday)), cmp.Compare(y.last, x.last), cmp.Compare(x.Path, y.Path))
+		return cmp.Or(cmp.Compare(firstIf(x.everyday), firstIf(y.everyday)),
+			cmp.Compare(y.last, x.last), cmp.Compare(x.Path, y.Path))
 	})
 	return cut(all, b.o.Items, b.filesMore)
 }
@@ -108,7 +115,10 @@ func (b *builder) peerList() List[Peer] {
 		}
 		all = append(all, *p)
 	}
-	slices.SortFunc(all, func(x, y Peer) int { return cmp.Or(cmp.Compare(y.last, x.last), cmp.Compare(x.Address, y.Address)) })
+	slices.SortFunc(all, func(x, y Peer) int {
+		return cmp.Or(cmp.Compare(y.last, x.last),
+			cmp.Compare(x.Address, y.Address))
+	})
 	return cut(all, b.o.Items, b.peersMore)
 }
 
@@ -127,7 +137,10 @@ func (b *builder) processes(main *proc) List[Process] {
 		}
 		return 4
 	}
-	slices.SortStableFunc(all, func(x, y *proc) int { return cmp.Or(cmp.Compare(rank(x), rank(y)), cmp.Compare(y.seen, x.seen)) })
+	slices.SortStableFunc(all, func(x, y *proc) int {
+		return cmp.Or(cmp.Compare(rank(x), rank(y)),
+			cmp.Compare(y.seen, x.seen))
+	})
 	var list []Process
 	for _, p := range all[:min(len(all), b.o.Items)] {
 		list = append(list, b.describe(p))

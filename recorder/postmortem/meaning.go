@@ -20,15 +20,18 @@ func (f *failure) sentence() string {
 var limits = map[string]map[int]string{
 	"clone": noProcesses, "clone3": noProcesses, "fork": noProcesses, "vfork": noProcesses,
 	"mlock": noLocked, "mlock2": noLocked, "mlockall": noLocked, "munlock": noLocked,
-	"inotify_add_watch":  {eNOSPC: "the limit of inotify watches is reached (fs.inotify.max_user_watches)"},
-	"inotify_init":       noInotify,
-	"inotify_init1":      noInotify,
-	"epoll_ctl":          {eNOSPC: "the limit of epoll watches is reached (fs.epoll.max_user_watches)"},
-	"io_setup":           {eAGAIN: "the limit of asynchronous I/O is reached (fs.aio-max-nr)"},
-	"timer_create":       {eAGAIN: "the limit of pending signals is reached (RLIMIT_SIGPENDING)"},
-	"setuid":             {eAGAIN: "the user's limit of processes is reached (RLIMIT_NPROC)"},
-	"perf_event_open":    {eMFILE: "the limit of descriptors is reached"},
-	"shmget":             {eNOSPC: "the limit of shared memory is reached (kernel.shmmni, kernel.shmall)"},
+	"inotify_add_watch": {eNOSPC: "the limit of inotify watches is reached " +
+		"(fs.inotify.max_user_watches)"},
+	"inotify_init":  noInotify,
+	"inotify_init1": noInotify,
+	"epoll_ctl": {eNOSPC: "the limit of epoll watches is reached " +
+		"(fs.epoll.max_user_watches)"},
+	"io_setup":        {eAGAIN: "the limit of asynchronous I/O is reached (fs.aio-max-nr)"},
+	"timer_create":    {eAGAIN: "the limit of pending signals is reached (RLIMIT_SIGPENDING)"},
+	"setuid":          {eAGAIN: "the user's limit of processes is reached (RLIMIT_NPROC)"},
+	"perf_event_open": {eMFILE: "the limit of descriptors is reached"},
+	"shmget": {eNOSPC: "the limit of shared memory is reached (kernel.shmmni, " +
+		"kernel.shmall)"},
 	"semget":             {eNOSPC: "the limit of semaphores is reached (kernel.sem)"},
 	"msgget":             {eNOSPC: "the limit of message queues is reached (kernel.msgmni)"},
 	"fanotify_init":      {eMFILE: "the limit of fanotify groups is reached"},
@@ -38,12 +41,15 @@ var limits = map[string]map[int]string{
 }
 
 var (
-	noProcesses = map[int]string{eAGAIN: "the limit of processes and threads is reached (pids.max, RLIMIT_NPROC, threads-max)"}
-	noLocked    = map[int]string{
-		eNOMEM: "the limit of locked memory is reached (RLIMIT_MEMLOCK)", ePERM: "it may lock no memory (RLIMIT_MEMLOCK)",
+	noProcesses = map[int]string{eAGAIN: "the limit of processes and threads is reached " +
+		"(pids.max, RLIMIT_NPROC, threads-max)"}
+	noLocked = map[int]string{
+		eNOMEM: "the limit of locked memory is reached (RLIMIT_MEMLOCK)",
+		ePERM:  "it may lock no memory (RLIMIT_MEMLOCK)",
 		eAGAIN: "the limit of locked memory is reached (RLIMIT_MEMLOCK)",
 	}
-	noInotify = map[int]string{eMFILE: "the limit of inotify instances, or of descriptors, is reached (fs.inotify.max_user_instances, RLIMIT_NOFILE)"}
+	noInotify = map[int]string{eMFILE: "the limit of inotify instances, or of descriptors, is " +
+		"reached (fs.inotify.max_user_instances, RLIMIT_NOFILE)"}
 )
 
 // limit is the limit that a failure says is reached, "" if it says nothing of one.
@@ -61,7 +67,8 @@ func (f *failure) meaning(ev *replay.Event) string {
 	if locking(ev, name) && (f.errno == eAGAIN || f.errno == eACCES) {
 		return failed + ": " + heldElsewhere
 	}
-	if f.call != "connect" && !ofSocket(f.file) || f.file == "" || strings.HasPrefix(f.file, `"`) && f.errno != eCONNREFUSED {
+	if f.call != "connect" && !ofSocket(f.file) || f.file == "" || strings.HasPrefix(f.file, `"`) &&
+		f.errno != eCONNREFUSED {
 		return ""
 	}
 	switch f.errno {
@@ -122,7 +129,8 @@ func writes(ev *replay.Event, name string) bool {
 	switch name {
 	case "open", "openat", "openat2", "creat":
 		return opensToWrite(ev, name)
-	case "mkdir", "mkdirat", "rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat", "mknod", "mknodat", "truncate", "truncate64",
+	case "mkdir", "mkdirat", "rename", "renameat", "renameat2", "link", "linkat", "symlink",
+		"symlinkat", "mknod", "mknodat", "truncate", "truncate64",
 		"chmod", "fchmodat", "chown", "fchownat", "lchown":
 		return true
 	}
@@ -139,8 +147,10 @@ func (b *builder) tried(ev *replay.Event, p *proc, name string) {
 		rec := &ev.Rec
 		again := false
 		switch name {
-		case "clone", "clone3", "fork", "vfork", "inotify_add_watch", "socket", "bind", "mlock", "mlock2", "mlockall", "timer_create", "io_setup", "listen":
-			again = name != "bind" || strings.Contains(f.file, ":") == strings.Contains(ev.Address(), ":")
+		case "clone", "clone3", "fork", "vfork", "inotify_add_watch", "socket", "bind", "mlock",
+			"mlock2", "mlockall", "timer_create", "io_setup", "listen":
+			again = name != "bind" || strings.Contains(f.file,
+				":") == strings.Contains(ev.Address(), ":")
 		case "setrlimit":
 			again = f.arg == rec.Args[0]
 		case "prlimit64":
@@ -149,7 +159,8 @@ func (b *builder) tried(ev *replay.Event, p *proc, name string) {
 			again = rec.Args[1] >= f.size/2
 		case "flock", "fcntl", "fcntl64":
 			again = f.arg == rec.Args[0] && (name == "flock" || locking(ev, name))
-		case "mkdir", "mkdirat", "rename", "renameat", "unlink", "unlinkat", "open", "openat", "openat2", "creat":
+		case "mkdir", "mkdirat", "rename", "renameat", "unlink", "unlinkat", "open", "openat",
+			"openat2", "creat":
 			again = f.errno != eNOENT && f.file == ev.Path()
 			if !again && writes(ev, name) && f.write { // such as places for temporary files
 				again = path.Base(f.file) == path.Base(ev.Path())

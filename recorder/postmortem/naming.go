@@ -20,7 +20,8 @@ func names(text, file, program string) bool {
 	case len(base) <= 3 || base == program:
 		return false
 	case ordinary(base):
-		return text == base || hasWord(text, "./"+base) || strings.Contains(text, `"`+base+`"`) || strings.Contains(text, "'"+base+"'") ||
+		return text == base || hasWord(text, "./"+base) || strings.Contains(text, `"`+base+`"`) ||
+			strings.Contains(text, "'"+base+"'") ||
 			hasWord(text, base+":")
 	}
 	return hasWord(text, base) || hasWord(text, "./"+base)
@@ -39,7 +40,8 @@ func ordinary(name string) bool {
 // hasWord reports whether a word stands in a text, not as a part of a longer name.
 func hasWord(text, word string) bool {
 	part := func(c byte) bool {
-		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("_-/", c) >= 0
+		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' ||
+			strings.IndexByte("_-/", c) >= 0
 	}
 	for from := 0; ; {
 		i := strings.Index(text[from:], word)
@@ -48,7 +50,8 @@ func hasWord(text, word string) bool {
 		}
 		i += from
 		end := i + len(word)
-		after := end == len(text) || !part(text[end]) && !(text[end] == '.' && end+1 < len(text) && part(text[end+1]))
+		after := end == len(text) || !part(text[end]) &&
+			!(text[end] == '.' && end+1 < len(text) && part(text[end+1]))
 		if after && (i == 0 || !part(text[i-1]) && text[i-1] != '.') {
 			return true
 		}

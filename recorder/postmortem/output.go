@@ -110,7 +110,8 @@ func (o *output) write(b *builder, ev *replay.Event, p *proc, stream uint8, targ
 		q = o.open[i]
 		o.open = slices.Delete(o.open, i, i+1)
 	} else {
-		q = &piece{host: p.host, line: Line{Pid: p.Pid, Comm: commOf(ev), Stream: name, To: target, host: p.host}}
+		q = &piece{host: p.host, line: Line{Pid: p.Pid, Comm: commOf(ev), Stream: name, To: target,
+			host: p.host}}
 	}
 	for len(data) > 0 {
 		part, end := data, false
@@ -132,7 +133,8 @@ func (o *output) write(b *builder, ev *replay.Event, p *proc, stream uint8, targ
 		if end {
 			b.signOfEnd(p, ev.Time, q.text)
 			o.add(q)
-			q = &piece{host: q.host, line: Line{Pid: q.line.Pid, Comm: q.line.Comm, Stream: q.line.Stream, To: q.line.To, host: q.host}}
+			q = &piece{host: q.host, line: Line{Pid: q.line.Pid, Comm: q.line.Comm,
+				Stream: q.line.Stream, To: q.line.To, host: q.host}}
 		}
 	}
 	if cut {

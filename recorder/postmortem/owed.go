@@ -25,14 +25,16 @@ func (c *facts) waitingFor(p *proc, now uint64) string {
 	case o.state == connConnecting:
 		return o.address + ": connect has had no answer for " + duration(now-o.begun())
 	}
-	return o.address + ": " + counted(o.asked, "byte") + " sent " + duration(now-o.begun()) + " ago, nothing since"
+	return o.address + ": " + counted(o.asked, "byte") + " sent " + duration(now-o.begun()) +
+		" ago, nothing since"
 }
 
 // debtor is the peer that owes a process an answer for a second or more.
 func (c *facts) debtor(p *proc, now uint64) *conn {
 	var last *conn
 	for _, o := range append(p.open(), p.unanswered...) {
-		if !o.everyday() && (o.state == connConnecting || o.waits()) && o.begun()+longBlocked <= now && (last == nil || o.begun() > last.begun()) {
+		if !o.everyday() && (o.state == connConnecting || o.waits()) &&
+			o.begun()+longBlocked <= now && (last == nil || o.begun() > last.begun()) {
 			last = o
 		}
 	}

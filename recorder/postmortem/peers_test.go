@@ -35,21 +35,24 @@ func TestPeersTellTheTruth(t *testing.T) {
 			s.call(1001, "close", 2990, 0, 0, 5)
 			s.says(1001, 2995, "startup failed\n")
 			s.end(1001, 3000, 1)
-		}), `exited with 1 by itself, probably because connect to 10.0.0.3:5432 had no answer for 2.8 s, 10 ms before; ` +
+		}), `exited with 1 by itself, probably because connect to 10.0.0.3:5432 had no answer ` +
+			`for 2.8 s, 10 ms before; ` +
 			`its last words on stderr: "startup failed"`, "unreachable"},
 		{"polled in vain", ends(timedOut, func(s *story) {
 			s.connects(1001, 100, 5, -eINPROGRESS)
 			s.call(1001, "poll", 2990, 2000, 0, 0x7000, polled(5, out, 0), 1, 2000)
 			s.says(1001, 2995, "TimeoutError\n")
 			s.end(1001, 3000, 1)
-		}), `exited with 1 by itself 10 ms after connect to 10.0.0.3:5432 had no answer for 2.8 s; its last words on stderr: "TimeoutError"`, ""},
+		}), `exited with 1 by itself 10 ms after connect to 10.0.0.3:5432 had no answer for 2.8 ` +
+			`s; its last words on stderr: "TimeoutError"`, ""},
 		{"no reply", ends(timedOut, func(s *story) { // SO_RCVTIMEO
 			s.connects(1001, 100, 5, 0)
 			s.call(1001, "sendto", 200, 0, 7, 5, 0x7000, 7, 0, 0, 0)
 			s.call(1001, "recvfrom", 2990, 2700, -eAGAIN, 5, 0x7000, 100, 0, 0, 0)
 			s.says(1001, 2995, "query failed\n")
 			s.end(1001, 3000, 1)
-		}), `exited with 1 by itself, probably because 10.0.0.3:5432 did not answer 7 bytes for 2.7 s, 10 ms before; ` +
+		}), `exited with 1 by itself, probably because 10.0.0.3:5432 did not answer 7 bytes for ` +
+			`2.7 s, 10 ms before; ` +
 			`its last words on stderr: "query failed"`, ""},
 		{"closed without an answer", ends(timedOut, func(s *story) {
 			s.connects(1001, 100, 5, 0)
@@ -57,7 +60,8 @@ func TestPeersTellTheTruth(t *testing.T) {
 			s.call(1001, "recvfrom", 2990, 0, 0, 5, 0x7000, 100, 0, 0, 0)
 			s.says(1001, 2995, "query failed\n")
 			s.end(1001, 3000, 1)
-		}), `exited with 1 by itself, probably because 10.0.0.3:5432 closed the connection without an answer to 7 bytes, 10 ms before; ` +
+		}), `exited with 1 by itself, probably because 10.0.0.3:5432 closed the connection ` +
+			`without an answer to 7 bytes, 10 ms before; ` +
 			`its last words on stderr: "query failed"`, ""},
 		{"closed when all was said", ends(timedOut, func(s *story) { // as HTTP/1.0 does
 			s.connects(1001, 100, 5, 0)
@@ -73,16 +77,19 @@ func TestPeersTellTheTruth(t *testing.T) {
 			s.call(1001, "read", 2990, 10, -eCONNRESET, 5, 0x7000, 100)
 			s.says(1001, 2995, "query failed\n")
 			s.end(1001, 3000, 1)
-		}), `exited with 1 by itself, probably because 10.0.0.3:5432 reset the connection (read: ECONNRESET), 10 ms before; its last words on stderr: "query failed"`, "broken-pipe"},
+		}), `exited with 1 by itself, probably because 10.0.0.3:5432 reset the connection (read: ` +
+			`ECONNRESET), 10 ms before; its last words on stderr: "query failed"`, "broken-pipe"},
 		{"asked, and no answer", goesOn(func(s *story) { // an event loop
 			s.connects(1001, 100, 5, 0)
 			s.call(1001, "write", 2000, 0, 6, 5, 0x7000, 6)
 			s.blocked(1001, "epoll_wait", 2001, 4, 0x7000, 10, -1)
-		}), "still running: waiting for 10.0.0.3:5432: 6 bytes sent 8.0 s ago, nothing since", "waiting-for-peer"},
+		}), "still running: waiting for 10.0.0.3:5432: 6 bytes sent 8.0 s ago, nothing since",
+			"waiting-for-peer"},
 		{"connecting", goesOn(func(s *story) {
 			s.connects(1001, 2000, 5, -eINPROGRESS)
 			s.blocked(1001, "epoll_wait", 2001, 4, 0x7000, 10, -1)
-		}), "still running: waiting for 10.0.0.3:5432: connect has had no answer for 8.0 s", "waiting-for-peer"},
+		}), "still running: waiting for 10.0.0.3:5432: connect has had no answer for 8.0 s",
+			"waiting-for-peer"},
 		{"answered", goesOn(func(s *story) { // it is idle
 			s.connects(1001, 100, 5, 0)
 			s.call(1001, "write", 2000, 0, 6, 5, 0x7000, 6)
@@ -105,12 +112,14 @@ func TestPeersTellTheTruth(t *testing.T) {
 			s.blocked(1002, "recvfrom", 2001, 5, 0x7000, 100, 0, 0, 0)
 			s.blocked(1001, "pselect6", 9500, 4, 0x7000, 0, 0, 0x7100, 0)
 			return s.done()
-		}, "still running: its process 2 (worker) is waiting for 10.0.0.3:5432: 6 bytes sent 8.0 s ago, nothing since", "waiting-for-peer"},
+		}, "still running: its process 2 (worker) is waiting for 10.0.0.3:5432: 6 bytes sent 8.0 " +
+			"s ago, nothing since", "waiting-for-peer"},
 		{"asked to end while it waited", ends(api.Exit{Signal: "SIGTERM"}, func(s *story) {
 			s.connects(1001, 100, 5, -eINPROGRESS)
 			s.signal(1001, 2990, 15, siUser, 0, 0, 0)
 			s.exit(1001, 1001, 3000, 15)
-		}), "killed by SIGTERM from outside: no process of the recording sent it; it was waiting for 10.0.0.3:5432: connect has had no answer for 2.9 s", ""},
+		}), "killed by SIGTERM from outside: no process of the recording sent it; it was waiting " +
+			"for 10.0.0.3:5432: connect has had no answer for 2.9 s", ""},
 		{"DNS", ends(timedOut, func(s *story) { // over a datagram socket that is closed in the end
 			for i := range 2 {
 				s.call(1001, "socket", 100+i*1000, 0, 5, 2, 2, 0)
@@ -120,7 +129,8 @@ func TestPeersTellTheTruth(t *testing.T) {
 			}
 			s.says(1001, 2990, "startup failed\n")
 			s.end(1001, 3000, 1)
-		}), `exited with 1 by itself after questions to the DNS server 10.0.0.3 were not answered twice; its last words on stderr: "startup failed"`, "dns"},
+		}), `exited with 1 by itself after questions to the DNS server 10.0.0.3 were not ` +
+			`answered twice; its last words on stderr: "startup failed"`, "dns"},
 	})
 }
 
@@ -134,7 +144,8 @@ func TestPeerStates(t *testing.T) {
 		state string
 		peer  Peer
 	}{
-		{"under way", func(s *story) { s.connects(1001, 100, 5, -eINPROGRESS) }, "connecting", Peer{}},
+		{"under way", func(s *story) { s.connects(1001, 100, 5, -eINPROGRESS) }, "connecting",
+			Peer{}},
 		{"in a blocking call", func(s *story) {
 			s.blocked(1001, "connect", 100, 5, 0x7000, sockaddr(database, 5432), 16)
 		}, "connecting", Peer{}},
@@ -154,7 +165,8 @@ func TestPeerStates(t *testing.T) {
 			s.connects(1001, 100, 5, -eINPROGRESS)
 			s.call(1001, "getsockopt", 200, 0, 0, 5, 1, 4, 0x7000, word(111), 0x8000)
 		}, "refused", Peer{Failed: 1, Error: "ECONNREFUSED"}},
-		{"no way", func(s *story) { s.connects(1001, 100, 5, -eHOSTUNREACH) }, "unreachable", Peer{Failed: 1, Error: "EHOSTUNREACH"}},
+		{"no way", func(s *story) { s.connects(1001, 100, 5, -eHOSTUNREACH) }, "unreachable",
+			Peer{Failed: 1, Error: "EHOSTUNREACH"}},
 		{"given up", func(s *story) {
 			s.connects(1001, 100, 5, -eINPROGRESS)
 			s.call(1001, "close", 2000, 0, 0, 5)
@@ -181,7 +193,8 @@ func TestPeerStates(t *testing.T) {
 				t.Fatalf("peers %+v", r.Peers.Items)
 			}
 			p := r.Peers.Items[0]
-			got := Peer{Connected: p.Connected, Failed: p.Failed, Error: p.Error, Unanswered: p.Unanswered}
+			got := Peer{Connected: p.Connected, Failed: p.Failed, Error: p.Error,
+				Unanswered: p.Unanswered}
 			if p.State != tt.state || got != tt.peer {
 				t.Errorf("%s %+v, want %s %+v", p.State, got, tt.state, tt.peer)
 			}

@@ -90,11 +90,14 @@ func TestVerdicts(t *testing.T) {
 	}{
 		{
 			"segv", Killed,
-			`killed by SIGSEGV \(SEGV_MAPERR at 0x8\) in thread \d+ \(worker\), probably because openat\("/etc/cart/cart.conf"\) failed with ENOENT, 3\.\d ms before`,
+			`killed by SIGSEGV \(SEGV_MAPERR at 0x8\) in thread \d+ \(worker\), probably because ` +
+				`openat\("/etc/cart/cart.conf"\) failed with ENOENT, 3\.\d ms before`,
 			"null-pointer? missing-file?",
 		},
 		{"abort", Killed, `aborted itself with SIGABRT; its last words on stderr: "abort: abort.c:8: main: Assertion .order != NULL' failed."`, ""},
-		{"message", Exited, `exited with 1 by itself, probably because faccessat2\("/etc/orders/orders.conf"\) failed with ENOENT, \d+ µs before; its last words on stderr: "orders: no database is configured"`, "missing-file?"},
+		{"message", Exited, `exited with 1 by itself, probably because ` +
+			`faccessat2\("/etc/orders/orders.conf"\) failed with ENOENT, \d+ µs before; its last ` +
+			`words on stderr: "orders: no database is configured"`, "missing-file?"},
 		{
 			"stubborn", Killed, `killed by SIGKILL from outside: no process of the recording sent it, 2\.\d s after SIGTERM from outside ` +
 				`\(si_pid \d+\), which it caught; its main thread was in pause\(\) for 2\.\d s`, "grace-period?",
@@ -108,7 +111,8 @@ func TestVerdicts(t *testing.T) {
 		{"blocked", Running, `still running: main thread \d+ \(blocked\) blocked for [23]\.\d s in read\(3<UNIX-STREAM:\[->"/srv/stock.sock"\]>\)`, ""},
 		{"idle", Running, `still running: main thread \d+ \(idle\) waiting for [12]\.\d s in epoll_wait\(4.*\)`, ""},
 		{
-			"refused", Exited, `exited with 1 by itself, probably because connect to 127.0.0.1:5432 was refused \(3 times\), 1\d\d ms before; ` +
+			"refused", Exited, `exited with 1 by itself, probably because connect to ` +
+				`127.0.0.1:5432 was refused \(3 times\), 1\d\d ms before; ` +
 				`its last words on stderr: "orders: no database, giving up"`, "refused!",
 		},
 		{"interpreter", Exited, `could not start: execve\("./interpreter.js"\) failed with ENOENT; exited with 253`, "exec-failed! exec-failed?"},
@@ -126,14 +130,17 @@ func TestVerdicts(t *testing.T) {
 				`its last words on stderr: "FileNotFoundError: \[Errno 2\] No such file or directory: '/etc/shop/settings.json'"`, "missing-file?",
 		},
 		{
-			"dns", Exited, `exited with 1 by itself after questions to the DNS server 127.0.0.1 failed \d+ times; ` +
+			"dns", Exited, `exited with 1 by itself after questions to the DNS server 127.0.0.1 ` +
+				`failed \d+ times; ` +
 				`its last words on stderr: "socket.gaierror: \[Errno -3\] Temporary failure in name resolution"`, "dns?",
 		},
 		{
 			"emfile", Running, `still running: main thread \d+ \(emfile\) is in a loop: accept\(3.*\) failed [\d,]+ times with EMFILE in .*`,
 			"busy-loop? out-of-descriptors!",
 		},
-		{"full", Exited, `exited with 4 by itself, probably because write\(1</dev/full>\) failed with ENOSPC, \d+ µs before; its last words on stderr: ".*echo: I/O error"`, "no-space!"},
+		{"full", Exited, `exited with 4 by itself, probably because write\(1</dev/full>\) failed ` +
+			`with ENOSPC, \d+ µs before; its last words on stderr: ".*echo: I/O error"`,
+			"no-space!"},
 		{
 			"denied", Exited, `exited with 1 by itself \d+ µs after openat\("/etc/shadow"\) failed with EACCES; ` +
 				`its last words on stderr: "cat: /etc/shadow: Permission denied"`, "denied!",
@@ -143,41 +150,57 @@ func TestVerdicts(t *testing.T) {
 				`"./library: error while loading shared libraries: .*libstock.so: cannot open shared object file: No such file or directory"`, "missing-file?",
 		},
 		{"timerkill", Killed, `killed by SIGKILL, probably by a timer that it had set`, ""},
-		{"setsig", Killed, `killed by SIGKILL, probably by the kernel, as a descriptor for which it had set that signal was ready \(F_SETSIG\)`, ""},
-		{"cpulimit", Killed, `killed by SIGKILL, probably by the kernel, as its limit of CPU time was used up \(RLIMIT_CPU\)`, ""},
-		{"exitkill", Killed, `killed by SIGKILL, probably by the kernel, as its tracer \d+ \(killers\) had ended \(PTRACE_O_EXITKILL\)`, ""},
-		{"strict", Killed, `killed by SIGKILL, probably by the kernel: seccomp's strict mode, which it had chosen, forbids all calls but .*`, ""},
+		{"setsig", Killed, `killed by SIGKILL, probably by the kernel, as a descriptor for which ` +
+			`it had set that signal was ready \(F_SETSIG\)`, ""},
+		{"cpulimit", Killed, `killed by SIGKILL, probably by the kernel, as its limit of CPU ` +
+			`time was used up \(RLIMIT_CPU\)`, ""},
+		{"exitkill", Killed, `killed by SIGKILL, probably by the kernel, as its tracer \d+ ` +
+			`\(killers\) had ended \(PTRACE_O_EXITKILL\)`, ""},
+		{"strict", Killed, `killed by SIGKILL, probably by the kernel: seccomp's strict mode, ` +
+			`which it had chosen, forbids all calls but .*`, ""},
 		{"pidfdself", Killed, `killed by SIGKILL, which it sent to itself`, ""},
-		{"forged", Killed, `killed by SIGABRT from \d+ \(killers\) of the same container`, ""}, // it says that process 1 sent it
+		// it says that process 1 sent it
+		{"forged", Killed, `killed by SIGABRT from \d+ \(killers\) of the same container`, ""},
 		{
-			"mutex", Running, `still running: thread \d+ \(mutex\) and thread \d+ \(mutex\) of process \d+ \(mutex\) have been waiting for 2 locks in futex ` +
+			"mutex", Running, `still running: thread \d+ \(mutex\) and thread \d+ \(mutex\) of ` +
+				`process \d+ \(mutex\) have been waiting for 2 locks in futex ` +
 				`for [23]\.\d s or longer, without a timeout: it looks like a deadlock`, "mutex?",
 		},
-		{"mapped", Killed, `killed by SIGBUS \(BUS_ADRERR at 0x[0-9a-f]+\) in main thread \d+ \(mapped\), where /srv/restart.bin was mapped`, "mapped-file?"},
+		{"mapped", Killed, `killed by SIGBUS \(BUS_ADRERR at 0x[0-9a-f]+\) in main thread \d+ ` +
+			`\(mapped\), where /srv/restart.bin was mapped`, "mapped-file?"},
 		{
-			"caught", Killed, `aborted itself with SIGABRT \d+ µs after SIGSEGV \(SEGV_MAPERR at 0x10\) in main thread \d+ \(caught\), which it caught; ` +
+			"caught", Killed, `aborted itself with SIGABRT \d+ µs after SIGSEGV \(SEGV_MAPERR at ` +
+				`0x10\) in main thread \d+ \(caught\), which it caught; ` +
 				`its last words on stderr: "#  SIGSEGV \(0xb\)"`, "",
 		},
 		{
-			"forklock", Running, `still running: process \d+ \(python3\) hangs: its only thread has been waiting in futex for 2\.\d s without a timeout, ` +
-				`and nobody else can wake it; it was forked, perhaps while another thread held that lock`, "deadlock?",
+			"forklock", Running, `still running: process \d+ \(python3\) hangs: its only thread ` +
+				`has been waiting in futex for 2\.\d s without a timeout, ` +
+				`and nobody else can wake it; it was forked, perhaps while another thread held ` +
+				`that lock`, "deadlock?",
 		},
 		{
-			"migrate", Exited, `exited with 1 after its child \d+ \(cat\) exited with 1, probably because openat\("/srv/0001.sql"\) failed with ENOENT, \d+ µs before`,
+			"migrate", Exited, `exited with 1 after its child \d+ \(cat\) exited with 1, ` +
+				`probably because openat\("/srv/0001.sql"\) failed with ENOENT, \d+ µs before`,
 			"missing-file?",
 		},
-		{"value", Exited, `exited with 2 by itself; its last words on stderr: "\[ERROR\] port: "80a0" is no number"`, ""},
+		{"value", Exited, `exited with 2 by itself; its last words on stderr: "\[ERROR\] port: ` +
+			`"80a0" is no number"`, ""},
 		{
-			"closed", Exited, `exited with 1 by itself, probably because 127.0.0.1:18432 closed the connection without an answer to 5 bytes, \d+ ms before; ` +
+			"closed", Exited, `exited with 1 by itself, probably because 127.0.0.1:18432 closed ` +
+				`the connection without an answer to 5 bytes, \d+ ms before; ` +
 				`its last words on stderr: "the query has failed"`, "",
 		},
-		{"silent", Running, `still running: waiting for 127.0.0.1:18433: 5 bytes sent 2\.\d s ago, nothing since`, "waiting-for-peer?"},
+		{"silent", Running, `still running: waiting for 127.0.0.1:18433: 5 bytes sent 2\.\d s ` +
+			`ago, nothing since`, "waiting-for-peer?"},
 		{
-			"locked", Exited, `exited with 1 by itself, probably because flock\(3</srv/tsdb.lock>\) failed with EAGAIN: somebody else holds the lock, ` +
+			"locked", Exited, `exited with 1 by itself, probably because ` +
+				`flock\(3</srv/tsdb.lock>\) failed with EAGAIN: somebody else holds the lock, ` +
 				`\d+ µs before; its last words on stderr: "opening storage failed"`, "lock-held!",
 		},
 		{
-			"tries", Running, `still running: process \d+ \(python3\) has tried \d+ times in 3\.\d s to lock /srv/tsdb.lock: .* failed with EAGAIN: ` +
+			"tries", Running, `still running: process \d+ \(python3\) has tried \d+ times in ` +
+				`3\.\d s to lock /srv/tsdb.lock: .* failed with EAGAIN: ` +
 				`somebody else holds the lock`, "lock-held!",
 		},
 		{"noisy", Exited, `exited with 2 by itself; its last words on stderr: "bye ü \\xff"`, ""},

@@ -53,7 +53,8 @@ type waited struct {
 func (b *builder) waitid(ev *replay.Event, p *proc) {
 	const exited, nowait = 1, 0x1000000
 	for _, it := range ev.Rec.Items {
-		if it.Arg != 2 || it.Kind != layout.ItemMem || len(it.Data) < 28 || ev.Rec.Args[3]&nowait != 0 {
+		if it.Arg != 2 || it.Kind != layout.ItemMem || len(it.Data) < 28 ||
+			ev.Rec.Args[3]&nowait != 0 {
 			continue
 		}
 		le := binary.LittleEndian
@@ -167,7 +168,10 @@ func (b *builder) forgetProcs() {
 	for _, p := range b.procs {
 		all = append(all, p)
 	}
-	slices.SortFunc(all, func(x, y *proc) int { return cmp.Or(cmp.Compare(x.seen, y.seen), cmp.Compare(x.host, y.host)) })
+	slices.SortFunc(all, func(x, y *proc) int {
+		return cmp.Or(cmp.Compare(x.seen, y.seen),
+			cmp.Compare(x.host, y.host))
+	})
 	var first *proc // of those that are process 1 of a namespace, of which there may be any number
 	for _, p := range all {
 		if p.Pid == 1 && (first == nil || p.born() < first.born()) {
@@ -203,7 +207,8 @@ func (b *builder) forgetThreads() {
 		tasks = append(tasks, task)
 	}
 	slices.SortFunc(tasks, func(x, y *replay.Task) int {
-		return cmp.Or(cmp.Compare(b.threads[x].seen, b.threads[y].seen), cmp.Compare(x.Info.Tid, y.Info.Tid))
+		return cmp.Or(cmp.Compare(b.threads[x].seen, b.threads[y].seen),
+			cmp.Compare(x.Info.Tid, y.Info.Tid))
 	})
 	for _, task := range tasks[:len(tasks)/2] {
 		delete(b.threads, task)
@@ -254,11 +259,13 @@ func (b *builder) interrupted(ev *replay.Event, p *proc, t *thread) {
 	if in == nil && t.n > 0 {
 		var last replay.Event
 		for i := t.n - 1; i >= max(0, t.n-2) && in == nil; i-- {
-			if !t.calls[i%lastCalls].Event(&last) || last.Kind != replay.KindCall || last.State != replay.Finished {
+			if !t.calls[i%lastCalls].Event(&last) || last.Kind != replay.KindCall ||
+				last.State != replay.Finished {
 				continue
 			}
 			const restart, restartLast = 512, 516
-			if e := -last.Rec.Ret; e >= restart && e <= restartLast && ev.Time-last.Time < 50e6 || e == eINTR && ev.Time-last.Time < 5e6 {
+			if e := -last.Rec.Ret; e >= restart && e <= restartLast && ev.Time-last.Time < 50e6 ||
+				e == eINTR && ev.Time-last.Time < 5e6 {
 				last.State = replay.Killed
 				one := b.blockedIn(&last, p, t, nameOf(&last))
 				in = &one
@@ -297,8 +304,10 @@ func (b *builder) finish(p *proc) {
 	if p.end == 0 {
 		p.end = p.seen // its id has been used again: its end is missing
 	}
-	if x := b.h.Recording.Exit; x != nil && near(p.end, b.exitAt) && sameEnd(p.status, x.Code, x.Signal) &&
-		(b.main == nil || apart(p.end, b.exitAt) < apart(b.main.end, b.exitAt)) { // a child may have ended alike just before
+	if x := b.h.Recording.Exit; x != nil && near(p.end, b.exitAt) &&
+		sameEnd(p.status, x.Code, x.Signal) &&
+		// a child may have ended alike just before
+		(b.main == nil || apart(p.end, b.exitAt) < apart(b.main.end, b.exitAt)) {
 		b.main = p
 	}
 	if p.status != 0 {
@@ -317,7 +326,10 @@ func (b *builder) finish(p *proc) {
 	if len(b.ended) <= maxEnded {
 		return
 	}
-	i := slices.IndexFunc(b.ended, func(q *proc) bool { return q.status == 0 && q != b.main && q != b.oldest })
+	i := slices.IndexFunc(b.ended, func(q *proc) bool {
+		return q.status == 0 && q != b.main &&
+			q != b.oldest
+	})
 	if i < 0 {
 		i = slices.IndexFunc(b.ended, func(q *proc) bool { return q != b.main && q != b.oldest })
 	}

@@ -10,7 +10,8 @@ import (
 
 var ruleBusyLoop = rule{
 	kind: "busy-loop",
-	is: "a call fails, or reads nothing, 500 times and more at 100 a second and more, up to the end. `EAGAIN` counts only if nothing else " +
+	is: "a call fails, or reads nothing, 500 times and more at 100 a second and more, up to the " +
+		"end. `EAGAIN` counts only if nothing else " +
 		"is done in between",
 	sure: "likely",
 	use:  doing,
@@ -29,7 +30,8 @@ func findLoops(c *facts) []Sign {
 			if t.n > r.nth+others {
 				continue // that is over
 			}
-			if r.count < least || span > 0 && float64(r.count)/(float64(span)/1e9) < perSecond || r.last+uint64(time.Second) < min(c.end, max(b.last, r.last)) {
+			if r.count < least || span > 0 && float64(r.count)/(float64(span)/1e9) < perSecond ||
+				r.last+uint64(time.Second) < min(c.end, max(b.last, r.last)) {
 				continue
 			}
 			var ev replay.Event
@@ -45,11 +47,16 @@ func findLoops(c *facts) []Sign {
 			who := b.thread(t.proc, t.tid, t.comm)
 			text := who + " is in a loop: " + short + " " + how + " in " + duration(max(span, 1))
 			if t.ended || c.outcome != Running {
-				text = who + " was in a loop: " + short + " " + how + " in the last " + duration(max(span, 1))
+				text = who + " was in a loop: " + short + " " + how + " in the last " +
+					duration(max(span, 1))
 			}
-			found = append(found, Sign{Certainty: Likely, Text: text, Count: r.count, Evidence: []Event{b.line(&ev)}})
+			found = append(found, Sign{Certainty: Likely, Text: text, Count: r.count,
+				Evidence: []Event{b.line(&ev)}})
 		}
 	}
-	slices.SortFunc(found, func(x, y Sign) int { return cmp.Or(cmp.Compare(y.Count, x.Count), cmp.Compare(x.Text, y.Text)) })
+	slices.SortFunc(found, func(x, y Sign) int {
+		return cmp.Or(cmp.Compare(y.Count, x.Count),
+			cmp.Compare(x.Text, y.Text))
+	})
 	return found[:min(3, len(found))]
 }

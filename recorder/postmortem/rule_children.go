@@ -31,7 +31,8 @@ func badChildren(c *facts, crashed bool) []Sign {
 		all = append(all, one)
 	}
 	slices.SortFunc(all, func(x, y *crowd) int {
-		return cmp.Or(cmp.Compare(y.count, x.count), cmp.Compare(x.last.end, y.last.end), cmp.Compare(x.last.host, y.last.host))
+		return cmp.Or(cmp.Compare(y.count, x.count), cmp.Compare(x.last.end, y.last.end),
+			cmp.Compare(x.last.host, y.last.host))
 	})
 	shown := 0
 	for _, one := range all {
@@ -60,7 +61,8 @@ func badChildren(c *facts, crashed bool) []Sign {
 			}
 		}
 		if crash == crashed {
-			list = append(list, Sign{Certainty: Certain, Count: one.count, Text: text, Evidence: evidence})
+			list = append(list, Sign{Certainty: Certain, Count: one.count, Text: text,
+				Evidence: evidence})
 		}
 	}
 	return list

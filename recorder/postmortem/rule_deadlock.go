@@ -7,7 +7,8 @@ import (
 
 var ruleDeadlock = rule{
 	kind: "deadlock",
-	is: "all threads of a process have been in `futex` for a second or more, none with a timeout; or the only thread of one that was forked, and has " +
+	is: "all threads of a process have been in `futex` for a second or more, none with a " +
+		"timeout; or the only thread of one that was forked, and has " +
 		"not executed another program",
 	sure: "likely; possible if there are threads that are not known",
 	use:  doing,
@@ -44,12 +45,14 @@ func findDeadlock(c *facts) []Sign {
 		}
 		w.least = min(w.least, in.ForNs)
 		if len(w.evidence) < 4 && in.Since != nil {
-			w.evidence = append(w.evidence, Event{Time: *in.Since, Pid: in.Pid, Tid: in.Tid, Comm: in.Comm, Text: in.Text})
+			w.evidence = append(w.evidence, Event{Time: *in.Since, Pid: in.Pid, Tid: in.Tid,
+				Comm: in.Comm, Text: in.Text})
 		}
 	}
 	for _, host := range slices.Sorted(maps.Keys(by)) {
 		w, p := by[host], b.procs[host]
-		if p == nil || w.locks < w.all || uint64(w.all) < b.alive(p) || w.locks == 1 && (w.private == 0 || p.execs > 0 || p == c.main) {
+		if p == nil || w.locks < w.all || uint64(w.all) < b.alive(p) || w.locks == 1 &&
+			(w.private == 0 || p.execs > 0 || p == c.main) {
 			continue
 		}
 		if w.locks == 1 {
@@ -58,8 +61,10 @@ func findDeadlock(c *facts) []Sign {
 			if live := b.h.Recording.Tasks.Live; live > uint64(len(b.blocked)) {
 				how = Possible
 			}
-			list = append(list, one(how, 1, "process "+b.who(p)+" hangs: its only thread has been waiting in futex for "+duration(w.least)+" without a timeout, and nobody "+
-				"else can wake it; it was forked, perhaps while another thread held that lock", w.evidence...)...)
+			list = append(list, one(how, 1, "process "+b.who(p)+" hangs: its only thread has "+
+				"been waiting in futex for "+duration(w.least)+" without a timeout, and nobody "+
+				"else can wake it; it was forked, perhaps while another thread held that lock",
+				w.evidence...)...)
 			continue
 		}
 		how := Likely
@@ -70,7 +75,8 @@ func findDeadlock(c *facts) []Sign {
 		if live := b.h.Recording.Tasks.Live; live > uint64(len(b.blocked)) {
 			how, text = Possible, text+" that are known"
 		}
-		text += " have been waiting in futex for " + duration(w.least) + " or longer, none with a timeout: it looks like a deadlock"
+		text += " have been waiting in futex for " + duration(w.least) +
+			" or longer, none with a timeout: it looks like a deadlock"
 		list = append(list, one(how, uint64(w.all), text, w.evidence...)...)
 	}
 	return list
@@ -89,7 +95,8 @@ func (b *builder) alive(p *proc) (n uint64) {
 // inFutex is how many threads of a process have waited in futex for long, without a timeout.
 func (b *builder) inFutex(p *proc) (n uint64) {
 	for i := range b.blocked {
-		if in := &b.blocked[i]; in.tgid == p.host && in.futex && !in.timeout && in.ForNs >= longBlocked {
+		if in := &b.blocked[i]; in.tgid == p.host && in.futex && !in.timeout &&
+			in.ForNs >= longBlocked {
 			n++
 		}
 	}

@@ -8,16 +8,23 @@ import (
 
 // The rules of errors: calls that failed with them, wherever they come from, and weigh enough.
 var (
-	ruleOutOfDescriptors = byError("out-of-descriptors", beside, Certain, "there were no descriptors left", eMFILE, eNFILE)
-	ruleNoSpace          = byError("no-space", beside, Certain, "there was no space left", eNOSPC, eDQUOT)
-	ruleNoMemory         = byError("no-memory", beside, Certain, "the kernel refused memory", eNOMEM)
-	ruleReadOnly         = byError("read-only", 0, Certain, "a file system is mounted read-only", eROFS)
-	ruleIOError          = byError("io-error", 0, Likely, "a device failed", eIO)
-	ruleAddressInUse     = byError("address-in-use", 0, Certain, "an address is in use already", eADDRINUSE)
-	ruleDenied           = byError("denied", 0, Certain, "permission was denied", eACCES, ePERM)
-	ruleRefused          = byError("refused", beside, Certain, "nobody listens there", eCONNREFUSED)
-	ruleUnreachable      = byError("unreachable", 0, Certain, "a peer could not be reached", eHOSTUNREACH, eNETUNREACH, eTIMEDOUT)
-	ruleBrokenPipe       = byError("broken-pipe", 0, Certain, "the other end was gone", ePIPE, eCONNRESET)
+	ruleOutOfDescriptors = byError("out-of-descriptors", beside, Certain,
+		"there were no descriptors left", eMFILE, eNFILE)
+	ruleNoSpace = byError("no-space", beside, Certain, "there was no space left", eNOSPC,
+		eDQUOT)
+	ruleNoMemory = byError("no-memory", beside, Certain, "the kernel refused memory",
+		eNOMEM)
+	ruleReadOnly = byError("read-only", 0, Certain, "a file system is mounted read-only",
+		eROFS)
+	ruleIOError      = byError("io-error", 0, Likely, "a device failed", eIO)
+	ruleAddressInUse = byError("address-in-use", 0, Certain, "an address is in use already",
+		eADDRINUSE)
+	ruleDenied      = byError("denied", 0, Certain, "permission was denied", eACCES, ePERM)
+	ruleRefused     = byError("refused", beside, Certain, "nobody listens there", eCONNREFUSED)
+	ruleUnreachable = byError("unreachable", 0, Certain, "a peer could not be reached",
+		eHOSTUNREACH, eNETUNREACH, eTIMEDOUT)
+	ruleBrokenPipe = byError("broken-pipe", 0, Certain, "the other end was gone", ePIPE,
+		eCONNRESET)
 )
 
 func byError(kind string, use use, how Certainty, what string, errnos ...int) rule {
@@ -26,10 +33,12 @@ func byError(kind string, use use, how Certainty, what string, errnos ...int) ru
 		names[i] = "`" + errnoName(e) + "`"
 	}
 	return rule{
-		kind: kind, is: "calls failed with " + strings.Join(names, ", ") + ", and weigh enough", sure: string(how), use: use,
+		kind: kind, is: "calls failed with " + strings.Join(names, ", ") +
+			", and weigh enough", sure: string(how), use: use,
 		find: func(c *facts) []Sign {
 			return c.pick(what, how, func(f *failure) bool {
-				return slices.Contains(errnos, f.errno) && !executes(f.call) && !strings.HasSuffix(f.file, ":53") && !(f.errno == ePERM && f.weight < 1) &&
+				return slices.Contains(errnos, f.errno) && !executes(f.call) &&
+					!strings.HasSuffix(f.file, ":53") && !(f.errno == ePERM && f.weight < 1) &&
 					f.limit() == ""
 			})
 		},
@@ -47,7 +56,8 @@ func (c *facts) pick(what string, how Certainty, want func(*failure) bool) []Sig
 		}
 		count += f.count
 		few++
-		if worst == nil || f.weight > worst.weight || f.weight == worst.weight && f.ev.ns > worst.ev.ns {
+		if worst == nil || f.weight > worst.weight || f.weight == worst.weight &&
+			f.ev.ns > worst.ev.ns {
 			worst = f
 		}
 		if len(evidence) >= 3 {

@@ -12,7 +12,8 @@ var ruleNullPointer = rule{
 	sure: "likely",
 	find: func(c *facts) []Sign {
 		if s := c.fault(sigSEGV); s != nil && s.code == 1 && s.addr < 4096 {
-			return one(Likely, 0, "a null pointer was followed: there is nothing at "+hex(s.addr), s.ev)
+			return one(Likely, 0, "a null pointer was followed: there is nothing at "+hex(s.addr),
+				s.ev)
 		}
 		return nil
 	},
@@ -20,11 +21,14 @@ var ruleNullPointer = rule{
 
 var ruleStackOverflow = rule{
 	kind: "stack-overflow",
-	is:   "`SIGSEGV` where the stack of the thread ends: for the main thread, where the kernel puts such stacks",
+	is: "`SIGSEGV` where the stack of the thread ends: for the main thread, where the kernel " +
+		"puts such stacks",
 	sure: "possible",
 	find: func(c *facts) []Sign {
-		if s := c.fault(sigSEGV); s != nil && !(s.code == 1 && s.addr < 4096) && c.b.beyondStack(c, s) {
-			return one(Possible, 0, "the stack may have overflowed: "+hex(s.addr)+" is where that of "+c.b.thread(c.proc, s.tid, s.ev.Comm)+" ends", s.ev)
+		if s := c.fault(sigSEGV); s != nil && !(s.code == 1 && s.addr < 4096) &&
+			c.b.beyondStack(c, s) {
+			return one(Possible, 0, "the stack may have overflowed: "+hex(s.addr)+" is where "+
+				"that of "+c.b.thread(c.proc, s.tid, s.ev.Comm)+" ends", s.ev)
 		}
 		return nil
 	},
@@ -32,11 +36,13 @@ var ruleStackOverflow = rule{
 
 var ruleMappedFile = rule{
 	kind: "mapped-file",
-	is:   "`SIGBUS` with `BUS_ADRERR`: there is no page for an address, mostly since a mapped file was cut, or `/dev/shm` is full",
+	is: "`SIGBUS` with `BUS_ADRERR`: there is no page for an address, mostly since a mapped " +
+		"file was cut, or `/dev/shm` is full",
 	sure: "possible",
 	find: func(c *facts) []Sign {
 		if s := c.fault(sigBUS); s != nil && s.code == 2 {
-			return one(Possible, 0, "a mapped file may have become shorter, or its file system (such as /dev/shm) is full: there is no page at "+hex(s.addr), s.ev)
+			return one(Possible, 0, "a mapped file may have become shorter, or its file system "+
+				"(such as /dev/shm) is full: there is no page at "+hex(s.addr), s.ev)
 		}
 		return nil
 	},
@@ -68,7 +74,8 @@ func (c *facts) fault(sig int) *signal {
 func (b *builder) beyondStack(c *facts, s *signal) bool {
 	const mapErr, guard = 1, 64 << 10
 	if s.tid != c.proc.Pid {
-		return slices.ContainsFunc(c.proc.stacks, func(at uint64) bool { return s.addr >= at && s.addr-at < guard })
+		return slices.ContainsFunc(c.proc.stacks,
+			func(at uint64) bool { return s.addr >= at && s.addr-at < guard })
 	}
 	// The kernel puts it by chance at most so far below the highest address.
 	var top, most uint64

@@ -15,9 +15,12 @@ var ruleGracePeriod = rule{
 			return nil
 		}
 		s := c.earlier(sigKILL)
-		if s == nil || s.code > 0 || !s.handled && !s.ignored || c.end-s.ev.ns < uint64(time.Second) {
+		if s == nil || s.code > 0 || !s.handled && !s.ignored ||
+			c.end-s.ev.ns < uint64(time.Second) {
 			return nil
 		}
-		return one(Likely, 0, "it was asked to end with "+strace.SignalName(s.sig)+" and had not "+duration(c.end-s.ev.ns)+" later, when it was killed", s.ev)
+		text := "it was asked to end with " + strace.SignalName(s.sig) + " and had not " +
+			duration(c.end-s.ev.ns) + " later, when it was killed"
+		return one(Likely, 0, text, s.ev)
 	},
 }

@@ -8,11 +8,13 @@ import (
 
 var ruleLockHeld = rule{
 	kind: "lock-held",
-	is:   "`flock` or `fcntl(F_SETLK)` failed, or has been waiting for a second or more: somebody else holds the lock of a file",
+	is: "`flock` or `fcntl(F_SETLK)` failed, or has been waiting for a second or more: " +
+		"somebody else holds the lock of a file",
 	sure: "certain",
 	find: func(c *facts) []Sign {
 		if in := c.waitsForLock(); in != nil {
-			s := one(Certain, 0, c.b.threadOfAny(in)+" has been waiting for "+duration(in.ForNs)+" in "+in.what()+": "+heldElsewhere)
+			s := one(Certain, 0, c.b.threadOfAny(in)+" has been waiting for "+duration(in.ForNs)+
+				" in "+in.what()+": "+heldElsewhere)
 			s[0].use = doing
 			return s
 		}
@@ -20,7 +22,8 @@ var ruleLockHeld = rule{
 		var by *proc
 		for _, p := range c.procs() {
 			for _, f := range p.fails {
-				if strings.HasSuffix(f.said, heldElsewhere) && f.found == "" && f.execs == p.execs && (last == nil || f.ev.ns > last.ev.ns) {
+				if strings.HasSuffix(f.said, heldElsewhere) && f.found == "" &&
+					f.execs == p.execs && (last == nil || f.ev.ns > last.ev.ns) {
 					last, by = f, p
 				}
 			}
@@ -30,8 +33,10 @@ var ruleLockHeld = rule{
 		}
 		const still = 2 * longBlocked
 		text := last.said
-		if c.outcome == Running && last.count >= 3 && last.ev.ns+still > c.end && last.ev.ns-last.first >= longBlocked {
-			text = "process " + c.b.who(by) + " has tried " + times(last.count) + " in " + duration(last.ev.ns-last.first) + " to lock " +
+		if c.outcome == Running && last.count >= 3 && last.ev.ns+still > c.end &&
+			last.ev.ns-last.first >= longBlocked {
+			text = "process " + c.b.who(by) + " has tried " + times(last.count) + " in " +
+				duration(last.ev.ns-last.first) + " to lock " +
 				replay.Safe(lockOf(last)) + ": " + last.said
 			s := one(Certain, last.count, text, last.ev)
 			s[0].use = doing

@@ -9,9 +9,12 @@ var ruleMissingFile = rule{
 		if s == nil || s.errno != eNOENT || s.file == "" || executes(s.call) {
 			return nil
 		}
-		list := one(Possible, s.count, "a file that it looked for just before is missing: "+s.sentence(), s.ev)
+		list := one(Possible, s.count,
+			"a file that it looked for just before is missing: "+s.sentence(), s.ev)
 		if s.byFile {
-			list = one(Likely, s.count, "a file that it could not do without is missing: "+s.sentence()+", and the last words name it", s.ev)
+			list = one(Likely, s.count,
+				"a file that it could not do without is missing: "+s.sentence()+", and the last "+
+					"words name it", s.ev)
 		}
 		list[0].said = s.sentence()
 		return list

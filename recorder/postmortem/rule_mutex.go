@@ -7,7 +7,8 @@ import (
 
 var ruleMutex = rule{
 	kind: "mutex",
-	is: "threads have been waiting for a mutex for two seconds or more. A mutex is told from what idle threads wait on by the value in its futex, " +
+	is: "threads have been waiting for a mutex for two seconds or more. A mutex is told from " +
+		"what idle threads wait on by the value in its futex, " +
 		"as glibc and musl set it, or by priority inheritance",
 	sure: "likely if it is more than one mutex: a deadlock; else possible",
 	find: func(c *facts) []Sign {
@@ -27,7 +28,9 @@ var ruleMutex = rule{
 			if len(waiting) == 0 || c.b.inFutex(p) >= c.b.alive(p) { // all of them: ruleDeadlock
 				continue
 			}
-			slices.SortFunc(waiting, func(x, y *Blocked) int { return cmp.Or(cmp.Compare(y.ForNs, x.ForNs), cmp.Compare(x.Tid, y.Tid)) })
+			slices.SortFunc(waiting, func(x, y *Blocked) int {
+				return cmp.Or(cmp.Compare(y.ForNs, x.ForNs), cmp.Compare(x.Tid, y.Tid))
+			})
 			list = append(list, c.mutexes(p, waiting))
 		}
 		return list
@@ -48,7 +51,8 @@ func (c *facts) mutexes(p *proc, waiting []*Blocked) Sign {
 			text += c.b.thread(p, in.Tid, in.Comm)
 		}
 		if len(evidence) < 4 && in.Since != nil {
-			evidence = append(evidence, Event{Time: *in.Since, Pid: in.Pid, Tid: in.Tid, Comm: in.Comm, Text: in.Text})
+			evidence = append(evidence, Event{Time: *in.Since, Pid: in.Pid, Tid: in.Tid,
+				Comm: in.Comm, Text: in.Text})
 		}
 	}
 	if n := len(waiting); n > 2 {
@@ -59,7 +63,8 @@ func (c *facts) mutexes(p *proc, waiting []*Blocked) Sign {
 	s := Sign{Certainty: Possible, Count: uint64(len(waiting)), Evidence: evidence, use: doing}
 	if len(locks) > 1 {
 		s.Certainty = Likely
-		s.Text = text + " have been waiting for " + counted(uint64(len(locks)), "lock") + " in futex for " + least + " or longer, without a timeout: it looks like a deadlock"
+		s.Text = text + " have been waiting for " + counted(uint64(len(locks)), "lock") +
+			" in futex for " + least + " or longer, without a timeout: it looks like a deadlock"
 	} else if len(waiting) > 1 {
 		s.Text = text + " have been waiting for one lock in futex for " + least + " or longer"
 	} else {
@@ -67,7 +72,8 @@ func (c *facts) mutexes(p *proc, waiting []*Blocked) Sign {
 	}
 	for i := range c.b.blocked {
 		// Who holds it may wait for something else.
-		if in := &c.b.blocked[i]; in.tgid == p.host && in.Kind == "io" && in.ForNs >= longBlocked && len(locks) == 1 {
+		if in := &c.b.blocked[i]; in.tgid == p.host && in.Kind == "io" && in.ForNs >= longBlocked &&
+			len(locks) == 1 {
 			s.use = beside
 		}
 	}

@@ -25,16 +25,21 @@ func findComputing(c *facts) []Sign {
 	}
 	var found []*thread
 	for task, t := range b.threads {
-		if !t.blocked && !t.ended && t.proc.end == 0 && t.proc.stopped == nil && task.Known && task.Info.End == 0 && t.over > 0 && c.end > t.over+long {
+		if !t.blocked && !t.ended && t.proc.end == 0 && t.proc.stopped == nil && task.Known &&
+			task.Info.End == 0 && t.over > 0 && c.end > t.over+long {
 			found = append(found, t)
 		}
 	}
-	slices.SortFunc(found, func(x, y *thread) int { return cmp.Or(cmp.Compare(x.over, y.over), cmp.Compare(x.host, y.host)) })
+	slices.SortFunc(found, func(x, y *thread) int {
+		return cmp.Or(cmp.Compare(x.over, y.over),
+			cmp.Compare(x.host, y.host))
+	})
 	var list []Sign
 	for _, t := range found[:min(3, len(found))] {
 		var last Event
 		t.each(func(ev *replay.Event) { last = b.line(ev) })
-		list = append(list, one(Possible, 0, b.thread(t.proc, t.tid, t.comm)+" is in no call and has made none for "+duration(c.end-t.over)+
+		list = append(list, one(Possible, 0, b.thread(t.proc, t.tid,
+			t.comm)+" is in no call and has made none for "+duration(c.end-t.over)+
 			": it computes, is stopped, or does not get the CPU", last)...)
 	}
 	return list

@@ -11,7 +11,8 @@ var ruleOutOfProcesses = rule{
 	use:  beside,
 	find: func(c *facts) []Sign {
 		list := c.pick("no process or thread could be started", Certain, func(f *failure) bool {
-			return f.errno == eAGAIN && (strings.HasPrefix(f.call, "clone") || strings.HasSuffix(f.call, "fork")) && f.found == ""
+			return f.errno == eAGAIN && (strings.HasPrefix(f.call, "clone") ||
+				strings.HasSuffix(f.call, "fork")) && f.found == ""
 		})
 		for i := range list {
 			list[i].Text += ": " + noProcesses[eAGAIN]
@@ -25,7 +26,8 @@ var ruleOutOfProcesses = rule{
 
 var ruleZombies = rule{
 	kind: "zombies",
-	is:   "ten and more children of a process have ended, and it has not waited for them. Not known if calls are missing",
+	is: "ten and more children of a process have ended, and it has not waited for them. Not " +
+		"known if calls are missing",
 	sure: "certain",
 	use:  beside,
 	find: func(c *facts) []Sign {
@@ -45,7 +47,8 @@ func (c *facts) zombies(least uint64) string {
 	}
 	for _, p := range c.b.live(c.main) {
 		if n := p.childEnds - min(p.reaped, p.childEnds); !p.ignoresChildren && n >= least {
-			return counted(n, "ended child process") + " of " + c.b.who(p) + " are zombies: it has not waited for them"
+			return counted(n, "ended child process") + " of " + c.b.who(p) +
+				" are zombies: it has not waited for them"
 		}
 	}
 	return ""

@@ -14,6 +14,8 @@ var ruleStopped = rule{
 			return nil
 		}
 		s := c.main.stopped
-		return one(Certain, 0, "stopped by "+strace.SignalName(s.sig)+c.b.from(c.main, s)+" "+duration(c.end-min(s.ev.ns, c.end))+" ago, and not continued", s.ev)
+		text := "stopped by " + strace.SignalName(s.sig) + c.b.from(c.main, s) + " " +
+			duration(c.end-min(s.ev.ns, c.end)) + " ago, and not continued"
+		return one(Certain, 0, text, s.ev)
 	},
 }

@@ -6,8 +6,10 @@ import (
 
 var ruleWaitingForPeer = rule{
 	kind: "waiting-for-peer",
-	is: "a process has sent something to a peer, or wants to connect to it, and has had no answer for a second or more; whatever its threads " +
-		"are in. Peers that have never answered anything, and are told things again and again, need not answer",
+	is: "a process has sent something to a peer, or wants to connect to it, and has had no " +
+		"answer for a second or more; whatever its threads " +
+		"are in. Peers that have never answered anything, and are told things again and again, " +
+		"need not answer",
 	sure: "likely",
 	use:  doing,
 	find: func(c *facts) []Sign {
@@ -22,7 +24,8 @@ var ruleWaitingForPeer = rule{
 			} else if in := c.b.atPeer(p); in != nil {
 				text = in.On + ": in " + in.Call + " for " + duration(in.ForNs)
 				if in.Since != nil {
-					evidence = append(evidence, Event{Time: *in.Since, Pid: in.Pid, Tid: in.Tid, Comm: in.Comm, Text: in.Text})
+					evidence = append(evidence, Event{Time: *in.Since, Pid: in.Pid, Tid: in.Tid,
+						Comm: in.Comm, Text: in.Text})
 				}
 			}
 			if text == "" {
@@ -70,7 +73,8 @@ func (b *builder) live(main *proc) []*proc {
 func (b *builder) atPeer(p *proc) *Blocked {
 	for i := range b.blocked {
 		in := &b.blocked[i]
-		if in.tgid == p.host && in.Kind == "io" && in.ForNs >= longBlocked && (ofSocket(in.On) || in.Call == "connect") && !strings.Contains(in.On, "pipe:") {
+		if in.tgid == p.host && in.Kind == "io" && in.ForNs >= longBlocked &&
+			(ofSocket(in.On) || in.Call == "connect") && !strings.Contains(in.On, "pipe:") {
 			return in
 		}
 	}

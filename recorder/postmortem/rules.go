@@ -24,15 +24,19 @@ type use uint8
 const (
 	doing  use = 1 << iota // of what runs: it is what is being done
 	beside                 // of what runs: it is said behind what is being done
-	reason                 // of what ended by itself: it is "after" this, if no failed call is named
-	recent                 // with reason: only if it happened in the last seconds
+	// of what ended by itself: it is "after" this, if no failed call is named
+	reason
+	recent // with reason: only if it happened in the last seconds
 )
 
 // rules is in the order of gravity: of signs, and of what a verdict chooses.
 var rules = []*rule{
-	&ruleOOM, &ruleStopped, &ruleDeadlock, &ruleMutex, &ruleLockHeld, &ruleBusyLoop, &ruleWaitingForPeer, &ruleNoCalls, &ruleExecFailed, &ruleNullPointer, &ruleStackOverflow,
-	&ruleMappedFile, &ruleSeccomp, &ruleGracePeriod, &ruleOutOfDescriptors, &ruleOutOfProcesses, &ruleLimit, &ruleNoSpace, &ruleNoMemory, &ruleReadOnly, &ruleIOError,
-	&ruleAddressInUse, &ruleDenied, &ruleRefused, &ruleUnreachable, &ruleDNS, &ruleMissingFile, &ruleBrokenPipe, &ruleCrashedChild,
+	&ruleOOM, &ruleStopped, &ruleDeadlock, &ruleMutex, &ruleLockHeld, &ruleBusyLoop,
+	&ruleWaitingForPeer, &ruleNoCalls, &ruleExecFailed, &ruleNullPointer, &ruleStackOverflow,
+	&ruleMappedFile, &ruleSeccomp, &ruleGracePeriod, &ruleOutOfDescriptors, &ruleOutOfProcesses,
+	&ruleLimit, &ruleNoSpace, &ruleNoMemory, &ruleReadOnly, &ruleIOError,
+	&ruleAddressInUse, &ruleDenied, &ruleRefused, &ruleUnreachable, &ruleDNS, &ruleMissingFile,
+	&ruleBrokenPipe, &ruleCrashedChild,
 	&ruleFailingChildren, &ruleZombies,
 }
 

@@ -41,7 +41,8 @@ func between(t *testing.T, file, from, to, want string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	re := regexp.MustCompile("(?s)(" + regexp.QuoteMeta(from) + ")(.*?)(" + regexp.QuoteMeta(to) + ")")
+	re := regexp.MustCompile("(?s)(" + regexp.QuoteMeta(from) + ")(.*?)(" + regexp.QuoteMeta(to) +
+		")")
 	m := re.FindSubmatchIndex(text)
 	if m == nil {
 		t.Fatalf("%s has no %q", file, from)

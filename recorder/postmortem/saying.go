@@ -68,7 +68,8 @@ func (b *builder) signalText(s *signal) string {
 }
 
 var codeSets = map[int]*syscalls.Set{
-	4: syscalls.SetByName("sicode_ill"), 5: syscalls.SetByName("sicode_trap"), 7: syscalls.SetByName("sicode_bus"), 8: syscalls.SetByName("sicode_fpe"),
+	4: syscalls.SetByName("sicode_ill"), 5: syscalls.SetByName("sicode_trap"),
+	7: syscalls.SetByName("sicode_bus"), 8: syscalls.SetByName("sicode_fpe"),
 	11: syscalls.SetByName("sicode_segv"), 31: syscalls.SetByName("sicode_sys"),
 }
 
@@ -85,7 +86,8 @@ func (c *facts) ofItself() string {
 	if s == nil {
 		return " by itself"
 	}
-	return " " + duration(c.end-min(s.ev.ns, c.end)) + " after " + strace.SignalName(s.sig) + c.b.from(c.main, s) + ", which it caught"
+	return " " + duration(c.end-min(s.ev.ns, c.end)) + " after " + strace.SignalName(s.sig) +
+		c.b.from(c.main, s) + ", which it caught"
 }
 
 func (c *facts) inThread() string {

@@ -8,7 +8,8 @@ import (
 // says; what the sender says. The kernel fills in si_pid for kill and tkill alone. A
 // process that queues a signal writes all of the siginfo itself, and may write anything.
 
-// senderOf returns the call of the recording that sent a signal to a process, shortly before a time.
+// senderOf returns the call of the recording that sent a signal to a process, shortly before a
+// time.
 func (b *builder) senderOf(p *proc, sig int, at uint64) *killing {
 	const before, after = uint64(10e9), soonAfter
 	var several *killing
@@ -25,7 +26,8 @@ func (b *builder) senderOf(p *proc, sig int, at uint64) *killing {
 		}
 	}
 	for i := range b.cgroupKill {
-		if k := &b.cgroupKill[i]; several == nil && sig == sigKILL && k.ev.ns+before >= at && k.ev.ns <= at+after {
+		if k := &b.cgroupKill[i]; several == nil && sig == sigKILL && k.ev.ns+before >= at &&
+			k.ev.ns <= at+after {
 			several = k
 		}
 	}
@@ -49,7 +51,8 @@ func (s *signal) hasSender() bool {
 
 // from says who sent a signal that p was delivered, beginning with a space.
 func (b *builder) from(p *proc, s *signal) string {
-	if k := b.senderOf(p, s.sig, s.ev.ns); k != nil && !k.group && s.code <= 0 && k.ev.ns <= s.ev.ns+sameMoment && (k.queued || !s.toldByKernel()) {
+	if k := b.senderOf(p, s.sig, s.ev.ns); k != nil && !k.group && s.code <= 0 &&
+		k.ev.ns <= s.ev.ns+sameMoment && (k.queued || !s.toldByKernel()) {
 		if k.by == p {
 			return " from itself"
 		}
@@ -76,7 +79,8 @@ func (b *builder) from(p *proc, s *signal) string {
 	case s.toldByKernel():
 		return " from outside (si_pid " + itoa64(int64(s.pid)) + ")"
 	}
-	return ", as its sender says from si_pid " + itoa64(int64(s.pid)) + ", which is none of the recording"
+	return ", as its sender says from si_pid " + itoa64(int64(s.pid)) +
+		", which is none of the recording"
 }
 
 // killer says who sent the signal that ended the process, behind its name. The first of
@@ -101,13 +105,17 @@ func (c *facts) killer(sig int) string {
 	case threat != nil && k == nil:
 		return ", probably by " + threat.what
 	case k != nil && k.pidfd:
-		return ", probably from " + b.who(k.by) + " of the same container, which sent it by a descriptor; to whom is not known"
+		return ", probably from " + b.who(k.by) +
+			" of the same container, which sent it by a descriptor; to whom is not known"
 	case k != nil && len(b.cgroupKill) > 0 && k == &b.cgroupKill[0]:
-		return ", probably from " + b.who(k.by) + " of the same container, which wrote to cgroup.kill"
+		return ", probably from " + b.who(k.by) +
+			" of the same container, which wrote to cgroup.kill"
 	case k != nil:
-		return ", probably from " + b.who(k.by) + " of the same container, which sent it to several processes"
+		return ", probably from " + b.who(k.by) +
+			" of the same container, which sent it to several processes"
 	case b.cutShort != nil && near(b.cutShort.seen, c.proc.end):
-		return ", probably from " + b.who(b.cutShort) + " of the same container, which died while it sent a signal"
+		return ", probably from " + b.who(b.cutShort) +
+			" of the same container, which died while it sent a signal"
 	case !b.complete():
 		return "; who sent it is not in the recording"
 	case b.h.Recording.Coverage.Overwritten > 0 && sig == sigKILL:

@@ -23,7 +23,8 @@ func TestSenders(t *testing.T) {
 	tellAll(t, []told{
 		{"parent's death", killed(func(s *story) {
 			s.call(1001, "prctl", 100, 0, 0, 1, 9)
-		}), "killed by SIGKILL, probably by the kernel, as its parent had ended (PR_SET_PDEATHSIG)", ""},
+		}), "killed by SIGKILL, probably by the kernel, as its parent had ended (PR_SET_PDEATHSIG)",
+			""},
 		{"parent lives", func(t *testing.T) []byte {
 			s := newStory(t, ended(3000, api.Exit{Signal: "SIGKILL"}))
 			s.task(1002, 1002, 0, 0, 0, "parent")
@@ -35,7 +36,8 @@ func TestSenders(t *testing.T) {
 		}, "killed by SIGKILL from outside: no process of the recording sent it", ""},
 		{"exit signal of a child", killed(func(s *story) {
 			s.call(1001, "clone", 100, 0, 2, 9, 0, 0, 0x7000, 0)
-		}), "killed by SIGKILL, probably by the kernel, as a child had ended for which it had chosen that signal", ""},
+		}), "killed by SIGKILL, probably by the kernel, as a child had ended for which it had " +
+			"chosen that signal", ""},
 		{"limit of CPU time that cannot be reached yet", killed(func(s *story) {
 			limit := record.Item{Kind: layout.ItemMem, Data: make([]byte, 16)}
 			limit.Data[0], limit.Data[8] = 60, 60
@@ -70,11 +72,13 @@ func TestSenders(t *testing.T) {
 			s.call(1002, "pidfd_send_signal", 2999, 0, 0, 5, 9, 0, 0)
 			s.exit(1001, 1001, 3000, 9)
 			return s.done()
-		}, "killed by SIGKILL, probably from 2 (guard) of the same container, which sent it by a descriptor; to whom is not known", ""},
+		}, "killed by SIGKILL, probably from 2 (guard) of the same container, which sent it by a " +
+			"descriptor; to whom is not known", ""},
 		{"claim of somebody outside", ends(api.Exit{Signal: "SIGABRT"}, func(s *story) {
 			s.signal(1001, 2999, 6, siQueue, claimed, 0, 0)
 			s.exit(1001, 1001, 3000, 6)
-		}), "killed by SIGABRT, as its sender says from si_pid 7, which is none of the recording", ""},
+		}), "killed by SIGABRT, as its sender says from si_pid 7, which is none of the recording",
+			""},
 		{"claim to be itself", ends(api.Exit{Signal: "SIGABRT"}, func(s *story) {
 			s.signal(1001, 2999, 6, siQueue, 1, 0, 0)
 			s.exit(1001, 1001, 3000, 6)
@@ -88,10 +92,11 @@ func TestSenders(t *testing.T) {
 			s.end(1001, 3000, 0)
 			return s.done()
 		}, "exited with 0 100 ms after SIGTERM from 2 (forger), which it caught", ""},
-		{"timer whose number looks like a process", ends(api.Exit{Signal: "SIGABRT"}, func(s *story) {
-			s.signal(1001, 2999, 6, siTimer, 1, 0, 0)
-			s.exit(1001, 1001, 3000, 6)
-		}), "killed by SIGABRT from a timer that it had set", ""},
+		{"timer whose number looks like a process",
+			ends(api.Exit{Signal: "SIGABRT"}, func(s *story) {
+				s.signal(1001, 2999, 6, siTimer, 1, 0, 0)
+				s.exit(1001, 1001, 3000, 6)
+			}), "killed by SIGABRT from a timer that it had set", ""},
 		{"passed on by an init", func(t *testing.T) []byte {
 			s := newStory(t, ended(3000, api.Exit{Signal: "SIGKILL"}))
 			s.task(1001, 1001, 0, 0, 3000, "tini")
@@ -102,6 +107,7 @@ func TestSenders(t *testing.T) {
 			s.exit(1001, 1001, 3000, 9)
 			s.exit(1002, 1002, 3001, 9)
 			return s.done()
-		}, "killed by SIGKILL from outside: no process of the recording sent it, 2.0 s after SIGTERM, which it took and passed on to 2 (server), which went on", ""},
+		}, "killed by SIGKILL from outside: no process of the recording sent it, 2.0 s after " +
+			"SIGTERM, which it took and passed on to 2 (server), which went on", ""},
 	})
 }

@@ -40,21 +40,24 @@ func (b *builder) sent(ev *replay.Event, p *proc, target int32, sig int, group b
 	if len(b.kills) >= 64 {
 		b.kills = append(b.kills[:0], b.kills[32:]...)
 	}
-	b.kills = append(b.kills, killing{ev: b.line(ev), by: p, target: target, group: group, sig: sig})
+	b.kills = append(b.kills, killing{ev: b.line(ev), by: p, target: target, group: group,
+		sig: sig})
 	return &b.kills[len(b.kills)-1]
 }
 
 // signal takes a signal that was delivered.
 func (b *builder) signal(ev *replay.Event, p *proc) {
 	rec := &ev.Rec
-	s := signal{sig: int(rec.Nr), code: int32(rec.Ret), handled: rec.Args[1] > 1, ignored: rec.Args[1] == 1, host: ev.Task.Info.Tid, pidHere: p.Pid}
+	s := signal{sig: int(rec.Nr), code: int32(rec.Ret), handled: rec.Args[1] > 1,
+		ignored: rec.Args[1] == 1, host: ev.Task.Info.Tid, pidHere: p.Pid}
 	switch s.sig {
 	case sigCHLD, sigCONT, sigURG, sigVTALRM, sigPROF, sigWINCH:
 		return
 	}
 	for _, it := range rec.Items {
 		if it.Arg == 0 && it.Kind == layout.ItemMem && len(it.Data) >= 24 {
-			s.pid, s.addr = int32(binary.LittleEndian.Uint32(it.Data[16:])), binary.LittleEndian.Uint64(it.Data[16:])
+			s.pid, s.addr = int32(binary.LittleEndian.Uint32(it.Data[16:])),
+				binary.LittleEndian.Uint64(it.Data[16:])
 			if len(it.Data) >= 28 {
 				s.call = int32(binary.LittleEndian.Uint32(it.Data[24:]))
 			}
@@ -98,7 +101,8 @@ func ignores(ev *replay.Event) bool {
 	const ignore, noCldWait = 1, 2
 	for _, it := range ev.Rec.Items {
 		if it.Arg == 1 && it.Kind == layout.ItemMem && len(it.Data) >= 16 {
-			return binary.LittleEndian.Uint64(it.Data) == ignore || binary.LittleEndian.Uint64(it.Data[8:])&noCldWait != 0
+			return binary.LittleEndian.Uint64(it.Data) == ignore ||
+				binary.LittleEndian.Uint64(it.Data[8:])&noCldWait != 0
 		}
 	}
 	return false

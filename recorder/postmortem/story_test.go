@@ -207,7 +207,8 @@ func TestStories(t *testing.T) {
 			s.noReturn(1001, 299, 5)
 			s.exit(1001, 1001, 300, 5<<8)
 			return s.done()
-		}, `exited with 5 after its child 2 (migrate) exited with 5, probably because openat("/data/orders.db") failed with EACCES, 9.0 ms before; ` +
+		}, `exited with 5 after its child 2 (migrate) exited with 5, probably because ` +
+			`openat("/data/orders.db") failed with EACCES, 9.0 ms before; ` +
 			`its last words on stderr: "migrate: cannot open the database"`, "denied"},
 		{"seccomp", func(t *testing.T) []byte {
 			s := newStory(t, ended(300, api.Exit{Signal: "SIGSYS", CoreDumped: true}))
@@ -299,13 +300,15 @@ func TestStories(t *testing.T) {
 			s.noReturn(1001, 299, 1)
 			s.exit(1001, 1001, 300, 1<<8)
 			return s.done()
-		}, "exited with 1 by itself, probably because connect to 10.0.0.3:5432 was refused, 19 ms before", "refused missing"},
+		}, "exited with 1 by itself, probably because connect to 10.0.0.3:5432 was refused, 19 " +
+			"ms before", "refused missing"},
 		{"end unseen", func(t *testing.T) []byte { // the runtime's word alone
 			s := newStory(t, ended(300, api.Exit{Code: 4}))
 			s.task(1001, 1001, 0, 0, 0, "app")
 			s.call(1001, "openat", 290, 0, -30, atCwd, 0x7000, str("/data/lock"), 0x42)
 			return s.done()
-		}, `exited with 4 by itself, probably because openat("/data/lock") failed with EROFS, 10 ms before`, "read-only missing"},
+		}, `exited with 4 by itself, probably because openat("/data/lock") failed with EROFS, 10 ` +
+			`ms before`, "read-only missing"},
 		{"nothing", func(t *testing.T) []byte { return newStory(t, ended(300, api.Exit{Code: 7})).done() },
 			"exited with 7; the recording has nothing of how it came to that", ""},
 		{"empty", func(t *testing.T) []byte { return newStory(t, header()).done() }, "still running", ""},

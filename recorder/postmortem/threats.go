@@ -48,7 +48,8 @@ func (b *builder) threatens(ev *replay.Event, p *proc, name string) {
 	switch name {
 	case "timer_create", "mq_notify":
 		const noSignal, thread = 1, 2 // SIGEV_NONE, SIGEV_THREAD
-		if d := mem(1, 16); d != nil && le.Uint32(d[12:]) != noSignal && le.Uint32(d[12:]) != thread {
+		if d := mem(1, 16); d != nil && le.Uint32(d[12:]) != noSignal &&
+			le.Uint32(d[12:]) != thread {
 			what := "a timer that it had set"
 			if name == "mq_notify" {
 				what = "a message queue that it watched"
@@ -58,7 +59,9 @@ func (b *builder) threatens(ev *replay.Event, p *proc, name string) {
 	case "fcntl", "fcntl64":
 		const setSig = 10
 		if rec.Args[1]&0xffffffff == setSig {
-			p.threatened(threat{sig: int(int32(rec.Args[2])), ns: ev.Time, what: "the kernel, as a descriptor for which it had set that signal was ready (F_SETSIG)"})
+			p.threatened(threat{sig: int(int32(rec.Args[2])), ns: ev.Time,
+				what: "the kernel, as a descriptor for which it had set that signal was ready " +
+					"(F_SETSIG)"})
 		}
 	case "setrlimit":
 		if d := mem(1, 16); d != nil {
@@ -74,7 +77,8 @@ func (b *builder) threatens(ev *replay.Event, p *proc, name string) {
 		const parentDeath, seccomp, strict = 1, 22, 1
 		switch rec.Args[0] & 0xffffffff {
 		case parentDeath:
-			p.threatened(threat{sig: int(rec.Args[1]), ns: ev.Time, what: "the kernel, as its parent had ended (PR_SET_PDEATHSIG)", when: parentEnded})
+			p.threatened(threat{sig: int(rec.Args[1]), ns: ev.Time,
+				what: "the kernel, as its parent had ended (PR_SET_PDEATHSIG)", when: parentEnded})
 		case seccomp:
 			if rec.Args[1] == strict {
 				p.strictly(ev.Time)
@@ -89,8 +93,12 @@ func (b *builder) threatens(ev *replay.Event, p *proc, name string) {
 		if op := rec.Args[0]; (op == setOptions || op == seize) && rec.Args[3]&exitKill != 0 {
 			if q := b.target(p, uint32(rec.Args[1])); q != nil {
 				tracer := p
-				q.threatened(threat{sig: sigKILL, ns: ev.Time, what: "the kernel, as its tracer " + b.who(p) + " had ended (PTRACE_O_EXITKILL)",
-					when: func(b *builder, q *proc) bool { return tracer.end != 0 && tracer.end <= q.end+soonAfter }})
+				q.threatened(threat{sig: sigKILL, ns: ev.Time, what: "the kernel, as its tracer " +
+					b.who(p) + " had ended (PTRACE_O_EXITKILL)",
+					when: func(b *builder, q *proc) bool {
+						return tracer.end != 0 &&
+							tracer.end <= q.end+soonAfter
+					}})
 			}
 		}
 	case "clone", "clone3":
@@ -101,11 +109,13 @@ func (b *builder) threatens(ev *replay.Event, p *proc, name string) {
 			sig = int(le.Uint64(d[32:]))
 		}
 		if ok && flags&thread == 0 && sig != chld && rec.Ret > 0 {
-			p.threatened(threat{sig: sig, ns: ev.Time, what: "the kernel, as a child had ended for which it had chosen that signal"})
+			p.threatened(threat{sig: sig, ns: ev.Time,
+				what: "the kernel, as a child had ended for which it had chosen that signal"})
 		}
 	case "write":
 		if fd, ok := ev.FD(int32(rec.Args[0])); ok && strings.HasSuffix(fd.Path, "/cgroup.kill") {
-			b.cgroupKill = append(b.cgroupKill[:0], killing{ev: b.line(ev), by: p, group: true, sig: sigKILL})
+			b.cgroupKill = append(b.cgroupKill[:0],
+				killing{ev: b.line(ev), by: p, group: true, sig: sigKILL})
 		}
 	}
 }
@@ -116,7 +126,8 @@ const soonAfter = uint64(50e6)
 func (p *proc) limitCPU(resource, hard, ns uint64) {
 	const cpu, long = 0, 1 << 32 // seconds
 	if resource == cpu && hard < long {
-		p.threatened(threat{sig: sigKILL, ns: ns, what: "the kernel, as its limit of CPU time was used up (RLIMIT_CPU)", inherited: true,
+		p.threatened(threat{sig: sigKILL, ns: ns,
+			what: "the kernel, as its limit of CPU time was used up (RLIMIT_CPU)", inherited: true,
 			when: func(_ *builder, p *proc) bool {
 				return p.start == 0 || p.end-min(p.start, p.end) >= max(hard, 1)*1e9*9/10
 			}})
@@ -124,12 +135,15 @@ func (p *proc) limitCPU(resource, hard, ns uint64) {
 }
 
 func (p *proc) strictly(ns uint64) {
-	p.threatened(threat{sig: sigKILL, ns: ns, what: "the kernel: seccomp's strict mode, which it had chosen, forbids all calls but read, write, exit and sigreturn"})
+	p.threatened(threat{sig: sigKILL, ns: ns,
+		what: "the kernel: seccomp's strict mode, which it had chosen, forbids all calls but " +
+			"read, write, exit and sigreturn"})
 }
 
 func parentEnded(b *builder, p *proc) bool {
 	for _, q := range b.ended {
-		if (q.host == p.hostParent || q.Pid == p.Ppid) && q != p && q.end <= p.end+soonAfter && q.end+uint64(1e9) >= p.end {
+		if (q.host == p.hostParent || q.Pid == p.Ppid) && q != p && q.end <= p.end+soonAfter &&
+			q.end+uint64(1e9) >= p.end {
 			return true
 		}
 	}

@@ -18,8 +18,10 @@ const (
 
 // byErrno is how much a failure says by its error alone. Others have otherWeight.
 var byErrno = map[int]float64{
-	ePERM: 1.2, eNOENT: 1, eSRCH: .1, eIO: 2, eNXIO: .1, e2BIG: 2, eNOEXEC: 2, eBADF: .45, eCHILD: .05, eAGAIN: 1.5, eNOMEM: 2, eACCES: 1.2,
-	eFAULT: .5, eBUSY: .6, eEXIST: .05, eNODEV: .5, eNOTDIR: .8, eISDIR: 1, eINVAL: .15, eNFILE: 2, eMFILE: 2,
+	ePERM: 1.2, eNOENT: 1, eSRCH: .1, eIO: 2, eNXIO: .1, e2BIG: 2, eNOEXEC: 2, eBADF: .45,
+	eCHILD: .05, eAGAIN: 1.5, eNOMEM: 2, eACCES: 1.2,
+	eFAULT: .5, eBUSY: .6, eEXIST: .05, eNODEV: .5, eNOTDIR: .8, eISDIR: 1, eINVAL: .15, eNFILE: 2,
+	eMFILE: 2,
 	eNOTTY: .01, eTXTBSY: 1, eFBIG: 1.5, eNOSPC: 2, eSPIPE: .01, eROFS: 1.5, ePIPE: 1, eRANGE: .05,
 	eNOSYS: .05, eNOTEMPTY: .1, eNODATA: .02, eNOPROTOOPT: .05, eOPNOTSUPP: .05, eAFNOSUPPORT: .1,
 	eADDRINUSE: 2, eADDRNOTAVAIL: .8, eNETUNREACH: .6, eCONNRESET: 1, eNOTCONN: .1, eTIMEDOUT: 1.2,
@@ -35,13 +37,15 @@ var probes = map[string]float64{
 	"kill": .3, "close": .1, "fcntl": .2, "ioctl": .2, "prctl": .2, "madvise": .1, "sched_setscheduler": .2, "setpriority": .2, "personality": .1,
 	"prlimit64": .1, "setrlimit": .1, // they are tried with ever less
 	"epoll_ctl": .01, // runtimes try it on files, which cannot be polled
-	"shutdown":  .2, "getpeername": .02, "setsockopt": .3, "lseek": .1, "fadvise64": .1, "rt_sigprocmask": .1, "arch_prctl": .05,
+	"shutdown":  .2, "getpeername": .02, "setsockopt": .3, "lseek": .1, "fadvise64": .1,
+	"rt_sigprocmask": .1, "arch_prctl": .05,
 }
 
 // transient reports whether an error is how programs wait, rather than a failure.
 func transient(call string, errno int) bool {
 	switch {
-	case errno == eAGAIN, errno == eINTR, errno == eINPROGRESS, errno == eALREADY, errno >= eRESTARTSYS && errno <= eRESTARTBLOCK:
+	case errno == eAGAIN, errno == eINTR, errno == eINPROGRESS, errno == eALREADY,
+		errno >= eRESTARTSYS && errno <= eRESTARTBLOCK:
 		return true
 	case errno == eTIMEDOUT:
 		return !socketCalls[call]
@@ -109,7 +113,9 @@ func everydayPath(file string) bool {
 var everydayDirs = [...]string{
 	"/lib/", "/lib64/", "/usr/lib/", "/usr/lib64/", "/usr/share/", "/usr/local/lib/", "/usr/local/share/", "/proc/", "/sys/", "/dev/tty", "/dev/pts/",
 	"/etc/ld.so", "/etc/ld-musl", "/etc/localtime", "/etc/terminfo", "/etc/nsswitch", "/etc/gai.conf", "/etc/host.conf",
-	"/etc/passwd", "/etc/group", "/etc/hosts", "/etc/resolv.conf", "/etc/svc.conf", "/etc/netsvc.conf", "/run/systemd/userdb", "/run/host/userdb", "/etc/userdb", "/usr/lib/debug", "/var/db/", "/var/run/nscd", "/run/nscd",
+	"/etc/passwd", "/etc/group", "/etc/hosts", "/etc/resolv.conf", "/etc/svc.conf",
+	"/etc/netsvc.conf", "/run/systemd/userdb", "/run/host/userdb", "/etc/userdb",
+	"/usr/lib/debug", "/var/db/", "/var/run/nscd", "/run/nscd",
 }
 
 // waiting says of calls that wait by design what they wait for.

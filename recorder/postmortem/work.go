@@ -51,7 +51,8 @@ func (b *builder) isWork(ev *replay.Event, p *proc, name string) bool {
 	case "open", "openat", "openat2", "creat":
 		file := ev.Path()
 		return file != "" && !everydayPath(file) && !strings.HasPrefix(file, "/dev/")
-	case "mkdir", "mkdirat", "rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat", "listen", "accept", "accept4",
+	case "mkdir", "mkdirat", "rename", "renameat", "renameat2", "link", "linkat", "symlink",
+		"symlinkat", "listen", "accept", "accept4",
 		"execve", "execveat", "fork", "vfork", "mount", "chdir":
 		return true
 	case "connect":
@@ -88,8 +89,10 @@ func (b *builder) signOfEnd(p *proc, ns uint64, line []byte) {
 }
 
 var reports = [...]string{
-	"Traceback (most recent call last)", "panic: ", "fatal error: ", `Exception in thread "`, "# A fatal error has been detected",
-	"Fatal Python error", "terminate called", "Uncaught ", "Unhandled exception", "node:internal/", "goroutine ", "==", "SIGSEGV: ", "SIGBUS: ",
+	"Traceback (most recent call last)", "panic: ", "fatal error: ", `Exception in thread "`,
+	"# A fatal error has been detected",
+	"Fatal Python error", "terminate called", "Uncaught ", "Unhandled exception", "node:internal/",
+	"goroutine ", "==", "SIGSEGV: ", "SIGBUS: ",
 }
 
 // beginsReport reports whether a line begins what runtimes write of a crash.
@@ -107,5 +110,6 @@ func beginsReport(line []byte) bool {
 		}
 		return true
 	}
-	return bytes.HasPrefix(line, []byte("thread '")) && bytes.Contains(line, []byte(" panicked at "))
+	return bytes.HasPrefix(line, []byte("thread '")) &&
+		bytes.Contains(line, []byte(" panicked at "))
 }
