@@ -40,7 +40,7 @@ func (b *builder) blockedIn(ev *replay.Event, p *proc, t *thread, name string) B
 		const private = 128
 		in.futex, in.private = true, ev.Rec.Args[1]&private != 0
 		in.timeout = ev.Rec.Args[3] != 0
-		in.futexAt, in.mutex = ev.Rec.Args[0], isMutex(ev.Rec.Args[1]&0x7f, uint32(ev.Rec.Args[2]))
+		in.futexAt, in.mutex = ev.Rec.Args[0], isMutex(ev.Rec.Args[1]&0x17f, uint32(ev.Rec.Args[2]))
 	case "flock":
 		in.fileLock = true
 	case "fcntl", "fcntl64":
@@ -55,10 +55,18 @@ func (b *builder) blockedIn(ev *replay.Event, p *proc, t *thread, name string) B
 	return in
 }
 
-// isMutex reports whether a thread waits in futex for a mutex: glibc's has the value 2 if
-// somebody waits for it, musl's its owner and the sign bit. Condition variables and
-// semaphores, on which idle threads wait, have other operations or values.
+// isMutex reports whether a thread waits in futex for a mutex: glibc's and Rust's has the
+// value 2 if somebody waits for it, musl's its owner and the sign bit. Condition variables
+// and semaphores, on which idle threads wait, have other operations or values.
 func isMutex(op uint64, value uint32) bool {
-	const wait, lockPI, lockPI2 = 0, 6, 13
-	return op == lockPI || op == lockPI2 || op == wait && (value == 2 || value == 0x80000010)
+	const wait, lockPI, waitBitset, lockPI2 = 0, 6, 9, 13 // with FUTEX_CLOCK_REALTIME they differ
+	switch op {
+	case lockPI, lockPI2:
+		return true
+	case wait:
+		return value == 2 || value == 0x80000010
+	case waitBitset:
+		return value == 2
+	}
+	return false
 }

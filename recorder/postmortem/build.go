@@ -102,7 +102,7 @@ type builder struct {
 	cutShort   *proc     // it died while it sent a signal, the last one
 	crowds     map[crowdKey]*crowd
 	dns        dnsTrouble
-	conns      int // sockets that are followed
+	conns      int // descriptors of sockets that are followed
 	out        output
 	unknown    uint64   // events of threads of which nothing is known but the host's id
 	busy       []uint64 // calls by second, the last ones

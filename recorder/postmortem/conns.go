@@ -37,14 +37,15 @@ type conn struct {
 	asked   uint64 // bytes
 	askedAt uint64 // ns: the last time
 	asking  uint64 // ns: the first time
+	asks    int    // how often
 	heard   uint64 // bytes, ever
 	tid     uint32 // who asked last
 	dns     bool
 	ev      Event // the call that asked, or connected
 }
 
-// maxConns bounds the sockets that are followed, in all processes together.
-const maxConns = 1 << 14
+// maxConns bounds the descriptors of sockets that are followed, in all processes together.
+const maxConns = 1 << 13
 
 func (p *proc) conn(num int32) *conn {
 	c := p.conns[num]
@@ -102,9 +103,8 @@ func (b *builder) sockets(ev *replay.Event, p *proc, t *thread, name string) {
 	case "dup", "dup2", "dup3":
 		if to := int32(rec.Ret); errno == 0 && to != num {
 			b.closes(ev, p, t, to)
-			if c := p.conns[num]; c != nil && len(p.conns) < maxConns {
-				c.refs++
-				p.conns[to] = c
+			if c := p.conns[num]; c != nil {
+				b.copied(p, c, to)
 			}
 		}
 	case "read", "readv", "recvfrom", "recvmsg", "recvmmsg":
@@ -129,12 +129,21 @@ func (b *builder) opened(p *proc, num int32, c *conn) {
 	b.conns++
 }
 
+// copied gives a socket another descriptor.
+func (b *builder) copied(p *proc, c *conn, to int32) {
+	p.drop(b, to)
+	if b.conns < maxConns {
+		c.refs++
+		p.conns[to] = c
+		b.conns++
+	}
+}
+
 // drop forgets a descriptor.
 func (p *proc) drop(b *builder, num int32) {
 	if c := p.conns[num]; c != nil {
-		if c.refs--; c.refs == 0 {
-			b.conns--
-		}
+		c.refs--
+		b.conns--
 		delete(p.conns, num)
 	}
 }
@@ -262,7 +271,7 @@ func (b *builder) hears(ev *replay.Event, p *proc, t *thread, num int32, errno i
 	case errno == 0 && ev.Rec.Ret > 0:
 		c.connected(b, ev)
 		c.heard += uint64(ev.Rec.Ret)
-		c.asked, c.asking = 0, 0
+		c.asked, c.asking, c.asks = 0, 0, 0
 	case errno == 0 && !c.datagram && (name == "recvmsg" || name == "readv" ||
 		ev.Rec.Args[2] != 0) && c.state == connConnected:
 		c.state, c.since = connClosed, ev.Time
@@ -312,6 +321,7 @@ func (b *builder) asks(ev *replay.Event, p *proc, t *thread, num int32, errno in
 			c.asking = ev.Time
 		}
 		c.asked += n
+		c.asks++
 		c.askedAt, c.tid = ev.Time, t.tid
 		if c.dns {
 			b.dns.asked++
@@ -387,8 +397,11 @@ func (b *builder) noReply(ev *replay.Event, p *proc, t *thread, c *conn, waited 
 // waits reports whether the peer owes an answer.
 func (c *conn) waits() bool {
 	// Who is told something again and again, and has never said a word, need not answer.
-	oneWay := c.heard == 0 && c.askedAt > c.asking+longSleep || c.datagram && !c.dns || c.unix &&
-		c.datagram
+	const again = 8
+	oneWay := c.datagram || c.heard == 0 && c.asks >= again && c.askedAt > c.asking+longSleep
+	if c.dns {
+		oneWay = false
+	}
 	return c.state == connConnected && c.asked > 0 && !oneWay
 }
 

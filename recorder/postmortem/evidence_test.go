@@ -399,3 +399,25 @@ func TestLastWords(t *testing.T) {
 			`"starting"`, ""},
 	})
 }
+
+// TestSignsOfInnocentCalls catches a sign that says for certain what has nothing to do with
+// the end: the program went on after it.
+func TestSignsOfInnocentCalls(t *testing.T) {
+	for _, went := range []bool{true, false} {
+		r := build(t, ends(api.Exit{Code: 1}, func(s *story) {
+			s.opens(1001, 2970, "/etc/app/secrets.yaml", -13)
+			if went {
+				s.opens(1001, 2980, "/etc/app/app.yaml", 3)
+			}
+			s.says(1001, 2990, "startup failed\n")
+			s.end(1001, 3000, 1)
+		})(t), Options{})
+		want := Certain
+		if went {
+			want = Possible
+		}
+		if l := r.Signs.Items; len(l) != 1 || l[0].Kind != "denied" || l[0].Certainty != want {
+			t.Errorf("went on: %v: signs %+v, want it %s", went, l, want)
+		}
+	}
+}

@@ -1,12 +1,14 @@
 package postmortem
 
+import "strings"
+
 // mapping is a file in a process's memory.
 type mapping struct {
 	at, size uint64
 	file     string
 }
 
-const maxMappings = 256 // of a process
+const maxMappings = 32 // of a process
 
 func (p *proc) maps(m mapping) {
 	if everydayPath(m.file) {
@@ -15,6 +17,7 @@ func (p *proc) maps(m mapping) {
 	if len(p.mapped) >= maxMappings {
 		p.mapped = append(p.mapped[:0], p.mapped[maxMappings/2:]...)
 	}
+	m.file = strings.Clone(clip(m.file, 200))
 	p.mapped = append(p.mapped, m)
 }
 

@@ -201,3 +201,34 @@ func TestPeerStates(t *testing.T) {
 		})
 	}
 }
+
+// TestSocketsAreBounded catches a container whose processes make more descriptors of sockets
+// than anybody needs: each of its own number, by dup.
+func TestSocketsAreBounded(t *testing.T) {
+	b := &builder{procs: make(map[uint32]*proc)}
+	var procs []*proc
+	for i := range uint32(40) {
+		p := &proc{host: 1000 + i}
+		procs = append(procs, p)
+		b.procs[p.host] = p
+		b.opened(p, 3, &conn{address: "10.0.0.3:80"})
+		for num := range int32(1000) {
+			if c := p.conns[3]; c != nil {
+				b.copied(p, c, 10+num)
+			}
+		}
+	}
+	total := 0
+	for _, p := range procs {
+		total += len(p.conns)
+	}
+	if total > maxConns || total != b.conns {
+		t.Errorf("%d descriptors are followed, and %d counted", total, b.conns)
+	}
+	for _, p := range procs {
+		p.forgetConns(b)
+	}
+	if b.conns != 0 {
+		t.Errorf("%d are counted when all are forgotten", b.conns)
+	}
+}

@@ -180,6 +180,7 @@ func (b *builder) forgetProcs() {
 	}
 	for _, p := range all[:len(all)/2] {
 		if p != b.oldest && p != first {
+			p.forgetConns(b)
 			delete(b.procs, p.host)
 			b.endedMore++
 		}

@@ -34,7 +34,7 @@ func byError(kind string, use use, how Certainty, what string, errnos ...int) ru
 	}
 	return rule{
 		kind: kind, is: "calls failed with " + strings.Join(names, ", ") +
-			", and weigh enough", sure: string(how), use: use,
+			", and weigh enough", sure: string(how) + "; possible if the end seems to have nothing to do with that", use: use,
 		find: func(c *facts) []Sign {
 			return c.pick(what, how, func(f *failure) bool {
 				return slices.Contains(errnos, f.errno) && !executes(f.call) &&
@@ -73,6 +73,9 @@ func (c *facts) pick(what string, how Certainty, want func(*failure) bool) []Sig
 	if worst == nil {
 		return nil
 	}
+	if !c.tied(worst) {
+		how = Possible // it failed, but the end may have nothing to do with that
+	}
 	text := what + ": " + worst.sentence()
 	if worst.count > 1 {
 		text += " (" + times(worst.count) + ")"
@@ -85,6 +88,20 @@ func (c *facts) pick(what string, how Certainty, want func(*failure) bool) []Sig
 		list[0].said = worst.sentence()
 	}
 	return list
+}
+
+// tied reports whether a failure may have to do with the end, if there was one: the last
+// words name it, or nothing that matters happened after it.
+func (c *facts) tied(f *failure) bool {
+	if c.outcome == Running || c.outcome == Ended || c.proc == nil {
+		return true
+	}
+	for i := range c.causes {
+		if s := &c.causes[i]; s.failure == f {
+			return s.last || s.named
+		}
+	}
+	return c.proc.status == 0
 }
 
 // failures are the failures that say something, of all processes if the container is
