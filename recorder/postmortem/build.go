@@ -273,7 +273,8 @@ func (b *builder) succeeded(ev *replay.Event, p *proc, t *thread, name string) {
 			p.reaped++
 			for _, it := range rec.Items {
 				if it.Arg == 1 && len(it.Data) >= 4 {
-					p.waited(waited{uint32(rec.Ret), binary.LittleEndian.Uint32(it.Data), ev.Time})
+					b.waited(p, waited{uint32(rec.Ret), binary.LittleEndian.Uint32(it.Data),
+						ev.Time})
 				}
 			}
 		}

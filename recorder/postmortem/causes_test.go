@@ -126,6 +126,19 @@ func TestCauses(t *testing.T) {
 			s.end(1001, 300, 1)
 			return s.done()
 		}, `could not start: newfstatat("/srv/server") failed with ENOENT; the runtime exited with 1`, ""},
+		// and counts as the container's end
+		{"helper of the runtime's ends first", func(t *testing.T) []byte {
+			s := newStory(t, ended(200, api.Exit{}))
+			s.check(s.w.Task(&layout.TaskInfo{Tid: 2001, Tgid: 2001, NsTid: 2001, NsTgid: 2001,
+				Start: at(0), End: at(200), Comm: [16]byte{'r', 'u', 'n', 'c', ':', '[', '0', ':',
+					'P'}}))
+			s.task(1001, 1001, 0, 100, 300, "runc:[2:INIT]")
+			s.end(2001, 200, 0)
+			s.call(1001, "execve", 290, 0, -2, 0x7000, str("/app/entry.sh"), 0, 0)
+			s.end(1001, 300, 1)
+			return s.done()
+		}, `could not start: execve("/app/entry.sh") failed with ENOENT; exited with 1`,
+			"exec-failed exec-failed"},
 		{"entrypoint that the runtime refuses", func(t *testing.T) []byte {
 			s := newStory(t, ended(300, api.Exit{Code: 1}))
 			s.task(1001, 1001, 0, 100, 300, "runc:[2:INIT]")

@@ -24,7 +24,7 @@ func (b *builder) reasonIn(p *proc) *proc {
 	}
 	for _, q := range b.ended {
 		if !b.isChild(q, p) || q.status == 0 || q.end > p.end+soonAfter || q.end+soon < p.end ||
-			q.end < max(p.tail.worked, started) {
+			max(q.end, q.reapedAt) < max(p.tail.worked, started) {
 			continue
 		}
 		if sig := int(q.status & 0x7f); sig != 0 {

@@ -288,6 +288,22 @@ func TestChildren(t *testing.T) {
 			return s.done()
 		}, `exited with 1 after its child 12 (worker) exited with 4; its last words on stderr: ` +
 			`"worker failed"`, "failing-children"},
+		// and started others in the meantime
+		{"parent learned of it later", func(t *testing.T) []byte {
+			s := newStory(t, ended(3000, api.Exit{Code: 1}))
+			s.task(1001, 1001, 0, 0, 3000, "server")
+			s.task(1002, 1002, 1001, 10, 100, "worker")
+			s.task(1003, 1003, 1001, 200, 2950, "worker")
+			s.end(1002, 100, 4)
+			s.call(1001, "clone", 200, 0, 3, 0x1200011, 0, 0, 0x7000, 0)
+			s.call(1003, "getpid", 210, 0, 3)
+			s.call(1001, "wait4", 2900, 0, 2, -1, 0x7000, word(4<<8), 0, 0)
+			s.call(1001, "kill", 2910, 0, 0, 3, 15)
+			s.exit(1003, 1003, 2950, 15)
+			s.call(1001, "wait4", 2960, 0, 3, -1, 0x7000, word(15), 0, 0)
+			s.end(1001, 3000, 1)
+			return s.done()
+		}, "exited with 1 after its child 2 (worker) exited with 4", ""},
 		{"minded, and went on", func(t *testing.T) []byte {
 			s := newStory(t, ended(3000, api.Exit{Code: 3}))
 			s.task(1001, 1001, 0, 0, 3000, "sh")
@@ -419,5 +435,26 @@ func TestSignsOfInnocentCalls(t *testing.T) {
 		if l := r.Signs.Items; len(l) != 1 || l[0].Kind != "denied" || l[0].Certainty != want {
 			t.Errorf("went on: %v: signs %+v, want it %s", went, l, want)
 		}
+	}
+}
+
+// TestTooFast catches that a loop is called silent whose calls are overwritten before they
+// can be read: only the guard lane has some of it, from long ago.
+func TestTooFast(t *testing.T) {
+	h := header()
+	c := &h.Recording.Coverage
+	c.Written, c.Overwritten, c.GuardSkips, c.Guarded = 900_000, 900_000, 890_000, 400
+	s := newStory(t, h)
+	s.task(1001, 1001, 0, 0, 0, "daemon")
+	s.lane = dump.FrameGuard
+	for i := range 400 {
+		s.call(1001, "close", 10+i/100, 0, -eBADF, 10+i)
+	}
+	r := build(t, s.done(), Options{})
+	want := "still running: busy: 900,000 calls in 10.0 s, which were overwritten before they " +
+		"could be read; " +
+		"nearly all that failed, and were kept for that, are close with EBADF"
+	if r.Verdict != want {
+		t.Errorf("verdict %s\nwant    %s", r.Verdict, want)
 	}
 }

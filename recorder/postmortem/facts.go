@@ -12,11 +12,19 @@ import (
 
 // mainProc is the process whose end is the container's.
 func (b *builder) mainProc() *proc {
+	all := b.all()
+	if m := b.main; m != nil && m.execs == 0 && m.Pid != 1 && runtimes(m.Comm) {
+		// A helper of the runtime's, which ends when it has made process 1.
+		for _, p := range all {
+			if p.Pid == 1 && p.HostPid != 1 && p.end != 0 {
+				return p
+			}
+		}
+	}
 	if b.main != nil {
 		return b.main
 	}
 	var first *proc
-	all := b.all()
 	for _, p := range all {
 		if p.Pid == 1 && p.HostPid != 1 {
 			b.endUnseen(p)

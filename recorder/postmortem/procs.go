@@ -35,6 +35,7 @@ type proc struct {
 	pidfds           map[int32]uint32
 	threats          []threat  // by which the kernel may kill it
 	reaped           uint64    // children
+	reapedAt         uint64    // ns: when its parent learned of its bad end; 0: not known
 	childEnds        uint64    // how many of its children have ended
 	taken            []taken   // the last signal that it waited for
 	ignoresChildren  bool      // nobody has to wait for them
@@ -65,11 +66,15 @@ func (b *builder) waitid(ev *replay.Event, p *proc) {
 			status = status & 0xff << 8
 		}
 		p.reaped++
-		p.waited(waited{pid, status, ev.Time})
+		b.waited(p, waited{pid, status, ev.Time})
 	}
 }
 
-func (p *proc) waited(w waited) {
+// waited notes that a process has learned of the end of a child.
+func (b *builder) waited(p *proc, w waited) {
+	if q := b.childOf(p, &w); w.status != 0 && q != nil {
+		q.reapedAt = w.at
+	}
 	if len(p.waits) >= 8 {
 		p.waits = append(p.waits[:0], p.waits[1:]...)
 	}
@@ -95,6 +100,7 @@ type thread struct {
 	prev     runKey // the last call
 	runs     [6]run
 	tail     tail
+	guard    bool // only the guard lane has its last event
 	blocked  bool
 	ended    bool
 	inKilled *Blocked
@@ -219,6 +225,7 @@ func (b *builder) forgetThreads() {
 // push remembers an event as one of the last of its thread.
 func (t *thread) push(ev *replay.Event) {
 	t.calls[t.n%lastCalls].Set(ev)
+	t.guard = ev.Guard
 	t.n++
 }
 

@@ -58,5 +58,37 @@ func findLoops(c *facts) []Sign {
 		return cmp.Or(cmp.Compare(y.Count, x.Count),
 			cmp.Compare(x.Text, y.Text))
 	})
+	if len(found) == 0 {
+		return c.tooFast()
+	}
 	return found[:min(3, len(found))]
+}
+
+// tooFast tells of a container that overwrites its ring before anybody can read it. The
+// guard lane has what kind of call it is, if nearly all that is kept there is of one kind.
+func (c *facts) tooFast() []Sign {
+	const least = 10_000
+	rec := &c.b.h.Recording
+	cover := &rec.Coverage
+	took := c.b.h.Taken.Sub(rec.Started)
+	if c.outcome != Running || cover.Kept > 0 || cover.Overwritten < least || took <= 0 {
+		return nil
+	}
+	text := "busy: " + counted(cover.Written, "call") + " in " + duration(uint64(took)) +
+		", which were overwritten before they could be read"
+	var most *Failure
+	all := uint64(0)
+	for _, k := range c.b.kinds {
+		all += k.Count
+		if most == nil || k.Count > most.Count {
+			most = k
+		}
+	}
+	var evidence []Event
+	if most != nil && most.Count >= 50 && most.Count*10 >= all*9 && cover.GuardSkips > least/2 {
+		text += "; nearly all that failed, and were kept for that, are " + most.Call + " with " +
+			most.Error
+		evidence = append(evidence, most.Example)
+	}
+	return one(Possible, cover.Written, text, evidence...)
 }

@@ -34,7 +34,8 @@ func byError(kind string, use use, how Certainty, what string, errnos ...int) ru
 	}
 	return rule{
 		kind: kind, is: "calls failed with " + strings.Join(names, ", ") +
-			", and weigh enough", sure: string(how) + "; possible if the end seems to have nothing to do with that", use: use,
+			", and weigh enough", sure: string(how) +
+			"; possible if the end seems to have nothing to do with that", use: use,
 		find: func(c *facts) []Sign {
 			return c.pick(what, how, func(f *failure) bool {
 				return slices.Contains(errnos, f.errno) && !executes(f.call) &&

@@ -16,6 +16,18 @@ var ruleNoCalls = rule{
 	find: findComputing,
 }
 
+// unread reports whether a thread may have made calls lately that nobody can read: only the
+// guard lane has any of it, and the other one reaches back too short a time.
+func (b *builder) unread(t *thread) bool {
+	const least = 5 * time.Second
+	cover := &b.h.Recording.Coverage
+	if !t.guard || cover.Overwritten == 0 {
+		return false
+	}
+	return cover.Kept == 0 || cover.From == nil || cover.To == nil ||
+		cover.To.Sub(*cover.From) < least
+}
+
 // findComputing looks for threads that live, are in no call and have made none for long.
 func findComputing(c *facts) []Sign {
 	b := c.b
@@ -26,7 +38,7 @@ func findComputing(c *facts) []Sign {
 	var found []*thread
 	for task, t := range b.threads {
 		if !t.blocked && !t.ended && t.proc.end == 0 && t.proc.stopped == nil && task.Known &&
-			task.Info.End == 0 && t.over > 0 && c.end > t.over+long {
+			task.Info.End == 0 && t.over > 0 && c.end > t.over+long && !b.unread(t) {
 			found = append(found, t)
 		}
 	}
