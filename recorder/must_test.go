@@ -1,9 +1,12 @@
 package recorder
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -38,6 +41,7 @@ func TestMustShow(t *testing.T) {
 		t.Fatalf("it ended with %d:\n%.2000s", rec.Exit.Code, c.Output(t))
 	}
 	dumped := text(t, r, rec.ID, replay.Query{Format: replay.FormatStrace})
+	asJSON := callsOf(t, text(t, r, rec.ID, replay.Query{Format: replay.FormatJSON}))
 	programs, err := must.Parse(c.Output(t))
 	if err != nil || len(programs) != len(sources) {
 		t.Fatalf("%d programs spoke, want %d: %v", len(programs), len(sources), err)
@@ -55,6 +59,7 @@ func TestMustShow(t *testing.T) {
 	for _, p := range programs {
 		t.Run(p.Name, func(t *testing.T) {
 			compare(t, p, dumped)
+			compareJSON(t, p, asJSON[p.Pid])
 			if straceIs61(t) {
 				p, theirs := underStrace(t, filepath.Join(dir, p.Name))
 				compare(t, p, theirs)
@@ -62,6 +67,56 @@ func TestMustShow(t *testing.T) {
 		})
 	}
 }
+
+// callsOf returns the lines of JSON about calls that have ended, by process.
+func callsOf(t *testing.T, dumped string) map[string][]string {
+	t.Helper()
+	calls := map[string][]string{}
+	for line := range strings.Lines(dumped) {
+		var of struct {
+			Type, State string
+			Pid         int
+		}
+		if err := json.Unmarshal([]byte(line), &of); err != nil {
+			t.Fatal(err)
+		}
+		if of.Type == "call" && of.State == "" {
+			calls[strconv.Itoa(of.Pid)] = append(calls[strconv.Itoa(of.Pid)], line)
+		}
+	}
+	return calls
+}
+
+// compareJSON demands that each line that must be shown can be made from the JSON.
+func compareJSON(t *testing.T, p must.Program, calls []string) {
+	t.Helper()
+	for len(calls) > 0 && !strings.Contains(calls[0], `"/must-begin"`) {
+		calls = calls[1:]
+	}
+	if len(calls) == 0 {
+		t.Fatal("JSON has none of its calls")
+	}
+	calls = calls[1:]
+	compared := 0
+	for _, line := range p.Lines {
+		if !finishedCall.MatchString(line) {
+			continue // a signal, or what has not ended
+		}
+		if len(calls) == 0 {
+			t.Fatalf("JSON ends before %s", line)
+		}
+		if err := must.SameAsJSON(line, []byte(calls[0])); err != nil {
+			t.Error(err)
+		}
+		calls = calls[1:]
+		compared++
+	}
+	if compared < 8 {
+		t.Errorf("only %d calls were compared with JSON", compared)
+	}
+}
+
+var finishedCall = regexp.MustCompile(`^\w+\(.*\) += `)
 
 func straceIs61(t *testing.T) bool {
 	t.Helper()

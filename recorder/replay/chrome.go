@@ -1,14 +1,13 @@
 package replay
 
 import (
-	"bytes"
 	"encoding/json"
-	"strconv"
 	"strings"
 
 	"github.com/recorderd/recorderd/recorder/dump"
 	"github.com/recorderd/recorderd/recorder/strace"
 	"github.com/recorderd/recorderd/recorder/syscalls"
+	"github.com/recorderd/recorderd/recorder/value"
 )
 
 // chromeSink writes Chrome's trace event format, for ui.perfetto.dev and
@@ -25,7 +24,8 @@ type chromeSink struct {
 	names   map[chromeThread]Comm // as written last
 	procs   map[uint32]bool       // whose name has been written
 	text    []byte
-	scratch bytes.Buffer
+	decode  strace.Decoder
+	values  value.JSON
 	events  uint64
 }
 
@@ -179,7 +179,8 @@ func (c *chromeSink) call(ev *Event, at chromeThread) error {
 	if ev.Failed() {
 		category = "syscall,failed"
 	}
-	name := string(strace.AppendName(nil, ev.abi, uint32(ev.Rec.Nr)))
+	t := c.decode.Call(ev.abi, &ev.Rec, ev.State != Finished)
+	name := string(c.decode.AppendName(nil))
 	if slice {
 		c.begin(name, category, "X", at, ev.Start)
 		c.buf = appendChromeTime(jsonKey(c.buf, "dur"), dur)
@@ -199,33 +200,13 @@ func (c *chromeSink) call(ev *Event, at chromeThread) error {
 		}
 		c.buf = jsonInt(c.buf, "ret", -1)
 	default:
-		c.buf = jsonInt(c.buf, "ret", ev.Rec.Ret)
+		c.buf = c.values.Append(append(c.buf, `,"ret":`...), t, t.Ret)
 	}
 	if !ev.NoArgs {
-		c.arguments(ev)
+		c.buf = c.values.Values(append(c.buf, `,"arguments":`...), t)
 	}
 	c.buf = append(c.buf, '}')
 	return c.finish()
-}
-
-// arguments appends the arguments of a call by their names.
-func (c *chromeSink) arguments(ev *Event) {
-	c.buf = append(c.buf, `,"arguments":{`...)
-	for i, v := range strace.Args(ev.abi, &ev.Rec) {
-		if i > 0 {
-			c.buf = append(c.buf, ',')
-		}
-		c.buf = append(strconv.AppendQuote(c.buf, v.Name), ':')
-		c.scratch.Reset()
-		e := json.NewEncoder(&c.scratch)
-		e.SetEscapeHTML(false)
-		if v.Decoded == nil || e.Encode(v.Decoded) != nil {
-			c.buf = appendUint(c.buf, v.Raw)
-			continue
-		}
-		c.buf = append(c.buf, unarmed(bytes.TrimSuffix(c.scratch.Bytes(), []byte{'\n'}))...)
-	}
-	c.buf = append(c.buf, '}')
 }
 
 func (c *chromeSink) quote(text []byte) {

@@ -3,6 +3,7 @@ package replay
 import (
 	"encoding/base64"
 	"encoding/json"
+	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/recorderd/recorderd/recorder/layout"
 	"github.com/recorderd/recorderd/recorder/strace"
 	"github.com/recorderd/recorderd/recorder/syscalls"
+	"github.com/recorderd/recorderd/recorder/value"
 )
 
 // The types of lines that are no Kind.
@@ -38,19 +40,22 @@ type Line struct {
 	Guard      bool   `json:"guard,omitempty"` // older than where every call is kept
 
 	// call, exec
-	Syscall    string         `json:"syscall,omitempty"`
-	Nr         *uint32        `json:"nr,omitempty"`
-	Arch       string         `json:"arch,omitempty"`
-	Args       []strace.Value `json:"args,omitempty"`
-	ArgsLost   bool           `json:"argsLost,omitempty"` // not recorded, or overwritten
-	Ret        *int64         `json:"ret,omitempty"`      // -1 if there is an Error
-	Error      string         `json:"error,omitempty"`    // "ENOENT"
-	Errno      int            `json:"errno,omitempty"`
-	DurationNs *uint64        `json:"durationNs,omitempty"` // until now, of a call that is blocked
-	Unfinished bool           `json:"unfinished,omitempty"`
-	State      string         `json:"state,omitempty"` // a State, if not finished
-	Program    *Program       `json:"program,omitempty"`
-	Fds        []FD           `json:"fds,omitempty"` // what is known of its descriptors, if that was asked for
+	Syscall  string  `json:"syscall,omitempty"`
+	Nr       *uint32 `json:"nr,omitempty"`
+	Arch     string  `json:"arch,omitempty"`
+	Args     []Arg   `json:"args,omitempty"`
+	ArgsLost bool    `json:"argsLost,omitempty"` // not recorded, or overwritten
+	Ret      *int64  `json:"ret,omitempty"`      // -1 if there is an Error
+	Error    string  `json:"error,omitempty"`    // "ENOENT"
+	Errno    int     `json:"errno,omitempty"`
+	// Result is what Ret means, where it is more than a number: the flags that fcntl returned,
+	// the descriptors that poll found.
+	Result     json.RawMessage `json:"result,omitempty"`
+	DurationNs *uint64         `json:"durationNs,omitempty"` // until now, of a call that is blocked
+	Unfinished bool            `json:"unfinished,omitempty"`
+	State      string          `json:"state,omitempty"` // a State, if not finished
+	Program    *Program        `json:"program,omitempty"`
+	Fds        []FD            `json:"fds,omitempty"` // what is known of its descriptors, if that was asked for
 
 	Cut   bool `json:"cut,omitempty"`   // something was cut at a limit
 	Fault bool `json:"fault,omitempty"` // memory that could not be read
@@ -63,7 +68,7 @@ type Line struct {
 	// exit, signal
 	Signal string `json:"signal,omitempty"` // "SIGSEGV"; of an exit, what ended it
 
-	// Siginfo is the signal's information, by the names of its members; strace.Siginfo.
+	// Siginfo is the signal's information, by the names of its members.
 	Siginfo json.RawMessage `json:"siginfo,omitempty"`
 
 	Name string `json:"name,omitempty"` // rename: the new one
@@ -71,6 +76,21 @@ type Line struct {
 	// unknown: the number of the record's type, and the record as it stands in the dump
 	RecordType uint32 `json:"recordType,omitempty"`
 	Record     []byte `json:"record,omitempty"`
+
+	// Base64 holds the strings of this line that are not UTF-8, and so have U+FFFD in it: by
+	// JSON pointers from the line, such as /args/1/value.
+	Base64 map[string][]byte `json:"base64,omitempty"`
+}
+
+// Arg is an argument of a call.
+type Arg struct {
+	Name string `json:"name"`
+	Type string `json:"type"` // of calls.txt: "path", "openflags", "timespec" …
+	Raw  uint64 `json:"raw"`  // what stood in the register (both, where 64 bits took two)
+	// Value is what Raw means, in the shapes of value.JSON; not there where that is Raw
+	// itself, for a null pointer, and where nothing was captured.
+	Value json.RawMessage `json:"value,omitempty"`
+	Cut   bool            `json:"cut,omitempty"` // there was more than Value holds
 }
 
 // DamageLine stands in the place of what the dump had once and has no longer.
@@ -96,6 +116,8 @@ type jsonSink struct {
 	format formatter
 	clock  wallClock
 	taken  uint64
+	decode strace.Decoder
+	values value.JSON
 }
 
 func newJSON(out *lines, h *dump.Header, o *Options) (*jsonSink, error) {
@@ -156,6 +178,7 @@ func (j *jsonSink) event(ev *Event) error {
 	b = jsonTrue(b, "unresolved", !ev.Task.Known)
 	if name := ev.Comm.Bytes(); len(name) > 0 {
 		b = jsonString(b, "comm", name)
+		j.values.NotUTF8("/comm", name)
 	}
 	b = jsonTrue(b, "guard", ev.Guard)
 	switch ev.Kind {
@@ -166,16 +189,15 @@ func (j *jsonSink) event(ev *Event) error {
 	case KindSignal:
 		b = jsonString(b, "signal", strace.AppendSignalName(nil, int(ev.Rec.Nr)))
 		b = jsonInt(b, "code", ev.Rec.Ret)
-		if info, err := json.Marshal(strace.Siginfo(j.format.abi(ev), &ev.Rec)); err == nil {
-			b = append(b, `,"siginfo":`...)
-			b = append(b, unarmed(info)...)
-		}
+		b = append(b, `,"siginfo":`...)
+		b = j.values.Append(b, j.decode.Signal(j.format.abi(ev), &ev.Rec), 0)
 	case KindRename:
 		for _, it := range ev.Rec.Items {
 			if it.Arg == 0 && it.Kind == layout.ItemStr {
 				var c Comm
 				c.set(it.Data)
 				b = jsonString(b, "name", c.Bytes())
+				j.values.NotUTF8("/name", c.Bytes())
 				break
 			}
 		}
@@ -186,14 +208,16 @@ func (j *jsonSink) event(ev *Event) error {
 	}
 	b = jsonTrue(b, "cut", ev.Rec.Flags&layout.RecfCut != 0)
 	b = jsonTrue(b, "fault", ev.Rec.Flags&layout.RecfFault != 0)
+	b = j.values.Base64(b)
 	j.buf = append(b, "}\n"...)
 	return j.done()
 }
 
 func (j *jsonSink) call(b []byte, ev *Event) []byte {
 	rec, arch := &ev.Rec, j.format.abi(ev)
+	t := j.decode.Call(arch, rec, ev.State != Finished)
 	b = append(b, `,"syscall":"`...)
-	b = strace.AppendName(b, arch, uint32(rec.Nr))
+	b = j.decode.AppendName(b)
 	b = append(b, '"')
 	b = jsonUint(b, "nr", uint64(rec.Nr))
 	b = append(b, `,"arch":"`...)
@@ -201,8 +225,8 @@ func (j *jsonSink) call(b []byte, ev *Event) []byte {
 	b = append(b, '"')
 	if ev.NoArgs {
 		b = jsonTrue(b, "argsLost", true)
-	} else {
-		b = j.args(b, ev)
+	} else if len(t.Args) > 0 {
+		b = j.values.Args(append(b, `,"args":`...), t)
 	}
 	switch {
 	case ev.State != Finished:
@@ -222,7 +246,10 @@ func (j *jsonSink) call(b []byte, ev *Event) []byte {
 			}
 			b = jsonInt(b, "errno", -rec.Ret)
 		} else {
-			b = jsonInt(b, "ret", rec.Ret)
+			b = j.values.Append(append(b, `,"ret":`...), t, t.Ret)
+			if t.Means >= 0 {
+				b = j.values.Means(append(b, `,"result":`...), t)
+			}
 		}
 		if !ev.NoDur() {
 			b = jsonUint(b, "durationNs", rec.Dur)
@@ -234,6 +261,11 @@ func (j *jsonSink) call(b []byte, ev *Event) []byte {
 	if p, ok := ev.Program(); ok {
 		if text, err := json.Marshal(&p); err == nil {
 			b = append(append(b, `,"program":`...), unarmed(text)...)
+			j.values.NotUTF8("/program/file", []byte(p.File))
+			j.values.NotUTF8("/program/interpreter", []byte(p.Interpreter))
+			for i, arg := range p.Argv {
+				j.values.NotUTF8("/program/argv/"+strconv.Itoa(i), []byte(arg))
+			}
 		}
 	}
 	return b
@@ -249,15 +281,6 @@ func (j *jsonSink) descriptors(b []byte, ev *Event) []byte {
 		return b
 	}
 	return append(append(b, `,"fds":`...), unarmed(text)...)
-}
-
-// args appends the arguments, unless encoding them fails, which nothing in a Value can.
-func (j *jsonSink) args(b []byte, ev *Event) []byte {
-	args := strace.Args(j.format.abi(ev), &ev.Rec)
-	if len(args) == 0 {
-		return b
-	}
-	return strace.AppendJSON(append(b, `,"args":`...), args)
 }
 
 func (j *jsonSink) exit(b []byte, ev *Event) []byte {

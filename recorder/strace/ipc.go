@@ -7,71 +7,72 @@ import (
 
 // ipcSet reports whether a System V call sets what it points to: strace then shows
 // only what the kernel looks at.
-func (p *printer) ipcSet() bool {
+func (d *decoder) ipcSet() bool {
 	const ipcSet = 1
-	for i := range p.call.Args {
-		switch a := &p.call.Args[i]; a.Type.Name {
+	for i := range d.call.Args {
+		switch a := &d.call.Args[i]; a.Type.Name {
 		case "semcmd", "shmcmd", "msgcmd":
-			return p.rec.Args[a.Reg%6]&0xff == ipcSet
+			return d.rec.Args[a.Reg%6]&0xff == ipcSet
 		}
 	}
 	return false
 }
 
-func ipcPerm(p *printer, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
-	p.dst = append(p.dst, '{')
-	more := p.fieldList(l, data, false, "uid", "gid", "mode")
-	if !p.ipcSet() {
-		p.fieldList(l, data, more, "key", "cuid", "cgid")
-	}
-	p.dst = append(p.dst, '}')
+func ipcPerm(d *decoder, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
+	d.object(nil, func() {
+		d.fieldList(l, data, "uid", "gid", "mode")
+		if !d.ipcSet() {
+			d.fieldList(l, data, "key", "cuid", "cgid")
+		}
+	})
 }
 
-func shmidDs(p *printer, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
-	p.dst = append(p.dst, '{')
-	more := p.fieldList(l, data, false, "shm_perm")
-	if !p.ipcSet() {
-		p.fieldList(l, data, more, "shm_segsz", "shm_cpid", "shm_lpid", "shm_nattch", "shm_atime", "shm_dtime", "shm_ctime")
-	}
-	p.dst = append(p.dst, '}')
+func shmidDs(d *decoder, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
+	d.object(nil, func() {
+		d.fieldList(l, data, "shm_perm")
+		if !d.ipcSet() {
+			d.fieldList(l, data, "shm_segsz", "shm_cpid", "shm_lpid", "shm_nattch", "shm_atime", "shm_dtime", "shm_ctime")
+		}
+	})
 }
 
-func msqidDs(p *printer, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
-	p.dst = append(p.dst, '{')
-	more := p.fieldList(l, data, false, "msg_perm")
-	if p.ipcSet() {
-		p.fieldList(l, data, more, "msg_qbytes")
-	} else {
-		p.fieldList(l, data, more, "msg_stime", "msg_rtime", "msg_ctime", "msg_qnum", "msg_qbytes", "msg_lspid", "msg_lrpid")
-	}
-	p.dst = append(p.dst, '}')
+func msqidDs(d *decoder, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
+	d.object(nil, func() {
+		d.fieldList(l, data, "msg_perm")
+		if d.ipcSet() {
+			d.fieldList(l, data, "msg_qbytes")
+		} else {
+			d.fieldList(l, data, "msg_stime", "msg_rtime", "msg_ctime", "msg_qnum", "msg_qbytes", "msg_lspid", "msg_lrpid")
+		}
+	})
 }
 
-func semidDs(p *printer, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
-	p.dst = append(p.dst, '{')
-	more := p.fieldList(l, data, false, "sem_perm")
-	if !p.ipcSet() {
-		p.fieldList(l, data, more, "sem_otime", "sem_ctime", "sem_nsems")
-	}
-	p.dst = append(p.dst, '}')
+func semidDs(d *decoder, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
+	d.object(nil, func() {
+		d.fieldList(l, data, "sem_perm")
+		if !d.ipcSet() {
+			d.fieldList(l, data, "sem_otime", "sem_ctime", "sem_nsems")
+		}
+	})
 }
 
 // unpackIPC replaces an ipc(2) by the call that it stands for.
-func (p *printer) unpackIPC() {
-	call, regs := syscalls.IPCCall(p.arch, p.rec.Args[0])
+func (d *decoder) unpackIPC() {
+	call, regs := syscalls.IPCCall(d.arch, d.rec.Args[0])
 	if call == nil {
 		return
 	}
-	rec := record.Record{Type: p.rec.Type, Flags: p.rec.Flags, Nr: p.rec.Nr, Ret: p.rec.Ret}
+	rec := record.Record{Type: d.rec.Type, Flags: d.rec.Flags, Nr: d.rec.Nr, Ret: d.rec.Ret}
 	for i := range int(call.Nargs) {
-		rec.Args[i] = p.rec.Args[regs[i]%6]
-		for _, it := range p.rec.Items {
+		rec.Args[i] = d.rec.Args[regs[i]%6]
+		for _, it := range d.rec.Items {
 			if it.Arg == regs[i] {
 				it.Arg = uint8(i)
 				rec.Items = append(rec.Items, it)
 			}
 		}
 	}
-	p.rec = &rec
-	p.call = call.Variant(&rec.Args)
+	d.unpacked = rec
+	d.rec = &d.unpacked
+	d.call = call.Variant(&rec.Args)
 }

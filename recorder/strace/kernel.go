@@ -2,168 +2,193 @@ package strace
 
 import (
 	"bytes"
-	"strconv"
+	"strings"
 
 	"github.com/recorderd/recorderd/recorder/layout"
 	"github.com/recorderd/recorderd/recorder/record"
 	"github.com/recorderd/recorderd/recorder/syscalls"
+	"github.com/recorderd/recorderd/recorder/value"
 )
 
 // What programs say to parts of the kernel that have a language of their own: bpf, quotas,
 // asynchronous I/O, debuggers, segments.
 
-// bpfAttr shows a command's member of union bpf_attr, as far as the caller's size reaches;
+// bpfAttr decodes a command's member of union bpf_attr, as far as the caller's size reaches;
 // "..." stands for what follows, if it is not 0. member: its name in the union, "" if
 // it has none.
-func bpfAttr(member string) func(*printer, *syscalls.Type, *syscalls.Layout, []byte) {
-	return func(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
-		p.dst = append(p.dst, '{')
+func bpfAttr(member string) func(*decoder, *syscalls.Type, *syscalls.Layout, []byte) {
+	return func(d *decoder, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+		outer := d.Open(value.Object)
 		if t.Struct.Name == "bpf_prog_id" || t.Struct.Name == "bpf_map_id" {
 			data = append(data[:len(data):len(data)], make([]byte, max(0, 8-len(data)))...) // a shorter one goes on with zeros
 		}
-		if member != "" {
-			p.dst = append(p.dst, member...)
-			p.dst = append(p.dst, "={"...)
-		}
 		end := 0
-		for i := range l.Fields {
-			f := &l.Fields[i]
-			const numaNode = 4 // BPF_F_NUMA_NODE
-			if f.Name == "numa_node" && get(l, data, "map_flags")&numaNode == 0 {
-				continue
-			}
-			if int(f.Off)+int(f.Size)*max(int(f.N), 1) > len(data) {
-				break
-			}
-			if i > 0 {
-				p.dst = append(p.dst, ", "...)
-			}
-			p.dst = append(p.dst, f.Name...)
-			p.dst = append(p.dst, '=')
-			p.field(f, data)
-			if f.Name == "next_id" && t.Name == "bpf_next_id" && !p.failed() && !p.entering {
-				if it := p.item(1, layout.ItemMem, false); it != nil && len(it.Data) >= int(f.Off+f.Size) {
-					p.dst = append(p.dst, " => "...)
-					p.field(f, it.Data)
-				}
-			}
-			end = int(f.Off) + int(f.Size)*max(int(f.N), 1)
-		}
 		if member != "" {
-			p.dst = append(p.dst, '}')
+			d.Name(member)
+			d.object(nil, func() { end = d.bpfFields(t, l, data) })
+		} else {
+			end = d.bpfFields(t, l, data)
 		}
-		size := int(p.rec.Args[2] & 0xffffffff)
+		size := int(d.rec.Args[2] & 0xffffffff)
+		n := d.Close(outer)
 		if rest := data[min(end, len(data)):]; len(bytes.TrimLeft(rest, "\x00")) > 0 || size > len(data) && len(data) < int(l.Size) {
-			p.dst = append(p.dst, ", ..."...)
+			n.Flags |= value.Cut
 		}
-		p.dst = append(p.dst, '}')
 	}
 }
 
-// kernelVersion shows what the header of Linux makes of three numbers.
-func kernelVersion(p *printer, _ *syscalls.Type, v uint64) {
-	p.dst = append(p.dst, "KERNEL_VERSION("...)
-	p.dst = strconv.AppendUint(p.dst, v>>16&0xffff, 10)
-	p.dst = append(p.dst, ", "...)
-	p.dst = strconv.AppendUint(p.dst, v>>8&0xff, 10)
-	p.dst = append(p.dst, ", "...)
-	p.dst = strconv.AppendUint(p.dst, v&0xff, 10)
-	p.dst = append(p.dst, ')')
+// bpfFields decodes the fields of a command's attributes and returns where they end.
+func (d *decoder) bpfFields(t *syscalls.Type, l *syscalls.Layout, data []byte) (end int) {
+	for i := range l.Fields {
+		f := &l.Fields[i]
+		const numaNode = 4 // BPF_F_NUMA_NODE
+		if f.Name == "numa_node" && get(l, data, "map_flags")&numaNode == 0 {
+			continue
+		}
+		if int(f.Off)+int(f.Size)*max(int(f.N), 1) > len(data) {
+			break
+		}
+		d.Name(f.Name)
+		if f.Name == "next_id" && t.Name == "bpf_next_id" {
+			d.object(inOutForm, func() {
+				d.Name("in")
+				d.field(f, data)
+				if it := d.item(1, layout.ItemMem, false); it != nil && len(it.Data) >= int(f.Off+f.Size) && !d.failed() && !d.entering {
+					d.Name("out")
+					d.field(f, it.Data)
+				}
+			})
+		} else {
+			d.field(f, data)
+		}
+		end = int(f.Off) + int(f.Size)*max(int(f.N), 1)
+	}
+	return end
 }
 
-// quotaCmd shows QCMD(Q_GETQUOTA, USRQUOTA).
-func quotaCmd(p *printer, t *syscalls.Type, v uint64) {
+var versionForm = &value.Form{Open: "KERNEL_VERSION(", Close: ")", Sep: ", ", Bare: true}
+
+// kernelVersion decodes what the header of Linux makes of three numbers.
+func kernelVersion(d *decoder, _ *syscalls.Type, v uint64) {
+	d.object(versionForm, func() {
+		d.Name("major")
+		d.Uint(v >> 16 & 0xffff)
+		d.Name("minor")
+		d.Uint(v >> 8 & 0xff)
+		d.Name("patch")
+		d.Uint(v & 0xff)
+	})
+}
+
+var quotaForm = &value.Form{Open: "QCMD(", Close: ")", Sep: ", ", Bare: true}
+
+// quotaCmd decodes QCMD(Q_GETQUOTA, USRQUOTA).
+func quotaCmd(d *decoder, t *syscalls.Type, v uint64) {
 	v &= 0xffffffff
-	p.dst = append(p.dst, "QCMD("...)
-	if name := t.Set.Enum(v &^ 0xff); name != "" {
-		p.dst = append(p.dst, name...)
-	} else {
-		p.hex(v >> 8)
-		p.dst = append(p.dst, " /* Q_??? */"...)
-	}
-	p.dst = append(p.dst, ", "...)
-	switch v & 0xff {
-	case 0:
-		p.dst = append(p.dst, "USRQUOTA"...)
-	case 1:
-		p.dst = append(p.dst, "GRPQUOTA"...)
-	case 2:
-		p.dst = append(p.dst, "PRJQUOTA"...)
-	default:
-		p.hex(v & 0xff)
-		p.dst = append(p.dst, " /* ???QUOTA */"...)
-	}
-	p.dst = append(p.dst, ')')
+	d.object(quotaForm, func() {
+		d.Name("cmd")
+		d.named(t.Set.Enum(v&^0xff), func() { d.Hex(v >> 8).Text = "Q_???" })
+		d.Name("type")
+		switch v & 0xff {
+		case 0:
+			d.Word("USRQUOTA")
+		case 1:
+			d.Word("GRPQUOTA")
+		case 2:
+			d.Word("PRJQUOTA")
+		default:
+			d.Hex(v & 0xff).Text = "???QUOTA"
+		}
+	})
 }
 
-// errnum shows the number of an error by its name.
-func errnum(p *printer, _ *syscalls.Type, v uint64) {
-	if name, _ := syscalls.Errno(int(uint32(v))); name != "" && uint32(v) < 4096 {
-		p.dst = append(p.dst, name...)
-		return
+// errnum decodes the number of an error by its name.
+func errnum(d *decoder, _ *syscalls.Type, v uint64) {
+	name := ""
+	if uint32(v) < 4096 {
+		name, _ = syscalls.Errno(int(uint32(v)))
 	}
-	p.dst = strconv.AppendUint(p.dst, v&0xffffffff, 10)
+	d.named(name, func() { d.Uint(v & 0xffffffff) })
 }
 
-// pageStatus shows the node that a page is on, or why it is on none.
-func pageStatus(p *printer, _ *syscalls.Type, v uint64) {
+var negative = &value.Form{Pre: "-"}
+
+// pageStatus decodes the node that a page is on, or why it is on none.
+func pageStatus(d *decoder, _ *syscalls.Type, v uint64) {
 	n := int64(int32(v))
 	if name, _ := syscalls.Errno(int(-n)); n < 0 && n > -4096 && name != "" {
-		p.dst = append(p.dst, '-')
-		p.dst = append(p.dst, name...)
+		d.With(negative)
+		d.Word(name)
 		return
 	}
-	p.dst = strconv.AppendInt(p.dst, n, 10)
+	d.Int(n)
 }
 
 // userParts are what debuggers look for in struct user of x86-64, besides the registers.
 var userParts = []struct {
+	form     *value.Form
 	name     string
 	from, to uint64
-}{{"u_fpvalid", 216, 224}, {"i387", 224, 736}, {"u_debugreg", 848, 912}}
+}{
+	{&value.Form{Pre: "offsetof(struct user, ", Post: ")"}, "u_fpvalid", 216, 224},
+	{&value.Form{Pre: "offsetof(struct user, ", Post: ")"}, "i387", 224, 736},
+	{&value.Form{Pre: "offsetof(struct user, ", Post: ")"}, "u_debugreg", 848, 912},
+}
 
-var userRegs = syscalls.StructByName("user_regs")
+// userRegs are the registers in the area of a traced process, as strace names them: 8*RIP.
+var userRegs = func() []string {
+	l := syscalls.StructByName("user_regs").On(record.ArchX86_64)
+	var names []string
+	for i := range l.Fields {
+		name := strings.ToUpper(l.Fields[i].Name)
+		if name == "EFLAGS" {
+			name = "EFL"
+		}
+		names = append(names, name)
+	}
+	return names
+}()
 
-// userReg shows an offset in the area of a traced process's registers.
-func userReg(p *printer, _ *syscalls.Type, v uint64) {
+var (
+	plusForm = &value.Form{Sep: "+", Bare: true}
+	regForm  = &value.Form{Pre: "8*"}
+)
+
+// userReg decodes an offset in the area of a traced process's registers.
+func userReg(d *decoder, _ *syscalls.Type, v uint64) {
 	const ss = 20 // the last register that strace knows by name
-	if l := userRegs.On(record.ArchX86_64); l != nil && v%8 == 0 && v < uint64(l.Size) {
-		p.dst = append(p.dst, "8*"...)
-		switch name := l.Fields[min(v/8, ss)].Name; name {
-		case "eflags":
-			p.dst = append(p.dst, "EFL"...)
-		default:
-			p.dst = append(p.dst, bytes.ToUpper([]byte(name))...)
-		}
-		if v > 8*ss {
-			p.dst = append(p.dst, '+')
-			p.dst = strconv.AppendUint(p.dst, v-8*ss, 10)
-		}
+	offset := func(f *value.Form, name string, rest uint64) {
+		d.object(plusForm, func() {
+			d.Name("of")
+			d.With(f)
+			d.Word(name)
+			if rest > 0 {
+				d.Name("offset")
+				d.Uint(rest)
+			}
+		})
+	}
+	if v%8 == 0 && v < 8*uint64(len(userRegs)) {
+		offset(regForm, userRegs[min(v/8, ss)], v-8*min(v/8, ss))
 		return
 	}
 	for _, part := range userParts {
-		if v < part.from || v >= part.to {
-			continue
+		if v >= part.from && v < part.to {
+			offset(part.form, part.name, v-part.from)
+			return
 		}
-		p.dst = append(p.dst, "offsetof(struct user, "...)
-		p.dst = append(append(p.dst, part.name...), ')')
-		if v > part.from {
-			p.dst = append(p.dst, '+')
-			p.dst = strconv.AppendUint(p.dst, v-part.from, 10)
-		}
-		return
 	}
-	p.hex(v)
+	d.Hex(v)
 }
 
-// sigmaskArg shows the mask and its size that pselect6 finds behind its last argument.
-func sigmaskArg(p *printer, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
+// sigmaskArg decodes the mask and its size that pselect6 finds behind its last argument.
+func sigmaskArg(d *decoder, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
 	if get(l, data, "sigsetsize") != 8 {
-		p.via = nil
+		d.via = nil
 	}
-	p.dst = append(p.dst, '{')
-	p.fieldList(l, data, false, "sigmask", "sigsetsize")
-	p.dst = append(p.dst, '}')
+	at := d.Open(value.Object)
+	d.fieldList(l, data, "sigmask", "sigsetsize")
+	d.Close(at)
 }
 
 // Operations of struct iocb, and a flag of it.
@@ -172,124 +197,104 @@ const (
 	iocbResfd                                                = 1
 )
 
-func iocb(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
-	p.dst = append(p.dst, '{')
-	more := p.fieldList(l, data, false, "aio_data")
+func iocb(d *decoder, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+	at := d.Open(value.Object)
+	d.fieldList(l, data, "aio_data")
 	for _, name := range []string{"aio_key", "aio_rw_flags", "aio_lio_opcode", "aio_reqprio", "aio_fildes"} {
 		if name[4] == 'l' || name[4] == 'f' || get(l, data, name) != 0 {
-			more = p.fieldList(l, data, more, name)
+			d.fieldList(l, data, name)
 		}
 	}
-	if p.call.Name == "io_cancel" {
-		p.dst = append(p.dst, '}')
+	if d.call.Name == "io_cancel" {
+		d.Close(at)
 		return
 	}
 	switch get(l, data, "aio_lio_opcode") {
 	case iocbPread, iocbPwrite, iocbPreadv, iocbPwritev:
-		p.dst = append(p.dst, ", aio_buf="...)
-		p.hex(get(l, data, "aio_buf"))
-		p.fieldList(l, data, true, "aio_nbytes", "aio_offset")
+		d.Name("aio_buf")
+		d.Hex(get(l, data, "aio_buf"))
+		d.fieldList(l, data, "aio_nbytes", "aio_offset")
 		if get(l, data, "aio_flags")&iocbResfd != 0 {
-			p.fieldList(l, data, true, "aio_flags", "aio_resfd")
+			d.fieldList(l, data, "aio_flags", "aio_resfd")
 		}
 	case iocbPoll:
-		p.dst = append(p.dst, ", aio_buf="...)
-		p.set(pollEvents(), get(l, data, "aio_buf"), true)
+		d.Name("aio_buf")
+		d.set(pollEventSet, get(l, data, "aio_buf"), true)
 	}
-	p.dst = append(p.dst, '}')
+	d.Close(at)
 }
 
-// userDesc shows an entry of a descriptor table; its bits are a bit field of C.
-func userDesc(p *printer, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
-	if p.call.Name == "modify_ldt" && p.rec.Args[2] != uint64(l.Size) {
-		p.hex(p.rec.Args[1] & p.longMask())
+var fixedHexForm = &value.Form{Pre: "0x"}
+
+// userDesc decodes an entry of a descriptor table; its bits are a bit field of C.
+func userDesc(d *decoder, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
+	if d.call.Name == "modify_ldt" && d.rec.Args[2] != uint64(l.Size) {
+		d.Hex(d.rec.Args[1] & d.longMask())
 		return
 	}
-	p.dst = append(p.dst, '{')
-	p.fieldList(l, data, false, "entry_number")
-	if p.call.Name == "get_thread_area" && p.failed() {
-		p.dst = append(p.dst, ", ...}"...)
+	at := d.Open(value.Object)
+	d.fieldList(l, data, "entry_number")
+	if d.call.Name == "get_thread_area" && d.failed() {
+		d.Close(at).Flags |= value.More
 		return
 	}
-	hex := func(name string, v uint64) {
-		p.dst = append(p.dst, ", "...)
-		p.dst = append(p.dst, name...)
-		p.dst = append(p.dst, "=0x"...)
-		const digits = "0123456789abcdef"
-		width := 6
-		for width < 8 && v>>(4*width) != 0 {
-			width++
-		}
-		for width--; width >= 0; width-- {
-			p.dst = append(p.dst, digits[v>>(4*width)&15])
-		}
+	for _, name := range []string{"base_addr", "limit"} {
+		d.Name(name)
+		d.With(fixedHexForm)
+		d.Add(value.Node{Kind: value.Digits, Num: get(l, data, name), Pad: 6})
 	}
-	hex("base_addr", get(l, data, "base_addr"))
-	hex("limit", get(l, data, "limit"))
-	bits, at := get(l, data, "bits"), 0
+	bits, bit := get(l, data, "bits"), 0
 	for _, f := range []struct {
 		name string
 		n    int
 	}{{"seg_32bit", 1}, {"contents", 2}, {"read_exec_only", 1}, {"limit_in_pages", 1}, {"seg_not_present", 1}, {"useable", 1}, {"lm", 1}} {
-		if f.name == "lm" && p.word == 4 {
+		if f.name == "lm" && d.word == 4 {
 			break
 		}
-		p.dst = append(p.dst, ", "...)
-		p.dst = append(p.dst, f.name...)
-		p.dst = append(p.dst, '=')
-		p.dst = strconv.AppendUint(p.dst, bits>>at&(1<<f.n-1), 10)
-		at += f.n
+		d.Name(f.name)
+		d.Uint(bits >> bit & (1<<f.n - 1))
+		bit += f.n
 	}
-	p.dst = append(p.dst, '}')
+	d.Close(at)
 }
 
-// ldtResult shows the result of modify_ldt, an int that the kernel does not extend.
-func ldtResult(p *printer, ret int64) {
-	p.dst = strconv.AppendInt(p.dst, ret, 10)
+// ldtResult decodes the result of modify_ldt, an int that the kernel does not extend.
+func ldtResult(d *decoder, ret int64) {
 	if name, text := syscalls.Errno(-int(int32(ret))); ret > 0 && name != "" {
-		p.dst = append(p.dst, ' ')
-		p.dst = append(p.dst, name...)
-		p.dst = append(p.dst, " ("...)
-		p.dst = append(p.dst, text...)
-		p.dst = append(p.dst, ')')
+		d.With(&value.Form{Pre: " ", Post: " (" + text + ")"})
+		d.Word(name)
 	}
 }
 
-// threadArea shows which entry set_thread_area took.
-func threadArea(p *printer, ret int64) {
-	p.dst = strconv.AppendInt(p.dst, ret, 10)
-	if it := p.item(0, layout.ItemMem, false); it != nil && len(it.Data) >= 4 && ret == 0 {
-		p.dst = append(p.dst, " (entry_number="...)
-		p.dst = strconv.AppendInt(p.dst, int64(int32(load(it.Data, 4))), 10)
-		p.dst = append(p.dst, ')')
+var entryForm = &value.Form{Open: " (", Close: ")", Sep: ", "}
+
+// threadArea decodes which entry set_thread_area took.
+func threadArea(d *decoder, ret int64) {
+	if it := d.item(0, layout.ItemMem, false); it != nil && len(it.Data) >= 4 && ret == 0 {
+		d.object(entryForm, func() {
+			d.Name("entry_number")
+			d.Int(int64(int32(load(it.Data, 4))))
+		})
 	}
 }
 
-// decimalUnknown shows a number by its name, or 99 /* IOCB_CMD_??? */.
-func decimalUnknown(p *printer, t *syscalls.Type, v uint64) {
-	if name := t.Set.Enum(v & 0xffffffff); name != "" {
-		p.dst = append(p.dst, name...)
-		return
-	}
-	p.dst = strconv.AppendInt(p.dst, int64(int32(v)), 10)
-	p.dst = append(p.dst, " /* "...)
-	p.dst = append(p.dst, t.Set.Unknown...)
-	p.dst = append(p.dst, " */"...)
+// decimalUnknown decodes a number by its name, or 99 /* IOCB_CMD_??? */.
+func decimalUnknown(d *decoder, t *syscalls.Type, v uint64) {
+	d.named(t.Set.Enum(v&0xffffffff), func() { d.Int(int64(int32(v))).Text = t.Set.Unknown })
 }
 
-// swapFlags shows flags, and the priority in their low bits as a number.
-func swapFlags(p *printer, t *syscalls.Type, v uint64) {
+// swapFlags decodes flags, and the priority in their low bits.
+func swapFlags(d *decoder, t *syscalls.Type, v uint64) {
 	const prio = 0x7fff
 	v &= 0xffffffff
+	at := d.Open(value.Union)
 	if v&^prio != 0 || v == 0 {
-		p.set(t.Set, v&^prio, false)
+		d.set(t.Set, v&^prio, false)
 	}
 	if v&prio != 0 {
-		if v&^prio != 0 {
-			p.dst = append(p.dst, '|')
-		}
-		p.dst = strconv.AppendUint(p.dst, v&prio, 10)
+		d.Uint(v & prio)
 	}
+	d.Close(at)
 }
 
 var (
@@ -306,71 +311,75 @@ var perfFlags = []string{"disabled", "inherit", "pinned", "exclusive", "exclude_
 
 var perfSkids = [4]string{"arbitrary skid", "constant skid", "requested to have 0 skid", "must have 0 skid"}
 
-// perfEventAttr shows what is counted, how, and the flags that are set.
-func perfEventAttr(p *printer, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
+var (
+	cacheForm = &value.Form{Sep: "|", Bare: true}
+	shifts    = [3]*value.Form{{Post: "<<16"}, {Post: "<<8"}, nil}
+)
+
+// perfEventAttr decodes what is counted, how, and the flags that are set.
+func perfEventAttr(d *decoder, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
 	const hardware, software, tracepoint, cache = 0, 1, 2, 3
 	const freq = 1 << 10
 	flags, config := get(l, data, "flags"), get(l, data, "config")
-	p.dst = append(p.dst, '{')
-	p.fieldList(l, data, false, "type", "size")
-	p.dst = append(p.dst, ", config="...)
+	at := d.Open(value.Object)
+	d.fieldList(l, data, "type", "size")
+	d.Name("config")
 	switch get(l, data, "type") {
 	case hardware:
-		p.set(perfHWSet, config, true)
+		d.set(perfHWSet, config, true)
 	case software:
-		p.set(perfSWSet, config, true)
+		d.set(perfSWSet, config, true)
 	case tracepoint:
-		p.dst = strconv.AppendUint(p.dst, config, 10)
+		d.Uint(config)
 	case cache:
-		if high := config >> 24; high != 0 {
-			p.hex(high)
-			p.dst = append(p.dst, "<<24|"...)
-		}
-		p.set(perfCacheSets[0], config>>16&0xff, true)
-		p.dst = append(p.dst, "<<16|"...)
-		p.set(perfCacheSets[1], config>>8&0xff, true)
-		p.dst = append(p.dst, "<<8|"...)
-		p.set(perfCacheSets[2], config&0xff, true)
+		d.object(cacheForm, func() {
+			if high := config >> 24; high != 0 {
+				d.Name("unknown")
+				d.With(shifted24Form)
+				d.Hex(high)
+			}
+			for i, name := range [3]string{"result", "op", "cache"} {
+				d.Name(name)
+				d.With(shifts[i])
+				d.set(perfCacheSets[i], config>>(16-8*i)&0xff, true)
+			}
+		})
 	default:
-		p.hex(config)
+		d.Hex(config)
 	}
 	if flags&freq != 0 {
-		p.dst = append(p.dst, ", sample_freq="...)
-		p.dst = strconv.AppendUint(p.dst, get(l, data, "sample_period"), 10)
+		d.Name("sample_freq")
+		d.Uint(get(l, data, "sample_period"))
 	} else {
-		p.fieldList(l, data, true, "sample_period")
+		d.fieldList(l, data, "sample_period")
 	}
-	p.fieldList(l, data, true, "sample_type", "read_format")
+	d.fieldList(l, data, "sample_type", "read_format")
 	for i, name := range perfFlags {
 		switch bit := flags >> i & 1; {
 		case name == "precise_ip":
 			skid := flags >> i & 3
-			p.dst = append(p.dst, ", precise_ip="...)
-			p.dst = strconv.AppendUint(p.dst, skid, 10)
-			p.dst = append(p.dst, " /* "...)
-			p.dst = append(p.dst, perfSkids[skid]...)
-			p.dst = append(p.dst, " */"...)
+			d.Name(name)
+			d.Uint(skid).Text = perfSkids[skid]
 		case bit != 0 && name != "":
-			p.dst = append(p.dst, ", "...)
-			p.dst = append(p.dst, name...)
-			p.dst = append(p.dst, "=1"...)
+			d.Name(name)
+			d.Uint(1)
 		}
 	}
-	p.dst = append(p.dst, ", ...}"...)
+	d.Close(at).Flags |= value.More
 }
 
-// ifreq shows an interface's name and what is asked of it: the requests to get
+// ifreq decodes an interface's name and what is asked of it: the requests to get
 // something have odd numbers, and have an answer if they succeed.
-func ifreq(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
-	asks := p.rec.Args[1]&1 != 0
+func ifreq(d *decoder, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+	asks := d.rec.Args[1]&1 != 0
 	if t.Name == "ifreq_qlen" {
 		asks = !asks // the other way round
 	}
-	if asks && p.failed() {
-		p.dst = append(p.dst, '{')
-		p.fieldList(l, data, false, "ifr_name")
-		p.dst = append(p.dst, '}')
+	if asks && d.failed() {
+		at := d.Open(value.Object)
+		d.fieldList(l, data, "ifr_name")
+		d.Close(at)
 		return
 	}
-	p.fields(t, l, data)
+	d.fields(t, l, data)
 }

@@ -2,11 +2,10 @@ package strace
 
 import (
 	"bytes"
-	"net/netip"
-	"strconv"
 
 	"github.com/recorderd/recorderd/recorder/record"
 	"github.com/recorderd/recorderd/recorder/syscalls"
+	"github.com/recorderd/recorderd/recorder/value"
 )
 
 // Netlink messages, where their contents were captured. A record does not say
@@ -132,219 +131,235 @@ func rtFamilyOf(msg []byte) *rtFamily {
 	return f
 }
 
-// netlink shows messages. more: there is more than was captured.
-func (p *printer) netlink(d []byte, more bool) {
-	if len(d) < nlHeader {
-		p.dst = appendQuoted(p.dst, d, p.opt.StringLimit, more)
+// Forms of netlink: text has brackets only around more than one of something.
+var (
+	aloneForm   = &value.Form{Sep: ", "}
+	messageForm = &value.Form{Open: "[", Close: "]", Sep: ", ", Bare: true}
+	headForm    = &value.Form{Sep: ", ", Bare: true}
+)
+
+// netlink decodes messages. more: there is more than was captured.
+func (d *decoder) netlink(b []byte, more bool) {
+	if len(b) < nlHeader {
+		d.String(b, more)
 		return
 	}
-	start := len(p.dst)
-	for n := 0; ; n++ {
-		if n > 0 {
-			p.dst = append(p.dst, ", "...)
+	d.Mark(value.Limited)
+	list, found := d.Open(value.List), 0
+	for last := false; !last; found++ {
+		if len(b) < nlHeader {
+			d.Nodes[list].Flags |= value.Cut
+			break
 		}
-		if p.opt.StringLimit > 0 && n >= p.opt.StringLimit {
-			p.dst = append(p.dst, "...]"...)
-			return
-		}
-		length := load(d, 4)
-		whole := length >= nlHeader && length <= uint64(len(d))
+		length := load(b, 4)
 		step := (length + 3) &^ 3
-		last := length < nlHeader || step >= uint64(len(d))
-		if n == 0 && !last {
-			p.dst = append(p.dst[:start], '[')
-		}
+		last = length < nlHeader || step >= uint64(len(b))
 		switch {
-		case whole:
-			p.netlinkMessage(d[:length])
+		case length >= nlHeader && length <= uint64(len(b)):
+			d.netlinkMessage(b[:length])
 		case length < nlHeader:
-			p.netlinkHeader(d, nil)
+			d.netlinkHead(b)
 		default:
-			p.dst = append(p.dst, '[')
-			p.netlinkHeader(d, nil)
-			p.dst = append(p.dst, ", ...]"...)
+			d.With(messageForm)
+			at := d.Open(value.Object)
+			d.Name("header")
+			d.netlinkHeader(b, nil)
+			d.Close(at).Flags |= value.Cut
 		}
-		if last {
-			if n > 0 {
-				p.dst = append(p.dst, ']')
-			}
-			return
+		if !last {
+			b = b[step:]
 		}
-		if d = d[step:]; len(d) < nlHeader {
-			p.dst = append(p.dst, ", ...]"...)
-			return
-		}
+	}
+	if n := d.Close(list); found == 1 && n.Flags&value.Cut == 0 {
+		n.Form = aloneForm
 	}
 }
 
-func (p *printer) netlinkHeader(d []byte, f *rtFamily) {
-	kind := uint16(load(d[4:], 2))
-	p.dst = append(p.dst, "{nlmsg_len="...)
-	p.dst = strconv.AppendUint(p.dst, load(d, 4), 10)
-	p.dst = append(p.dst, ", nlmsg_type="...)
+// netlinkHead decodes a message of which there is only a header.
+func (d *decoder) netlinkHead(b []byte) {
+	d.object(headForm, func() {
+		d.Name("header")
+		d.netlinkHeader(b, nil)
+	})
+}
+
+func (d *decoder) netlinkHeader(b []byte, f *rtFamily) {
+	kind := uint16(load(b[4:], 2))
+	at := d.Open(value.Object)
+	d.Name("nlmsg_len")
+	d.Uint(load(b, 4))
+	d.Name("nlmsg_type")
 	flags := nlFlagSets[3]
 	switch {
 	case f != nil:
-		p.set(rtmTypeSet, uint64(kind), true)
+		d.set(rtmTypeSet, uint64(kind), true)
 		flags = nlFlagSets[kind&3]
 	case kind < rtmBase:
-		p.set(nlTypeSet, uint64(kind), true)
+		d.set(nlTypeSet, uint64(kind), true)
 		if kind == nlError {
 			flags = nlAckSet
 		}
 	default:
-		p.unknown(nlTypeSet, uint64(kind))
+		d.unknown(nlTypeSet, uint64(kind))
 	}
-	p.dst = append(p.dst, ", nlmsg_flags="...)
-	p.set(flags, load(d[6:], 2), true)
-	p.dst = append(p.dst, ", nlmsg_seq="...)
-	p.dst = strconv.AppendUint(p.dst, load(d[8:], 4), 10)
-	p.dst = append(p.dst, ", nlmsg_pid="...)
-	p.dst = strconv.AppendInt(p.dst, int64(int32(load(d[12:], 4))), 10)
-	p.dst = append(p.dst, '}')
+	d.Name("nlmsg_flags")
+	d.set(flags, load(b[6:], 2), true)
+	d.Name("nlmsg_seq")
+	d.Uint(load(b[8:], 4))
+	d.Name("nlmsg_pid")
+	d.Int(int64(int32(load(b[12:], 4))))
+	d.Close(at)
 }
 
-// netlinkMessage shows one whole message.
-func (p *printer) netlinkMessage(d []byte) {
-	f, kind, body := rtFamilyOf(d), load(d[4:], 2), d[nlHeader:]
-	if p.depth > 2 {
+// netlinkMessage decodes one whole message.
+func (d *decoder) netlinkMessage(b []byte) {
+	f, kind, body := rtFamilyOf(b), load(b[4:], 2), b[nlHeader:]
+	if d.depth > 2 {
 		f, body = nil, nil
 	}
 	if len(body) == 0 {
-		p.netlinkHeader(d, f)
-		return
+		d.With(headForm)
+	} else {
+		d.With(messageForm)
 	}
-	p.depth++
-	p.dst = append(p.dst, '[')
-	p.netlinkHeader(d, f)
-	p.dst = append(p.dst, ", "...)
+	d.depth++
+	at := d.Open(value.Object)
+	d.Name("header")
+	d.netlinkHeader(b, f)
 	switch {
+	case len(body) == 0:
 	case f != nil:
-		p.rtnetlink(f, body)
+		d.rtnetlink(f, body)
 	case kind == nlError && len(body) >= 4:
-		p.dst = append(p.dst, "{error="...)
-		p.netlinkErrno(body)
-		if rest := body[4:]; len(rest) >= nlHeader {
-			p.dst = append(p.dst, ", msg="...)
-			if n := load(rest, 4); n >= nlHeader && n <= uint64(len(rest)) {
-				p.netlinkMessage(rest[:n])
-			} else {
-				p.netlinkHeader(rest, rtFamilies[uint16(load(rest[4:], 2))&^3]) // the kernel gave the header back, only
-			}
-		}
-		p.dst = append(p.dst, '}')
+		d.Name("body")
+		d.object(nil, func() { d.netlinkError(body) })
 	case kind == nlDone && len(body) == 4:
-		p.dst = strconv.AppendInt(p.dst, int64(int32(load(body, 4))), 10)
+		d.Name("body")
+		d.Int(int64(int32(load(body, 4))))
 	default:
-		p.byteArray(body)
+		d.Name("body")
+		d.bytes(body)
 	}
-	p.dst = append(p.dst, ']')
-	p.depth--
+	d.Close(at)
+	d.depth--
 }
 
-func (p *printer) netlinkErrno(d []byte) {
-	n := int(int32(load(d, 4)))
+func (d *decoder) netlinkError(body []byte) {
+	d.Name("error")
+	n := int(int32(load(body, 4)))
 	if name, _ := syscalls.Errno(-n); n < 0 && name != "" {
-		p.dst = append(p.dst, '-')
-		p.dst = append(p.dst, name...)
+		d.With(negative)
+		d.Word(name)
+	} else {
+		d.Int(int64(n))
+	}
+	rest := body[4:]
+	if len(rest) < nlHeader {
 		return
 	}
-	p.dst = strconv.AppendInt(p.dst, int64(n), 10)
+	d.Name("msg")
+	if n := load(rest, 4); n >= nlHeader && n <= uint64(len(rest)) {
+		d.netlinkMessage(rest[:n])
+		return
+	}
+	// the kernel gave the header back, only
+	d.object(headForm, func() {
+		d.Name("header")
+		d.netlinkHeader(rest, rtFamilies[uint16(load(rest[4:], 2))&^3])
+	})
 }
 
-// rtnetlink shows what follows the header of an rtnetlink message.
-func (p *printer) rtnetlink(f *rtFamily, body []byte) {
-	l := f.typ.Struct.On(p.arch)
+// rtnetlink decodes what follows the header of an rtnetlink message.
+func (d *decoder) rtnetlink(f *rtFamily, body []byte) {
+	d.Name("body")
+	l := f.typ.Struct.On(d.arch)
 	if l == nil {
-		p.byteArray(body)
+		d.bytes(body)
 		return
 	}
 	if len(body) < int(l.Size) {
-		p.dst = append(p.dst, '{')
-		p.fieldList(l, body, false, l.Fields[0].Name)
-		p.dst = append(p.dst, ", ...}"...)
+		at := d.Open(value.Object)
+		d.fieldList(l, body, l.Fields[0].Name)
+		d.Close(at).Flags |= value.More
 		return
 	}
-	p.structure(f.typ, body[:l.Size])
-	d := body[l.Size:]
-	if len(d) == 0 {
+	d.structure(f.typ, body[:l.Size])
+	b := body[l.Size:]
+	if len(b) == 0 {
 		return
 	}
-	p.dst = append(p.dst, ", "...)
-	start := len(p.dst)
-	for n := 0; len(d) >= 4; n++ {
-		size := min(int(load(d, 2)), len(d))
+	d.Name("attributes")
+	d.Mark(value.Limited)
+	list, found := d.Open(value.List), 0
+	for ; len(b) >= 4; found++ {
+		size := min(int(load(b, 2)), len(b))
 		if size < 4 {
 			break
 		}
-		step := min((size+3)&^3, len(d))
-		switch {
-		case n > 0:
-			p.dst = append(p.dst, ", "...)
-		case step < len(d):
-			p.dst = append(p.dst[:start], '[')
-		}
-		if p.opt.StringLimit > 0 && n >= p.opt.StringLimit {
-			p.dst = append(p.dst, "..."...)
-			d = nil
-		} else {
-			p.netlinkAttr(f, body[0], d[:size])
-			d = d[step:]
-		}
-		if len(d) == 0 && n > 0 {
-			p.dst = append(p.dst, ']')
-		}
+		d.netlinkAttr(f, body[0], b[:size])
+		b = b[min((size+3)&^3, len(b)):]
+	}
+	if n := d.Close(list); found <= 1 {
+		n.Form = aloneForm
 	}
 }
 
-func (p *printer) netlinkAttr(f *rtFamily, family byte, d []byte) {
-	kind, data := uint16(load(d[2:], 2)), d[4:]
+func (d *decoder) netlinkAttr(f *rtFamily, family byte, b []byte) {
+	kind, data := uint16(load(b[2:], 2)), b[4:]
 	if len(data) > 0 {
-		p.dst = append(p.dst, '[')
+		d.With(messageForm)
+	} else {
+		d.With(headForm)
 	}
-	p.dst = append(p.dst, "{nla_len="...)
-	p.dst = strconv.AppendUint(p.dst, load(d, 2), 10)
-	p.dst = append(p.dst, ", nla_type="...)
-	if kind&0x8000 != 0 {
-		p.dst = append(p.dst, "NLA_F_NESTED|"...)
+	at := d.Open(value.Object)
+	d.Name("header")
+	d.object(nil, func() {
+		d.Name("nla_len")
+		d.Uint(load(b, 2))
+		d.Name("nla_type")
+		if kind>>14 == 0 {
+			d.set(f.names, uint64(kind), true)
+			return
+		}
+		at := d.Open(value.Union)
+		if kind&0x8000 != 0 {
+			d.Word("NLA_F_NESTED")
+		}
+		if kind&0x4000 != 0 {
+			d.Word("NLA_F_NET_BYTEORDER")
+		}
+		d.set(f.names, uint64(kind&0x3fff), true)
+		d.Close(at)
+	})
+	if len(data) > 0 {
+		d.Name("value")
+		d.attrValue(f.attrs[kind], family, data)
 	}
-	if kind&0x4000 != 0 {
-		p.dst = append(p.dst, "NLA_F_NET_BYTEORDER|"...)
-	}
-	p.set(f.names, uint64(kind&0x3fff), true)
-	p.dst = append(p.dst, '}')
-	if len(data) == 0 {
-		return
-	}
-	p.dst = append(p.dst, ", "...)
-	p.attrValue(f.attrs[kind], family, data)
-	p.dst = append(p.dst, ']')
+	d.Close(at)
 }
 
-func (p *printer) attrValue(a attr, family byte, data []byte) {
+func (d *decoder) attrValue(a attr, family byte, data []byte) {
 	switch n := len(data); {
 	case a.kind == attrString:
 		text, _, ended := bytes.Cut(data, []byte{0})
-		p.dst = appendQuoted(p.dst, text, p.opt.StringLimit, !ended)
+		d.String(text, !ended)
 	case a.kind == attrU8 && n == 1:
-		p.dst = strconv.AppendUint(p.dst, uint64(data[0]), 10)
+		d.Uint(uint64(data[0]))
 	case a.kind == attrU32 && n == 4:
-		p.dst = strconv.AppendUint(p.dst, load(data, 4), 10)
+		d.Uint(load(data, 4))
 	case a.kind == attrEnumU8 && n == 1:
-		p.set(a.set, uint64(data[0]), true)
+		d.set(a.set, uint64(data[0]), true)
 	case a.kind == attrEnumU32 && n == 4:
-		p.set(a.set, load(data, 4), true)
+		d.set(a.set, load(data, 4), true)
 	case a.kind == attrMAC && n <= 32:
-		p.dst = append(p.dst, hexBytes(data)...)
+		d.mac(data)
 	case a.kind == attrAddr && family == afInet && n == 4:
-		inaddr(p, nil, load(data, 4))
+		d.ip(inaddrForm, data)
 	case a.kind == attrAddr && family == afInet6 && n == 16:
-		p.dst = append(p.dst, `inet_pton(AF_INET6, "`...)
-		p.dst = netip.AddrFrom16([16]byte(data)).AppendTo(p.dst)
-		p.dst = append(p.dst, `")`...)
+		d.ip(in6Form, data)
 	case a.kind == attrStruct:
-		p.structure(a.typ, data)
+		d.structure(a.typ, data)
 	default:
-		p.byteArray(data)
+		d.bytes(data)
 	}
 }

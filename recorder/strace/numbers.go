@@ -1,10 +1,9 @@
 package strace
 
 import (
-	"strconv"
-
 	"github.com/recorderd/recorderd/recorder/layout"
 	"github.com/recorderd/recorderd/recorder/syscalls"
+	"github.com/recorderd/recorderd/recorder/value"
 )
 
 const memKind = layout.ItemMem
@@ -26,249 +25,325 @@ var (
 	personalityStruct = syscalls.SetByName("personality")
 )
 
-func pollEvents() *syscalls.Set { return pollEventSet }
+func intValue(d *decoder, _ *syscalls.Type, v uint64) { d.Int(int64(int32(v))) }
 
-func intValue(p *printer, _ *syscalls.Type, v uint64) {
-	p.dst = strconv.AppendInt(p.dst, int64(int32(v)), 10)
-}
+func octalValue(d *decoder, _ *syscalls.Type, v uint64) { d.Octal(v) }
 
-func octalValue(p *printer, _ *syscalls.Type, v uint64) { p.dst = appendOctal(p.dst, v) }
-
-// hexEnum shows what is a number, some of which have a name: in hexadecimal.
-func hexEnum(p *printer, t *syscalls.Type, v uint64) {
+// hexEnum decodes a number, some of which have a name: in hexadecimal.
+func hexEnum(d *decoder, t *syscalls.Type, v uint64) {
 	v &= 0xffffffff
-	if name := t.Set.Enum(v); name != "" {
-		p.dst = append(p.dst, name...)
-	} else {
-		p.hex(v)
-	}
+	d.named(t.Set.Enum(v), func() { d.Hex(v) })
 }
 
 // decimalEnum is the same in decimal; the names are of negative numbers.
-func decimalEnum(p *printer, t *syscalls.Type, v uint64) {
+func decimalEnum(d *decoder, t *syscalls.Type, v uint64) {
 	n := int64(int32(v))
-	for _, k := range [2]uint64{uint64(n), v & 0xffffffff} {
-		if name := t.Set.Enum(k); name != "" {
-			p.dst = append(p.dst, name...)
-			return
-		}
+	name := t.Set.Enum(uint64(n))
+	if name == "" {
+		name = t.Set.Enum(v & 0xffffffff)
 	}
-	p.dst = strconv.AppendInt(p.dst, n, 10)
+	d.named(name, func() { d.Int(n) })
 }
 
-// wstatus shows what wait(2) says of a process.
-func wstatus(p *printer, _ *syscalls.Type, v uint64) {
+// Forms of what wait(2) says of a process.
+var (
+	statusForm    = &value.Form{Open: "{", Close: "}", Sep: " && ", Bare: true}
+	stoppedForm   = &value.Form{Open: "{", Close: "}", Sep: " | ", Bare: true}
+	eventForm     = &value.Form{Sep: " | ", Bare: true}
+	exitedForm    = &value.Form{Pre: "WIFEXITED(s) && WEXITSTATUS(s) == "}
+	signaledForm  = &value.Form{Pre: "WIFSIGNALED(s) && WTERMSIG(s) == "}
+	stopSigForm   = &value.Form{Pre: "WIFSTOPPED(s) && WSTOPSIG(s) == "}
+	continuedForm = &value.Form{Pre: "WIFCONTINUED(s)"}
+	coreForm      = &value.Form{Pre: "WCOREDUMP(s)"}
+	sysgoodForm   = &value.Form{Pre: "0x80"}
+	shifted16Form = &value.Form{Post: " << 16"}
+)
+
+// wstatus decodes what wait(2) says of a process.
+func wstatus(d *decoder, _ *syscalls.Type, v uint64) {
 	s := uint32(v)
-	p.dst = append(p.dst, '{')
+	rest := s >> 16
+	outer := -1
+	if rest != 0 && s != 0xffff {
+		d.With(eventForm)
+		outer = d.Open(value.Object)
+		d.Name("status")
+	}
 	switch {
 	case s&0xff == 0x7f:
-		p.dst = append(p.dst, "WIFSTOPPED(s) && WSTOPSIG(s) == "...)
-		stop := int(s >> 8 & 0xff)
-		p.sig(stop & 0x7f)
-		if stop&0x80 != 0 {
-			p.dst = append(p.dst, " | 0x80"...)
-		}
+		d.object(stoppedForm, func() {
+			stop := int(s >> 8 & 0xff)
+			d.Name("stopped")
+			d.With(stopSigForm)
+			d.Signal(stop & 0x7f)
+			if stop&0x80 != 0 {
+				d.bool("syscall", sysgoodForm)
+			}
+		})
 	case s == 0xffff:
-		p.dst = append(p.dst, "WIFCONTINUED(s)"...)
+		d.object(statusForm, func() { d.bool("continued", continuedForm) })
 	case s&0x7f == 0:
-		p.dst = append(p.dst, "WIFEXITED(s) && WEXITSTATUS(s) == "...)
-		p.dst = strconv.AppendUint(p.dst, uint64(s>>8&0xff), 10)
+		d.object(statusForm, func() {
+			d.Name("exited")
+			d.With(exitedForm)
+			d.Uint(uint64(s >> 8 & 0xff))
+		})
 	default:
-		p.dst = append(p.dst, "WIFSIGNALED(s) && WTERMSIG(s) == "...)
-		p.sig(int(s & 0x7f))
-		if s&0x80 != 0 {
-			p.dst = append(p.dst, " && WCOREDUMP(s)"...)
-		}
+		d.object(statusForm, func() {
+			d.Name("killed")
+			d.With(signaledForm)
+			d.Signal(int(s & 0x7f))
+			if s&0x80 != 0 {
+				d.bool("coreDumped", coreForm)
+			}
+		})
 	}
-	if rest := s >> 16; rest != 0 && s != 0xffff {
-		p.dst = append(p.dst, "} | "...)
-		if rest <= 7 && s&0xffff == 0x57f {
-			p.dst = append(p.dst, ptraceEvents[rest]...)
-			p.dst = append(p.dst, " << 16"...)
-			return
-		}
-		p.hex(uint64(rest) << 16)
+	if outer < 0 {
 		return
 	}
-	p.dst = append(p.dst, '}')
+	d.Name("event")
+	if rest <= 7 && s&0xffff == 0x57f {
+		d.With(shifted16Form)
+		d.Word(ptraceEvents[rest])
+	} else {
+		d.Hex(uint64(rest) << 16)
+	}
+	d.Close(outer)
+}
+
+// bool decodes what is so or is not; it is added only if it is so.
+func (d *decoder) bool(name string, f *value.Form) {
+	d.Name(name)
+	d.With(f)
+	d.Add(value.Node{Kind: value.Bool})
 }
 
 var ptraceEvents = [8]string{"0", "PTRACE_EVENT_FORK", "PTRACE_EVENT_VFORK", "PTRACE_EVENT_CLONE", "PTRACE_EVENT_EXEC", "PTRACE_EVENT_VFORK_DONE", "PTRACE_EVENT_EXIT", "PTRACE_EVENT_SECCOMP"}
 
-// clockid shows a clock, also one of a process or a thread.
-func clockid(p *printer, t *syscalls.Type, v uint64) {
+var (
+	fdClockForm      = &value.Form{Open: "FD_TO_CLOCKID(", Close: ")", Sep: ", ", Bare: true}
+	threadClockForm  = &value.Form{Open: "MAKE_THREAD_CPUCLOCK(", Close: ")", Sep: ", ", Bare: true}
+	processClockForm = &value.Form{Open: "MAKE_PROCESS_CPUCLOCK(", Close: ")", Sep: ", ", Bare: true}
+)
+
+// clockid decodes a clock, also one of a process or a thread.
+func clockid(d *decoder, t *syscalls.Type, v uint64) {
 	id := int32(v)
 	if id >= 0 {
-		p.set(clockSet, uint64(id), true)
+		d.set(clockSet, uint64(id), true)
 		return
 	}
-	if id&7 == 3 {
-		p.dst = append(p.dst, "FD_TO_CLOCKID("...)
-		p.dst = strconv.AppendInt(p.dst, int64(^(id >> 3)), 10)
-		p.dst = append(p.dst, ')')
-		return
+	of := int64(^(id >> 3))
+	clock := func(name string) {
+		d.Name(name)
+		d.Int(of)
+		d.Name("clock")
+		switch id & 3 {
+		case 0:
+			d.Word("CPUCLOCK_PROF")
+		case 1:
+			d.Word("CPUCLOCK_VIRT")
+		case 2:
+			d.Word("CPUCLOCK_SCHED")
+		default:
+			d.Uint(3).Text = "CPUCLOCK_???"
+		}
 	}
-	if id&4 != 0 {
-		p.dst = append(p.dst, "MAKE_THREAD_CPUCLOCK("...)
-	} else {
-		p.dst = append(p.dst, "MAKE_PROCESS_CPUCLOCK("...)
+	switch {
+	case id&7 == 3:
+		d.object(fdClockForm, func() {
+			d.Name("fd")
+			d.Int(of)
+		})
+	case id&4 != 0:
+		d.object(threadClockForm, func() { clock("tid") })
+	default:
+		d.object(processClockForm, func() { clock("pid") })
 	}
-	p.dst = strconv.AppendInt(p.dst, int64(^(id >> 3)), 10)
-	p.dst = append(p.dst, ", "...)
-	p.dst = append(p.dst, [4]string{"CPUCLOCK_PROF", "CPUCLOCK_VIRT", "CPUCLOCK_SCHED", "3 /* CPUCLOCK_??? */"}[id&3]...)
-	p.dst = append(p.dst, ')')
 }
 
-// rlim shows a limit: 8192*1024, RLIM64_INFINITY.
-func rlim(p *printer, t *syscalls.Type, v uint64) {
+var kibiForm = &value.Form{Post: "*1024"}
+
+// rlim decodes a limit: 8192*1024, RLIM64_INFINITY.
+func rlim(d *decoder, t *syscalls.Type, v uint64) {
 	infinity := uint64(1<<64 - 1)
 	name := "RLIM_INFINITY"
-	if p.call.Name == "prlimit64" || p.word == 8 {
+	if d.call.Name == "prlimit64" || d.word == 8 {
 		name = "RLIM64_INFINITY"
 	} else {
 		infinity = 0xffffffff
 	}
 	switch {
 	case v == infinity:
-		p.dst = append(p.dst, name...)
+		d.Word(name)
 	case v > 1024 && v%1024 == 0:
-		p.dst = strconv.AppendUint(p.dst, v/1024, 10)
-		p.dst = append(p.dst, "*1024"...)
+		at := d.Open(value.Group)
+		d.Mark(value.NoJSON)
+		d.With(kibiForm)
+		d.Uint(v / 1024)
+		d.Mark(value.NoText)
+		d.Uint(v)
+		d.Close(at)
 	default:
-		p.dst = strconv.AppendUint(p.dst, v, 10)
+		d.Uint(v)
 	}
 }
 
-// futexop shows an operation with its flags: FUTEX_WAIT_PRIVATE.
-func futexop(p *printer, t *syscalls.Type, v uint64) {
+// privateFutexOps are the names with the flag that is a part of them.
+var privateFutexOps = func() map[string]string {
+	m := map[string]string{}
+	for _, op := range syscalls.SetByName("futexop").Enums {
+		m[op.Name] = op.Name + "_PRIVATE"
+	}
+	return m
+}()
+
+// futexop decodes an operation with its flags: FUTEX_WAIT_PRIVATE.
+func futexop(d *decoder, t *syscalls.Type, v uint64) {
+	const private, realtime, known = 0x80, 0x100, 0x1ff
 	v &= 0xffffffff
 	name := t.Set.Enum(v & 0x7f)
-	if name == "" || v&^0x1ff != 0 {
-		if name != "" {
-			p.dst = append(p.dst, name...)
-			if v&0x80 != 0 {
-				p.dst = append(p.dst, "_PRIVATE"...)
-			}
-			if v&0x100 != 0 {
-				p.dst = append(p.dst, "|FUTEX_CLOCK_REALTIME"...)
-			}
-			p.dst = append(p.dst, '|')
-			p.hex(v &^ 0x1ff)
-			return
+	at := d.Open(value.Union)
+	if name == "" {
+		if v&realtime != 0 {
+			d.Word("FUTEX_CLOCK_REALTIME")
+			v &^= realtime
 		}
-		if v&0x100 != 0 {
-			p.dst = append(p.dst, "FUTEX_CLOCK_REALTIME|"...)
-			v &^= 0x100
-		}
-		p.unknown(t.Set, v)
+		d.unknown(t.Set, v)
+		d.Close(at)
 		return
 	}
-	p.dst = append(p.dst, name...)
-	if v&0x80 != 0 {
-		p.dst = append(p.dst, "_PRIVATE"...)
+	if v&private != 0 {
+		name = privateFutexOps[name]
 	}
-	if v&0x100 != 0 {
-		p.dst = append(p.dst, "|FUTEX_CLOCK_REALTIME"...)
+	d.Word(name)
+	if v&realtime != 0 {
+		d.Word("FUTEX_CLOCK_REALTIME")
 	}
+	if v&^known != 0 {
+		d.Hex(v &^ known)
+	}
+	d.Close(at)
 }
 
-// futexWakeOp shows what FUTEX_WAKE_OP does to the second word.
-func futexWakeOp(p *printer, _ *syscalls.Type, v uint64) {
+var (
+	wakeOpForm    = &value.Form{Sep: "|", Bare: true}
+	shifted28Form = &value.Form{Post: "<<28"}
+	shifted24Form = &value.Form{Post: "<<24"}
+	shifted12Form = &value.Form{Post: "<<12"}
+	opargForm     = &value.Form{Pre: "FUTEX_OP_OPARG_SHIFT<<28"}
+)
+
+// futexWakeOp decodes what FUTEX_WAKE_OP does to the second word.
+func futexWakeOp(d *decoder, _ *syscalls.Type, v uint64) {
 	op, cmp := v>>28&15, v>>24&15
-	if op&8 != 0 {
-		p.dst = append(p.dst, "FUTEX_OP_OPARG_SHIFT<<28|"...)
-		op &= 7
-	}
-	p.set(futexWakeOpSet, op, true)
-	p.dst = append(p.dst, "<<28|"...)
-	p.hex(v >> 12 & 0xfff)
-	p.dst = append(p.dst, "<<12|"...)
-	p.set(futexWakeCmpSet, cmp, true)
-	p.dst = append(p.dst, "<<24|"...)
-	p.hex(v & 0xfff)
+	d.object(wakeOpForm, func() {
+		if op&8 != 0 {
+			d.bool("oparg_shift", opargForm)
+			op &= 7
+		}
+		d.Name("op")
+		d.With(shifted28Form)
+		d.set(futexWakeOpSet, op, true)
+		d.Name("oparg")
+		d.With(shifted12Form)
+		d.Hex(v >> 12 & 0xfff)
+		d.Name("cmp")
+		d.With(shifted24Form)
+		d.set(futexWakeCmpSet, cmp, true)
+		d.Name("cmparg")
+		d.Hex(v & 0xfff)
+	})
 }
 
 // ioctlAliases are requests of which strace shows every name that their number has.
-var ioctlAliases = map[string]string{
-	"FICLONE": "BTRFS_IOC_CLONE or FICLONE", "FICLONERANGE": "BTRFS_IOC_CLONE_RANGE or FICLONERANGE",
-	"FIDEDUPERANGE": "BTRFS_IOC_FILE_EXTENT_SAME or FIDEDUPERANGE",
-	"TCSETS":        "SNDCTL_TMR_START or TCSETS", "TCSETSW": "SNDCTL_TMR_STOP or TCSETSW", "TCSETSF": "SNDCTL_TMR_CONTINUE or TCSETSF",
+var ioctlAliases = map[string]*value.Form{
+	"FICLONE": {Pre: "BTRFS_IOC_CLONE or "}, "FICLONERANGE": {Pre: "BTRFS_IOC_CLONE_RANGE or "},
+	"FIDEDUPERANGE": {Pre: "BTRFS_IOC_FILE_EXTENT_SAME or "},
+	"TCSETS":        {Pre: "SNDCTL_TMR_START or "}, "TCSETSW": {Pre: "SNDCTL_TMR_STOP or "}, "TCSETSF": {Pre: "SNDCTL_TMR_CONTINUE or "},
 }
 
-// ioctlcmd shows a request by name, or as the parts of its number.
-func ioctlcmd(p *printer, _ *syscalls.Type, v uint64) {
+var iocForm = &value.Form{Open: "_IOC(", Close: ")", Sep: ", ", Bare: true}
+
+// ioctlcmd decodes a request by name, or as the parts of its number.
+func ioctlcmd(d *decoder, _ *syscalls.Type, v uint64) {
 	v &= 0xffffffff
 	if name := ioctlSet.Enum(v); name != "" {
-		if also := ioctlAliases[name]; also != "" {
-			name = also
+		d.With(ioctlAliases[name])
+		d.Word(name)
+		return
+	}
+	d.object(iocForm, func() {
+		d.Name("dir")
+		at := d.Open(value.Union)
+		if v>>30 == 0 {
+			d.Word("_IOC_NONE")
 		}
-		p.dst = append(p.dst, name...)
-		return
-	}
-	p.dst = append(p.dst, "_IOC("...)
-	p.dst = append(p.dst, [4]string{"_IOC_NONE", "_IOC_WRITE", "_IOC_READ", "_IOC_READ|_IOC_WRITE"}[v>>30]...)
-	for _, n := range [3]uint64{v >> 8 & 0xff, v & 0xff, v >> 16 & 0x3fff} {
-		p.dst = append(p.dst, ", "...)
-		p.hex(n)
-	}
-	p.dst = append(p.dst, ')')
+		if v>>30&2 != 0 {
+			d.Word("_IOC_READ")
+		}
+		if v>>30&1 != 0 {
+			d.Word("_IOC_WRITE")
+		}
+		d.Close(at)
+		d.Name("type")
+		d.Hex(v >> 8 & 0xff)
+		d.Name("nr")
+		d.Hex(v & 0xff)
+		d.Name("size")
+		d.Hex(v >> 16 & 0x3fff)
+	})
 }
 
-// offset64 shows a position that came in two registers.
-func offset64(p *printer, _ *syscalls.Type, v uint64) {
-	p.dst = strconv.AppendInt(p.dst, int64(v), 10)
+// offset64 decodes a position that came in two registers.
+func offset64(d *decoder, _ *syscalls.Type, v uint64) { d.Int(int64(v)) }
+
+// pgoff decodes mmap2's offset, which counts pages, in bytes.
+func pgoff(d *decoder, _ *syscalls.Type, v uint64) { d.Hex(v * 4096) }
+
+func fanmask(d *decoder, _ *syscalls.Type, v uint64) { d.set(fanMaskSet, v, true) }
+
+var (
+	ioprioForm  = &value.Form{Open: "IOPRIO_PRIO_VALUE(", Close: ")", Sep: ", ", Bare: true}
+	ioprioForm2 = &value.Form{Open: " (IOPRIO_PRIO_VALUE(", Close: "))", Sep: ", ", Bare: true}
+)
+
+func ioprio(d *decoder, _ *syscalls.Type, v uint64) { d.ioprio(ioprioForm, v) }
+
+func (d *decoder) ioprio(f *value.Form, v uint64) {
+	d.object(f, func() {
+		d.Name("class")
+		d.set(ioprioClassSet, v>>13&7, true)
+		d.Name("data")
+		d.Uint(v & 0x1fff)
+	})
 }
 
-// pgoff shows mmap2's offset, which counts pages, in bytes.
-func pgoff(p *printer, _ *syscalls.Type, v uint64) { p.hex(v * 4096) }
+func ioprioResult(d *decoder, ret int64) { d.ioprio(ioprioForm2, uint64(ret)) }
 
-func fanmask(p *printer, _ *syscalls.Type, v uint64) { p.set(fanMaskSet, v, true) }
-
-func ioprio(p *printer, _ *syscalls.Type, v uint64) {
-	class, data := v>>13&7, v&0x1fff
-	p.dst = append(p.dst, "IOPRIO_PRIO_VALUE("...)
-	p.set(ioprioClassSet, class, true)
-	p.dst = append(p.dst, ", "...)
-	p.dst = strconv.AppendUint(p.dst, data, 10)
-	p.dst = append(p.dst, ')')
-}
-
-func ioprioResult(p *printer, ret int64) {
-	p.dst = strconv.AppendInt(p.dst, ret, 10)
-	p.dst = append(p.dst, " ("...)
-	ioprio(p, nil, uint64(ret))
-	p.dst = append(p.dst, ')')
-}
-
-func personality(p *printer, t *syscalls.Type, v uint64) {
+func personality(d *decoder, t *syscalls.Type, v uint64) {
 	if v &= 0xffffffff; v == 0xffffffff {
-		p.dst = append(p.dst, "0xffffffff"...)
+		d.Hex(v) // asks only
 		return
 	}
-	p.set(t.Set, v, true)
+	d.set(t.Set, v, true)
 }
 
-func personalityResult(p *printer, ret int64) {
-	p.hex(uint64(ret))
-	p.dst = append(p.dst, " ("...)
-	p.set(personalityStruct, uint64(ret), true)
-	p.dst = append(p.dst, ')')
+func personalityResult(d *decoder, ret int64) {
+	d.With(parenthesis)
+	d.set(personalityStruct, uint64(ret), true)
 }
 
-func ptracer(p *printer, _ *syscalls.Type, v uint64) {
+func ptracer(d *decoder, _ *syscalls.Type, v uint64) {
 	if int32(v) == -1 {
-		p.dst = append(p.dst, "PR_SET_PTRACER_ANY"...)
+		d.Word("PR_SET_PTRACER_ANY")
 		return
 	}
-	p.dst = strconv.AppendUint(p.dst, v, 10)
+	d.Uint(v)
 }
 
-func fsmagic(p *printer, t *syscalls.Type, v uint64) {
-	if name := t.Set.Enum(v); name != "" {
-		p.dst = append(p.dst, name...)
-		return
-	}
-	p.hex(v)
+func fsmagic(d *decoder, t *syscalls.Type, v uint64) {
+	d.named(t.Set.Enum(v), func() { d.Hex(v) })
 }
 
 // The multi-bit fields of c_oflag, each with a name for every value.
@@ -284,125 +359,107 @@ var delays = []struct {
 	{0100000, 15, []string{"FF0", "FF1"}},
 }
 
-func termOflag(p *printer, _ *syscalls.Type, v uint64) {
-	for i, d := range delays {
-		if i > 0 {
-			p.dst = append(p.dst, '|')
-		}
-		p.dst = append(p.dst, d.names[v&d.mask>>d.shift]...)
-		v &^= d.mask
+func termOflag(d *decoder, _ *syscalls.Type, v uint64) {
+	at := d.Open(value.Union)
+	for _, f := range delays {
+		d.Word(f.names[v&f.mask>>f.shift])
+		v &^= f.mask
 	}
-	if v == 0 {
-		p.dst = append(p.dst, '|') // as strace does
-		return
-	}
-	p.flags(oflagSet, v, true)
+	d.moreFlags(oflagSet, v) // where there is none, strace still has a "|"
+	d.Close(at)
 }
 
-func termCflag(p *printer, _ *syscalls.Type, v uint64) {
+var ibshiftForm = &value.Form{Post: "<<IBSHIFT"}
+
+func termCflag(d *decoder, _ *syscalls.Type, v uint64) {
 	const baud, size = 0010017, 0000060
-	if name := baudSet.Enum(v & baud); name != "" {
-		p.dst = append(p.dst, name...)
-	} else {
-		p.hex(v & baud)
-	}
+	at := d.Open(value.Union)
+	rate := func(v uint64) { d.named(baudSet.Enum(v), func() { d.Hex(v) }) }
+	rate(v & baud)
 	if in := v >> 16 & baud; in != 0 {
-		p.dst = append(p.dst, '|')
-		if name := baudSet.Enum(in); name != "" {
-			p.dst = append(p.dst, name...)
-		} else {
-			p.hex(in)
-		}
-		p.dst = append(p.dst, "<<IBSHIFT"...)
+		d.With(ibshiftForm)
+		rate(in)
 		v &^= baud << 16
 	}
-	p.dst = append(p.dst, '|')
-	p.dst = append(p.dst, [4]string{"CS5", "CS6", "CS7", "CS8"}[v&size>>4]...)
-	if v &^= baud | size; v == 0 {
-		p.dst = append(p.dst, '|')
-		return
-	}
-	p.flags(cflagSet, v, true)
+	d.Word([4]string{"CS5", "CS6", "CS7", "CS8"}[v&size>>4])
+	d.moreFlags(cflagSet, v&^(baud|size))
+	d.Close(at)
 }
 
-// socktype shows SOCK_STREAM|SOCK_CLOEXEC, or the whole as a number if the type is unknown.
-func socktype(p *printer, t *syscalls.Type, v uint64) {
+// socktype decodes SOCK_STREAM|SOCK_CLOEXEC, or the whole as a number if the type is unknown.
+func socktype(d *decoder, t *syscalls.Type, v uint64) {
 	v &= 0xffffffff
 	if v&t.Set.Mask != 0 && t.Set.Enum(v&t.Set.Mask) == "" {
-		p.unknown(t.Set, v)
+		at := d.Open(value.Union)
+		d.unknown(t.Set, v)
+		d.Close(at)
 		return
 	}
-	p.set(t.Set, v, true)
+	d.set(t.Set, v, true)
 }
 
-// hugeFlags shows flags whose six highest bits are the logarithm of a page size:
+// hugeFlags decodes flags whose six highest bits are the logarithm of a page size:
 // MAP_HUGETLB|21<<MAP_HUGE_SHIFT.
-func hugeFlags(shift string) func(*printer, *syscalls.Type, uint64) {
-	return func(p *printer, t *syscalls.Type, v uint64) {
+func hugeFlags(shift string) func(*decoder, *syscalls.Type, uint64) {
+	form := &value.Form{Post: "<<" + shift}
+	return func(d *decoder, t *syscalls.Type, v uint64) {
 		v &= 0xffffffff
 		size := v >> 26
 		if size == 0 {
-			p.set(t.Set, v, true)
+			d.set(t.Set, v, true)
 			return
 		}
 		v &= 1<<26 - 1
+		at := d.Open(value.Union)
 		permissions := t.Set.Mask != 0 && t.Set.Enums == nil
 		mode := v & t.Set.Mask
 		if permissions {
-			p.flags(t.Set, v&^mode, false)
+			if v&^mode != 0 {
+				d.flags(t.Set, v&^mode)
+			}
 		} else {
-			p.set(t.Set, v, true)
+			d.set(t.Set, v, true)
 		}
-		p.dst = append(p.dst, '|')
-		p.dst = strconv.AppendUint(p.dst, size, 10)
-		p.dst = append(p.dst, "<<"...)
-		p.dst = append(p.dst, shift...)
+		d.With(form)
+		d.Uint(size)
 		if permissions {
-			p.dst = append(p.dst, '|')
-			p.dst = appendOctal(p.dst, mode)
+			d.Octal(mode)
 		}
+		d.Close(at)
 	}
 }
 
-// pidType shows 0x1 /* PIDTYPE_TGID */.
-func pidType(p *printer, t *syscalls.Type, v uint64) {
-	p.hex(v)
-	name := t.Set.Enum(v)
-	if name == "" {
-		name = t.Set.Unknown
+// commented decodes a number with its name beside it: 0x1 /* PIDTYPE_TGID */.
+func commented(n *value.Node, s *syscalls.Set, v uint64) {
+	if n.Text = s.Enum(v); n.Text != "" {
+		n.Flags |= value.Named
+	} else {
+		n.Text = s.Unknown
 	}
-	p.dst = append(p.dst, " /* "...)
-	p.dst = append(p.dst, name...)
-	p.dst = append(p.dst, " */"...)
 }
 
-// mcePolicy shows the third argument of PR_MCE_KILL, which PR_MCE_KILL_CLEAR does not have.
-func mcePolicy(p *printer, _ *syscalls.Type, v uint64) {
+func pidType(d *decoder, t *syscalls.Type, v uint64) { commented(d.Hex(v), t.Set, v) }
+
+// mcePolicy decodes the third argument of PR_MCE_KILL, which PR_MCE_KILL_CLEAR does not have.
+func mcePolicy(d *decoder, _ *syscalls.Type, v uint64) {
 	const set = 1
-	if p.rec.Args[1] == set {
-		p.set(mceKillSet, v, false)
+	if d.rec.Args[1] == set {
+		d.set(mceKillSet, v, false)
 		return
 	}
-	p.hex(v)
+	d.Hex(v)
 }
 
-// ambientCap shows the third argument of PR_CAP_AMBIENT, a capability for all
+// ambientCap decodes the third argument of PR_CAP_AMBIENT, a capability for all
 // operations but PR_CAP_AMBIENT_CLEAR_ALL.
-func ambientCap(p *printer, _ *syscalls.Type, v uint64) {
-	if p.rec.Args[1] == 4 {
-		p.dst = strconv.AppendUint(p.dst, v, 10)
+func ambientCap(d *decoder, _ *syscalls.Type, v uint64) {
+	if d.rec.Args[1] == 4 {
+		d.Uint(v)
 		return
 	}
-	p.set(capabilitySet, v, false)
+	d.set(capabilitySet, v, false)
 }
 
-func syslogAction(p *printer, t *syscalls.Type, v uint64) {
-	p.dst = strconv.AppendInt(p.dst, int64(int32(v)), 10)
-	name := t.Set.Enum(v & 0xffffffff)
-	if name == "" {
-		name = t.Set.Unknown
-	}
-	p.dst = append(p.dst, " /* "...)
-	p.dst = append(p.dst, name...)
-	p.dst = append(p.dst, " */"...)
+func syslogAction(d *decoder, t *syscalls.Type, v uint64) {
+	commented(d.Int(int64(int32(v))), t.Set, v&0xffffffff)
 }

@@ -1,9 +1,8 @@
 package strace
 
 import (
-	"strconv"
-
 	"github.com/recorderd/recorderd/recorder/syscalls"
+	"github.com/recorderd/recorderd/recorder/value"
 )
 
 // Flags that decide which arguments of clone(2) count.
@@ -16,129 +15,131 @@ const (
 	cloneExitSignalMask = 0xff
 )
 
-// clone shows clone(2) with the names that strace gives its arguments.
-func clone(p *printer) int {
-	reg := func(name string) (uint64, uint8) {
-		for i := range p.call.Args {
-			if a := &p.call.Args[i]; a.Name == name {
-				return p.rec.Args[a.Reg] & p.longMask(), a.Reg
+// What strace calls the arguments of clone(2).
+var (
+	childStackForm = &value.Form{Pre: "child_stack="}
+	cloneFlagsForm = &value.Form{Pre: "flags=", Sep: "|"}
+	parentTidForm  = &value.Form{Pre: "parent_tid="}
+	tlsForm        = &value.Form{Pre: "tls="}
+	childTidForm   = &value.Form{Pre: "child_tidptr="}
+)
+
+// clone decodes clone(2): in strace's order and with its names, and without the arguments
+// that its flags leave out.
+func clone(d *decoder) {
+	flags := uint64(0)
+	arg := func(name string, f *value.Form, counts uint64, decode func(a *syscalls.Arg, v uint64)) {
+		for i := range d.call.Args {
+			a := &d.call.Args[i]
+			if a.Name != name {
+				continue
 			}
+			v := d.rec.Args[a.Reg] & d.longMask()
+			if name == "flags" {
+				flags = v
+			}
+			d.addArg(name, a.Type.Name, v, func() {
+				d.With(f)
+				if counts != 0 && flags&counts == 0 {
+					d.Mark(value.NoText)
+					d.Addr(v)
+				} else {
+					decode(a, v)
+				}
+			})
 		}
-		return 0, 0
 	}
-	flags, _ := reg("flags")
-	stack, _ := reg("stack")
-	p.dst = append(p.dst, "child_stack="...)
-	p.addr(stack)
-	p.dst = append(p.dst, ", flags="...)
-	cloneflags(p, nil, flags)
-	if flags&(cloneParentSettid|clonePidfd) != 0 {
-		v, r := reg("parent_tid")
-		p.dst = append(p.dst, ", parent_tid="...)
-		if it := p.item(r, memKind, false); it != nil && len(it.Data) >= 4 && !p.failed() && !p.entering {
-			p.dst = append(p.dst, '[')
-			p.dst = strconv.AppendInt(p.dst, int64(int32(load(it.Data, 4))), 10)
-			p.dst = append(p.dst, ']')
+	addr := func(_ *syscalls.Arg, v uint64) { d.Addr(v) }
+	arg("stack", childStackForm, 0, addr)
+	arg("flags", cloneFlagsForm, 0, func(_ *syscalls.Arg, v uint64) { cloneflags(d, nil, v) })
+	arg("parent_tid", parentTidForm, cloneParentSettid|clonePidfd, func(a *syscalls.Arg, v uint64) {
+		if it := d.item(a.Reg, memKind, false); it != nil && len(it.Data) >= 4 && !d.failed() && !d.entering {
+			d.Mark(value.Boxed)
+			d.Int(int64(int32(load(it.Data, 4))))
 		} else {
-			p.addr(v)
+			d.Addr(v)
 		}
-	}
-	if flags&cloneSettls != 0 {
-		v, _ := reg("tls")
-		p.dst = append(p.dst, ", tls="...)
-		p.addr(v)
-	}
-	if flags&(cloneChildSettid|cloneChildCleartid) != 0 {
-		v, _ := reg("child_tid")
-		p.dst = append(p.dst, ", child_tidptr="...)
-		p.addr(v)
-	}
-	return 5
+	})
+	arg("tls", tlsForm, cloneSettls, addr)
+	arg("child_tid", childTidForm, cloneChildSettid|cloneChildCleartid, addr)
 }
 
-// restart shows which call goes on.
-func restart(p *printer) int {
-	if p.opt.Resumes != "" {
-		p.dst = append(p.dst, "<... resuming interrupted "...)
-		p.dst = append(p.dst, p.opt.Resumes...)
-		p.dst = append(p.dst, " ...>"...)
+// restart decodes which call goes on.
+func restart(d *decoder) {
+	if d.resumes != "" {
+		d.addArg("resumes", "str", 0, func() {
+			d.With(&value.Form{Pre: "<... resuming interrupted ", Post: " ...>"})
+			d.Word(d.resumes)
+		})
 	}
-	return 0
 }
 
-// cloneflags shows flags and the signal in their low byte.
-func cloneflags(p *printer, _ *syscalls.Type, v uint64) {
+// cloneflags decodes flags and the signal in their low byte.
+func cloneflags(d *decoder, _ *syscalls.Type, v uint64) {
+	at := d.Open(value.Union)
 	sig := v & cloneExitSignalMask
-	v &^= cloneExitSignalMask
-	if v != 0 {
-		p.flags(cloneFlagSet, v, false)
-		if sig == 0 {
-			return
-		}
-		p.dst = append(p.dst, '|')
+	if v &^= cloneExitSignalMask; v != 0 {
+		d.flags(cloneFlagSet, v)
 	}
-	if sig == 0 {
-		p.dst = append(p.dst, '0')
-		return
+	if sig != 0 {
+		d.Signal(int(sig))
 	}
-	p.sig(int(sig))
+	d.Close(at)
 }
 
-func clone3flags(p *printer, _ *syscalls.Type, v uint64) {
-	if v == 0 {
-		p.dst = append(p.dst, '0')
-		return
-	}
-	p.flags(cloneFlagSet, v, false)
-}
+func clone3flags(d *decoder, _ *syscalls.Type, v uint64) { d.flags(cloneFlagSet, v) }
 
-func cloneArgs(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+func cloneArgs(d *decoder, t *syscalls.Type, l *syscalls.Layout, data []byte) {
 	const least = 64 // CLONE_ARGS_SIZE_VER0
-	if p.call.Name == "clone3" && p.rec.Args[1] < least {
-		p.addr(p.rec.Args[0] & p.longMask())
+	if d.call.Name == "clone3" && d.rec.Args[1] < least {
+		d.Addr(d.rec.Args[0] & d.longMask())
 		return
 	}
 	flags := get(l, data, "flags")
-	p.dst = append(p.dst, '{')
-	p.fieldList(l, data, false, "flags")
-	if flags&clonePidfd != 0 {
-		p.dst = append(p.dst, ", pidfd="...)
-		p.addr(get(l, data, "pidfd"))
-	}
-	if flags&(cloneChildSettid|cloneChildCleartid) != 0 {
-		p.fieldList(l, data, true, "child_tid")
-	}
-	if flags&cloneParentSettid != 0 {
-		p.fieldList(l, data, true, "parent_tid")
-	}
-	p.fieldList(l, data, true, "exit_signal", "stack", "stack_size")
-	if flags&cloneSettls != 0 {
-		p.fieldList(l, data, true, "tls")
-	}
-	if get(l, data, "set_tid") != 0 || get(l, data, "set_tid_size") != 0 {
-		p.fieldList(l, data, true, "set_tid", "set_tid_size")
-	}
-	if flags>>33&1 != 0 {
-		p.fieldList(l, data, true, "cgroup")
-	}
-	p.dst = append(p.dst, '}')
-	if flags&(clonePidfd|cloneParentSettid) == 0 || p.failed() || p.entering {
-		return
-	}
-	sep := " => {"
-	if flags&clonePidfd != 0 && p.via != nil && len(p.via.Data) >= 4 {
-		p.dst = append(append(p.dst, sep...), "pidfd=["...)
-		p.dst = strconv.AppendInt(p.dst, int64(int32(load(p.via.Data, 4))), 10)
-		p.dst = append(p.dst, ']')
-		sep = ", "
-	}
-	if flags&cloneParentSettid != 0 {
-		p.dst = append(append(p.dst, sep...), "parent_tid=["...)
-		p.dst = strconv.AppendInt(p.dst, p.rec.Ret, 10)
-		p.dst = append(p.dst, ']')
-		sep = ", "
-	}
-	if sep == ", " {
-		p.dst = append(p.dst, '}')
-	}
+	d.object(inOutForm, func() {
+		d.Name("in")
+		d.object(nil, func() {
+			d.fieldList(l, data, "flags")
+			if flags&clonePidfd != 0 {
+				d.Name("pidfd")
+				d.Addr(get(l, data, "pidfd"))
+			}
+			if flags&(cloneChildSettid|cloneChildCleartid) != 0 {
+				d.fieldList(l, data, "child_tid")
+			}
+			if flags&cloneParentSettid != 0 {
+				d.fieldList(l, data, "parent_tid")
+			}
+			d.fieldList(l, data, "exit_signal", "stack", "stack_size")
+			if flags&cloneSettls != 0 {
+				d.fieldList(l, data, "tls")
+			}
+			if get(l, data, "set_tid") != 0 || get(l, data, "set_tid_size") != 0 {
+				d.fieldList(l, data, "set_tid", "set_tid_size")
+			}
+			if flags>>33&1 != 0 {
+				d.fieldList(l, data, "cgroup")
+			}
+		})
+		if d.failed() || d.entering {
+			return
+		}
+		pidfd := flags&clonePidfd != 0 && d.via != nil && len(d.via.Data) >= 4
+		if !pidfd && flags&cloneParentSettid == 0 {
+			return
+		}
+		d.Name("out")
+		d.object(nil, func() {
+			if pidfd {
+				d.Name("pidfd")
+				d.Mark(value.Boxed)
+				d.Int(int64(int32(load(d.via.Data, 4))))
+			}
+			if flags&cloneParentSettid != 0 {
+				d.Name("parent_tid")
+				d.Mark(value.Boxed)
+				d.Int(d.rec.Ret)
+			}
+		})
+	})
 }

@@ -7,23 +7,12 @@ import (
 	"github.com/recorderd/recorderd/recorder/layout"
 	"github.com/recorderd/recorderd/recorder/record"
 	"github.com/recorderd/recorderd/recorder/syscalls"
+	"github.com/recorderd/recorderd/recorder/value"
 )
-
-// Signals of x86 and ARM, without SIG.
-var signals = [32]string{"0", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
-	"STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS"}
-
-const sigMax = 64
 
 // AppendSignalName appends the name of a signal as strace has it: SIGSEGV,
 // SIGRTMIN, SIGRT_1; the number if there is no such signal.
-func AppendSignalName(dst []byte, sig int) []byte {
-	if sig <= 0 || sig > sigMax {
-		return strconv.AppendInt(dst, int64(sig), 10)
-	}
-	dst = append(dst, "SIG"...)
-	return appendShortSignal(dst, sig)
-}
+func AppendSignalName(dst []byte, sig int) []byte { return value.AppendSignalName(dst, sig) }
 
 // SignalName returns what AppendSignalName appends.
 func SignalName(sig int) string { return string(AppendSignalName(nil, sig)) }
@@ -31,145 +20,105 @@ func SignalName(sig int) string { return string(AppendSignalName(nil, sig)) }
 // SignalNumber returns the signal of a name that AppendSignalName has made; 0 if there is
 // none. It knows SIG35 too, which earlier recorders wrote.
 func SignalNumber(name string) int {
-	for sig := 1; sig <= sigMax; sig++ {
+	for sig := 1; sig <= value.SignalMax; sig++ {
 		if SignalName(sig) == name {
 			return sig
 		}
 	}
 	if digits, ok := strings.CutPrefix(name, "SIG"); ok {
-		if sig, err := strconv.ParseUint(digits, 10, 8); err == nil && sig <= sigMax {
+		if sig, err := strconv.ParseUint(digits, 10, 8); err == nil && sig <= value.SignalMax {
 			return int(sig)
 		}
 	}
 	return 0
 }
 
-func appendShortSignal(dst []byte, sig int) []byte {
-	switch {
-	case sig < len(signals):
-		return append(dst, signals[sig]...)
-	case sig == 32:
-		return append(dst, "RTMIN"...)
-	}
-	dst = append(dst, "RT_"...)
-	return strconv.AppendInt(dst, int64(sig-32), 10)
-}
-
-func (p *printer) sig(sig int) { p.dst = AppendSignalName(p.dst, sig) }
-
-func sigResult(p *printer, ret int64) {
-	p.dst = strconv.AppendInt(p.dst, ret, 10)
-	if ret > 0 && ret <= sigMax {
-		p.dst = append(p.dst, " ("...)
-		p.sig(int(ret))
-		p.dst = append(p.dst, ')')
+func sigResult(d *decoder, ret int64) {
+	if ret > 0 && ret <= value.SignalMax {
+		d.With(parenthesis)
+		d.Signal(int(ret))
 	}
 }
 
-// sigset shows a set of signals, the complement if most are in it: [INT CHLD], ~[RTMIN RT_1].
-func (p *printer) sigset(data []byte) {
+// sigset decodes a set of signals of up to 8 bytes.
+func (d *decoder) sigset(data []byte) {
 	var mask uint64
 	for i := range min(len(data), 8) {
 		mask |= uint64(data[i]) << (8 * i)
 	}
-	p.sigmask(mask, min(len(data), 8)*8)
+	d.sigmask(mask, min(len(data), 8)*8)
 }
 
-func (p *printer) sigmask(mask uint64, n int) {
-	if n < 64 {
-		mask &= 1<<n - 1
-	}
-	count := 0
-	for m := mask; m != 0; m &= m - 1 {
-		count++
-	}
-	if count >= n*2/3 {
-		p.dst = append(p.dst, '~')
-		mask = ^mask
-		if n < 64 {
-			mask &= 1<<n - 1
-		}
-	}
-	p.dst = append(p.dst, '[')
-	more := false
-	for i := range n {
-		if mask>>i&1 != 0 {
-			if more {
-				p.dst = append(p.dst, ' ')
-			}
-			p.dst = appendShortSignal(p.dst, i+1)
-			more = true
-		}
-	}
-	p.dst = append(p.dst, ']')
+func (d *decoder) sigmask(mask uint64, n int) {
+	d.Add(value.Node{Kind: value.Signals, Num: mask, Pad: uint8(n)})
 }
 
-func sigsetArg(p *printer, a *syscalls.Arg, it *record.Item) bool {
-	for i := range p.call.Args {
+func sigsetArg(d *decoder, a *syscalls.Arg, it *record.Item) bool {
+	for i := range d.call.Args {
 		// of another size it is no set
-		if of := &p.call.Args[i]; (of.Name == "sigsetsize" || of.Name == "sizemask") && p.rec.Args[of.Reg%6]&p.longMask() != 8 {
+		if of := &d.call.Args[i]; (of.Name == "sigsetsize" || of.Name == "sizemask") && d.rec.Args[of.Reg%6]&d.longMask() != 8 {
 			return false
 		}
 	}
-	if size := a.Type.SizeOn(p.arch); len(it.Data) >= size {
-		p.sigset(it.Data[:size])
+	if size := a.Type.SizeOn(d.arch); len(it.Data) >= size {
+		d.sigset(it.Data[:size])
 		return true
 	}
 	return false
 }
 
-// sigsetValue shows a pointer's signal set without the brackets of a number.
-func sigsetValue(p *printer, _ *syscalls.Type, v uint64) { p.sigmask(v, 64) }
+// sigsetValue decodes a signal set that is a number.
+func sigsetValue(d *decoder, _ *syscalls.Type, v uint64) { d.sigmask(v, 64) }
 
-func oldSigset(p *printer, _ *syscalls.Type, v uint64) { p.sigmask(v, 8*p.word) }
+func oldSigset(d *decoder, _ *syscalls.Type, v uint64) { d.sigmask(v, 8*d.word) }
 
-func sighandler(p *printer, _ *syscalls.Type, v uint64) {
+func sighandler(d *decoder, _ *syscalls.Type, v uint64) {
 	switch v {
 	case 0:
-		p.dst = append(p.dst, "SIG_DFL"...)
+		d.Word("SIG_DFL")
 	case 1:
-		p.dst = append(p.dst, "SIG_IGN"...)
-	case p.longMask():
-		p.dst = append(p.dst, "SIG_ERR"...)
+		d.Word("SIG_IGN")
+	case d.longMask():
+		d.Word("SIG_ERR")
 	default:
-		p.hex(v)
+		d.Hex(v)
 	}
 }
 
 const saRestorer = 0x4000000
 
-func sigaction(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
-	p.dst = append(p.dst, '{')
-	p.fieldList(l, data, false, "sa_handler", "sa_mask", "sa_flags")
+func sigaction(d *decoder, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+	at := d.Open(value.Object)
+	d.fieldList(l, data, "sa_handler", "sa_mask", "sa_flags")
 	if get(l, data, "sa_flags")&saRestorer != 0 {
-		p.fieldList(l, data, true, "sa_restorer")
+		d.fieldList(l, data, "sa_restorer")
 	}
-	p.dst = append(p.dst, '}')
+	d.Close(at)
 }
 
-func sigevent(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
-	p.dst = append(p.dst, '{')
-	ptr := load(data, p.word)
-	if ptr != 0 {
-		p.dst = append(p.dst, "sigev_value={sival_int="...)
-		p.dst = strconv.AppendInt(p.dst, int64(int32(ptr)), 10)
-		p.dst = append(p.dst, ", sival_ptr="...)
-		p.hex(ptr)
-		p.dst = append(p.dst, "}, "...)
+func sigevent(d *decoder, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+	at := d.Open(value.Object)
+	if ptr := load(data, d.word); ptr != 0 {
+		d.Name("sigev_value")
+		d.object(nil, func() {
+			d.Name("sival_int")
+			d.Int(int64(int32(ptr)))
+			d.Name("sival_ptr")
+			d.Hex(ptr)
+		})
 	}
 	const sigevNone, sigevThreadID = 1, 4
 	notify := get(l, data, "sigev_notify")
 	if notify == sigevNone {
-		p.dst = append(p.dst, "sigev_signo="...)
-		p.dst = strconv.AppendUint(p.dst, get(l, data, "sigev_signo"), 10)
-		p.fieldList(l, data, true, "sigev_notify")
+		d.Name("sigev_signo")
+		d.Uint(get(l, data, "sigev_signo"))
 	} else {
-		p.fieldList(l, data, false, "sigev_signo", "sigev_notify")
+		d.fieldList(l, data, "sigev_signo")
 	}
-	if notify == sigevThreadID {
-		p.fieldList(l, data, true, "sigev_notify_thread_id")
+	if d.fieldList(l, data, "sigev_notify"); notify == sigevThreadID {
+		d.fieldList(l, data, "sigev_notify_thread_id")
 	}
-	p.dst = append(p.dst, '}')
+	d.Close(at)
 }
 
 // Sets of signal codes, by signal.
@@ -192,49 +141,71 @@ const (
 	siTkill = -6
 )
 
-func (p *printer) code(sig, code int) {
+// code decodes why a signal was sent.
+func (d *decoder) code(sig, code int) {
+	name := ""
 	if s := codeSets[sig]; s != nil && code > 0 {
-		if name := s.Enum(uint64(code)); name != "" {
-			p.dst = append(p.dst, name...)
-			return
-		}
+		name = s.Enum(uint64(code))
 	}
 	for _, v := range [2]uint64{uint64(int64(code)), uint64(uint32(code))} {
-		if name := codeSet.Enum(v); name != "" {
-			p.dst = append(p.dst, name...)
-			return
+		if name == "" {
+			name = codeSet.Enum(v)
 		}
 	}
-	p.hex(uint64(uint32(code)))
+	d.named(name, func() { d.Hex(uint64(uint32(code))) })
 }
 
-func siginfo(p *printer, _ *syscalls.Type, _ *syscalls.Layout, data []byte) {
+// errnum decodes the number of an error by its name.
+func (d *decoder) errnum(n int) {
+	name, _ := syscalls.Errno(n)
+	d.named(name, func() { d.Int(int64(n)) })
+}
+
+func siginfo(d *decoder, _ *syscalls.Type, _ *syscalls.Layout, data []byte) {
 	if len(data) < 12 {
-		p.dst = append(p.dst, "{...}"...)
+		d.Close(d.Open(value.Object)).Flags |= value.Cut
 		return
 	}
-	p.siginfo(data, p.word)
+	d.siginfo(data, d.word)
 }
 
-// siginfo shows a siginfo_t of at least 12 bytes, whose longs have word bytes.
-func (p *printer) siginfo(data []byte, word int) {
+// signal decodes a REC_SIGNAL. The siginfo is the kernel's own, whose longs have 8 bytes
+// whatever the ABI of the process. Where it was not captured, only the signal's number,
+// code and errno are known.
+func (d *decoder) signal() {
+	if it := d.item(0, layout.ItemMem, false); it != nil && len(it.Data) >= 12 && load(it.Data, 4) != 0 {
+		d.siginfo(it.Data, 8)
+		return
+	}
+	at := d.Open(value.Object)
+	d.siginfoHead(int(d.rec.Nr), int(int32(d.rec.Ret)), int(int32(d.rec.Args[0])))
+	d.Close(at)
+}
+
+func (d *decoder) siginfoHead(sig, code, errno int) {
+	d.Name("si_signo")
+	d.Signal(sig)
+	d.Name("si_code")
+	d.code(sig, code)
+	if errno != 0 {
+		d.Name("si_errno")
+		d.errnum(errno)
+	}
+}
+
+// siginfo decodes a siginfo_t of at least 12 bytes, whose longs have word bytes.
+func (d *decoder) siginfo(data []byte, word int) {
+	obj := d.Open(value.Object)
+	d.siginfoMembers(data, word)
+	d.Close(obj)
+}
+
+func (d *decoder) siginfoMembers(data []byte, word int) {
 	sig, errno, code := int(int32(load(data, 4))), int(int32(load(data[4:], 4))), int(int32(load(data[8:], 4)))
 	if sig == 0 {
-		p.dst = append(p.dst, "{}"...)
 		return
 	}
-	p.dst = append(p.dst, "{si_signo="...)
-	p.sig(sig)
-	p.dst = append(p.dst, ", si_code="...)
-	p.code(sig, code)
-	if errno != 0 {
-		p.dst = append(p.dst, ", si_errno="...)
-		if name, _ := syscalls.Errno(errno); name != "" {
-			p.dst = append(p.dst, name...)
-		} else {
-			p.dst = strconv.AppendInt(p.dst, int64(errno), 10)
-		}
-	}
+	d.siginfoHead(sig, code, errno)
 	at := 16 // of the union
 	if word == 4 {
 		at = 12
@@ -246,33 +217,33 @@ func (p *printer) siginfo(data []byte, word int) {
 		return load(data[at+off:], size)
 	}
 	num := func(name string, v int64) {
-		p.dst = append(p.dst, name...)
-		p.dst = strconv.AppendInt(p.dst, v, 10)
+		d.Name(name)
+		d.Int(v)
+	}
+	ptr := func(name string, v uint64) {
+		d.Name(name)
+		d.Addr(v)
 	}
 	sender := func() {
-		num(", si_pid=", int64(int32(u(0, 4))))
-		num(", si_uid=", int64(uint32(u(4, 4))))
+		num("si_pid", int64(int32(u(0, 4))))
+		num("si_uid", int64(uint32(u(4, 4))))
 	}
 	value := func(off int) {
-		num(", si_int=", int64(int32(u(off, 4))))
-		p.dst = append(p.dst, ", si_ptr="...)
-		p.addr(u(off, word))
+		num("si_int", int64(int32(u(off, 4))))
+		ptr("si_ptr", u(off, word))
 	}
-	addr := func() {
-		p.dst = append(p.dst, ", si_addr="...)
-		p.addr(u(0, word))
-	}
+	addr := func() { ptr("si_addr", u(0, word)) }
 	band := func() {
-		num(", si_band=", extend(u(0, word), word))
-		num(", si_fd=", int64(int32(u(word, 4))))
+		num("si_band", extend(u(0, word), word))
+		num("si_fd", int64(int32(u(word, 4))))
 	}
 	switch {
 	case code == siUser || code == siTkill:
 		sender()
 	case code == siTimer:
-		p.dst = append(p.dst, ", si_timerid="...)
-		p.hex(u(0, 4))
-		num(", si_overrun=", int64(int32(u(4, 4))))
+		d.Name("si_timerid")
+		d.Hex(u(0, 4))
+		num("si_overrun", int64(int32(u(4, 4))))
 		value(8)
 	case code == siSigio:
 		band()
@@ -283,21 +254,20 @@ func (p *printer) siginfo(data []byte, word int) {
 		}
 	case sig == 17:
 		sender()
-		p.dst = append(p.dst, ", si_status="...)
+		d.Name("si_status")
 		status := int(int32(u(8, 4)))
 		if code == 1 || status <= 0 || status > sigMax { // CLD_EXITED
-			p.dst = strconv.AppendInt(p.dst, int64(status), 10)
+			d.Int(int64(status))
 		} else {
-			p.sig(status)
+			d.Signal(status)
 		}
 		times := 16
 		if word == 4 {
 			times = 12
 		}
-		for i, name := range []string{", si_utime=", ", si_stime="} {
-			v := extend(u(times+i*word, word), word)
-			p.dst = append(p.dst, name...)
-			p.ticks(v)
+		for i, name := range []string{"si_utime", "si_stime"} {
+			d.Name(name)
+			d.ticks(extend(u(times+i*word, word), word))
 		}
 	case sig == 4 || sig == 8 || sig == 5:
 		addr()
@@ -305,32 +275,29 @@ func (p *printer) siginfo(data []byte, word int) {
 		addr()
 		switch {
 		case sig == 11 && code == 3: // SEGV_BNDERR
-			p.dst = append(p.dst, ", si_lower="...)
-			p.addr(u(2*word, word))
-			p.dst = append(p.dst, ", si_upper="...)
-			p.addr(u(3*word, word))
+			ptr("si_lower", u(2*word, word))
+			ptr("si_upper", u(3*word, word))
 		case sig == 11 && code == 4: // SEGV_PKUERR
-			num(", si_pkey=", int64(uint32(u(2*word, 4))))
+			num("si_pkey", int64(uint32(u(2*word, 4))))
 		case sig == 7 && (code == 4 || code == 5): // BUS_MCEERR_*
-			num(", si_addr_lsb=", int64(int16(u(word, 2))))
+			num("si_addr_lsb", int64(int16(u(word, 2))))
 		}
 	case sig == 29:
 		if code >= 1 && code <= 6 { // POLL_IN to POLL_HUP
 			band()
 		}
 	case sig == 31:
-		p.dst = append(p.dst, ", si_call_addr="...)
-		p.addr(u(0, word))
-		p.dst = append(p.dst, ", si_syscall="...)
+		ptr("si_call_addr", u(0, word))
+		d.Name("si_syscall")
 		nr := uint32(u(word, 4))
-		if c := syscalls.Lookup(p.arch, nr); c != nil && auditArchSet.Enum(u(word+4, 4)) != "" {
-			p.dst = append(p.dst, "__NR_"...)
-			p.dst = append(p.dst, c.Name...)
+		if c := syscalls.Lookup(d.arch, nr); c != nil && auditArchSet.Enum(u(word+4, 4)) != "" {
+			d.With(numberForm)
+			d.Word(c.Name)
 		} else {
-			p.dst = strconv.AppendUint(p.dst, uint64(nr), 10)
+			d.Uint(uint64(nr))
 		}
-		p.dst = append(p.dst, ", si_arch="...)
-		p.set(auditArchSet, u(word+4, 4), true)
+		d.Name("si_arch")
+		d.set(auditArchSet, u(word+4, 4), true)
 	default:
 		if u(0, 8) != 0 {
 			sender()
@@ -339,39 +306,24 @@ func (p *printer) siginfo(data []byte, word int) {
 			value(8)
 		}
 	}
-	p.dst = append(p.dst, '}')
 }
+
+const sigMax = value.SignalMax
+
+var numberForm = &value.Form{Pre: "__NR_"}
 
 // AppendSignal appends the delivery of a signal (REC_SIGNAL):
 //
 //	--- SIGSEGV {si_signo=SIGSEGV, si_code=SEGV_MAPERR, si_addr=0x8} ---
-//
-// The siginfo is the kernel's own, whose longs have 8 bytes whatever the ABI of the
-// process. Where it was not captured, only its number, code and errno are shown.
 func AppendSignal(dst []byte, arch record.Arch, rec *record.Record, opt Options) []byte {
-	p := newPrinter(dst, arch, rec, opt)
-	p.dst = append(p.dst, "--- "...)
-	p.sig(int(rec.Nr))
-	p.dst = append(p.dst, ' ')
-	if it := p.item(0, layout.ItemMem, false); it != nil && len(it.Data) >= 12 && load(it.Data, 4) != 0 {
-		p.siginfo(it.Data, 8)
-	} else {
-		p.dst = append(p.dst, "{si_signo="...)
-		p.sig(int(rec.Nr))
-		p.dst = append(p.dst, ", si_code="...)
-		p.code(int(rec.Nr), int(int32(rec.Ret)))
-		if errno := int(int32(rec.Args[0])); errno != 0 {
-			p.dst = append(p.dst, ", si_errno="...)
-			if name, _ := syscalls.Errno(errno); name != "" {
-				p.dst = append(p.dst, name...)
-			} else {
-				p.dst = strconv.AppendInt(p.dst, int64(errno), 10)
-			}
-		}
-		p.dst = append(p.dst, '}')
-	}
-	p.dst = append(p.dst, " ---"...)
-	return p.done()
+	d := newDecoder(arch, rec)
+	d.signal()
+	dst = append(dst, "--- "...)
+	dst = AppendSignalName(dst, int(rec.Nr))
+	dst = append(dst, ' ')
+	dst = d.textOf(&opt).Append(dst, &d.Tree, 0)
+	d.done()
+	return append(dst, " ---"...)
 }
 
 // AppendExit appends the end of a thread (REC_EXIT):

@@ -1,5 +1,5 @@
-// Package strace shows a recorded system call, signal or exit as strace does, and
-// as structured values.
+// Package strace decodes system calls, signals and ends of threads into trees of values,
+// with the names and in the order in which strace shows them, and writes them as strace does.
 package strace
 
 import (
@@ -9,6 +9,7 @@ import (
 	"github.com/recorderd/recorderd/recorder/layout"
 	"github.com/recorderd/recorderd/recorder/record"
 	"github.com/recorderd/recorderd/recorder/syscalls"
+	"github.com/recorderd/recorderd/recorder/value"
 )
 
 // Options say how calls are shown. The zero value shows everything that was captured.
@@ -39,11 +40,13 @@ type Options struct {
 // arch is the call's ABI, see record.Arch.ABI. There is no line end. What was not
 // captured is shown as the address at which it stands.
 func AppendCall(dst []byte, arch record.Arch, rec *record.Record, opt Options) []byte {
-	p := newPrinter(dst, arch, rec, opt)
-	p.name()
-	p.args(0, len(p.call.Args))
-	p.result()
-	return p.done()
+	d := newDecoder(arch, rec)
+	d.resumes = opt.Resumes
+	d.args(0, len(d.call.Args))
+	d.result()
+	dst = d.appendCall(dst, &opt)
+	d.done()
+	return dst
 }
 
 // AppendEntry appends what is known of a call that has not ended: its name, "(" and
@@ -55,38 +58,25 @@ func AppendCall(dst []byte, arch record.Arch, rec *record.Record, opt Options) [
 // The caller goes on with " <unfinished ...>", or, where the call never returns,
 // with AppendNoReturn.
 func AppendEntry(dst []byte, arch record.Arch, rec *record.Record, opt Options) []byte {
-	p := newPrinter(dst, arch, rec, opt)
-	p.entering = true
-	p.name()
-	if n := p.firstOutput(); n < len(p.call.Args) {
-		if p.args(0, n) > 0 {
-			p.dst = append(p.dst, ", "...)
-		}
-	} else {
-		p.args(0, n)
+	d := newDecoder(arch, rec)
+	d.resumes = opt.Resumes
+	d.entering = true
+	n := d.firstOutput()
+	d.args(0, n)
+	dst = append(d.appendName(dst), '(')
+	if dst = d.appendArgs(dst, &opt); n < len(d.call.Args) && len(d.Args) > 0 {
+		dst = append(dst, ", "...)
 	}
-	return p.done()
+	d.done()
+	return dst
 }
 
 // AppendNoReturn appends the end of a call that does not return, such as
 // exit_group: ") = ?". start is where its line's text begins in dst, for Align.
 func AppendNoReturn(dst []byte, start int, opt Options) []byte {
 	dst = append(dst, ')')
-	dst = alignTo(dst, start, opt)
+	dst = alignTo(dst, start, &opt)
 	return append(dst, " = ?"...)
-}
-
-// AppendResumed appends the rest of a call of which AppendEntry was shown before:
-//
-//	<... read resumed>"hello", 4096) = 5
-func AppendResumed(dst []byte, arch record.Arch, rec *record.Record, opt Options) []byte {
-	p := newPrinter(dst, arch, rec, opt)
-	p.dst = append(p.dst, "<... "...)
-	p.appendName()
-	p.dst = append(p.dst, " resumed>"...)
-	p.args(p.firstOutput(), len(p.call.Args))
-	p.result()
-	return p.done()
 }
 
 // AppendName appends the name of a call, syscall_0x1c3 if its number is unknown.
@@ -98,24 +88,57 @@ func AppendName(dst []byte, arch record.Arch, nr uint32) []byte {
 	return strconv.AppendUint(dst, uint64(nr), 16)
 }
 
-// printer is the state of showing one record.
-type printer struct {
-	dst   []byte
-	start int // where this record's text begins in dst
-	arch  record.Arch
-	rec   *record.Record
-	opt   Options
-	call  *syscalls.Call // of the variant
-	word  int            // bytes of a long
+// Decoder decodes one record after another into the same memory.
+type Decoder struct{ d decoder }
+
+// Call decodes a call. entering: it has not ended, and what it is to fill in is not known. The
+// tree is valid until the next call of a method.
+func (x *Decoder) Call(arch record.Arch, rec *record.Record, entering bool) *value.Tree {
+	d := &x.d
+	d.begin(arch, rec)
+	d.entering = entering
+	d.args(0, len(d.call.Args))
+	if !entering {
+		d.result()
+	}
+	return &d.Tree
+}
+
+// AppendCall appends the finished call that Call has decoded, as the function of that name does.
+func (x *Decoder) AppendCall(dst []byte, opt Options) []byte { return x.d.appendCall(dst, &opt) }
+
+// AppendName appends the name of the call that Call has decoded: of a socketcall the name of
+// the call in it.
+func (x *Decoder) AppendName(dst []byte) []byte { return x.d.appendName(dst) }
+
+// Signal decodes what a REC_SIGNAL tells of its signal: the tree's first node.
+func (x *Decoder) Signal(arch record.Arch, rec *record.Record) *value.Tree {
+	d := &x.d
+	d.begin(arch, rec)
+	d.signal()
+	return &d.Tree
+}
+
+// decoder is the state of decoding one record.
+type decoder struct {
+	value.Tree
+	arch record.Arch
+	rec  *record.Record
+	call *syscalls.Call // of the variant
+	word int            // bytes of a long
 
 	entering bool          // the call has not returned
 	extended record.Record // rec, with a result that is sign-extended
-	via      *record.Item  // what the pointer in the struct points to that is being shown, or nil
+	unpacked record.Record // the call in a socketcall or ipc
+	via      *record.Item  // what the pointer in the struct points to that is being decoded, or nil
 	depth    int
-	asSized  bool // the struct that is shown ends where its caller says, and not because it was cut
+	asSized  bool // the struct that is decoded ends where its caller says, and not because it was cut
+	resumes  string
+
+	text value.Text
 }
 
-var printers = sync.Pool{New: func() any { return new(printer) }}
+var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
 // unknown is the call of unknown numbers.
 var unknown = func() *syscalls.Call {
@@ -127,198 +150,250 @@ var unknown = func() *syscalls.Call {
 	return c
 }()
 
-func newPrinter(dst []byte, arch record.Arch, rec *record.Record, opt Options) *printer {
-	p := printers.Get().(*printer)
-	*p = printer{dst: dst, start: len(dst), arch: arch, rec: rec, opt: opt, word: syscalls.Word(arch)}
-	if p.word == 4 && rec.Ret>>12 == 0xfffff {
-		p.extended = *rec // what a handler returns to is not sign-extended
-		p.extended.Ret = int64(int32(rec.Ret))
-		p.rec = &p.extended
+func newDecoder(arch record.Arch, rec *record.Record) *decoder {
+	d := decoders.Get().(*decoder)
+	d.begin(arch, rec)
+	return d
+}
+
+func (d *decoder) begin(arch record.Arch, rec *record.Record) {
+	d.Reset()
+	d.arch, d.rec, d.word = arch, rec, syscalls.Word(arch)
+	d.entering, d.asSized, d.via, d.depth, d.resumes = false, false, nil, 0, ""
+	if d.word == 4 && rec.Ret>>12 == 0xfffff {
+		d.extended = *rec // what a handler returns to is not sign-extended
+		d.extended.Ret = int64(int32(rec.Ret))
+		d.rec = &d.extended
 	}
-	p.call = syscalls.Lookup(arch, uint32(rec.Nr))
-	if p.call == nil {
-		p.call = unknown
+	d.call = syscalls.Lookup(arch, uint32(rec.Nr))
+	if d.call == nil {
+		d.call = unknown
 	} else {
-		p.call = p.call.Variant(&rec.Args)
-		switch p.call.Name {
+		d.call = d.call.Variant(&rec.Args)
+		switch d.call.Name {
 		case "socketcall":
-			p.unpackSocketcall()
+			d.unpackSocketcall()
 		case "ipc":
-			p.unpackIPC()
+			d.unpackIPC()
 		}
 	}
-	return p
+	d.Tree.Call = d.call.Name
 }
 
-func (p *printer) done() []byte {
-	dst := p.dst
-	*p = printer{}
-	printers.Put(p)
-	return dst
-}
+// done gives the decoder back. Until it is used again it keeps the record from being freed.
+func (d *decoder) done() { decoders.Put(d) }
 
-func (p *printer) name() {
-	p.appendName()
-	p.dst = append(p.dst, '(')
-}
-
-func (p *printer) appendName() {
-	if p.call.Name == "" {
-		p.dst = AppendName(p.dst, p.arch, uint32(p.rec.Nr))
+// args decodes the arguments from one index to another.
+func (d *decoder) args(from, to int) {
+	if decode := wholeCalls[d.call.Name]; decode != nil {
+		decode(d)
 		return
 	}
-	p.dst = append(p.dst, p.call.Name...)
+	for i := from; i < to; i++ {
+		if a := &d.call.Args[i]; a.Name != "-" && d.cond(a) {
+			d.arg(a)
+		}
+	}
+}
+
+// addArg adds an argument whose value decode adds. It is one node, with what is below it.
+func (d *decoder) addArg(name, typ string, raw uint64, decode func()) {
+	root := d.Len()
+	decode()
+	d.Args = append(d.Args, value.Arg{Name: name, Type: typ, Raw: raw, Root: int32(root)})
 }
 
 // failed reports whether the call returned an error.
-func (p *printer) failed() bool { return p.rec.Ret < 0 && p.rec.Ret >= -4095 }
+func (d *decoder) failed() bool { return d.rec.Ret < 0 && d.rec.Ret >= -4095 }
 
 // wroteNothing reports whether the call left its output as it was: it failed, or
 // it waited for a child without finding one that has ended.
-func (p *printer) wroteNothing() bool {
-	return p.failed() || p.rec.Ret == 0 && (p.call.Name == "wait4" || p.call.Name == "waitpid")
+func (d *decoder) wroteNothing() bool {
+	return d.failed() || d.rec.Ret == 0 && (d.call.Name == "wait4" || d.call.Name == "waitpid")
 }
 
 // firstOutput is the index of the first argument that is known only at the end.
-func (p *printer) firstOutput() int {
-	for i := range p.call.Args {
-		if a := &p.call.Args[i]; a.Dir != 0 && a.Dir&(syscalls.DirIn|syscalls.DirEntry) == 0 || a.Cond == syscalls.CondInterrupted {
+func (d *decoder) firstOutput() int {
+	for i := range d.call.Args {
+		if a := &d.call.Args[i]; a.Dir != 0 && a.Dir&(syscalls.DirIn|syscalls.DirEntry) == 0 || a.Cond == syscalls.CondInterrupted {
 			return i
 		}
-		if a := &p.call.Args[i]; a.Form == syscalls.FormLen || a.Form == syscalls.FormDents {
+		if a := &d.call.Args[i]; a.Form == syscalls.FormLen || a.Form == syscalls.FormDents {
 			return i
 		}
 	}
-	return len(p.call.Args)
-}
-
-// args shows the arguments from one index to another and returns how many it showed.
-func (p *printer) args(from, to int) int {
-	if show := wholeCalls[p.call.Name]; show != nil {
-		return show(p)
-	}
-	shown := 0
-	for i := from; i < to; i++ {
-		a := &p.call.Args[i]
-		if a.Name == "-" || !p.cond(a) {
-			continue
-		}
-		if shown > 0 {
-			p.dst = append(p.dst, ", "...)
-		}
-		p.arg(a)
-		shown++
-	}
-	return shown
+	return len(d.call.Args)
 }
 
 // cond reports whether an argument is shown.
-func (p *printer) cond(a *syscalls.Arg) bool {
+func (d *decoder) cond(a *syscalls.Arg) bool {
 	switch a.Cond {
 	case syscalls.CondCreat:
-		for i := range p.call.Args {
-			if f := &p.call.Args[i]; f.Type.Set != nil && len(f.Type.Name) > 4 && f.Type.Name[:4] == "open" {
-				flags := p.rec.Args[f.Reg]
+		for i := range d.call.Args {
+			if f := &d.call.Args[i]; f.Type.Set != nil && len(f.Type.Name) > 4 && f.Type.Name[:4] == "open" {
+				flags := d.rec.Args[f.Reg]
 				tmpfile := uint64(020000000)
 				return flags&0100 != 0 || flags&tmpfile != 0
 			}
 		}
 	case syscalls.CondDevice:
-		for i := range p.call.Args {
-			if f := &p.call.Args[i]; f.Type.Kind == syscalls.KindFileMode {
-				mode := p.rec.Args[f.Reg] & 0170000
+		for i := range d.call.Args {
+			if f := &d.call.Args[i]; f.Type.Kind == syscalls.KindFileMode {
+				mode := d.rec.Args[f.Reg] & 0170000
 				return mode == 0020000 || mode == 0060000
 			}
 		}
 	case syscalls.CondMremapFixed:
-		return p.rec.Args[3]&2 != 0
+		return d.rec.Args[3]&2 != 0
 	case syscalls.CondFilterMode:
-		return p.rec.Args[1] == 2
+		return d.rec.Args[1] == 2
 	case syscalls.CondMembarrierCPU:
-		return p.rec.Args[1] != 0
+		return d.rec.Args[1] != 0
 	}
 	return true
 }
 
-// result shows the closing parenthesis and what the call returned.
-func (p *printer) result() {
-	p.dst = append(p.dst, ')')
-	p.dst = alignTo(p.dst, p.start, p.opt)
-	p.dst = append(p.dst, " = "...)
-	ret := p.rec.Ret
-	if p.failed() {
-		p.errno(int(-ret))
+// result decodes what the call returned, unless it is an error.
+func (d *decoder) result() {
+	if d.failed() {
 		return
 	}
-	if p.call.Ret == nil {
-		p.dst = strconv.AppendUint(p.dst, uint64(ret)&p.longMask(), 10)
+	ret := d.rec.Ret
+	d.Ret = int32(d.Len())
+	if d.call.Ret == nil {
+		d.Uint(uint64(ret) & d.longMask())
 		return
 	}
-	switch t := p.call.Ret; t.Kind {
+	switch t := d.call.Ret; t.Kind {
 	case syscalls.KindHex, syscalls.KindPtr:
-		p.hex(uint64(ret) & p.longMask())
+		d.Hex(uint64(ret) & d.longMask())
 	case syscalls.KindMode:
-		p.dst = appendOctal(p.dst, uint64(ret))
+		d.Octal(uint64(ret))
+	case syscalls.KindFd:
+		d.Add(value.Node{Kind: value.Fd, Num: uint64(ret), Flags: value.Result})
 	case syscalls.KindCustom:
-		if show := results[t.Name]; show != nil {
-			show(p, ret)
-			return
+		hex := t.Set != nil && (!t.Set.Pure || t.Name == "locktype_ret") && t.Name != "nstype_ret"
+		if results[t.Name] != nil {
+			hex = t.Name == "personality_ret"
 		}
-		if t.Set != nil {
-			p.flagsResult(t, ret)
-			return
+		if hex {
+			d.Hex(uint64(ret))
+		} else {
+			d.Int(ret)
 		}
-		fallthrough
+		means := d.Len()
+		if decode := results[t.Name]; decode != nil {
+			decode(d, ret)
+		} else if t.Set != nil {
+			d.flagsResult(t, ret)
+		}
+		if d.Len() > means {
+			d.Means = int32(means)
+		}
 	default:
-		p.dst = strconv.AppendInt(p.dst, ret, 10)
-		if t.Kind == syscalls.KindFd {
-			p.openOn(int32(ret), true)
-		}
+		d.Int(ret)
 	}
 }
 
-// openOn shows what a file descriptor is open on, if that is asked for and known.
-func (p *printer) openOn(fd int32, result bool) {
-	if p.opt.Fd == nil {
+// flagsResult decodes a result that holds flags or an enumeration:
+// 0x8002 (flags O_RDWR|O_LARGEFILE), 1 (SUID_DUMP_USER).
+func (d *decoder) flagsResult(t *syscalls.Type, ret int64) {
+	s := t.Set.On(d.arch)
+	switch {
+	case t.Set.Pure && s.Enum(uint64(ret)) == "", ret == 0 && t.Set.Mask == 0 && !t.Set.Pure:
 		return
+	case t.Name == "openflags_ret" || t.Name == "fdflags_ret":
+		d.With(flagsForm)
+	case t.Name == "seals_ret":
+		d.With(sealsForm)
+	default:
+		d.With(parenthesis)
 	}
-	if text := p.opt.Fd(fd, result); text != "" {
-		p.dst = append(p.dst, '<')
-		p.dst = append(p.dst, text...)
-		p.dst = append(p.dst, '>')
-	}
+	d.Set(s, uint64(ret), true)
 }
 
-func (p *printer) errno(n int) {
+var (
+	parenthesis = &value.Form{Pre: " (", Post: ")"}
+	flagsForm   = &value.Form{Pre: " (flags ", Post: ")"}
+	sealsForm   = &value.Form{Pre: " (seals ", Post: ")"}
+)
+
+// textOf returns the writer of text for some options.
+func (d *decoder) textOf(opt *Options) *value.Text {
+	d.text.Limit, d.text.Verbose, d.text.Fd = opt.StringLimit, opt.Verbose, opt.Fd
+	return &d.text
+}
+
+// appendCall appends a call that has been decoded whole.
+func (d *decoder) appendCall(dst []byte, opt *Options) []byte {
+	start := len(dst)
+	dst = append(d.appendName(dst), '(')
+	dst = append(d.appendArgs(dst, opt), ')')
+	dst = alignTo(dst, start, opt)
+	dst = append(dst, " = "...)
+	if d.Ret < 0 {
+		return appendErrno(dst, int(-d.rec.Ret))
+	}
+	dst = d.text.Append(dst, &d.Tree, d.Ret)
+	if d.Means >= 0 {
+		dst = d.text.Append(dst, &d.Tree, d.Means)
+	}
+	return dst
+}
+
+func (d *decoder) appendName(dst []byte) []byte {
+	if d.call.Name == "" {
+		return AppendName(dst, d.arch, uint32(d.rec.Nr))
+	}
+	return append(dst, d.call.Name...)
+}
+
+// appendArgs appends the arguments that have been decoded.
+func (d *decoder) appendArgs(dst []byte, opt *Options) []byte {
+	w := d.textOf(opt)
+	more := false
+	for i := range d.Args {
+		root := d.Args[i].Root
+		if d.Nodes[root].Flags&value.NoText != 0 {
+			continue
+		}
+		if more {
+			dst = append(dst, ", "...)
+		}
+		more = true
+		dst = w.Append(dst, &d.Tree, root)
+	}
+	return dst
+}
+
+func appendErrno(dst []byte, n int) []byte {
 	name, text := syscalls.Errno(n)
 	switch {
 	case name == "":
-		p.dst = append(p.dst, "-1 (errno "...)
-		p.dst = strconv.AppendInt(p.dst, int64(n), 10)
-		p.dst = append(p.dst, ')')
-		return
+		dst = append(dst, "-1 (errno "...)
+		dst = strconv.AppendInt(dst, int64(n), 10)
+		return append(dst, ')')
 	case n >= 512 && n <= 516 && n != 515:
-		p.dst = append(p.dst, "? "...)
+		dst = append(dst, "? "...)
 	case n > 516:
-		p.dst = append(p.dst, "-1 "...)
-		p.dst = append(p.dst, name...)
-		p.dst = append(p.dst, " (Unknown error "...) // the C library does not know it, from which strace has its texts
-		p.dst = strconv.AppendInt(p.dst, int64(n), 10)
-		p.dst = append(p.dst, ')')
-		return
+		dst = append(dst, "-1 "...)
+		dst = append(dst, name...)
+		dst = append(dst, " (Unknown error "...) // the C library does not know it, from which strace has its texts
+		dst = strconv.AppendInt(dst, int64(n), 10)
+		return append(dst, ')')
 	default:
-		p.dst = append(p.dst, "-1 "...)
+		dst = append(dst, "-1 "...)
 	}
-	p.dst = append(p.dst, name...)
-	p.dst = append(p.dst, " ("...)
-	p.dst = append(p.dst, text...)
-	p.dst = append(p.dst, ')')
+	dst = append(dst, name...)
+	dst = append(dst, " ("...)
+	dst = append(dst, text...)
+	return append(dst, ')')
 }
 
 const blanks = "                                                                                "
 
 // alignTo appends blanks up to the column of the "=".
-func alignTo(dst []byte, start int, opt Options) []byte {
+func alignTo(dst []byte, start int, opt *Options) []byte {
 	n := opt.Align - 1 - opt.Column - (len(dst) - start)
 	for n > 0 {
 		k := min(n, len(blanks))
@@ -329,8 +404,8 @@ func alignTo(dst []byte, start int, opt Options) []byte {
 }
 
 // longMask masks what a register holds to the ABI's width.
-func (p *printer) longMask() uint64 {
-	if p.word == 4 {
+func (d *decoder) longMask() uint64 {
+	if d.word == 4 {
 		return 0xffffffff
 	}
 	return 1<<64 - 1
@@ -338,9 +413,9 @@ func (p *printer) longMask() uint64 {
 
 // item returns what was captured of the pointer in a register: kinds first come
 // first, read at the call's start or end. nil if nothing was.
-func (p *printer) item(reg uint8, kind layout.ItemKind, entry bool) *record.Item {
-	for i := range p.rec.Items {
-		if it := &p.rec.Items[i]; it.Arg == reg && it.Kind == kind && it.Entry() == entry {
+func (d *decoder) item(reg uint8, kind layout.ItemKind, entry bool) *record.Item {
+	for i := range d.rec.Items {
+		if it := &d.rec.Items[i]; it.Arg == reg && it.Kind == kind && it.Entry() == entry {
 			if it.Fault() && len(it.Data) == 0 {
 				return nil
 			}

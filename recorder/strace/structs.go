@@ -5,29 +5,29 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/recorderd/recorderd/recorder/layout"
 	"github.com/recorderd/recorderd/recorder/record"
 	"github.com/recorderd/recorderd/recorder/syscalls"
+	"github.com/recorderd/recorderd/recorder/value"
 )
 
-// Structs whose text is not just their fields, found by name. data may be shorter
+// Structs that are more than their fields, found by name. data may be shorter
 // than the struct.
-var structures map[string]func(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte)
+var structures map[string]func(d *decoder, t *syscalls.Type, l *syscalls.Layout, data []byte)
 
 // What is neither a number nor a struct, found by its type's name.
-var memories map[string]func(p *printer, a *syscalls.Arg, it *record.Item) bool
+var memories map[string]func(d *decoder, a *syscalls.Arg, it *record.Item) bool
 
-// Numbers that are shown in a way of their own.
-var values map[string]func(p *printer, t *syscalls.Type, v uint64)
+// Numbers that are decoded in a way of their own.
+var values map[string]func(d *decoder, t *syscalls.Type, v uint64)
 
-// Results that are more than a number.
-var results map[string]func(p *printer, ret int64)
+// Results that are more than a number: what they mean.
+var results map[string]func(d *decoder, ret int64)
 
 // Calls whose arguments strace shows in an order of its own.
-var wholeCalls map[string]func(p *printer) int
+var wholeCalls map[string]func(d *decoder)
 
 func init() {
-	structures = map[string]func(*printer, *syscalls.Type, *syscalls.Layout, []byte){
+	structures = map[string]func(*decoder, *syscalls.Type, *syscalls.Layout, []byte){
 		"stat": stat, "stat64": stat, "statx": statx, "epoll_data": epollData, "utimespec": utimespec, "utimespec64": utimespec,
 		"siginfo": siginfo, "sigaction": sigaction, "old_sigaction": sigaction, "flock": flock, "flock64": flock, "flock_ofd": flock,
 		"clone_args": cloneArgs, "io_uring_params": uringParams, "file_handle": fileHandle, "open_how": openHow,
@@ -43,11 +43,11 @@ func init() {
 		"link_create": "link_create", "link_update": "link_update"} {
 		structures["bpf_"+name] = bpfAttr(member)
 	}
-	memories = map[string]func(*printer, *syscalls.Arg, *record.Item) bool{
+	memories = map[string]func(*decoder, *syscalls.Arg, *record.Item) bool{
 		"fdset": fdset, "cpuset": cpuset, "sockaddr": sockaddrArg, "sockoptval": sockoptval, "str16": str16,
 		"sendoff": sendOffset, "sendoff64": sendOffset, "movedoff": movedOffset, "sigset": sigsetArg, "old_sigset": sigsetArg, "cap_data": capData, "seccompaction": seccompAction, "nodemask": nodemask,
 	}
-	values = map[string]func(*printer, *syscalls.Type, uint64){
+	values = map[string]func(*decoder, *syscalls.Type, uint64){
 		"wstatus": wstatus, "clockid": clockid, "sigset": sigsetValue, "sigmask": sigsetValue, "old_sigset": oldSigset, "old_sigset_arg": oldSigset,
 		"rlim": rlim, "sighandler": sighandler, "sockopt": sockopt, "sockproto": sockproto, "futexop": futexop, "futexwakeop": futexWakeOp,
 		"capmask": capmask, "ioctlcmd": ioctlcmd, "offhl": offset64, "offhilo": offset64, "pgoff": pgoff, "fanmask64": fanmask, "ioprio": ioprio, "ipckey": hexEnum,
@@ -56,83 +56,76 @@ func init() {
 		"oct?": octalValue, "errnum": errnum, "kernelversion": kernelVersion, "userreg": userReg, "quotacmd": quotaCmd, "iocbopcode": decimalUnknown, "reqkey": decimalUnknown, "swapflags": swapFlags, "socketcall": decimalEnum, "ipccall": decimalEnum, "ldtfunc": intValue, "pagestatus": pageStatus, "futexbitset": hexEnum,
 		"pidtype": pidType, "mcepolicy": mcePolicy,
 	}
-	results = map[string]func(*printer, int64){
+	results = map[string]func(*decoder, int64){
 		"poll": pollResult, "select": selectResult, "sigwait": sigResult, "sig_ret": sigResult, "ioprio_ret": ioprioResult, "personality_ret": personalityResult, "threadarea": threadArea, "ldt": ldtResult,
 	}
-	wholeCalls = map[string]func(*printer) int{"clone": clone, "restart_syscall": restart}
+	wholeCalls = map[string]func(*decoder){"clone": clone, "restart_syscall": restart}
 }
 
-// structure shows a struct: {tv_sec=1, tv_nsec=0}. Where data ends before the
+// structure decodes a struct: {tv_sec=1, tv_nsec=0}. Where data ends before the
 // struct does, "..." stands for the rest.
-func (p *printer) structure(t *syscalls.Type, data []byte) {
-	l := t.Struct.On(p.arch)
-	if l == nil || p.depth > 4 {
-		p.dst = append(p.dst, "{...}"...)
+func (d *decoder) structure(t *syscalls.Type, data []byte) {
+	l := t.Struct.On(d.arch)
+	if l == nil || d.depth > 4 {
+		d.Close(d.Open(value.Object)).Flags |= value.Cut
 		return
 	}
-	p.depth++
-	if show := structures[t.Struct.Name]; show != nil {
-		show(p, t, l, data)
+	d.depth++
+	if decode := structures[t.Struct.Name]; decode != nil {
+		decode(d, t, l, data)
 	} else {
-		p.fields(t, l, data)
+		d.fields(t, l, data)
 	}
-	p.depth--
+	d.depth--
 }
 
-// fields shows all fields of a struct.
-func (p *printer) fields(t *syscalls.Type, l *syscalls.Layout, data []byte) {
-	left, right := byte('{'), byte('}')
+// fields decodes all fields of a struct.
+func (d *decoder) fields(t *syscalls.Type, l *syscalls.Layout, data []byte) *value.Node {
 	if t.Struct.Noname {
-		left, right = '[', ']'
+		d.With(nonameForm)
 	}
-	p.dst = append(p.dst, left)
-	shown := 0
-	hidden := false
+	at, cut := d.Open(value.Object), false
 	for i := range l.Fields {
 		f := &l.Fields[i]
-		if f.Hidden && !p.opt.Verbose {
-			hidden = true
-			continue
-		}
 		if int(f.Off)+int(f.Size) > len(data) {
-			hidden = hidden || !p.asSized // it is the caller's that is shorter
+			cut = !d.asSized // otherwise it is the caller's that is shorter
 			break
 		}
-		if shown++; shown > 1 {
-			p.dst = append(p.dst, ", "...)
+		if f.Hidden {
+			d.Mark(value.Hidden)
 		}
-		if !t.Struct.Noname {
-			p.dst = append(p.dst, f.Name...)
-			p.dst = append(p.dst, '=')
-		}
-		p.field(f, data)
+		d.Name(f.Name)
+		d.field(f, data)
 	}
-	if hidden {
-		if shown > 0 {
-			p.dst = append(p.dst, ", "...)
-		}
-		p.dst = append(p.dst, "..."...)
+	n := d.Close(at)
+	if cut {
+		n.Flags |= value.Cut
 	}
-	p.dst = append(p.dst, right)
+	return n
 }
 
-// fieldList shows the named fields of a struct, without braces, and reports
-// whether it showed any.
-func (p *printer) fieldList(l *syscalls.Layout, data []byte, more bool, names ...string) bool {
+// nonameForm is that of a struct with a single field: [value].
+var nonameForm = &value.Form{Open: "[", Close: "]", Sep: ", ", Bare: true}
+
+// fieldList decodes the named fields of a struct, as far as data has them.
+func (d *decoder) fieldList(l *syscalls.Layout, data []byte, names ...string) {
 	for _, name := range names {
-		f := field(l, name)
-		if f == nil || int(f.Off)+int(f.Size) > len(data) {
-			continue
+		if f := field(l, name); f != nil && int(f.Off)+int(f.Size) <= len(data) {
+			d.Name(name)
+			d.field(f, data)
 		}
-		if more {
-			p.dst = append(p.dst, ", "...)
-		}
-		p.dst = append(p.dst, name...)
-		p.dst = append(p.dst, '=')
-		p.field(f, data)
-		more = true
 	}
-	return more
+}
+
+// hidden is fieldList for fields that text leaves out, unless it is verbose.
+func (d *decoder) hidden(l *syscalls.Layout, data []byte, names ...string) {
+	for _, name := range names {
+		if f := field(l, name); f != nil && int(f.Off)+int(f.Size) <= len(data) {
+			d.Name(name)
+			d.Mark(value.Hidden)
+			d.field(f, data)
+		}
+	}
 }
 
 // field returns a field by name, nil if there is none.
@@ -154,8 +147,17 @@ func get(l *syscalls.Layout, data []byte, name string) uint64 {
 	return load(data[f.Off:], int(f.Size))
 }
 
-// field shows the value of a field that lies in data, or its part that does.
-func (p *printer) field(f *syscalls.Field, data []byte) {
+// getSigned is get for a number with a sign.
+func getSigned(l *syscalls.Layout, data []byte, name string) int64 {
+	f := field(l, name)
+	if f == nil {
+		return 0
+	}
+	return extend(get(l, data, name), int(f.Size))
+}
+
+// field decodes the value of a field that lies in data, or its part that does.
+func (d *decoder) field(f *syscalls.Field, data []byte) {
 	t := f.Type()
 	data = data[f.Off:]
 	whole := int(f.Size) * max(int(f.N), 1)
@@ -166,95 +168,82 @@ func (p *printer) field(f *syscalls.Field, data []byte) {
 	switch {
 	case f.Char:
 		text, _, ended := bytes.Cut(data, []byte{0})
-		p.dst = appendQuoted(p.dst, text, 0, cut && !ended)
-		return
+		d.Mark(value.Whole)
+		d.String(text, cut && !ended)
 	case t.Name == "bytes":
-		p.byteArray(data)
-		return
+		d.bytes(data)
 	case t.Name == "hwaddr":
-		p.hwaddr(data)
-		return
+		d.hwaddr(data)
 	case t.Name == "sockaddr":
-		p.sockaddr(data)
-		return
+		d.sockaddr(data)
 	case t.Name == "sigmask" && f.N > 0:
-		p.sigset(data)
-		return
+		d.sigset(data)
 	case f.N == 0:
-		p.element(f, t, data)
-		return
+		d.element(f, t, data)
+	default:
+		d.list(len(data)/max(int(f.Size), 1), func(i int) { d.element(f, t, data[i*int(f.Size):]) })
 	}
-	p.dst = append(p.dst, '[')
-	n := len(data) / max(int(f.Size), 1)
-	for i := range n {
-		if i > 0 {
-			p.dst = append(p.dst, ", "...)
-		}
-		p.element(f, t, data[i*int(f.Size):])
-	}
-	p.dst = append(p.dst, ']')
 }
 
-func (p *printer) element(f *syscalls.Field, t *syscalls.Type, data []byte) {
+func (d *decoder) element(f *syscalls.Field, t *syscalls.Type, data []byte) {
 	if t.Kind == syscalls.KindStruct {
 		if len(data) > int(f.Size) {
 			data = data[:f.Size]
 		}
-		p.structure(t, data)
+		d.structure(t, data)
 		return
 	}
 	v := load(data, int(f.Size))
 	if f.Via {
-		p.followed(f, t, v)
+		d.followed(f, t, v)
 		return
 	}
-	if t.Kind == syscalls.KindInt || t.Kind == syscalls.KindUint {
+	switch t.Kind {
+	case syscalls.KindInt, syscalls.KindUint:
 		if f.Signed {
-			p.dst = strconv.AppendInt(p.dst, extend(v, int(f.Size)), 10)
+			d.Int(extend(v, int(f.Size)))
 		} else {
-			p.dst = strconv.AppendUint(p.dst, v, 10)
+			d.Uint(v)
 		}
 		return
-	}
-	if t.Kind == syscalls.KindMode {
-		p.dst = appendOctal(p.dst, v)
+	case syscalls.KindMode:
+		d.Octal(v)
 		return
-	}
-	if t.Kind == syscalls.KindSig {
-		p.sig(int(int32(v)))
+	case syscalls.KindSig:
+		d.Signal(int(int32(v)))
 		return
 	}
 	if v == 0 && (t.Name == "iflag" || t.Name == "lflag") {
-		return // strace shows a terminal's flags without a 0
+		d.moreFlags(t.Set.On(d.arch), 0) // strace shows a terminal's flags without a 0
+		return
 	}
 	if t.Kind == syscalls.KindSet && f.Signed && t.Set.Pure && f.Size < 8 {
 		// negative values of an enumeration are kept as ints or as longs
-		if t.Set.On(p.arch).Enum(v) == "" && t.Set.On(p.arch).Enum(uint64(extend(v, int(f.Size)))) != "" {
+		if t.Set.On(d.arch).Enum(v) == "" && t.Set.On(d.arch).Enum(uint64(extend(v, int(f.Size)))) != "" {
 			v = uint64(extend(v, int(f.Size)))
 		}
 	}
-	p.value(t, v, true)
+	d.value(t, v, true)
 }
 
-// followed shows a pointer in a struct by what it points to.
-func (p *printer) followed(f *syscalls.Field, t *syscalls.Type, v uint64) {
-	switch it := p.via; {
+// followed decodes a pointer in a struct by what it points to.
+func (d *decoder) followed(f *syscalls.Field, t *syscalls.Type, v uint64) {
+	switch it := d.via; {
 	case v == 0 || it == nil:
-		p.addr(v)
+		d.Addr(v)
 	case f.IsString():
-		limit := p.opt.StringLimit
 		if t.Name == "path" {
-			limit = 0
+			d.Mark(value.Whole)
 		}
-		p.dst = appendQuoted(p.dst, it.Data, limit, it.Cut() || it.Fault())
-	case len(it.Data) < t.SizeOn(p.arch):
-		p.addr(v)
+		d.String(it.Data, it.Cut() || it.Fault())
+	case len(it.Data) < t.SizeOn(d.arch):
+		d.Addr(v)
 	case t.Name == "sigset":
-		p.sigset(it.Data[:8])
+		d.sigset(it.Data[:8])
 	case t.Kind == syscalls.KindStruct:
-		p.structure(t, it.Data)
+		d.structure(t, it.Data)
 	default:
-		p.value(t, load(it.Data, t.SizeOn(p.arch)), true)
+		d.value(t, load(it.Data, t.SizeOn(d.arch)), true)
 	}
 }
 
@@ -271,111 +260,102 @@ func extend(v uint64, size int) int64 {
 	return int64(v)
 }
 
-// byteArray shows bytes as strace shows opaque ones: "\x01\x02".
-func (p *printer) byteArray(data []byte) {
-	limit := len(data)
-	if p.opt.StringLimit > 0 {
-		limit = min(limit, p.opt.StringLimit)
-	}
-	p.hexString(data[:limit])
-	if limit < len(data) {
-		p.dst = append(p.dst, "..."...)
-	}
-}
+// bytes decodes opaque bytes: "\x01\x02".
+func (d *decoder) bytes(data []byte) { d.Add(value.Node{Kind: value.Bytes, Data: data}) }
 
-// hexString shows all bytes by their numbers, between quotes.
-func (p *printer) hexString(data []byte) {
-	const digits = "0123456789abcdef"
-	p.dst = append(p.dst, '"')
-	for _, c := range data {
-		p.dst = append(p.dst, '\\', 'x', digits[c>>4], digits[c&15])
-	}
-	p.dst = append(p.dst, '"')
-}
-
-func stat(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
-	p.dst = append(p.dst, '{')
-	more := false
-	if p.opt.Verbose {
-		more = p.fieldList(l, data, false, "st_dev", "st_ino")
-	}
-	more = p.fieldList(l, data, more, "st_mode")
-	if p.opt.Verbose {
-		more = p.fieldList(l, data, more, "st_nlink", "st_uid", "st_gid", "st_blksize", "st_blocks")
-	}
+func stat(d *decoder, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+	at := d.Open(value.Object)
+	d.hidden(l, data, "st_dev", "st_ino")
+	d.fieldList(l, data, "st_mode")
+	d.hidden(l, data, "st_nlink", "st_uid", "st_gid", "st_blksize", "st_blocks")
 	switch get(l, data, "st_mode") & 0170000 {
 	case 0020000, 0060000:
-		p.fieldList(l, data, more, "st_rdev")
+		d.fieldList(l, data, "st_rdev")
 	default:
-		p.fieldList(l, data, more, "st_size")
+		d.fieldList(l, data, "st_size")
 	}
-	if p.opt.Verbose {
-		for _, name := range []string{"st_atime", "st_mtime", "st_ctime"} {
-			p.fieldList(l, data, true, name)
-			p.timeComment(int64(get(l, data, name)), int64(get(l, data, name+"_nsec")), true)
-			p.fieldList(l, data, true, name+"_nsec")
+	for _, name := range [3][2]string{{"st_atime", "st_atime_nsec"}, {"st_mtime", "st_mtime_nsec"}, {"st_ctime", "st_ctime_nsec"}} {
+		before := d.Len()
+		d.hidden(l, data, name[0])
+		if d.Len() > before {
+			d.timeComment(before, int64(get(l, data, name[0])), int64(get(l, data, name[1])), true)
 		}
-		p.dst = append(p.dst, '}')
-		return
+		d.hidden(l, data, name[1])
 	}
-	p.dst = append(p.dst, ", ...}"...)
+	d.Close(at)
 }
 
-func statx(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
-	if p.opt.Verbose {
-		p.fields(t, l, data)
-		return
+// statxShown are the fields that strace shows without -v.
+var statxShown = map[string]bool{"stx_mask": true, "stx_attributes": true, "stx_mode": true, "stx_size": true}
+
+func statx(d *decoder, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+	at := d.Open(value.Object)
+	for i := range l.Fields {
+		f := &l.Fields[i]
+		if int(f.Off)+int(f.Size) > len(data) {
+			d.Close(at).Flags |= value.Cut
+			return
+		}
+		if d.Name(f.Name); !statxShown[f.Name] {
+			d.Mark(value.Hidden)
+		}
+		d.field(f, data)
 	}
-	p.dst = append(p.dst, '{')
-	p.fieldList(l, data, false, "stx_mask", "stx_attributes", "stx_mode", "stx_size")
-	p.dst = append(p.dst, ", ...}"...)
+	d.Close(at)
 }
 
-func epollData(p *printer, _ *syscalls.Type, _ *syscalls.Layout, data []byte) {
-	p.dst = append(p.dst, "{u32="...)
-	p.dst = strconv.AppendUint(p.dst, load(data, 4), 10)
-	p.dst = append(p.dst, ", u64="...)
-	p.dst = strconv.AppendUint(p.dst, load(data, 8), 10)
-	p.dst = append(p.dst, '}')
+func epollData(d *decoder, _ *syscalls.Type, _ *syscalls.Layout, data []byte) {
+	at := d.Open(value.Object)
+	d.Name("u32")
+	d.Uint(load(data, 4))
+	d.Name("u64")
+	d.Uint(load(data, 8))
+	d.Close(at)
 }
 
-func pollfd(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
-	p.dst = append(p.dst, '{')
-	if int32(load(data, 4)) < 0 {
-		p.fieldList(l, data, false, "fd")
-	} else {
-		p.fieldList(l, data, false, "fd", "events")
+func pollfd(d *decoder, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+	at := d.Open(value.Object)
+	if d.fieldList(l, data, "fd"); int32(load(data, 4)) >= 0 {
+		d.fieldList(l, data, "events")
 	}
-	p.dst = append(p.dst, '}')
+	d.Close(at)
 }
 
-// sendOffset shows where sendfile read from and where it got to: [3] => [8].
-func sendOffset(p *printer, a *syscalls.Arg, it *record.Item) bool {
-	size := a.Type.SizeOn(p.arch)
+// sendOffset decodes where sendfile read from and where it got to: [3] => [8].
+func sendOffset(d *decoder, a *syscalls.Arg, it *record.Item) bool {
+	size := a.Type.SizeOn(d.arch)
 	if len(it.Data) < size {
 		return false
 	}
-	after := extend(load(it.Data, size), size)
-	p.dst = append(p.dst, '[')
-	p.dst = strconv.AppendInt(p.dst, after-max(p.rec.Ret, 0), 10)
-	p.dst = append(p.dst, ']')
-	if p.rec.Ret > 0 {
-		p.dst = append(p.dst, " => ["...)
-		p.dst = strconv.AppendInt(p.dst, after, 10)
-		p.dst = append(p.dst, ']')
-	}
+	d.moved(extend(load(it.Data, size), size), true)
 	return true
 }
 
-// movedOffset shows where a call read or wrote that moves its offset by its result.
-func movedOffset(p *printer, a *syscalls.Arg, it *record.Item) bool {
+// movedOffset decodes where a call read or wrote that moves its offset by its result.
+func movedOffset(d *decoder, a *syscalls.Arg, it *record.Item) bool {
 	if len(it.Data) < 8 {
 		return false
 	}
-	p.dst = append(p.dst, '[')
-	p.dst = strconv.AppendInt(p.dst, int64(load(it.Data, 8))-max(p.rec.Ret, 0), 10)
-	p.dst = append(p.dst, ']')
+	d.moved(int64(load(it.Data, 8)), false)
 	return true
+}
+
+// moved decodes an offset that was moved by the result.
+func (d *decoder) moved(after int64, shown bool) {
+	d.object(inOutForm, func() {
+		d.Name("in")
+		d.Mark(value.Boxed)
+		d.Int(after - max(d.rec.Ret, 0))
+		if d.failed() || d.entering {
+			return
+		}
+		d.Name("out")
+		d.Mark(value.Boxed)
+		if d.rec.Ret == 0 || !shown {
+			d.Mark(value.NoText)
+		}
+		d.Int(after)
+	})
 }
 
 // Values of tv_nsec that utimensat(2) knows.
@@ -384,396 +364,357 @@ const (
 	utimeOmit = 0x3ffffffe
 )
 
-func utimespec(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+func utimespec(d *decoder, t *syscalls.Type, l *syscalls.Layout, data []byte) {
 	switch get(l, data, "tv_nsec") {
 	case utimeNow:
-		p.dst = append(p.dst, "UTIME_NOW"...)
+		d.Word("UTIME_NOW")
 		return
 	case utimeOmit:
-		p.dst = append(p.dst, "UTIME_OMIT"...)
+		d.Word("UTIME_OMIT")
 		return
 	}
-	p.fields(t, l, data)
-	sec, nsec := field(l, "tv_sec"), field(l, "tv_nsec")
-	if sec != nil && nsec != nil && len(data) >= int(nsec.Off+nsec.Size) {
-		p.timeComment(extend(load(data[sec.Off:], int(sec.Size)), int(sec.Size)), extend(load(data[nsec.Off:], int(nsec.Size)), int(nsec.Size)), false)
+	at := d.Len()
+	d.fields(t, l, data)
+	if nsec := field(l, "tv_nsec"); nsec != nil && len(data) >= int(nsec.Off+nsec.Size) {
+		d.timeComment(at, getSigned(l, data, "tv_sec"), getSigned(l, data, "tv_nsec"), false)
 	}
 }
 
-func utimeval(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
-	p.fields(t, l, data)
-	sec, usec := field(l, "tv_sec"), field(l, "tv_usec")
-	if sec != nil && usec != nil && len(data) >= int(usec.Off+usec.Size) {
-		at, part := extend(load(data[sec.Off:], int(sec.Size)), int(sec.Size)), extend(load(data[usec.Off:], int(usec.Size)), int(usec.Size))
-		if part >= 0 && part < 1000000 {
-			p.timeCommentDigits(at, part*1000, 6)
+func utimeval(d *decoder, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+	at := d.Len()
+	d.fields(t, l, data)
+	if usec := field(l, "tv_usec"); usec != nil && len(data) >= int(usec.Off+usec.Size) {
+		if part := getSigned(l, data, "tv_usec"); part >= 0 && part < 1000000 {
+			d.timeCommentDigits(at, getSigned(l, data, "tv_sec"), part*1000, 6)
 		}
 	}
 }
 
-// tms shows times in ticks of USER_HZ, and in seconds: 6 /* 0.06 s */.
-func tms(p *printer, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
-	p.dst = append(p.dst, '{')
+// tms decodes times in ticks of USER_HZ, with seconds in text: 6 /* 0.06 s */.
+func tms(d *decoder, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
+	at := d.Open(value.Object)
 	for i := range l.Fields {
-		f := &l.Fields[i]
-		if i > 0 {
-			p.dst = append(p.dst, ", "...)
-		}
-		p.dst = append(append(p.dst, f.Name...), '=')
-		p.ticks(extend(get(l, data, f.Name), int(f.Size)))
+		d.Name(l.Fields[i].Name)
+		d.ticks(getSigned(l, data, l.Fields[i].Name))
 	}
-	p.dst = append(p.dst, '}')
+	d.Close(at)
 }
 
-// ticks shows a time in ticks of USER_HZ, which is 100 on all supported ABIs.
-func (p *printer) ticks(v int64) {
-	p.dst = strconv.AppendInt(p.dst, v, 10)
+// ticks decodes a time in ticks of USER_HZ, which is 100 on all supported ABIs.
+func (d *decoder) ticks(v int64) {
+	n := d.Int(v)
 	if v != 0 {
-		p.dst = append(p.dst, " /* "...)
-		p.dst = strconv.AppendFloat(p.dst, float64(v)/100, 'f', 2, 64)
-		p.dst = append(p.dst, " s */"...)
+		n.Data = d.KeepComment(append(strconv.AppendFloat(d.Comment(), float64(v)/100, 'f', 2, 64), " s"...))
 	}
 }
 
-func utimbuf(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
-	p.dst = append(p.dst, '{')
-	for i, name := range []string{"actime", "modtime"} {
-		if p.fieldList(l, data, i > 0, name) {
-			f := field(l, name)
-			p.timeComment(extend(get(l, data, name), int(f.Size)), 0, false)
+func utimbuf(d *decoder, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+	at := d.Open(value.Object)
+	for _, name := range []string{"actime", "modtime"} {
+		before := d.Len()
+		d.fieldList(l, data, name)
+		if d.Len() > before {
+			d.timeComment(before, getSigned(l, data, name), 0, false)
 		}
 	}
-	p.dst = append(p.dst, '}')
+	d.Close(at)
 }
 
-// timeComment shows a time as a comment: /* 2009-02-13T23:31:30.000000015+0000 */.
-func (p *printer) timeComment(sec, nsec int64, always bool) {
+// timeComment adds a time to a node as a comment: /* 2009-02-13T23:31:30.000000015+0000 */.
+func (d *decoder) timeComment(at int, sec, nsec int64, always bool) {
 	if sec == 0 && nsec == 0 && !always || nsec < 0 || nsec > 999999999 || sec < -1<<40 || sec > 1<<40 {
 		return
 	}
-	p.timeCommentDigits(sec, nsec, 9)
+	d.timeCommentDigits(at, sec, nsec, 9)
 }
 
-func (p *printer) timeCommentDigits(sec, nsec int64, digits int) {
+func (d *decoder) timeCommentDigits(at int, sec, nsec int64, digits int) {
 	if sec < -1<<40 || sec > 1<<40 {
 		return
 	}
-	at := time.Unix(sec, nsec).UTC()
-	p.dst = append(p.dst, " /* "...)
-	p.dst = at.AppendFormat(p.dst, "2006-01-02T15:04:05")
+	when := time.Unix(sec, nsec).UTC()
+	b := when.AppendFormat(d.Comment(), "2006-01-02T15:04:05")
 	if nsec != 0 {
-		p.dst = at.AppendFormat(p.dst, ".000000000"[:1+digits])
+		b = when.AppendFormat(b, ".000000000"[:1+digits])
 	}
-	p.dst = append(p.dst, "+0000 */"...)
+	d.Nodes[at].Data = d.KeepComment(append(b, "+0000"...))
 }
 
-func flock(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
-	p.dst = append(p.dst, '{')
-	p.fieldList(l, data, false, "l_type", "l_whence", "l_start", "l_len")
-	switch uint32(p.rec.Args[1]) { // F_GETLK, F_GETLK64, F_OFD_GETLK
+func flock(d *decoder, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+	at := d.Open(value.Object)
+	d.fieldList(l, data, "l_type", "l_whence", "l_start", "l_len")
+	switch uint32(d.rec.Args[1]) { // F_GETLK, F_GETLK64, F_OFD_GETLK
 	case 5, 12, 36:
-		p.fieldList(l, data, true, "l_pid")
+		d.fieldList(l, data, "l_pid")
 	}
-	p.dst = append(p.dst, '}')
+	d.Close(at)
 }
 
-func openHow(p *printer, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
+func openHow(d *decoder, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
 	const least = 24 // OPEN_HOW_SIZE_VER0
-	if p.call.Name == "openat2" && p.rec.Args[3] < least {
-		p.addr(p.rec.Args[2] & p.longMask())
+	if d.call.Name == "openat2" && d.rec.Args[3] < least {
+		d.Addr(d.rec.Args[2] & d.longMask())
 		return
 	}
-	p.dst = append(p.dst, '{')
-	more := p.fieldList(l, data, false, "flags")
+	at := d.Open(value.Object)
+	d.fieldList(l, data, "flags")
 	if flags := get(l, data, "flags"); flags&0100 != 0 || flags&020000000 != 0 || get(l, data, "mode") != 0 {
-		more = p.fieldList(l, data, more, "mode")
+		d.fieldList(l, data, "mode")
 	}
-	p.fieldList(l, data, more, "resolve")
-	p.dst = append(p.dst, '}')
+	d.fieldList(l, data, "resolve")
+	d.Close(at)
 }
 
-func fileHandle(p *printer, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
+func fileHandle(d *decoder, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
 	after := data
-	if p.call.Name == "name_to_handle_at" {
-		if after = nil; !p.entering {
-			if it := p.item(2, layout.ItemMem, false); it != nil {
+	if d.call.Name == "name_to_handle_at" {
+		if after = nil; !d.entering {
+			if it := d.item(2, memKind, false); it != nil {
 				after = it.Data
 			}
 		}
 	}
-	p.dst = append(p.dst, '{')
-	p.fieldList(l, data, false, "handle_bytes")
-	if n := get(l, after, "handle_bytes"); len(after) >= 4 && n != get(l, data, "handle_bytes") {
-		p.dst = append(p.dst, " => "...)
-		p.dst = strconv.AppendUint(p.dst, n, 10)
-	}
-	if len(after) >= 8 && (!p.failed() || p.call.Name != "name_to_handle_at") {
-		p.fieldList(l, after, true, "handle_type")
+	at := d.Open(value.Object)
+	d.Name("handle_bytes")
+	d.object(inOutForm, func() {
+		n, m := get(l, data, "handle_bytes"), get(l, after, "handle_bytes")
+		d.Name("in")
+		d.Uint(n)
+		if len(after) >= 4 && d.call.Name == "name_to_handle_at" {
+			if d.Name("out"); n == m {
+				d.Mark(value.NoText)
+			}
+			d.Uint(m)
+		}
+	})
+	if len(after) >= 8 && (!d.failed() || d.call.Name != "name_to_handle_at") {
+		d.fieldList(l, after, "handle_type")
 		h, n := after[8:], get(l, after, "handle_bytes")
 		if n < uint64(len(h)) {
 			h = h[:n]
 		}
-		p.dst = append(p.dst, ", f_handle="...)
-		p.hexString(h)
+		d.Name("f_handle")
+		d.Mark(value.Whole)
 		if n > uint64(len(h)) {
-			p.dst = append(p.dst, "..."...)
+			d.Mark(value.Cut)
 		}
+		d.bytes(h)
 	}
-	p.dst = append(p.dst, '}')
+	d.Close(at)
 }
 
-func uringParams(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
-	p.dst = append(p.dst, '{')
-	p.fieldList(l, data, false, "flags", "sq_thread_cpu", "sq_thread_idle")
+func uringParams(d *decoder, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+	at := d.Open(value.Object)
+	d.fieldList(l, data, "flags", "sq_thread_cpu", "sq_thread_idle")
 	if get(l, data, "flags")&(1<<5) != 0 {
-		p.fieldList(l, data, true, "wq_fd")
+		d.fieldList(l, data, "wq_fd")
 	}
-	if p.failed() {
-		p.dst = append(p.dst, '}') // the rest would have been filled in
-		return
+	if !d.failed() { // otherwise the rest would have been filled in
+		d.fieldList(l, data, "sq_entries", "cq_entries", "features", "sq_off", "cq_off")
 	}
-	p.fieldList(l, data, true, "sq_entries", "cq_entries", "features", "sq_off", "cq_off")
-	p.dst = append(p.dst, '}')
+	d.Close(at)
 }
 
-func schedAttr(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
-	p.dst = append(p.dst, '{')
-	more := p.fieldList(l, data, false, "size", "sched_policy", "sched_flags", "sched_nice", "sched_priority", "sched_runtime", "sched_deadline", "sched_period")
+func schedAttr(d *decoder, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+	at := d.Open(value.Object)
+	d.fieldList(l, data, "size", "sched_policy", "sched_flags", "sched_nice", "sched_priority", "sched_runtime", "sched_deadline", "sched_period")
 	if get(l, data, "size") >= 56 {
-		p.fieldList(l, data, more, "sched_util_min", "sched_util_max")
+		d.fieldList(l, data, "sched_util_min", "sched_util_max")
 	}
-	p.dst = append(p.dst, '}')
+	d.Close(at)
 }
 
-// fiemap shows what was asked of a file's extents, and how much was answered.
-func fiemap(p *printer, t *syscalls.Type, l *syscalls.Layout, data []byte) {
-	p.dst = append(p.dst, '{')
-	p.fieldList(l, data, false, "fm_start", "fm_length", "fm_flags", "fm_extent_count")
-	p.dst = append(p.dst, '}')
-	if p.failed() || p.entering {
-		return
-	}
-	p.dst = append(p.dst, " => {"...)
-	p.fieldList(l, data, false, "fm_flags", "fm_mapped_extents")
-	p.dst = append(p.dst, ", ...}"...) // the extents are not captured
+// fiemap decodes what was asked of a file's extents, and how much was answered.
+func fiemap(d *decoder, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+	d.object(inOutForm, func() {
+		d.Name("in")
+		d.object(nil, func() { d.fieldList(l, data, "fm_start", "fm_length", "fm_flags", "fm_extent_count") })
+		if d.failed() || d.entering {
+			return
+		}
+		d.Name("out")
+		at := d.Open(value.Object)
+		d.fieldList(l, data, "fm_flags", "fm_mapped_extents")
+		d.Close(at).Flags |= value.Cut // the extents are not captured
+	})
 }
 
-// nodemask shows a set of NUMA nodes, as longs.
-func nodemask(p *printer, a *syscalls.Arg, it *record.Item) bool {
-	bits := p.rec.Args[a.Carg%6]
+// nodemask decodes a set of NUMA nodes, as longs.
+func nodemask(d *decoder, a *syscalls.Arg, it *record.Item) bool {
+	bits := d.rec.Args[a.Carg%6]
 	if bits == 0 || bits > 1<<16 {
 		return false
 	}
-	n := max(int(bits-1)+8*p.word-1, 0) / (8 * p.word)
-	if n > len(it.Data)/p.word {
+	n := max(int(bits-1)+8*d.word-1, 0) / (8 * d.word)
+	if n > len(it.Data)/d.word {
 		return false
 	}
-	p.dst = append(p.dst, '[')
-	for i := range n {
-		if i > 0 {
-			p.dst = append(p.dst, ", "...)
-		}
-		const digits = "0123456789abcdef"
-		v, width := load(it.Data[i*p.word:], p.word), 2*p.word // %#016lx, %#08lx
-		if v != 0 {
-			p.dst = append(p.dst, "0x"...)
-			if v>>(8*p.word-8) == 0 {
-				width -= 2
-			}
-		}
-		for width--; width >= 0; width-- {
-			p.dst = append(p.dst, digits[v>>(4*width)&15])
-		}
-	}
-	p.dst = append(p.dst, ']')
+	d.list(n, func(i int) {
+		d.Hex(load(it.Data[i*d.word:], d.word)).Pad = uint8(2 * d.word) // %#016lx, %#08lx
+	})
 	return true
 }
 
-// capData shows the two halves of a capability set as one.
-func capData(p *printer, a *syscalls.Arg, it *record.Item) bool {
-	d := it.Data
-	if len(d) < 24 {
+// capData decodes the two halves of a capability set as one.
+func capData(d *decoder, a *syscalls.Arg, it *record.Item) bool {
+	b := it.Data
+	if len(b) < 24 {
 		return false
 	}
-	p.dst = append(p.dst, '{')
-	for i, name := range []string{"effective=", "permitted=", "inheritable="} {
-		if i > 0 {
-			p.dst = append(p.dst, ", "...)
-		}
-		p.dst = append(p.dst, name...)
-		p.capabilities(load(d[4*i:], 4) | load(d[12+4*i:], 4)<<32)
+	at := d.Open(value.Object)
+	for i, name := range []string{"effective", "permitted", "inheritable"} {
+		d.Name(name)
+		d.capabilities(load(b[4*i:], 4) | load(b[12+4*i:], 4)<<32)
 	}
-	p.dst = append(p.dst, '}')
+	d.Close(at)
 	return true
 }
 
-func capmask(p *printer, _ *syscalls.Type, v uint64) { p.capabilities(v) }
+func capmask(d *decoder, _ *syscalls.Type, v uint64) { d.capabilities(v) }
 
-var capabilitySet = syscalls.SetByName("capability")
+var (
+	capabilitySet = syscalls.SetByName("capability")
+	bitForm       = &value.Form{Pre: "1<<"}
+)
 
-func (p *printer) capabilities(v uint64) {
-	if v == 0 {
-		p.dst = append(p.dst, '0')
-		return
-	}
-	more := false
+func (d *decoder) capabilities(v uint64) {
+	at := d.Open(value.Union)
 	for i := range uint64(64) {
-		if v>>i&1 == 0 {
-			continue
+		if name := capabilitySet.Enum(i); v>>i&1 != 0 && name != "" {
+			d.With(bitForm)
+			d.Word(name)
+			v &^= 1 << i
 		}
-		name := capabilitySet.Enum(i)
-		if name == "" {
-			continue
-		}
-		if more {
-			p.dst = append(p.dst, '|')
-		}
-		p.dst = append(p.dst, "1<<"...)
-		p.dst = append(p.dst, name...)
-		v &^= 1 << i
-		more = true
 	}
 	if v != 0 {
-		if more {
-			p.dst = append(p.dst, '|')
-		}
-		p.hex(v)
+		d.Hex(v)
 	}
+	d.Close(at)
 }
 
-// fdset shows the numbers in a select set: [3 5].
-func fdset(p *printer, a *syscalls.Arg, it *record.Item) bool {
-	n := int32(p.rec.Args[0])
-	p.bits(it.Data, max(int(n), 0))
+// fdset decodes the numbers in a select set: [3 5].
+func fdset(d *decoder, a *syscalls.Arg, it *record.Item) bool {
+	d.bits(it.Data, max(int(int32(d.rec.Args[0])), 0), nil)
 	return true
 }
 
-func cpuset(p *printer, a *syscalls.Arg, it *record.Item) bool {
-	p.bits(it.Data, len(it.Data)*8)
-	if it.Cut() {
-		p.dst = append(p.dst[:len(p.dst)-1], " ...]"...)
+func cpuset(d *decoder, a *syscalls.Arg, it *record.Item) bool {
+	if set := d.bits(it.Data, len(it.Data)*8, nil); it.Cut() {
+		set.Flags |= value.Cut
 	}
 	return true
 }
 
-func (p *printer) bits(data []byte, n int) {
-	p.dst = append(p.dst, '[')
-	more := false
+var bitsForm = &value.Form{Open: "[", Close: "]", Sep: " "}
+
+// bits decodes the numbers of the bits that are set, below n.
+func (d *decoder) bits(data []byte, n int, f *value.Form) *value.Node {
+	if f == nil {
+		f = bitsForm
+	}
+	d.With(f)
+	at := d.Open(value.List)
 	for i := range min(n, len(data)*8) {
 		if data[i/8]>>(i%8)&1 != 0 {
-			if more {
-				p.dst = append(p.dst, ' ')
-			}
-			p.dst = strconv.AppendInt(p.dst, int64(i), 10)
-			more = true
+			d.Uint(uint64(i))
 		}
 	}
-	p.dst = append(p.dst, ']')
+	return d.Close(at)
 }
 
-func str16(p *printer, a *syscalls.Arg, it *record.Item) bool {
+func str16(d *decoder, a *syscalls.Arg, it *record.Item) bool {
 	text, _, _ := bytes.Cut(it.Data, []byte{0})
-	p.dst = appendQuoted(p.dst, text, p.opt.StringLimit, false)
+	d.String(text, false)
 	return true
 }
 
-func seccompAction(p *printer, a *syscalls.Arg, it *record.Item) bool {
+func seccompAction(d *decoder, a *syscalls.Arg, it *record.Item) bool {
 	if len(it.Data) < 4 {
 		return false
 	}
-	p.dst = append(p.dst, '[')
-	p.set(a.Type.Set, load(it.Data, 4), true)
-	p.dst = append(p.dst, ']')
+	d.Mark(value.Boxed)
+	d.set(a.Type.Set, load(it.Data, 4), true)
 	return true
 }
 
-// left shows what select and ppoll left of a timeout. at: what stands before it.
-func (p *printer) left(at string, more bool) bool {
-	if p.rec.Ret <= 0 {
-		return false
+// Forms of what poll and select found.
+var (
+	foundForm   = &value.Form{Open: " (", Close: ")", Sep: ", ", Bare: true}
+	timeoutForm = &value.Form{Pre: "Timeout"}
+	leftForm    = &value.Form{Pre: "left "}
+	setForms    = [3]*value.Form{
+		{Open: "in [", Close: "]", Sep: " "}, {Open: "out [", Close: "]", Sep: " "}, {Open: "except [", Close: "]", Sep: " "},
 	}
-	for i := range p.call.Args {
-		a := &p.call.Args[i]
+)
+
+// left decodes what select and ppoll left of a timeout.
+func (d *decoder) left() {
+	if d.rec.Ret <= 0 {
+		return
+	}
+	for i := range d.call.Args {
+		a := &d.call.Args[i]
 		if a.Dir&(syscalls.DirEntry|syscalls.DirOut) != syscalls.DirEntry|syscalls.DirOut || a.Type.Kind != syscalls.KindStruct {
 			continue
 		}
-		it := p.item(a.Reg, memKind, false)
-		if it == nil || len(it.Data) < a.Type.SizeOn(p.arch) {
-			return false
+		if it := d.item(a.Reg, memKind, false); it != nil && len(it.Data) >= a.Type.SizeOn(d.arch) {
+			d.Name("left")
+			d.With(leftForm)
+			d.structure(a.Type, it.Data)
 		}
-		if more {
-			p.dst = append(p.dst, ", left "...)
-		} else {
-			p.dst = append(p.dst, at...)
-		}
-		p.structure(a.Type, it.Data)
-		return true
+		return
 	}
-	return false
 }
 
-func pollResult(p *printer, ret int64) {
-	p.dst = strconv.AppendInt(p.dst, ret, 10)
+func pollResult(d *decoder, ret int64) {
 	if ret == 0 {
-		p.dst = append(p.dst, " (Timeout)"...)
+		d.object(foundForm, func() { d.bool("timeout", timeoutForm) })
 		return
 	}
-	if len(p.call.Args) == 0 {
+	it := d.item(0, memKind, false)
+	if len(d.call.Args) == 0 || it == nil {
 		return
 	}
-	it := p.item(0, memKind, false)
-	events := pollEvents()
-	if it == nil {
-		return
-	}
-	p.dst = append(p.dst, " (["...)
-	more, shown := false, 0
-	for d := it.Data; len(d) >= 8; d = d[8:] {
-		revents := load(d[6:], 2)
-		if revents == 0 {
-			continue
+	d.object(foundForm, func() {
+		d.Name("ready")
+		d.Mark(value.Limited)
+		at := d.Open(value.List)
+		for b := it.Data; len(b) >= 8; b = b[8:] {
+			revents := load(b[6:], 2)
+			if revents == 0 {
+				continue
+			}
+			fd := d.Open(value.Object)
+			d.Name("fd")
+			d.Int(int64(int32(load(b, 4))))
+			d.Name("revents")
+			d.set(pollEventSet, revents, true)
+			d.Close(fd)
 		}
-		if more {
-			p.dst = append(p.dst, ", "...)
-		}
-		if shown++; p.opt.StringLimit > 0 && shown > p.opt.StringLimit {
-			p.dst = append(p.dst, "..."...)
-			break
-		}
-		more = true
-		p.dst = append(p.dst, "{fd="...)
-		p.dst = strconv.AppendInt(p.dst, int64(int32(load(d, 4))), 10)
-		p.dst = append(p.dst, ", revents="...)
-		p.set(events, revents, true)
-		p.dst = append(p.dst, '}')
-	}
-	p.dst = append(p.dst, ']')
-	p.left("", true)
-	p.dst = append(p.dst, ')')
+		d.Close(at)
+		d.left()
+	})
 }
 
-func selectResult(p *printer, ret int64) {
-	p.dst = strconv.AppendInt(p.dst, ret, 10)
+func selectResult(d *decoder, ret int64) {
 	if ret == 0 {
-		p.dst = append(p.dst, " (Timeout)"...)
+		d.object(foundForm, func() { d.bool("timeout", timeoutForm) })
 		return
 	}
-	more := false
-	for i, name := range []string{"in ", "out ", "except "} {
-		it := p.item(uint8(i+1), memKind, false)
+	start := d.Len()
+	d.With(foundForm)
+	at := d.Open(value.Object)
+	for i, name := range []string{"in", "out", "except"} {
+		it := d.item(uint8(i+1), memKind, false)
 		if it == nil || bytes.Count(it.Data, []byte{0}) == len(it.Data) {
 			continue
 		}
-		if more {
-			p.dst = append(p.dst, ", "...)
-		} else {
-			p.dst = append(p.dst, " ("...)
-		}
-		more = true
-		p.dst = append(p.dst, name...)
-		p.bits(it.Data, max(int(int32(p.rec.Args[0])), 0))
+		d.Name(name)
+		d.bits(it.Data, max(int(int32(d.rec.Args[0])), 0), setForms[i])
 	}
-	if p.left(" (left ", more) || more {
-		p.dst = append(p.dst, ')')
+	if d.left(); d.Empty(at) {
+		d.Truncate(start)
+		return
 	}
+	d.Close(at)
 }

@@ -1,4 +1,4 @@
-package strace
+package value
 
 const octal = "01234567"
 
