@@ -267,11 +267,50 @@ func sockproto(d *decoder, _ *syscalls.Type, v uint64) {
 	}
 }
 
-// sockopt decodes the name of an option, which depends on the level before it.
+// sockoptName is an option of setsockopt or getsockopt, some of which have the same numbers.
+type sockoptName struct {
+	level, opt uint32
+	get        bool
+}
+
+// sockoptNames are options that are something else when they are set than when they are read:
+// those of firewalls.
+var sockoptNames = map[sockoptName]string{
+	{solSocket, soGetFilter, true}: "SO_GET_FILTER",
+	{solIP, 64, false}:             "IPT_SO_SET_REPLACE",
+	{solIP, 65, false}:             "IPT_SO_SET_ADD_COUNTERS",
+	{solIP, 64, true}:              "IPT_SO_GET_INFO",
+	{solIP, 65, true}:              "IPT_SO_GET_ENTRIES",
+	{solIP, 66, true}:              "IPT_SO_GET_REVISION_MATCH",
+	{solIP, 67, true}:              "IPT_SO_GET_REVISION_TARGET",
+	{solIP, 80, true}:              "SO_ORIGINAL_DST",
+	{solIP, 96, false}:             "ARPT_SO_SET_REPLACE",
+	{solIP, 97, false}:             "ARPT_SO_SET_ADD_COUNTERS",
+	{solIP, 96, true}:              "ARPT_SO_GET_INFO",
+	{solIP, 97, true}:              "ARPT_SO_GET_ENTRIES",
+	{solIP, 99, true}:              "ARPT_SO_GET_REVISION_TARGET",
+	{solIP, 128, false}:            "EBT_SO_SET_ENTRIES",
+	{solIP, 129, false}:            "EBT_SO_SET_COUNTERS",
+	{solIP, 128, true}:             "EBT_SO_GET_INFO",
+	{solIP, 129, true}:             "EBT_SO_GET_ENTRIES",
+	{solIP, 130, true}:             "EBT_SO_GET_INIT_INFO",
+	{solIP, 131, true}:             "EBT_SO_GET_INIT_ENTRIES",
+	{solIPv6, 64, false}:           "IP6T_SO_SET_REPLACE",
+	{solIPv6, 65, false}:           "IP6T_SO_SET_ADD_COUNTERS",
+	{solIPv6, 64, true}:            "IP6T_SO_GET_INFO",
+	{solIPv6, 65, true}:            "IP6T_SO_GET_ENTRIES",
+	{solIPv6, 68, true}:            "IP6T_SO_GET_REVISION_MATCH",
+	{solIPv6, 69, true}:            "IP6T_SO_GET_REVISION_TARGET",
+	{solIPv6, 80, true}:            "IP6T_SO_ORIGINAL_DST",
+}
+
+// sockopt decodes the name of an option, which depends on the level before it and on
+// whether it is read.
 func sockopt(d *decoder, _ *syscalls.Type, v uint64) {
 	v &= 0xffffffff
-	if level := uint32(d.rec.Args[1]); level == solSocket && v == soGetFilter && d.call.Name == "getsockopt" {
-		d.Word("SO_GET_FILTER")
+	level := uint32(d.rec.Args[1])
+	if name := sockoptNames[sockoptName{level, uint32(v), d.call.Name == "getsockopt"}]; name != "" {
+		d.Word(name)
 	} else if s := sockoptSets[level]; s != nil {
 		d.set(s, v, true)
 	} else {

@@ -268,7 +268,7 @@ var iocForm = &value.Form{Open: "_IOC(", Close: ")", Sep: ", ", Bare: true}
 // ioctlcmd decodes a request by name, or as the parts of its number.
 func ioctlcmd(d *decoder, _ *syscalls.Type, v uint64) {
 	v &= 0xffffffff
-	if name := ioctlSet.Enum(v); name != "" {
+	if name := ioctlSet.Enum(v); name != "" && v != 0 {
 		d.With(ioctlAliases[name])
 		d.Word(name)
 		return
@@ -386,16 +386,32 @@ func termCflag(d *decoder, _ *syscalls.Type, v uint64) {
 	d.Close(at)
 }
 
-// socktype decodes SOCK_STREAM|SOCK_CLOEXEC, or the whole as a number if the type is unknown.
+// socktype decodes SOCK_STREAM|SOCK_CLOEXEC, and flags alone if the type is unknown.
 func socktype(d *decoder, t *syscalls.Type, v uint64) {
 	v &= 0xffffffff
 	if v&t.Set.Mask != 0 && t.Set.Enum(v&t.Set.Mask) == "" {
-		at := d.Open(value.Union)
-		d.unknown(t.Set, v)
-		d.Close(at)
+		d.flags(t.Set.On(d.arch), v)
 		return
 	}
 	d.set(t.Set, v, true)
+}
+
+// longFlags decodes flags of a register all of which counts.
+func longFlags(d *decoder, t *syscalls.Type, v uint64) { d.set(t.Set, v, true) }
+
+// mountFlags decodes mount's flags, which had a magic number in their upper half once.
+func mountFlags(d *decoder, t *syscalls.Type, v uint64) {
+	const magic, mask = 0xc0ed0000, 0xffff0000
+	if v&mask != magic {
+		d.set(t.Set, v, true)
+		return
+	}
+	at := d.Open(value.Union)
+	d.Word("MS_MGC_VAL")
+	if v &^= mask; v != 0 {
+		d.set(t.Set, v, true)
+	}
+	d.Close(at)
 }
 
 // hugeFlags decodes flags whose six highest bits are the logarithm of a page size:

@@ -2,6 +2,7 @@ package strace
 
 import (
 	"bytes"
+	"math/bits"
 	"strconv"
 	"time"
 
@@ -54,7 +55,7 @@ func init() {
 		"keyringid": decimalEnum, "inaddr": inaddr, "termoflag": termOflag, "termcflag": termCflag, "cloneflags": cloneflags, "clone3flags": clone3flags,
 		"waitid": intValue, "socktype": socktype, "mmapflags": hugeFlags("MAP_HUGE_SHIFT"), "memfdflags": hugeFlags("MFD_HUGE_SHIFT"), "shmgetflags": hugeFlags("SHM_HUGE_SHIFT"), "ambientcap": ambientCap, "syslogaction": syslogAction, "ptracer": ptracer, "parenttid": intValue, "fsmagic": fsmagic, "personality": personality,
 		"oct?": octalValue, "errnum": errnum, "kernelversion": kernelVersion, "userreg": userReg, "quotacmd": quotaCmd, "iocbopcode": decimalUnknown, "reqkey": decimalUnknown, "swapflags": swapFlags, "socketcall": decimalEnum, "ipccall": decimalEnum, "ldtfunc": intValue, "pagestatus": pageStatus, "futexbitset": hexEnum,
-		"pidtype": pidType, "mcepolicy": mcePolicy,
+		"pidtype": pidType, "mcepolicy": mcePolicy, "mountflags": mountFlags, "mmapprot": longFlags,
 	}
 	results = map[string]func(*decoder, int64){
 		"poll": pollResult, "select": selectResult, "sigwait": sigResult, "sig_ret": sigResult, "ioprio_ret": ioprioResult, "personality_ret": personalityResult, "threadarea": threadArea, "ldt": ldtResult,
@@ -594,7 +595,9 @@ func (d *decoder) capabilities(v uint64) {
 
 // fdset decodes the numbers in a select set: [3 5].
 func fdset(d *decoder, a *syscalls.Arg, it *record.Item) bool {
-	d.bits(it.Data, max(int(int32(d.rec.Args[0])), 0), nil)
+	if set := d.bits(it.Data, max(int(int32(d.rec.Args[0])), 0), nil); it.Cut() {
+		set.Flags |= value.Cut
+	}
 	return true
 }
 
@@ -678,12 +681,13 @@ func pollResult(d *decoder, ret int64) {
 	d.object(foundForm, func() {
 		d.Name("ready")
 		d.Mark(value.Limited)
-		at := d.Open(value.List)
+		at, found := d.Open(value.List), int64(0)
 		for b := it.Data; len(b) >= 8; b = b[8:] {
 			revents := load(b[6:], 2)
 			if revents == 0 {
 				continue
 			}
+			found++
 			fd := d.Open(value.Object)
 			d.Name("fd")
 			d.Int(int64(int32(load(b, 4))))
@@ -691,7 +695,9 @@ func pollResult(d *decoder, ret int64) {
 			d.set(pollEventSet, revents, true)
 			d.Close(fd)
 		}
-		d.Close(at)
+		if l := d.Close(at); it.Cut() && found < ret {
+			l.Flags |= value.Cut // they are among those that were not captured
+		}
 		d.left()
 	})
 }
@@ -701,16 +707,30 @@ func selectResult(d *decoder, ret int64) {
 		d.object(foundForm, func() { d.bool("timeout", timeoutForm) })
 		return
 	}
-	start := d.Len()
+	start, found := d.Len(), int64(0)
+	var sets [3]*record.Item
+	for i := range sets {
+		if sets[i] = d.item(uint8(i+1), memKind, false); sets[i] != nil {
+			for _, b := range sets[i].Data {
+				found += int64(bits.OnesCount8(b))
+			}
+		}
+	}
 	d.With(foundForm)
 	at := d.Open(value.Object)
 	for i, name := range []string{"in", "out", "except"} {
-		it := d.item(uint8(i+1), memKind, false)
-		if it == nil || bytes.Count(it.Data, []byte{0}) == len(it.Data) {
+		it := sets[i]
+		if it == nil {
+			continue
+		}
+		cut := it.Cut() && found < ret // what is ready is above what was captured
+		if !cut && bytes.Count(it.Data, []byte{0}) == len(it.Data) {
 			continue
 		}
 		d.Name(name)
-		d.bits(it.Data, max(int(int32(d.rec.Args[0])), 0), setForms[i])
+		if set := d.bits(it.Data, max(int(int32(d.rec.Args[0])), 0), setForms[i]); cut {
+			set.Flags |= value.Cut
+		}
 	}
 	if d.left(); d.Empty(at) {
 		d.Truncate(start)

@@ -451,6 +451,9 @@ func (d *decoder) value(t *syscalls.Type, v uint64, inMemory bool) {
 	case syscalls.KindFileMode:
 		d.fileMode(uint32(v))
 	case syscalls.KindDev:
+		if !inMemory {
+			v &= 0xffffffff
+		}
 		d.dev(v)
 	case syscalls.KindSig:
 		d.Signal(int(int32(v)))

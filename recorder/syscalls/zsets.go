@@ -1367,8 +1367,6 @@ var sets = [...]Set{
 		{0x32, "IP_UNICAST_IF"},
 		{0x33, "IP_LOCAL_PORT_RANGE"},
 		{0x34, "IP_PROTOCOL"},
-		{0x40, "IPT_SO_SET_REPLACE"},
-		{0x41, "IPT_SO_SET_ADD_COUNTERS"},
 	}},
 	{Name: "sockopt_ipv6", Unknown: "IPV6_???", Mask: 1<<64 - 1, Pure: true, Enums: []Const{
 		{0x1, "IPV6_ADDRFORM"},

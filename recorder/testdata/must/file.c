@@ -72,6 +72,7 @@ static void tests(void)
 	MUST(syscall(SYS_readlink, "/none", buf, 10), "readlink(\"/none\", %p, 10", buf);
 	MUST(syscall(SYS_readlink, "/proc/self", buf, 1), "readlink(\"/proc/self\", \"%c\", 1", buf[0]);
 	MUST(syscall(SYS_mknod, "/none/x", S_IFCHR | 0600, 0x103), "mknod(\"/none/x\", S_IFCHR|0600, makedev(0x1, 0x3)");
+	MUST(syscall(SYS_mknod, "/none/x", S_IFCHR | 0600, 0xffffffffffL), "mknod(\"/none/x\", S_IFCHR|0600, makedev(0xfff, 0xfffff)");
 	MUST(syscall(SYS_mknod, "/none/x", 0170000 | 1, 5), "mknod(\"/none/x\", 0170001");
 	MUST(syscall(SYS_stat, "/none", &st), "stat(\"/none\", %p", &st);
 	MUST(syscall(SYS_stat, "/dev/null", &st), "stat(\"/dev/null\", {st_mode=S_IFCHR|0666, st_rdev=makedev(0x1, 0x3), ...}");

@@ -27,6 +27,7 @@ static void tests(void)
 	MUST(syscall(SYS_pipe2, p, 0), "pipe2([%d, %d], 0", p[0], p[1]);
 	MUST(syscall(SYS_ioctl, p[0], FIONREAD, &n), "ioctl(%d, FIONREAD, [0]", p[0]);
 	MUST(syscall(SYS_ioctl, p[0], FIONREAD, bad), "ioctl(%d, FIONREAD, %p", p[0], bad);
+	MUST(syscall(SYS_ioctl, p[0], 0, 0), "ioctl(%d, _IOC(_IOC_NONE, 0, 0, 0), 0", p[0]);
 	n = 1;
 	MUST(syscall(SYS_ioctl, p[0], FIONBIO, &n), "ioctl(%d, FIONBIO, [1]", p[0]);
 	MUST(syscall(SYS_ioctl, -1, TIOCSWINSZ, &ws), "ioctl(-1, TIOCSWINSZ, {ws_row=25, ws_col=80, ws_xpixel=3, ws_ypixel=4}");

@@ -9,6 +9,8 @@ static void tests(void)
 	char *bad = edge;
 
 	MUST(syscall(SYS_mount, "src", "/none", "ext4", MS_RDONLY | MS_NOSUID | MS_NODEV, "a=b"), "mount(\"src\", \"/none\", \"ext4\", MS_RDONLY|MS_NOSUID|MS_NODEV, \"a=b\"");
+	MUST(syscall(SYS_mount, "none", "/nonexistent", "tmpfs", 0xc0ed0000 | 6, "size=1M"), "mount(\"none\", \"/nonexistent\", \"tmpfs\", MS_MGC_VAL|MS_NOSUID|MS_NODEV, \"size=1M\"");
+	MUST(syscall(SYS_mount, "none", "/nonexistent", "tmpfs", 0xc0ed0000, NULL), "mount(\"none\", \"/nonexistent\", \"tmpfs\", MS_MGC_VAL, NULL");
 	MUST(syscall(SYS_mount, "none", "/none", NULL, MS_REC | MS_PRIVATE, NULL), "mount(\"none\", \"/none\", NULL, MS_REC|MS_PRIVATE, NULL");
 	MUST(syscall(SYS_umount2, "/none", 3 | 16), "umount2(\"/none\", MNT_FORCE|MNT_DETACH|0x10");
 	MUST(syscall(SYS_fsopen, "none", 1), "fsopen(\"none\", FSOPEN_CLOEXEC");

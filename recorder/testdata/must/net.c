@@ -42,6 +42,7 @@ static void tests(void)
 	MUST(syscall(SYS_socket, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 6), "socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC, IPPROTO_TCP");
 	fd = rc;
 	MUST(syscall(SYS_socket, 99, 77, 0), "socket(0x63 /* AF_??? */, 0x4d /* SOCK_??? */, 0");
+	MUST(syscall(SYS_socket, 99, 0xffff, 255), "socket(0x63 /* AF_??? */, SOCK_NONBLOCK|0xf7ff, 255");
 	MUST(syscall(SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 5), "socket(AF_UNIX, SOCK_DGRAM|SOCK_NONBLOCK, 5");
 	MUST(syscall(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET, 0, sv), "socketpair(AF_UNIX, SOCK_SEQPACKET, 0, [%d, %d]", sv[0], sv[1]);
 	MUST(syscall(SYS_socketpair, AF_UNIX, SOCK_STREAM, 0, bad), "socketpair(AF_UNIX, SOCK_STREAM, 0, %p", bad);
@@ -70,6 +71,12 @@ static void tests(void)
 	len = 4;
 	MUST(syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, &one, &len), "getsockopt(%d, SOL_SOCKET, SO_ERROR, [0], [4]", fd);
 	MUST(syscall(SYS_getsockopt, -1, SOL_IPV6, IPV6_V6ONLY, &one, &len), "getsockopt(-1, SOL_IPV6, IPV6_V6ONLY, %p, [4]", &one);
+	// what reads a firewall has the numbers of what replaces it
+	MUST(syscall(SYS_getsockopt, -1, SOL_IP, 64, &one, &len), "getsockopt(-1, SOL_IP, IPT_SO_GET_INFO, %p, [4]", &one);
+	MUST(syscall(SYS_getsockopt, -1, SOL_IP, 67, &one, &len), "getsockopt(-1, SOL_IP, IPT_SO_GET_REVISION_TARGET, %p, [4]", &one);
+	MUST(syscall(SYS_getsockopt, -1, SOL_IPV6, 65, &one, &len), "getsockopt(-1, SOL_IPV6, IP6T_SO_GET_ENTRIES, %p, [4]", &one);
+	MUST(syscall(SYS_setsockopt, -1, SOL_IP, 64, NULL, 0), "setsockopt(-1, SOL_IP, IPT_SO_SET_REPLACE, NULL, 0");
+	MUST(syscall(SYS_setsockopt, -1, SOL_IPV6, 65, NULL, 0), "setsockopt(-1, SOL_IPV6, IP6T_SO_SET_ADD_COUNTERS, NULL, 0");
 	MUST(syscall(SYS_shutdown, -1, SHUT_RDWR), "shutdown(-1, SHUT_RDWR");
 	MUST(syscall(SYS_shutdown, -1, 5), "shutdown(-1, 0x5 /* SHUT_??? */");
 	in.sin_addr.s_addr = htonl(0x01020304), in.sin_port = htons(9);
