@@ -28,7 +28,7 @@ const (
 var dumpParams = []string{
 	replay.ParamFormat, replay.ParamSince, replay.ParamUntil, replay.ParamLast, replay.ParamPid, replay.ParamTid,
 	replay.ParamFailed, replay.ParamSuccess, replay.ParamPath, replay.ParamExpr, replay.ParamFollow, replay.ParamHostPids,
-	replay.ParamTime, replay.ParamDuration, replay.ParamFds, replay.ParamSummary,
+	replay.ParamTime, replay.ParamDuration, replay.ParamFds, replay.ParamSummary, replay.ParamStrings, replay.ParamBigInts,
 }
 
 // dump streams a recording, raw as the backend writes it, or decoded.
@@ -71,7 +71,7 @@ func (s *server) dump(w http.ResponseWriter, r *http.Request) error {
 	defer s.metrics.running.Dec()
 
 	start := time.Now()
-	out := &stream{w: w, rc: http.NewResponseController(w), timeout: s.WriteTimeout, contentType: contentType(q.Format), bounded: !q.Follow}
+	out := &stream{w: w, rc: http.NewResponseController(w), timeout: s.WriteTimeout, contentType: q.Format.ContentType(), bounded: !q.Follow}
 	if !q.Follow && acceptsZstd(r) {
 		if err := out.compress(); err != nil {
 			return err
@@ -96,18 +96,6 @@ func (s *server) dump(w http.ResponseWriter, r *http.Request) error {
 	}
 	s.Log.LogAttrs(context.WithoutCancel(r.Context()), slog.LevelInfo, "dump", attrs...)
 	return err
-}
-
-func contentType(f replay.Format) string {
-	switch f {
-	case replay.FormatRaw:
-		return "application/vnd.recorderd.dump"
-	case replay.FormatChrome:
-		return "application/json"
-	case replay.FormatJSON:
-		return "application/x-ndjson"
-	}
-	return "text/plain; charset=utf-8"
 }
 
 // stream writes a dump to out and returns when the backend has.

@@ -49,6 +49,8 @@ func newQueryFlags(cmd *cobra.Command, follow bool) *queryFlags {
 	f.Var(q.by, "summary-by", "a summary with a line for each of these: call, thread")
 	q.by.complete(cmd, "summary-by")
 	f.BoolP(replay.ParamFds, "y", false, "descriptors with their paths and addresses, as far as the recording says them")
+	f.StringP(replay.ParamStrings, "s", "", "text and strace: only so many `bytes` of a string, but of names of files; text shows all, strace 32")
+	f.Bool(replay.ParamBigInts, false, "json: integers beyond 2^53 as strings, for readers that have only doubles")
 	stamps := make([]string, len(replay.AllStamps))
 	for i, s := range replay.AllStamps {
 		stamps[i] = string(s)
@@ -63,7 +65,7 @@ func newQueryFlags(cmd *cobra.Command, follow bool) *queryFlags {
 	if follow {
 		f.BoolP(replay.ParamFollow, "f", false, "go on with what comes")
 	}
-	q.format = outputFlag(cmd, "text", "strace", "json", "chrome", "raw")
+	q.format = outputFlag(cmd, replay.FormatNames()...)
 	q.color = colorFlag(cmd)
 	return q
 }
@@ -86,7 +88,7 @@ func (q *queryFlags) options(cmd *cobra.Command) (replay.Options, error) {
 			name = replay.ParamExpr
 		case replay.ParamSince, replay.ParamUntil, replay.ParamLast, replay.ParamPid, replay.ParamTid,
 			replay.ParamFailed, replay.ParamHostPids, replay.ParamFollow, replay.ParamSuccess, replay.ParamPath,
-			replay.ParamFds, replay.ParamTime, replay.ParamDuration:
+			replay.ParamFds, replay.ParamTime, replay.ParamDuration, replay.ParamStrings, replay.ParamBigInts:
 		default:
 			return
 		}

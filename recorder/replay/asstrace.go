@@ -53,7 +53,7 @@ func newStrace(out *lines, h *dump.Header, o *Options) *straceSink {
 		taken: h.Clock.Monotonic(h.Taken), special: specialCalls(), ending: make(map[*Task]uint32),
 		calls: make(map[*Task]uint16), leaders: make(map[uint32]uint32),
 	}
-	s.format.opt.StringLimit, s.format.opt.Align = straceLimit, 40
+	s.format.opt.StringLimit, s.format.opt.Align = cmp.Or(o.StringLimit, straceLimit), 40
 	if o.Fds {
 		s.format.decodeFds()
 	}

@@ -122,6 +122,7 @@ type jsonSink struct {
 
 func newJSON(out *lines, h *dump.Header, o *Options) (*jsonSink, error) {
 	j := &jsonSink{lines: out, format: newFormatter(h), clock: newWallClock(h, time.UTC), taken: h.Clock.Monotonic(h.Taken), fds: o.Fds}
+	j.values.BigStrings = o.BigStrings
 	return j, j.again(h)
 }
 

@@ -100,3 +100,29 @@ func TestCovers(t *testing.T) {
 		t.Errorf("of nothing: %q", got)
 	}
 }
+
+// How much of strings is shown, and numbers that a double does not hold.
+func TestStringLimit(t *testing.T) {
+	b := newBuilder(t, testHeader())
+	b.task(1, 1, 1, 1, 0, 0, "sh", "sh")
+	long := strings.Repeat("x", 40)
+	b.call(1, "write", 10, 5, 40, 1, 0x7f0000000000001, data(long), 40)
+	in := b.done()
+	for q, want := range map[string]string{
+		"format=text&time=none&durations=0":                     `[pid 1 sh] write(1, "` + long + `", 40) = 40`,
+		"format=text&time=none&durations=0&string-limit=5":      `[pid 1 sh] write(1, "xxxxx"..., 40) = 40`,
+		"format=strace&time=none&durations=0":                   `1     write(1, "` + long[:32] + `"..., 40) = 40`,
+		"format=strace&time=none&durations=0&string-limit=1000": `1     write(1, "` + long + `", 40) = 40`,
+	} {
+		if got := show(t, in, Options{Query: query(t, q), Quiet: true}); got != want+"\n" {
+			t.Errorf("%s: got %s, want %s", q, got, want)
+		}
+	}
+	for q, want := range map[string]string{"format=json": `"raw":571957152676052993`, "format=json&big-strings": `"raw":"571957152676052993"`} {
+		got := show(t, in, Options{Query: query(t, q)})
+		if !strings.Contains(got, want) || !strings.Contains(got, `"raw":1,`) {
+			t.Errorf("%s: there is no %s in %s", q, want, got)
+		}
+		checkSchema(t, []byte(got))
+	}
+}

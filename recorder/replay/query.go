@@ -14,21 +14,6 @@ import (
 	"github.com/recorderd/recorderd/recorder/record"
 )
 
-// Format is how a dump is shown.
-type Format string
-
-// The formats.
-const (
-	FormatText   Format = "text"   // for people
-	FormatStrace Format = "strace" // what strace -f -ttt -T -o FILE would have written
-	FormatJSON   Format = "json"   // one object a line, see Line
-	FormatChrome Format = "chrome" // Chrome trace event format, for Perfetto
-	FormatRaw    Format = "raw"    // a dump again
-)
-
-// Formats are the formats, the default first.
-var Formats = []Format{FormatText, FormatStrace, FormatJSON, FormatChrome, FormatRaw}
-
 // The names of a Query's values, in URLs and as flags of commands.
 const (
 	ParamSince    = "since"
@@ -47,6 +32,8 @@ const (
 	ParamFormat   = "format"
 	ParamFollow   = "follow"
 	ParamHostPids = "host-pids"
+	ParamStrings  = "string-limit"
+	ParamBigInts  = "big-strings"
 )
 
 // Query is what to show of a dump, and how. The zero Query shows all of it as text.
@@ -68,6 +55,8 @@ type Query struct {
 	NoDuration   bool      // text and strace without how long calls took
 	Summary      SummaryBy // instead of lines; text, strace and json only
 	Fds          bool      // descriptors with what they are open on, as far as the dump says it
+	StringLimit  int       // bytes of strings in text and strace; 0: all that was captured in text, 32 in strace
+	BigStrings   bool      // json: integers beyond ±2^53 as strings
 }
 
 // Stamps is how lines of text and strace begin.
@@ -166,6 +155,15 @@ func ParseQuery(v url.Values) (Query, error) {
 	p.one(ParamDuration, boolean(&durations))
 	q.NoDuration = !durations
 	p.one(ParamFds, boolean(&q.Fds))
+	p.one(ParamStrings, func(s string) error {
+		n, err := strconv.ParseUint(s, 10, 31)
+		if err == nil && n == 0 {
+			return fmt.Errorf("0 shows nothing")
+		}
+		q.StringLimit = int(n)
+		return numError(s, err)
+	})
+	p.one(ParamBigInts, boolean(&q.BigStrings))
 	p.one(ParamSummary, func(s string) error {
 		q.Summary = SummaryBy(s)
 		if s != "" && q.Summary != SummaryByCall && q.Summary != SummaryByThread {
@@ -186,8 +184,8 @@ func ParseQuery(v url.Values) (Query, error) {
 	})
 	p.one(ParamFormat, func(s string) error {
 		q.Format = Format(s)
-		if s != "" && !slices.Contains(Formats, q.Format) {
-			return fmt.Errorf("%q is none of text, strace, json, chrome, raw", s)
+		if q.Format.row() == nil {
+			return fmt.Errorf("%q is none of %s", s, formatList())
 		}
 		return nil
 	})
@@ -199,7 +197,7 @@ func ParseQuery(v url.Values) (Query, error) {
 		p.err = fmt.Errorf("%s: not with format raw", ParamPath)
 	case q.Summary != "" && q.Follow:
 		p.err = fmt.Errorf("%s: not while following", ParamSummary)
-	case q.Summary != "" && q.Format != "" && q.Format != FormatText && q.Format != FormatStrace && q.Format != FormatJSON:
+	case q.Summary != "" && !q.Format.row().summary:
 		p.err = fmt.Errorf("%s: not with format %s", ParamSummary, q.Format)
 	case q.Failed && q.Successful:
 		p.err = fmt.Errorf("%s: nothing is %s, too", ParamFailed, ParamSuccess)
@@ -247,6 +245,8 @@ func (q Query) Values() url.Values {
 	set(ParamDuration, "false", q.NoDuration)
 	set(ParamFds, "true", q.Fds)
 	set(ParamSummary, string(q.Summary), q.Summary != "")
+	set(ParamStrings, strconv.Itoa(q.StringLimit), q.StringLimit > 0)
+	set(ParamBigInts, "true", q.BigStrings)
 	return v
 }
 
@@ -263,6 +263,7 @@ func (q Query) Filtered() bool { return len(q.filter()) > 0 }
 // filter returns the parameters of q that leave something out.
 func (q Query) filter() url.Values {
 	q.Format, q.Follow, q.Time, q.NoDuration, q.Fds, q.Summary = "", false, "", false, false, ""
+	q.StringLimit, q.BigStrings = 0, false
 	v := q.Values()
 	if len(q.Pids)+len(q.Tids) == 0 {
 		v.Del(ParamHostPids) // changes the output only

@@ -39,19 +39,14 @@ func Run(w io.Writer, r *dump.Reader, o Options) (Stats, error) {
 	if o.Summary != "" && o.Format != FormatRaw {
 		return walk(r, &o.Query, o.Location, func(h *dump.Header) (sink, error) { return newSummary(out, h, &o), nil })
 	}
-	switch o.Format {
-	case FormatText, "":
-		return walk(r, &o.Query, o.Location, func(h *dump.Header) (sink, error) { return newText(out, h, &o), nil })
-	case FormatStrace:
-		return walk(r, &o.Query, o.Location, func(h *dump.Header) (sink, error) { return newStrace(out, h, &o), nil })
-	case FormatJSON:
-		return walk(r, &o.Query, o.Location, func(h *dump.Header) (sink, error) { return newJSON(out, h, &o) })
-	case FormatChrome:
-		return walk(r, &o.Query, o.Location, func(h *dump.Header) (sink, error) { return newChrome(out, h, &o), nil })
-	case FormatRaw:
+	row := o.Format.row()
+	switch {
+	case row == nil:
+		return Stats{}, fmt.Errorf("format %q is none of %s", o.Format, formatList())
+	case row.open == nil:
 		return copyRaw(w, r, &o)
 	}
-	return Stats{}, fmt.Errorf("unknown format %q", o.Format)
+	return walk(r, &o.Query, o.Location, func(h *dump.Header) (sink, error) { return row.open(out, h, &o) })
 }
 
 // lines gathers lines and writes them in large pieces.

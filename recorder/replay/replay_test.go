@@ -417,7 +417,8 @@ func TestMoment(t *testing.T) {
 func TestDamaged(t *testing.T) {
 	whole := story(t)
 	end := bytes.LastIndex(whole, []byte("E\x00\x00\x00"))
-	for _, f := range Formats {
+	for _, row := range formats {
+		f := row.name
 		var out bytes.Buffer
 		_, err := run(&out, whole[:end], Options{Query: Query{Format: f}})
 		if !errors.Is(err, dump.ErrTruncated) {

@@ -38,6 +38,7 @@ func newText(out *lines, h *dump.Header, o *Options) *textSink {
 		lines: out, format: newFormatter(h), clock: newStamper(h, o, StampClock), brief: o.NoDuration,
 		taken: h.Clock.Monotonic(h.Taken), host: o.HostPids, colour: o.Colour, quiet: o.Quiet,
 	}
+	t.format.opt.StringLimit = o.StringLimit
 	if o.Fds {
 		t.format.decodeFds()
 	}
