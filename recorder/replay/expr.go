@@ -98,6 +98,12 @@ func splitExpr(s string) []string {
 
 func parseTerm(word string) (term, error) {
 	switch {
+	case word[0] == '?' && len(word) > 1: // a name that another kernel may have
+		t, err := parseTerm(word[1:])
+		if err != nil {
+			return term{name: word}, nil // no call's
+		}
+		return t, nil
 	case word[0] == '%':
 		if c := syscalls.ClassByName(word); c != 0 {
 			return term{class: c}, nil

@@ -8,6 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/recorder/record"
+	"github.com/recorderd/recorderd/recorder/syscalls"
 )
 
 // How lines begin and end.
@@ -124,5 +126,30 @@ func TestStringLimit(t *testing.T) {
 			t.Errorf("%s: there is no %s in %s", q, want, got)
 		}
 		checkSchema(t, []byte(got))
+	}
+}
+
+// Classes and names as strace has them. What its classes of file status choose was seen with strace.
+func TestClasses(t *testing.T) {
+	for expr, want := range map[string]string{
+		"%stat": "stat", "%lstat": "lstat", "%fstat": "fstat newfstatat statx", "%%stat": "stat fstat lstat newfstatat statx",
+		"%statfs": "statfs", "%fstatfs": "fstatfs", "%%statfs": "ustat statfs fstatfs",
+		"%pure":   "getpid getuid getgid geteuid getegid getppid getpgrp gettid",
+		"?getpid": "getpid", "?getpid,?no_such_call": "getpid", "?no_such_call": "",
+	} {
+		e, err := ParseExpr(expr)
+		if err != nil {
+			t.Errorf("%s: %v", expr, err)
+			continue
+		}
+		var got []string
+		for nr, chosen := range Calls(record.ArchX86_64, e) {
+			if chosen {
+				got = append(got, syscalls.Lookup(record.ArchX86_64, uint32(nr)).Name)
+			}
+		}
+		if diff := cmp.Diff(want, strings.Join(got, " ")); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", expr, diff)
+		}
 	}
 }

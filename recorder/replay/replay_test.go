@@ -323,7 +323,7 @@ func TestParseQuery(t *testing.T) {
 		"e=opnat":                 `e: "opnat": no system call is called "opnat"; the nearest is "openat"`,
 		"e=qqqqqqqqqqqqqqqq":      `e: "qqqqqqqqqqqqqqqq": no system call is called "qqqqqqqqqqqqqqqq"`,
 		"e=file":                  `e: "file": no system call is called "file"; the class is %file`,
-		"e=%25sound":              `e: "%sound": no class of system calls is called %sound; there are %file, %desc, %network, %net, %process, %signal, %memory, %ipc, %creds, %clock`,
+		"e=%25sound":              `e: "%sound": no class of system calls is called %sound; there are %file, %desc, %network, %net, %process, %signal, %memory, %ipc, %creds, %clock, %stat, %lstat, %fstat, %%stat, %statfs, %fstatfs, %%statfs, %pure`,
 		"e=read,,write":           `e: "read,,write": a name is missing`,
 		"e=":                      `e: "": a name is missing`,
 		"e=/(/":                   "e: \"/(/\": error parsing regexp: missing closing ): `(`",

@@ -74,7 +74,31 @@ const (
 	ClassIPC                       // System V IPC
 	ClassCreds                     // user and group ids, capabilities
 	ClassClock                     // reads or sets a clock
+	ClassStat                      // stat by name
+	ClassLstat                     // lstat
+	ClassFstat                     // fstat, fstatat, statx
+	ClassStatfs                    // statfs
+	ClassFstatfs                   // fstatfs
+	ClassUstat                     // ustat
+	ClassPure                      // has no arguments and always succeeds
 )
+
+// classCalls are the classes that rows do not say, as names do.
+var classCalls = map[string]Class{
+	"stat": ClassStat, "stat64": ClassStat, "oldstat": ClassStat, "lstat": ClassLstat, "lstat64": ClassLstat, "oldlstat": ClassLstat,
+	"fstat": ClassFstat, "fstat64": ClassFstat, "oldfstat": ClassFstat, "newfstatat": ClassFstat, "fstatat64": ClassFstat, "statx": ClassFstat,
+	"statfs": ClassStatfs, "statfs64": ClassStatfs, "fstatfs": ClassFstatfs, "fstatfs64": ClassFstatfs, "ustat": ClassUstat,
+	"getpid": ClassPure, "getppid": ClassPure, "gettid": ClassPure, "getpgrp": ClassPure, "getuid": ClassPure, "geteuid": ClassPure, "getgid": ClassPure,
+	"getegid": ClassPure, "getuid32": ClassPure, "geteuid32": ClassPure, "getgid32": ClassPure, "getegid32": ClassPure,
+}
+
+func init() {
+	for _, calls := range tables {
+		for i := range calls {
+			calls[i].Class |= classCalls[calls[i].Name]
+		}
+	}
+}
 
 var classNames = []struct {
 	name  string
@@ -83,6 +107,8 @@ var classNames = []struct {
 	{"file", ClassFile}, {"desc", ClassDesc}, {"network", ClassNetwork}, {"net", ClassNetwork},
 	{"process", ClassProcess}, {"signal", ClassSignal}, {"memory", ClassMemory}, {"ipc", ClassIPC},
 	{"creds", ClassCreds}, {"clock", ClassClock},
+	{"stat", ClassStat}, {"lstat", ClassLstat}, {"fstat", ClassFstat}, {"%stat", ClassStat | ClassLstat | ClassFstat},
+	{"statfs", ClassStatfs}, {"fstatfs", ClassFstatfs}, {"%statfs", ClassStatfs | ClassFstatfs | ClassUstat}, {"pure", ClassPure},
 }
 
 // ClassByName returns the class of a name such as "file" or "%file", 0 if there

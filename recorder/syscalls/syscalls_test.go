@@ -270,7 +270,7 @@ func TestVariants(t *testing.T) {
 func TestClasses(t *testing.T) {
 	for name, want := range map[string]Class{
 		"openat": ClassFile | ClassDesc, "read": ClassDesc, "socket": ClassNetwork, "mmap": ClassMemory | ClassDesc, "kill": ClassSignal | ClassProcess,
-		"execve": ClassFile | ClassProcess, "semop": ClassIPC, "setuid": ClassCreds, "futex": 0, "stat": ClassFile, "getcwd": ClassFile, "clock_gettime": ClassClock,
+		"execve": ClassFile | ClassProcess, "semop": ClassIPC, "setuid": ClassCreds, "futex": 0, "stat": ClassFile | ClassStat, "getcwd": ClassFile, "clock_gettime": ClassClock,
 	} {
 		if c := ByName(record.ArchX86_64, name); c == nil || c.Class != want {
 			t.Errorf("%s: class %#x, want %#x", name, c.Class, want)
