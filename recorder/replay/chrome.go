@@ -179,7 +179,7 @@ func (c *chromeSink) call(ev *Event, at chromeThread) error {
 	if ev.Failed() {
 		category = "syscall,failed"
 	}
-	t := c.decode.Call(ev.abi, &ev.Rec, ev.State != Finished)
+	t := c.decode.Call(ev.abi, &ev.Rec, ev.State != Finished, ev.netlink)
 	name := string(c.decode.AppendName(nil))
 	if slice {
 		c.begin(name, category, "X", at, ev.Start)

@@ -53,6 +53,7 @@ type Event struct {
 	cwd     string      // with fds: the working directory, "" if it is not known
 	fds     []FD        // if they were asked for
 	struck  bool        // KindExit: the record before was SIGKILL
+	netlink int         // of a call: protocol of the netlink socket in its first argument plus 1; 0: not known
 }
 
 // Failed reports whether the event is a system call that returned an error.
@@ -118,6 +119,7 @@ type held struct {
 	guard       bool
 	noArgs      bool
 	abi         record.Arch
+	netlink     int32
 	fds         *[]FD
 	begun, drop bool // straceSink has written its beginning, or will not write it
 	resumes     bool // it is a restart_syscall, and what it resumes is known:
@@ -156,7 +158,7 @@ func (ev *Event) hold(a *arena) held {
 func (ev *Event) brief() held {
 	h := held{
 		time: ev.Time, start: ev.Start, task: ev.Task, comm: ev.Comm, was: ev.Was,
-		kind: ev.Kind, state: ev.State, guard: ev.Guard, noArgs: ev.NoArgs, abi: ev.abi,
+		kind: ev.Kind, state: ev.State, guard: ev.Guard, noArgs: ev.NoArgs, abi: ev.abi, netlink: int32(ev.netlink),
 	}
 	if len(ev.fds) > 0 {
 		fds := ev.fds
@@ -170,7 +172,7 @@ func (h *held) restore(ev *Event) {
 	items := ev.Rec.Items
 	*ev = Event{
 		Kind: h.kind, State: h.state, Raw: h.raw, Time: h.time, Start: h.start, Task: h.task, Comm: h.comm,
-		Was: h.was, Guard: h.guard, NoArgs: h.noArgs, abi: h.abi,
+		Was: h.was, Guard: h.guard, NoArgs: h.noArgs, abi: h.abi, netlink: int(h.netlink),
 	}
 	ev.Rec.Items = items
 	_ = record.Parse(h.raw, &ev.Rec) // has been parsed before, or written by Append

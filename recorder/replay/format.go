@@ -45,7 +45,7 @@ const unfinished = " <unfinished ...>"
 
 // call appends a call in whatever state. column: where in its line it begins.
 func (f *formatter) call(b []byte, ev *Event, column int) []byte {
-	f.opt.Column = column
+	f.opt.Column, f.opt.Netlink = column, ev.netlink
 	f.fds, f.fdAt, f.fdBytes = ev.fds, 0, 0
 	start := len(b)
 	switch {
@@ -80,6 +80,7 @@ func (f *formatter) incomplete(b []byte, ev *Event) bool {
 // entry appends what strace shows when a call begins.
 func (f *formatter) entry(b []byte, ev *Event) []byte {
 	f.fds, f.fdAt, f.fdBytes = ev.fds, 0, 0
+	f.opt.Netlink = ev.netlink
 	if !ev.NoArgs && ev.State == Finished {
 		first, _ := f.halves(ev)
 		return append(b, first...)
@@ -101,6 +102,7 @@ func (f *formatter) entry(b []byte, ev *Event) []byte {
 // strace shows when it begins, and the rest. Nothing is in both or in none.
 func (f *formatter) halves(ev *Event) (first, rest []byte) {
 	f.fds, f.fdAt, f.fdBytes = ev.fds, 0, 0
+	f.opt.Netlink = ev.netlink
 	opt := f.opt
 	opt.Align = 0 // "<... x resumed>)" is beyond it anyway
 	b := strace.AppendEntry(f.scratch[:0], f.abi(ev), &ev.Rec, opt)
@@ -119,7 +121,7 @@ func (f *formatter) halves(ev *Event) (first, rest []byte) {
 
 // resumed appends what strace shows when a call returns after another line.
 func (f *formatter) resumed(b []byte, ev *Event, column int) []byte {
-	f.opt.Column = column
+	f.opt.Column, f.opt.Netlink = column, ev.netlink
 	f.fds, f.fdAt, f.fdBytes = ev.fds, 0, 0
 	start := len(b)
 	if ev.State == Finished && !ev.NoArgs {

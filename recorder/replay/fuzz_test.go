@@ -139,7 +139,7 @@ func FuzzLines(f *testing.F) {
 		b.call(1, "execve", 400, 20, 0)
 		b.mem(1, "bind", 500, 1, 0, 1, append([]byte{1, 0}, cut(path)...), 3, 1, 110)
 		in := b.done()
-		for _, format := range Formats[:4] {
+		for _, format := range []Format{FormatText, FormatStrace, FormatJSON, FormatChrome} {
 			for _, fds := range []bool{false, true} {
 				out := show(t, in, Options{Quiet: true, Query: Query{Format: format, Fds: fds}})
 				lines := strings.Count(out, "\n")

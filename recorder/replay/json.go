@@ -216,7 +216,7 @@ func (j *jsonSink) event(ev *Event) error {
 
 func (j *jsonSink) call(b []byte, ev *Event) []byte {
 	rec, arch := &ev.Rec, j.format.abi(ev)
-	t := j.decode.Call(arch, rec, ev.State != Finished)
+	t := j.decode.Call(arch, rec, ev.State != Finished, ev.netlink)
 	b = append(b, `,"syscall":"`...)
 	b = j.decode.AppendName(b)
 	b = append(b, '"')

@@ -95,6 +95,7 @@ func walk(r *dump.Reader, q *Query, loc *time.Location, open func(*dump.Header) 
 		holding:  make(map[*thread]bool),
 		names:    make(changes),
 		special:  specialCalls(),
+		netlink:  newNetlinks(h),
 	}
 	if q.Fds || len(q.Paths) > 0 {
 		w.files = newFiles()
@@ -138,6 +139,7 @@ type walker struct {
 	names   changes            // of names, among the records at hand
 	special special
 	files   *files // nil: nobody asked for descriptors
+	netlink netlinks
 
 	held     []byte      // the records of the guard lane
 	guard    []entry     // their index, sorted when the main lane begins
@@ -252,6 +254,7 @@ func (w *walker) frame(f dump.Frame, h *dump.Header) error {
 	switch f.Type {
 	case dump.FrameHeader:
 		if w.heads++; w.heads > 1 {
+			w.netlink.again(h)
 			if w.files != nil {
 				w.files.again(h, w.to)
 			}
@@ -297,6 +300,7 @@ func (w *walker) frame(f dump.Frame, h *dump.Header) error {
 
 // damage forgets what a record that is missing may have changed.
 func (w *walker) damage(d *dump.Damage) error {
+	w.netlink.forget()
 	if w.files != nil {
 		w.files.forget(w.to)
 	}
@@ -518,6 +522,7 @@ func (w *walker) emit(ev *Event, th *thread) error {
 		ev.Comm = th.comm
 	}
 	ev.abi = w.arch.ABI(ev.Rec.Flags)
+	ev.netlink = w.netlink.see(ev)
 	if w.files != nil {
 		w.files.see(ev)
 	}
@@ -538,6 +543,7 @@ func (w *walker) record(raw []byte, guard bool) error {
 	ev.Rec.Items = items
 	if record.Parse(raw, &ev.Rec) != nil {
 		w.stats.Invalid++
+		w.netlink.forget()
 		if w.files != nil {
 			w.files.forget(w.to)
 		}

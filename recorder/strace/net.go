@@ -497,7 +497,7 @@ func (d *decoder) msg(a *syscalls.Arg, b []byte, entry bool) {
 		if data != nil && len(data.Data) == 0 && a.Form == syscalls.FormMmsg {
 			data = nil // how much of it is valid was not known when it was read
 		}
-		if isNetlink(sender) && len(n.Data) == 2*w && data != nil && len(data.Data) >= nlHeader {
+		if (d.protocol > 0 || isNetlink(sender)) && len(n.Data) == 2*w && data != nil && len(data.Data) >= nlHeader {
 			d.list(1, func(int) {
 				d.object(nil, func() {
 					d.Name("iov_base")

@@ -8,9 +8,9 @@ import (
 	"github.com/recorderd/recorderd/recorder/value"
 )
 
-// Netlink messages, where their contents were captured. A record does not say
-// which protocol a netlink socket speaks. So messages are taken for rtnetlink's if
-// they are that to the last attribute; of others only the header is shown.
+// Netlink messages, where their contents were captured. Which protocol a socket speaks is known
+// from the call that made it, if the recording has that (Options.Netlink), and never guessed from
+// bytes: of a protocol that is not known, or not rtnetlink's, only the header is decoded.
 
 var (
 	nlTypeSet  = syscalls.SetByName("nlmsgtype")
@@ -20,11 +20,12 @@ var (
 )
 
 const (
-	nlHeader  = 16
-	nlError   = 2
-	nlDone    = 3
-	rtmBase   = 16
-	nlRequest = 1
+	nlHeader = 16
+	nlError  = 2
+	nlDone   = 3
+	rtmBase  = 16
+
+	netlinkRoute = 0 + 1 // NETLINK_ROUTE in decoder.protocol
 )
 
 // attrKind says how an attribute is shown.
@@ -89,16 +90,6 @@ var rtFamilies = map[uint16]*rtFamily{
 // isNetlink reports whether an item holds a netlink address.
 func isNetlink(name *record.Item) bool {
 	return name != nil && len(name.Data) >= 2 && load(name.Data, 2) == afNetlink
-}
-
-// looksLikeRequest reports whether what is sent without an address is a request to rtnetlink
-// and nothing else: one well-formed message, and zeros.
-func looksLikeRequest(d []byte) bool {
-	if len(d) < nlHeader || load(d[6:], 2)&nlRequest == 0 || load(d[6:], 2)>>12 != 0 {
-		return false
-	}
-	n := load(d, 4)
-	return n >= nlHeader && n <= uint64(len(d)) && rtFamilyOf(d[:n]) != nil && len(bytes.Trim(d[n:], "\x00")) == 0
 }
 
 // rtFamilyOf returns what kind of rtnetlink message this is, nil if it is none.
@@ -213,7 +204,11 @@ func (d *decoder) netlinkHeader(b []byte, f *rtFamily) {
 
 // netlinkMessage decodes one whole message.
 func (d *decoder) netlinkMessage(b []byte) {
-	f, kind, body := rtFamilyOf(b), load(b[4:], 2), b[nlHeader:]
+	kind, body := load(b[4:], 2), b[nlHeader:]
+	var f *rtFamily
+	if d.protocol == netlinkRoute {
+		f = rtFamilyOf(b)
+	}
 	if d.depth > 2 {
 		f, body = nil, nil
 	}
@@ -265,7 +260,11 @@ func (d *decoder) netlinkError(body []byte) {
 	// the kernel gave the header back, only
 	d.object(headForm, func() {
 		d.Name("header")
-		d.netlinkHeader(rest, rtFamilies[uint16(load(rest[4:], 2))&^3])
+		var f *rtFamily
+		if d.protocol == netlinkRoute {
+			f = rtFamilies[uint16(load(rest[4:], 2))&^3]
+		}
+		d.netlinkHeader(rest, f)
 	})
 }
 

@@ -34,6 +34,7 @@ type tracer struct {
 	sp    uint64 // when the call began
 	lines []string
 	opt   Options
+	links map[uint64]int // netlink sockets and their protocols plus 1
 }
 
 // syscallInfo is struct ptrace_syscall_info.
@@ -340,7 +341,18 @@ func trace(opt Options, argv ...string) ([]string, error) {
 				} else {
 					rec.Type = layout.RecEnter // the memory is gone; what was read at its start is shown
 				}
+				t.opt.Netlink = t.links[rec.Args[0]]
 				t.lines = append(t.lines, string(AppendCall(nil, t.arch, rec, t.opt)))
+				switch c := syscalls.Lookup(t.arch, uint32(rec.Nr)); {
+				case c == nil:
+				case c.Name == "socket" && rec.Args[0] == unix.AF_NETLINK:
+					if t.links == nil {
+						t.links = make(map[uint64]int)
+					}
+					t.links[uint64(rec.Ret)] = int(rec.Args[2]) + 1
+				case c.Name == "close":
+					delete(t.links, rec.Args[0])
+				}
 				rec = nil
 			}
 		case ws.StopSignal() == syscall.SIGTRAP:

@@ -29,6 +29,9 @@ type Options struct {
 	// Fd returns what a file descriptor is open on, to be shown between < and >, or
 	// "". -100 is the working directory. result: it is what the call returned.
 	Fd func(fd int32, result bool) string
+	// Netlink is the protocol of the socket in the call's first argument plus 1, if it is
+	// known to be a netlink socket; 0 otherwise.
+	Netlink int
 	// Resumes is the name of the call that a restart_syscall resumes, if that is known.
 	Resumes string
 }
@@ -41,7 +44,7 @@ type Options struct {
 // captured is shown as the address at which it stands.
 func AppendCall(dst []byte, arch record.Arch, rec *record.Record, opt Options) []byte {
 	d := newDecoder(arch, rec)
-	d.resumes = opt.Resumes
+	d.resumes, d.protocol = opt.Resumes, opt.Netlink
 	d.args(0, len(d.call.Args))
 	d.result()
 	dst = d.appendCall(dst, &opt)
@@ -59,7 +62,7 @@ func AppendCall(dst []byte, arch record.Arch, rec *record.Record, opt Options) [
 // with AppendNoReturn.
 func AppendEntry(dst []byte, arch record.Arch, rec *record.Record, opt Options) []byte {
 	d := newDecoder(arch, rec)
-	d.resumes = opt.Resumes
+	d.resumes, d.protocol = opt.Resumes, opt.Netlink
 	d.entering = true
 	n := d.firstOutput()
 	d.args(0, n)
@@ -91,12 +94,12 @@ func AppendName(dst []byte, arch record.Arch, nr uint32) []byte {
 // Decoder decodes one record after another into the same memory.
 type Decoder struct{ d decoder }
 
-// Call decodes a call. entering: it has not ended, and what it is to fill in is not known. The
-// tree is valid until the next call of a method.
-func (x *Decoder) Call(arch record.Arch, rec *record.Record, entering bool) *value.Tree {
+// Call decodes a call. entering: it has not ended, and what it is to fill in is not known.
+// netlink: see Options. The tree is valid until the next call of a method.
+func (x *Decoder) Call(arch record.Arch, rec *record.Record, entering bool, netlink int) *value.Tree {
 	d := &x.d
 	d.begin(arch, rec)
-	d.entering = entering
+	d.entering, d.protocol = entering, netlink
 	d.args(0, len(d.call.Args))
 	if !entering {
 		d.result()
@@ -134,6 +137,7 @@ type decoder struct {
 	depth    int
 	asSized  bool // the struct that is decoded ends where its caller says, and not because it was cut
 	resumes  string
+	protocol int // of the netlink socket in the first argument plus 1, 0: not known
 
 	text value.Text
 }
@@ -159,7 +163,7 @@ func newDecoder(arch record.Arch, rec *record.Record) *decoder {
 func (d *decoder) begin(arch record.Arch, rec *record.Record) {
 	d.Reset()
 	d.arch, d.rec, d.word = arch, rec, syscalls.Word(arch)
-	d.entering, d.asSized, d.via, d.depth, d.resumes = false, false, nil, 0, ""
+	d.entering, d.asSized, d.via, d.depth, d.resumes, d.protocol = false, false, nil, 0, "", 0
 	if d.word == 4 && rec.Ret>>12 == 0xfffff {
 		d.extended = *rec // what a handler returns to is not sign-extended
 		d.extended.Ret = int64(int32(rec.Ret))

@@ -252,13 +252,13 @@ func TestSignalsAndExits(t *testing.T) {
 func argsJSON(arch record.Arch, rec *record.Record) string {
 	var d Decoder
 	var w value.JSON
-	return string(w.Base64(w.Args(nil, d.Call(arch, rec, rec.Type == layout.RecEnter))))
+	return string(w.Base64(w.Args(nil, d.Call(arch, rec, rec.Type == layout.RecEnter, 0))))
 }
 
 func resultJSON(arch record.Arch, rec *record.Record) string {
 	var d Decoder
 	var w value.JSON
-	switch t := d.Call(arch, rec, false); {
+	switch t := d.Call(arch, rec, false, 0); {
 	case t.Ret < 0:
 		return `"error"`
 	case t.Means < 0:
@@ -430,7 +430,7 @@ func FuzzCall(f *testing.F) {
 			rec.Items = append(rec.Items, record.Item{Arg: b[0] & 15, Flags: layout.ItemFlag(b[0] & 0xf0), Kind: layout.ItemKind(b[1]), Data: b[3 : 3+n]})
 			b = b[3+n:]
 		}
-		for _, opt := range []Options{{}, {StringLimit: 3, Align: 40, Column: 10, Verbose: true}} {
+		for _, opt := range []Options{{}, {StringLimit: 3, Align: 40, Column: 10, Verbose: true, Netlink: 1}} {
 			check(t, AppendCall(nil, arch, rec, opt))
 			check(t, AppendSignal(nil, arch, rec, opt))
 			check(t, AppendExit(nil, rec))

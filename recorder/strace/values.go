@@ -155,18 +155,18 @@ func (d *decoder) data(a *syscalls.Arg, entry bool) bool {
 		}
 		return false
 	}
-	if d.call.Name == "sendto" || d.call.Name == "recvfrom" {
-		addr := d.item(4, layout.ItemMem, entry)
-		if len(it.Data) >= nlHeader && (isNetlink(addr) || addr == nil && a.Dir&syscalls.DirOut == 0 && !it.Cut() && looksLikeRequest(it.Data)) {
-			d.netlink(it.Data, it.Cut())
-			return true
-		}
-	}
 	data, cut := it.Data, it.Cut() || it.Fault()
 	if d.call.Name == "recvfrom" || d.call.Name == "recv" {
 		// with MSG_TRUNC the result is larger than the buffer
 		if room := d.rec.Args[2] & d.longMask(); room < uint64(len(data)) {
 			data, cut = data[:room], false
+		}
+	}
+	switch d.call.Name {
+	case "sendto", "recvfrom", "send", "recv":
+		if len(data) >= nlHeader && (d.protocol > 0 || isNetlink(d.item(4, layout.ItemMem, entry))) {
+			d.netlink(data, cut)
+			return true
 		}
 	}
 	d.String(data, cut)
