@@ -32,10 +32,11 @@ const (
 // seen what was there.
 var builtins = []builtin{
 	{
-		"passwords", "values behind password=, passwd:, --token, secret=, api_key=, MYSQL_PWD= and their like, and in URLs",
-		[]string{"passw", "pwd", "secret", "token", "apikey", "api_key", "api-key", "passphrase", "://"}, 0,
+		"passwords", "values behind password=, passwd:, --token, secret=, api_key=, MYSQL_PWD= and their like, in URLs, and of systemd.set_credential=",
+		[]string{"set_credential", "passw", "pwd", "secret", "token", "apikey", "api_key", "api-key", "passphrase", "://"}, 0,
 		regexp.MustCompile(`(?i)` + secretName + `(?:((?:[a-z0-9_.-]{0,32}` + secretName + `)+` + secretValue + `)|` +
-			`\\{0,4}"([^"\x00]+)|\\{0,4}'([^'\x00]+)|([^\s"'&;,\x00]+))|[a-z][a-z0-9+.-]{0,31}://[^/\s:@"'\x00]{0,255}:([^/\s@"'\x00]+)@`),
+			`\\{0,4}"([^"\x00]+)|\\{0,4}'([^'\x00]+)|([^\s"'&;,\x00]+))|[a-z][a-z0-9+.-]{0,31}://[^/\s:@"'\x00]{0,255}:([^/\s@"'\x00]+)@|` +
+			`set_credential(?:_binary)?=[^\s:\x00]{0,255}:([^\s\x00]+)`),
 	},
 	{
 		"bearer-tokens", "credentials in Authorization and Cookie headers, and JSON Web Tokens",

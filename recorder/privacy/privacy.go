@@ -127,8 +127,14 @@ func (r *Rules) record(w *work, raw []byte) []byte {
 				n++
 			}
 			r.joined(w, items[i:i+n])
+			blankUnnamed(items[i : i+n])
 			i += n - 1
 		case layout.BlankText:
+			if pair(&w.rec, i) {
+				r.joined(w, items[i:i+2])
+				i++
+				continue
+			}
 			r.bytes(w, it.Data)
 		case layout.BlankRuns:
 			r.runs(w, it.Data)
@@ -148,6 +154,18 @@ func hasItems(raw []byte) bool {
 		n += int(sizes&3) * 4
 	}
 	return len(raw) >= n+layout.SizeofItem
+}
+
+// blankUnnamed blanks each string of a vector that stands behind one that could not be
+// read, which may have been "--password".
+func blankUnnamed(items []record.Item) {
+	for i := 1; i < len(items); i++ {
+		if items[i-1].Fault() && len(items[i-1].Data) == 0 {
+			for j := range items[i].Data {
+				items[i].Data[j] = '*'
+			}
+		}
+	}
 }
 
 // minRun is the least number of bytes in a row that are taken for text between numbers. A number
