@@ -24,7 +24,7 @@ func (d *decoder) arg(a *syscalls.Arg) {
 		arg.Raw = d.rec.Args[a.Reg%6] & d.longMask()
 		if arg.Raw == 0 || !d.pointer(a, arg.Raw) {
 			d.Truncate(int(arg.Root))
-			d.Addr(arg.Raw)
+			d.Addr(arg.Raw).Text = d.untouched(a)
 		}
 	}
 	d.Args = append(d.Args, arg)
