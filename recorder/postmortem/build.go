@@ -102,6 +102,7 @@ type builder struct {
 	cutShort   *proc     // it died while it sent a signal, the last one
 	crowds     map[crowdKey]*crowd
 	dns        dnsTrouble
+	uring      uring
 	conns      int // descriptors of sockets that are followed
 	out        output
 	unknown    uint64   // events of threads of which nothing is known but the host's id
@@ -144,6 +145,7 @@ func (b *builder) event(ev *replay.Event) {
 	}
 	p := b.procOf(ev)
 	t := b.threadOf(ev, p)
+	b.uring.sees(b, ev, p)
 	switch ev.Kind {
 	case replay.KindCall, replay.KindExec:
 		b.call(ev, p, t)

@@ -41,6 +41,9 @@ func (b *builder) lacks(stats *replay.Stats, readErr error) []string {
 	if s := replay.Missing(rec); s != "" {
 		list = append(list, "calls or parts of them: "+s)
 	}
+	if s := b.uring.lacks(); s != "" {
+		list = append(list, s)
+	}
 	if b.h.CaptureStdio == 0 {
 		list = append(list, "what was written to stdout and stderr (--capture-stdio is 0)")
 	}

@@ -37,7 +37,7 @@ var rules = []*rule{
 	&ruleLimit, &ruleNoSpace, &ruleNoMemory, &ruleReadOnly, &ruleIOError,
 	&ruleAddressInUse, &ruleDenied, &ruleRefused, &ruleUnreachable, &ruleDNS, &ruleMissingFile,
 	&ruleBrokenPipe, &ruleCrashedChild,
-	&ruleFailingChildren, &ruleZombies,
+	&ruleFailingChildren, &ruleZombies, &ruleIOUring,
 }
 
 // apply returns the signs of all rules that hold, the gravest first.
