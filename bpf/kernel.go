@@ -143,13 +143,13 @@ type Kernel struct {
 // programs are attached in this order: the hot ones when the marks can be right.
 var programs = []string{
 	"on_mkdir", "on_rmdir", "on_task_exit", "on_exec", "on_signal", "on_rename",
-	"on_sys_exit", "on_sys_enter", "on_fork", "on_attach",
+	"on_sys_exit", "on_sys_enter", "on_fork", "on_newtask", "on_attach",
 }
 
 // again are the programs that run twice where they can be preempted, with what their
 // names have then at the end (TWICE in recorder.bpf.c).
 var again = []string{
-	"on_mkdir", "on_rmdir", "on_task_exit", "on_exec", "on_signal", "on_rename", "on_fork", "on_attach",
+	"on_mkdir", "on_rmdir", "on_task_exit", "on_exec", "on_signal", "on_rename", "on_fork", "on_newtask", "on_attach",
 }
 
 const second = "_2"
@@ -245,7 +245,7 @@ func Supported() error {
 	if err != nil {
 		return fmt.Errorf("%w: read the type information of Linux %s: %w", ErrUnsupported, release, err)
 	}
-	for _, tp := range []string{"sys_enter", "sys_exit", "cgroup_attach_task", "cgroup_mkdir", "sched_process_fork", "sched_process_exec", "sched_process_exit", "signal_deliver"} {
+	for _, tp := range []string{"sys_enter", "sys_exit", "cgroup_attach_task", "cgroup_mkdir", "task_newtask", "sched_process_fork", "sched_process_exec", "sched_process_exit", "signal_deliver"} {
 		var t *btf.Typedef
 		if err := spec.TypeByName("btf_trace_"+tp, &t); err != nil {
 			return fmt.Errorf("%w: Linux %s has no tracepoint %s (CONFIG_HAVE_SYSCALL_TRACEPOINTS, CONFIG_CGROUPS)", ErrUnsupported, release, tp)
@@ -586,7 +586,7 @@ func keepOnly[K comparable](m *ebpf.Map, name string, wanted func(K) bool) error
 }
 
 func onlyData(p layout.Plan) bool {
-	if p.Nops == 0 || layout.PlanFlag(p.Flags)&(layout.PlanSub|layout.PlanIoctl|layout.PlanEntry) != 0 {
+	if p.Nops == 0 || layout.PlanFlag(p.Flags)&(layout.PlanSub|layout.PlanEntry) != 0 {
 		return false
 	}
 	for _, op := range p.Op[:p.Nops] {

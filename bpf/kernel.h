@@ -63,6 +63,8 @@ enum {
 	BPF_F_MMAPABLE = 1 << 10,
 	BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
 	PF_EXITING = 0x4,
+	PF_IO_WORKER = 0x10,
+	PF_USER_WORKER = 0x4000, /* since 6.4 */
 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -138,6 +140,47 @@ struct thread_info {
 
 struct bpf_local_storage;
 
+struct inode {
+	u16 i_mode;
+	u32 i_rdev;
+};
+
+struct file {
+	struct inode *f_inode;
+	void *private_data;
+};
+
+struct fdtable {
+	u32 max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+struct sock_common {
+	u16 skc_family;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+};
+
+struct socket {
+	struct sock *sk;
+};
+
+struct unix_address {
+	int len;
+	char name[1]; /* struct sockaddr_un */
+};
+
+struct unix_sock {
+	struct unix_address *addr;
+	struct sock *peer;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	u32 flags;
@@ -151,6 +194,8 @@ struct task_struct {
 	struct pid *thread_pid;
 	u64 start_time;
 	char comm[16];
+	struct task_struct *group_leader;
+	struct files_struct *files;
 	struct signal_struct *signal;
 	struct css_set *cgroups;
 	struct bpf_local_storage *bpf_storage;

@@ -21,6 +21,7 @@ struct layout_types {
 	enum head_consts d;
 	enum head_limit_consts e;
 	enum ring_flag f;
+	enum stdio_flag fb;
 	struct ring_head g;
 	enum rec_consts h;
 	struct rec i;
@@ -35,6 +36,7 @@ struct layout_types {
 	enum op_when r;
 	enum op_times s;
 	enum op_at dd;
+	enum op_over de;
 	struct plan t;
 	struct subplan_key u;
 	enum entry_consts v;

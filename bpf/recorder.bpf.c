@@ -663,6 +663,67 @@ __noinline int cap_iov(u32 user, u64 ptr, u64 n, u64 bytes, u32 arg)
 	return 0;
 }
 
+/* The protocols whose socket options and control messages hold no keys, but for those
+ * that key_option knows. By number: SOL_IP, SOL_SOCKET, SOL_TCP, SOL_UDP, AF_VSOCK,
+ * SOL_IPV6, SOL_ICMPV6, SOL_SCTP, SOL_RAW, SOL_PACKET, SOL_NETLINK, SOL_TIPC, SOL_XDP,
+ * SOL_MPTCP. */
+static __always_inline bool plain_level(u32 level)
+{
+	return level == 0 || level == 1 || level == 6 || level == 17 || level == 40 || level == 41 || level == 58 ||
+	       level == 132 || level == 255 || level == 263 || level == 270 || level == 271 || level == 283 || level == 284;
+}
+
+static __always_inline bool key_option(u32 level, u32 name)
+{
+	/* TCP_MD5SIG, TCP_MD5SIG_EXT, TCP_FASTOPEN_KEY, TCP_AO_ADD_KEY to TCP_AO_GET_KEYS */
+	if (level == 6)
+		return name == 14 || name == 32 || name == 33 || (name >= 38 && name <= 41);
+	if (level == 132)
+		return name == 23; /* SCTP_AUTH_KEY */
+	return level == 279 || level == 272; /* all of SOL_ALG and SOL_RXRPC */
+}
+
+/* The value of a socket option. Of protocols that are not known only numbers are kept:
+ * the next one that takes keys is made without asking us. */
+static __always_inline bool tells_option(u32 level, u32 name, u64 n)
+{
+	return !key_option(level, name) && (plain_level(level) || n <= 4);
+}
+
+/* How many bytes of control messages may be kept: those of protocols that are known,
+ * and of the first that is not only what it is. */
+__noinline int known_control(u32 user, u64 ptr, u64 len)
+{
+	struct scratch *s = scratch_of(user);
+	u64 at = 0, size, head;
+	u32 i, level;
+
+	if (!s)
+		return 0;
+	if (len > 256)
+		len = 256;
+	head = s->wide == 4 ? 12 : 16; /* struct cmsghdr: a size_t, level, type */
+	for (i = 0; i < 16; i++) {
+		if (at + head > len || bpf_probe_read_user(s->iov, 16, (void *)ptr + at))
+			return len;
+		if (s->wide == 4) {
+			size = (u32)s->iov[0];
+			level = s->iov[0] >> 32;
+			size = (size + 3) & ~3ull;
+		} else {
+			size = (s->iov[0] + 7) & ~7ull;
+			level = s->iov[1];
+		}
+		if (!plain_level(level) || size < head)
+			return at + head;
+		if (size > 256)
+			return len;
+		at += size;
+		again(i);
+	}
+	return at;
+}
+
 /* A msghdr and its parts. bytes: how much of its contents is valid. */
 __noinline int cap_msg(u32 user, u64 ptr, u64 bytes, u32 arg)
 {
@@ -690,7 +751,7 @@ __noinline int cap_msg(u32 user, u64 ptr, u64 bytes, u32 arg)
 		cap_mem(user, name, namelen, 128, tag(arg, ITEM_NAME));
 	cap_iov(user, iov, iovlen, bytes, arg);
 	if (control && controllen)
-		cap_mem(user, control, controllen, 256, tag(arg, ITEM_CONTROL));
+		cap_mem(user, control, controllen, known_control(user, control, controllen), tag(arg, ITEM_CONTROL));
 	return 0;
 }
 
@@ -825,6 +886,15 @@ static __always_inline bool compat_task(struct task_struct *task)
 #endif
 }
 
+/* Has the call that succeeded put its output where this input was? */
+static __always_inline bool written_over(struct scratch *s, struct plan_op *op, u64 ptr)
+{
+	u32 out = op->over & 7;
+	u64 n = op->span ? op->span : s->ret;
+
+	return ptr - s->args[out < 6 ? out : 0] < n;
+}
+
 /*
  * Follows the pointers of a call by its plan. phase: 0 at the call's end, 1 at
  * its start for OP_ENTRY only, 2 at its start for all that can be read there.
@@ -837,20 +907,12 @@ __noinline int capture(u32 user, u32 index, u32 phase)
 
 	if (!s || !p)
 		return 0;
-	if (p->flags & (PLAN_SUB | PLAN_IOCTL)) {
+	if (p->flags & PLAN_SUB) {
 		struct subplan_key key = { .nr = index, .cmd = s->args[p->sub < 6 ? p->sub : 0] };
 		struct plan *sub = bpf_map_lookup_elem(&subplans, &key);
 
-		if (sub) {
+		if (sub)
 			p = sub;
-		} else if (p->flags & PLAN_IOCTL) {
-			/* _IOC_DIR and _IOC_SIZE, include/uapi/asm-generic/ioctl.h */
-			u32 size = key.cmd >> 16 & 0x3fff, dir = key.cmd >> 30;
-
-			if (size && phase == 0 && (dir & 1 || (dir & 2 && s->ret >= 0)))
-				cap_mem(user, s->args[2], size, 256, tag(2, ITEM_MEM));
-			return 0;
-		}
 	}
 	if (p->flags & PLAN_ARGS)
 		args_from(user, s->args[1], p->nargs, phase);
@@ -868,8 +930,12 @@ __noinline int capture(u32 user, u32 index, u32 phase)
 			continue;
 		if (phase == 2 && op->when == OP_OK)
 			continue;
+		if ((op->when == OP_CALLER && !s->ret) || (op->when == OP_PARENT && s->ret <= 0))
+			continue;
 		ptr = s->args[op->arg < 6 ? op->arg : 0];
 		if (!ptr && op->kind != OP_STACK)
+			continue;
+		if (op->over && s->ret >= 0 && written_over(s, op, ptr))
 			continue;
 		carg = s->args[op->carg < 6 ? op->carg : 0];
 		switch (op->count) {
@@ -901,6 +967,10 @@ __noinline int capture(u32 user, u32 index, u32 phase)
 			break;
 		case OP_MEM:
 			cap_mem(user, ptr, n * op->size, op->max, tag(op->arg, ITEM_MEM) | flag);
+			break;
+		case OP_SOCKOPT:
+			if (tells_option(s->args[1], s->args[2], n * op->size))
+				cap_mem(user, ptr, n * op->size, op->max, tag(op->arg, ITEM_MEM) | flag);
 			break;
 		case OP_LEN:
 			cap_mem(user, ptr, op->size, 8, tag(op->arg, ITEM_LEN) | flag);
@@ -1165,9 +1235,98 @@ static __noinline bool kept_out(struct ring_head *r, u32 nr, bool compat)
 	return true;
 }
 
-static __always_inline u32 content_limit(struct ring_head *r, u64 fd)
+enum { SOCKADDR_PATH = 2 }; /* where the path begins in a struct sockaddr_un */
+
+/* Is a Unix socket one to a log, or to a process that took the other end of a pair, as
+ * Node's children have? The path is that of systemd's journal or of syslog. */
+static __always_inline bool logs(struct file *file)
 {
-	u32 limit = (u32)fd == 1 || (u32)fd == 2 ? r->stdio : r->data;
+	struct unix_address *addr = NULL;
+	struct socket *socket = NULL;
+	struct sock *sk = NULL;
+	struct unix_sock *us;
+	u64 path[3] = {};
+	u16 family = 0;
+
+	bpf_probe_read_kernel(&socket, sizeof(socket), (void *)file + core_field_offset(file->private_data));
+	bpf_probe_read_kernel(&sk, sizeof(sk), (void *)socket + core_field_offset(socket->sk));
+	bpf_probe_read_kernel(&family, sizeof(family), (void *)sk + core_field_offset(sk->__sk_common.skc_family));
+	if (family != 1 /* AF_UNIX */)
+		return false;
+	us = (void *)sk;
+	if (!core_field_exists(us->peer)) /* a kernel with Unix sockets in a module */
+		return true;
+	bpf_probe_read_kernel(&sk, sizeof(sk), (void *)us + core_field_offset(us->peer));
+	us = (void *)sk;
+	if (!us || bpf_probe_read_kernel(&addr, sizeof(addr), (void *)us + core_field_offset(us->addr)) || !addr)
+		return true;
+	bpf_probe_read_kernel(path, 20, (void *)addr + core_field_offset(addr->name) + SOCKADDR_PATH);
+	return (path[0] == 0x7379732f6e75722full /* "/run/sys" */ && path[1] == 0x756f6a2f646d6574ull /* "temd/jou" */ &&
+		(u32)path[2] == 0x6c616e72 /* "rnal" */) ||
+	       path[0] == 0x676f6c2f7665642full /* "/dev/log" */;
+}
+
+/* The major numbers of terminals: tty, console, ptys, serial lines and consoles of
+ * hypervisors. /dev/null is none: `echo SECRET | tee FILE >/dev/null` tells nobody. */
+static __always_inline bool terminal(u32 major)
+{
+	return major == 4 || major == 5 || (major >= 136 && major <= 143) || major == 166 || major == 188 || major == 204 || major == 229;
+}
+
+/*
+ * Is this descriptor open on what somebody listens to: a pipe, a terminal, a log's
+ * socket? A file that happens to have the number of standard output is a file: what is
+ * written there may be a database. A function of its own: the verifier looks at it once.
+ */
+__noinline int talks(u32 fd)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct files_struct *files = task->files;
+	struct inode *inode = NULL;
+	struct file *file = NULL;
+	struct fdtable *table;
+	u16 mode = 0;
+	u32 dev = 0;
+
+	if (!files)
+		return 0;
+	table = files->fdt;
+	if (fd >= table->max_fds || bpf_probe_read_kernel(&file, sizeof(file), table->fd + fd) || !file)
+		return 0;
+	bpf_probe_read_kernel(&inode, sizeof(inode), (void *)file + core_field_offset(file->f_inode));
+	bpf_probe_read_kernel(&mode, sizeof(mode), (void *)inode + core_field_offset(inode->i_mode));
+	switch (mode >> 12) {
+	case 1: /* S_IFIFO */
+		return 1;
+	case 2: /* S_IFCHR */
+		bpf_probe_read_kernel(&dev, sizeof(dev), (void *)inode + core_field_offset(inode->i_rdev));
+		return terminal(dev >> 20);
+	case 12: /* S_IFSOCK */
+		return logs(file);
+	}
+	return 0;
+}
+
+static __always_inline bool stdio(u64 fd)
+{
+	return (u32)fd - 1 < 2;
+}
+
+/* The most that is kept of contents, as far as the number of the descriptor tells. */
+static __always_inline u32 content_most(struct ring_head *r, u64 fd)
+{
+	return r->data | (stdio(fd) ? r->stdio & ~STDIO_FILES : 0);
+}
+
+/* Does a descriptor take what a program says? */
+static __always_inline bool says(struct ring_head *r, u64 fd)
+{
+	return stdio(fd) && (r->stdio & STDIO_FILES || talks(fd));
+}
+
+static __always_inline u32 content_limit(struct ring_head *r, bool says)
+{
+	u32 limit = says ? r->stdio & ~STDIO_FILES : r->data;
 
 	return limit > 4096 ? 4096 : limit;
 }
@@ -1200,7 +1359,7 @@ static __noinline int enter_slow(struct task_state *ts, struct pt_regs *regs, u3
 		return 0;
 	read_args(s->args, regs, index >= PLAN_CALLS);
 	/* recv() is a recvfrom without an address: nothing to read for most calls. */
-	if (!(p->flags & (PLAN_ENTER | PLAN_SUB | PLAN_IOCTL)) && !reads_at_entry(s, p))
+	if (!(p->flags & (PLAN_ENTER | PLAN_SUB)) && !reads_at_entry(s, p))
 		return 0;
 	r = ring_of(ts->slot);
 	if (!r || r->gen != ts->gen)
@@ -1288,7 +1447,7 @@ static __noinline int exit_slow(struct task_state *ts, struct pt_regs *regs, str
 	struct task_struct *task = bpf_get_current_task_btf();
 	bool compat = compat_task(task);
 	u32 index = ts->nr & (PLAN_CALLS - 1), tid = task->pid, n = ts->entry, where;
-	bool failed, words;
+	bool failed, words, spoken;
 	u64 dur;
 
 	if (!s || !r)
@@ -1299,7 +1458,8 @@ static __noinline int exit_slow(struct task_state *ts, struct pt_regs *regs, str
 	s->wide = compat ? 4 : 8;
 	if (ts->nr & 0x40000000)
 		s->flags |= RECF_X32;
-	s->limit = content_limit(r, s->args[0]);
+	spoken = p->flags & (PLAN_CONTENTS | PLAN_DATA) && says(r, s->args[0]);
+	s->limit = content_limit(r, spoken);
 	dur = now - ts->enter;
 	if (!ts->enter) {
 		s->flags |= RECF_NODUR;
@@ -1319,7 +1479,7 @@ static __noinline int exit_slow(struct task_state *ts, struct pt_regs *regs, str
 	}
 	capture(BY_EXIT, index | (compat ? PLAN_CALLS : 0), 0);
 	failed = (u64)ret > -4096ull && !everyday(ret);
-	words = p->flags & PLAN_WRITE && s->args[0] - 1 < 2 && ret > 0;
+	words = spoken && p->flags & PLAN_WRITE && ret > 0;
 	where = failed ? failure(index, ret) : !words ? NO_GUARD : (u32)s->args[0] == 1 ? SMALL(LANE_OUT) : SMALL(LANE_ERR);
 	commit_from(BY_EXIT, ts->slot, REC_CALL, where);
 	return 0;
@@ -1329,8 +1489,8 @@ static __noinline int exit_slow(struct task_state *ts, struct pt_regs *regs, str
 static __always_inline bool needs_items(struct ring_head *r, struct plan *p, u32 index, const u64 *args)
 {
 	if (p->flags & PLAN_DATA)
-		return content_limit(r, args[0]);
-	if (p->nops || p->flags & PLAN_IOCTL)
+		return content_most(r, args[0]);
+	if (p->nops)
 		return true;
 	if (p->flags & PLAN_SUB) {
 		u32 sub = p->sub;
@@ -1841,10 +2001,41 @@ TWICE("tp_btf/cgroup_attach_task", on_attach)
 	return 0;
 }
 
-TWICE("tp_btf/sched_process_fork", on_fork)
+enum { NR_CLONE3 = 435 /* on every ABI */, CLONE_ARGS = 88 /* bytes of struct clone_args */ };
+
+/*
+ * The child shows the call that made it, too, at its end, when the parent may have used
+ * the memory of the arguments for something else. They are read here, in the parent, and
+ * the child has not run yet. Calls other than clone3 take none from memory.
+ */
+static __always_inline void hand_on(struct task_struct *parent, struct task_struct *child)
 {
-	struct task_struct *parent = (void *)ctx[0], *child = (void *)ctx[1];
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(parent);
+	struct scratch *s = scratch_of(BY_FORK);
 	struct task_state *ts;
+	u32 n;
+
+	if (likely(read_nr(regs) != NR_CLONE3) || !s || parent != bpf_get_current_task_btf())
+		return;
+	ts = bpf_task_storage_get(&tasks, child, NULL, 0);
+	if (!ts)
+		return;
+	read_args(s->args, regs, compat_task(parent));
+	s->off = 0;
+	cap_mem(BY_FORK, s->args[0], s->args[1], CLONE_ARGS, tag(0, ITEM_MEM));
+	n = s->off;
+	opaque(n);
+	if (n > ENTRY_DATA)
+		return;
+	bpf_probe_read_kernel(ts->entry_data, n, s->buf);
+	ts->entry = n;
+}
+
+static __always_inline void join(struct task_struct *parent, struct task_struct *child, bool again)
+{
+	struct task_state *ts;
+	struct claim to = {};
+	struct ring_head *r;
 
 	if (unlikely(parent->cgroups != child->cgroups)) {
 		/* clone3 with CLONE_INTO_CGROUP raises no attach event */
@@ -1852,20 +2043,42 @@ TWICE("tp_btf/sched_process_fork", on_fork)
 		if (ts && ts->gen)
 			count_outside(cgroup_of(child), ts->mark);
 		if (settle(BY_FORK, child, cgroup_of(child)) != DEEP)
-			return 0;
+			return;
 	}
 	if (likely(!parent->bpf_storage))
-		return 0;
+		return;
 	ts = bpf_task_storage_get(&tasks, parent, NULL, 0);
-	if (ts && ts->gen) {
-		struct claim to = { .slot = ts->slot, .gen = ts->gen };
-		struct ring_head *r = ring_of(to.slot);
+	if (!ts || !ts->gen)
+		return;
+	to.slot = ts->slot;
+	to.gen = ts->gen;
+	r = ring_of(to.slot);
+	if (r && r->gen == to.gen)
+		mark(BY_FORK, child, &to, parent);
+	else
+		settle(BY_FORK, child, cgroup_of(child));
+}
 
-		if (r && r->gen == to.gen)
-			mark(BY_FORK, child, &to, parent);
-		else
-			settle(BY_FORK, child, cgroup_of(child));
-	}
+TWICE("tp_btf/sched_process_fork", on_fork)
+{
+	struct task_struct *parent = (void *)ctx[0], *child = (void *)ctx[1];
+
+	join(parent, child, again);
+	if (unlikely(child->bpf_storage))
+		hand_on(parent, child);
+	return 0;
+}
+
+/*
+ * Threads that the kernel makes in a process, for io_uring and vhost: no fork event tells
+ * of them, and the process ends with the last of its threads, which may be one of these.
+ */
+TWICE("tp_btf/task_newtask", on_newtask)
+{
+	struct task_struct *child = (void *)ctx[0];
+
+	if (unlikely(child->flags & (PF_IO_WORKER | PF_USER_WORKER)))
+		join(bpf_get_current_task_btf(), child, again);
 	return 0;
 }
 
@@ -2070,8 +2283,9 @@ TWICE("tp_btf/sched_process_exit", on_task_exit)
 	if (last && task->tgid == r->init_tid && !r->init_gone) {
 		u32 code = task->signal->group_exit_code;
 
-		/* Of two threads that end at once, both may be the last. */
-		r->init_exit = code ? code : task->exit_code;
+		/* Of two threads that end at once, both may be the last. A process that none of
+		 * them ended as a whole has the status of its leader. */
+		r->init_exit = code ? code : task->group_leader->exit_code;
 		r->init_end = now;
 		r->init_gone = oom ? 2 : 1;
 	}

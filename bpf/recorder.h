@@ -159,6 +159,11 @@ enum ring_flag {
 	RING_OFF    = 1 << 2, /* nothing is written: recording is off for this container */
 };
 
+/* In ring_head.stdio. */
+enum stdio_flag {
+	STDIO_FILES = 1 << 30, /* also if they are open on neither a pipe, a terminal nor a log's socket */
+};
+
 /*
  * At offset 0 of a ring. User space writes cookie, gen, flags, stdio, data, mutes,
  * geometry, records, groups, group and nested_max, and corrects nested; the program writes
@@ -170,7 +175,7 @@ struct ring_head {
 	__u64 cookie; /* random; each stamp is XORed with it */
 	__u32 gen;    /* of this use of the slot: a task of an earlier use writes nothing */
 	__u32 flags;  /* enum ring_flag */
-	__u32 stdio;  /* bytes kept of what goes through descriptors 1 and 2 */
+	__u32 stdio;  /* bytes kept of what goes through descriptors 1 and 2; see stdio_flag */
 	__u32 data;   /* bytes kept of other reads and writes */
 	__u64 pad0[5];
 	struct lane main;
@@ -312,7 +317,7 @@ enum plan_flag {
 	PLAN_ENTRY = 1 << 1, /* some ops read at sys_enter: the kernel overwrites the input */
 	PLAN_MUTE  = 1 << 2, /* not recorded, in any container */
 	PLAN_SUB   = 1 << 3, /* the ops depend on the value of argument `sub` */
-	PLAN_IOCTL = 1 << 4, /* without a sub-plan, size and direction are in argument 1 */
+	PLAN_CONTENTS = 1 << 4, /* some ops read contents, if the policy has them */
 	PLAN_WRITE = 1 << 5, /* writes to a file descriptor (last words) */
 	PLAN_DATA  = 1 << 6, /* nothing but contents is read: no ops if the policy has none */
 	PLAN_ARGS  = 1 << 7, /* of a sub-plan: the arguments stand in memory, at argument 1 (socketcall) */
@@ -332,12 +337,19 @@ enum op_kind {
 	OP_VIA_STR, /* a string at that pointer */
 	OP_VEC,     /* a vector of `count` pointers: `size` bytes at each */
 	OP_STACK,   /* `size` bytes, `max` bytes above the stack pointer; only with OP_ENTRY */
+	OP_SOCKOPT, /* OP_MEM for the value of the socket option in arguments 1 and 2, unless it may be a key */
 };
 
 enum op_when {
 	OP_ALWAYS,
 	OP_OK,    /* only if the call succeeded (result >= 0) */
 	OP_ENTRY, /* at sys_enter; PLAN_ENTRY is set then */
+	/*
+	 * The child of a fork sees the end of a call that it did not make, with 0 as result.
+	 * By then its parent may have used that memory for something else.
+	 */
+	OP_CALLER, /* not in the child */
+	OP_PARENT, /* only if the call succeeded, and not in the child */
 };
 
 enum op_times {
@@ -352,6 +364,9 @@ enum op_times {
 /* In plan_op.at: the pointer takes 8 bytes on every ABI. */
 enum op_at { AT_WIDE = 1 << 7 };
 
+/* In plan_op.over: there is one. */
+enum op_over { OVER = 1 << 7 };
+
 struct plan_op {
 	__u8  arg;
 	__u8  kind;  /* enum op_kind */
@@ -361,6 +376,14 @@ struct plan_op {
 	__u8  at;    /* OP_VIA: where the pointer stands; see op_at */
 	__u16 size;  /* bytes of an element */
 	__u16 max;   /* bytes at most */
+	/*
+	 * An input over which the call may have written: the argument whose output it is, and
+	 * OVER, or 0; and the bytes that are written there if the call succeeds, 0: as many as
+	 * the result says. An input that begins there is not read.
+	 */
+	__u16 span;
+	__u8  over;
+	__u8  pad;
 };
 
 struct plan {

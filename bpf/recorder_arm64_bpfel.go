@@ -41,6 +41,8 @@ const (
 	recorderProgOnFork2      = "on_fork_2"
 	recorderProgOnMkdir      = "on_mkdir"
 	recorderProgOnMkdir2     = "on_mkdir_2"
+	recorderProgOnNewtask    = "on_newtask"
+	recorderProgOnNewtask2   = "on_newtask_2"
 	recorderProgOnRename     = "on_rename"
 	recorderProgOnRename2    = "on_rename_2"
 	recorderProgOnRmdir      = "on_rmdir"
@@ -115,6 +117,8 @@ type recorderProgramSpecs struct {
 	OnFork2      *ebpf.ProgramSpec `ebpf:"on_fork_2"`
 	OnMkdir      *ebpf.ProgramSpec `ebpf:"on_mkdir"`
 	OnMkdir2     *ebpf.ProgramSpec `ebpf:"on_mkdir_2"`
+	OnNewtask    *ebpf.ProgramSpec `ebpf:"on_newtask"`
+	OnNewtask2   *ebpf.ProgramSpec `ebpf:"on_newtask_2"`
 	OnRename     *ebpf.ProgramSpec `ebpf:"on_rename"`
 	OnRename2    *ebpf.ProgramSpec `ebpf:"on_rename_2"`
 	OnRmdir      *ebpf.ProgramSpec `ebpf:"on_rmdir"`
@@ -245,6 +249,8 @@ type recorderPrograms struct {
 	OnFork2      *ebpf.Program `ebpf:"on_fork_2"`
 	OnMkdir      *ebpf.Program `ebpf:"on_mkdir"`
 	OnMkdir2     *ebpf.Program `ebpf:"on_mkdir_2"`
+	OnNewtask    *ebpf.Program `ebpf:"on_newtask"`
+	OnNewtask2   *ebpf.Program `ebpf:"on_newtask_2"`
 	OnRename     *ebpf.Program `ebpf:"on_rename"`
 	OnRename2    *ebpf.Program `ebpf:"on_rename_2"`
 	OnRmdir      *ebpf.Program `ebpf:"on_rmdir"`
@@ -272,6 +278,8 @@ func (p *recorderPrograms) Close() error {
 		p.OnFork2,
 		p.OnMkdir,
 		p.OnMkdir2,
+		p.OnNewtask,
+		p.OnNewtask2,
 		p.OnRename,
 		p.OnRename2,
 		p.OnRmdir,

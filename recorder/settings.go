@@ -99,14 +99,23 @@ func (r *Recorder) calls(exprs []string) (bpf.Calls, error) {
 func (r *Recorder) captured() (stdio, data uint32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return uint32(*r.policy.Base.CaptureStdio), uint32(*r.policy.Base.CaptureData)
+	return stdioOf(&r.policy.Base), uint32(*r.policy.Base.CaptureData)
+}
+
+// stdioOf is what a ring's header says of descriptors 1 and 2.
+func stdioOf(s *policy.Settings) uint32 {
+	stdio := uint32(*s.CaptureStdio)
+	if is(s.CaptureStdioFiles) {
+		stdio |= uint32(layout.StdioFiles)
+	}
+	return stdio
 }
 
 // asSpare makes a ring's settings those of no container in particular. r.mu is held,
 // or nobody else knows the recorder yet.
 func (r *Recorder) asSpare(ring *bpf.Ring) {
 	h := ring.Head()
-	atomic.StoreUint32(&h.Stdio, uint32(*r.policy.Base.CaptureStdio))
+	atomic.StoreUint32(&h.Stdio, stdioOf(&r.policy.Base))
 	atomic.StoreUint32(&h.Data, uint32(*r.policy.Base.CaptureData))
 	ring.SetFlag(layout.RingOff, is(r.policy.Base.Off))
 	ring.SetMute(bpf.Calls{})
@@ -139,7 +148,7 @@ func (r *Recorder) applyLocked(rec *recording) {
 		return
 	}
 	h := rec.ring.Head()
-	atomic.StoreUint32(&h.Stdio, uint32(*s.CaptureStdio))
+	atomic.StoreUint32(&h.Stdio, stdioOf(&s))
 	atomic.StoreUint32(&h.Data, uint32(*s.CaptureData))
 	rec.ring.SetMute(mute)
 	rec.ring.SetFlag(layout.RingOff, is(s.Off))
@@ -183,6 +192,9 @@ func (r *Recorder) annotated(rec *recording, s policy.Settings) policy.Settings 
 	out := asked.Narrow(s)
 	if asked.CaptureStdio != nil {
 		out.CaptureStdio = asked.CaptureStdio
+	}
+	if asked.CaptureStdioFiles != nil {
+		out.CaptureStdioFiles = asked.CaptureStdioFiles
 	}
 	if asked.CaptureData != nil {
 		out.CaptureData = asked.CaptureData

@@ -56,6 +56,7 @@ type options struct {
 	ringSize     size.Bytes
 	budget       size.Bytes
 	stdio        size.Bytes
+	stdioFiles   bool
 	data         size.Bytes
 	spoolSize    size.Bytes
 	spoolFree    size.Bytes
@@ -149,7 +150,8 @@ func (o *options) flags(f *pflag.FlagSet) {
 	f.BoolVar(&o.config.OnlyWatched, "watch-only", false, "record below the cgroups given with --watch alone, and not the containers that are found by themselves")
 	f.BoolVar(&o.config.RecordSelf, "record-self", false, "record the container that recorderd itself runs in, too")
 	f.StringVar(&o.config.Hierarchy, "cgroup-hierarchy", "auto", "cgroup hierarchy by which containers are told apart: auto, v2, or a v1 controller")
-	f.Var(&o.stdio, "capture-stdio", "bytes kept of each write to or read from descriptors 1 and 2")
+	f.Var(&o.stdio, "capture-stdio", "bytes kept of each write to or read from descriptors 1 and 2, if they are pipes, terminals or a log's socket")
+	f.BoolVar(&o.stdioFiles, "capture-stdio-files", false, "keep that of descriptors 1 and 2 whatever they are: files, /dev/null, connections")
 	f.Var(&o.data, "capture-data", "bytes kept of each other read and write; 0 keeps none, at most 4KiB")
 	f.Var(&list{&o.mute, func(s string) error { _, err := replay.ParseExpr(s); return err }}, "mute", "calls that are not recorded, in the kernel already: names, %classes and /regular expressions/ as recorderctl dump -e takes them (futex,clock_gettime)")
 	f.BoolVar(&o.noArgs, "no-args", false, "tell of command lines the program only")
@@ -229,7 +231,7 @@ func (o *options) level() (slog.Level, error) {
 
 // policy is how containers are recorded. The options have been checked.
 func (o *options) policy() policy.Policy {
-	p := policy.Policy{Base: policy.Settings{Mute: o.mute, CaptureStdio: &o.stdio, CaptureData: &o.data, NoArgs: &o.noArgs}, Rules: o.rules, Forbidden: o.forbidden}
+	p := policy.Policy{Base: policy.Settings{Mute: o.mute, CaptureStdio: &o.stdio, CaptureStdioFiles: &o.stdioFiles, CaptureData: &o.data, NoArgs: &o.noArgs}, Rules: o.rules, Forbidden: o.forbidden}
 	for _, s := range o.blank {
 		if patterns, err := privacy.Split(s); err == nil {
 			p.Base.Blank = append(p.Base.Blank, patterns...)

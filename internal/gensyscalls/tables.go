@@ -65,7 +65,7 @@ var classes = map[string]string{
 	"memory": "ClassMemory", "ipc": "ClassIPC", "creds": "ClassCreds", "clock": "ClassClock",
 }
 
-var callFlags = map[string]string{"enter": "FlagEnter", "write": "FlagWrite", "ioctl": "FlagIoctl"}
+var callFlags = map[string]string{"enter": "FlagEnter", "write": "FlagWrite", "fork": "FlagFork"}
 
 const (
 	x86_64 = iota

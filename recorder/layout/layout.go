@@ -88,6 +88,13 @@ const (
 	RingOff    RingFlag = 4
 )
 
+// StdioFlag is enum stdio_flag of bpf/recorder.h.
+type StdioFlag uint32
+
+const (
+	StdioFiles StdioFlag = 1073741824
+)
+
 const (
 	RecMax  = 8184
 	RecHead = 24
@@ -158,33 +165,34 @@ const (
 type PlanFlag uint32
 
 const (
-	PlanEnter PlanFlag = 1
-	PlanEntry PlanFlag = 2
-	PlanMute  PlanFlag = 4
-	PlanSub   PlanFlag = 8
-	PlanIoctl PlanFlag = 16
-	PlanWrite PlanFlag = 32
-	PlanData  PlanFlag = 64
-	PlanArgs  PlanFlag = 128
+	PlanEnter    PlanFlag = 1
+	PlanEntry    PlanFlag = 2
+	PlanMute     PlanFlag = 4
+	PlanSub      PlanFlag = 8
+	PlanContents PlanFlag = 16
+	PlanWrite    PlanFlag = 32
+	PlanData     PlanFlag = 64
+	PlanArgs     PlanFlag = 128
 )
 
 // OpKind is enum op_kind of bpf/recorder.h.
 type OpKind uint32
 
 const (
-	OpStr    OpKind = 1
-	OpMem    OpKind = 2
-	OpData   OpKind = 3
-	OpStrv   OpKind = 4
-	OpIov    OpKind = 5
-	OpMsg    OpKind = 6
-	OpMmsg   OpKind = 7
-	OpCount  OpKind = 8
-	OpLen    OpKind = 9
-	OpVia    OpKind = 10
-	OpViaStr OpKind = 11
-	OpVec    OpKind = 12
-	OpStack  OpKind = 13
+	OpStr     OpKind = 1
+	OpMem     OpKind = 2
+	OpData    OpKind = 3
+	OpStrv    OpKind = 4
+	OpIov     OpKind = 5
+	OpMsg     OpKind = 6
+	OpMmsg    OpKind = 7
+	OpCount   OpKind = 8
+	OpLen     OpKind = 9
+	OpVia     OpKind = 10
+	OpViaStr  OpKind = 11
+	OpVec     OpKind = 12
+	OpStack   OpKind = 13
+	OpSockopt OpKind = 14
 )
 
 // OpWhen is enum op_when of bpf/recorder.h.
@@ -194,6 +202,8 @@ const (
 	OpAlways OpWhen = 0
 	OpOk     OpWhen = 1
 	OpEntry  OpWhen = 2
+	OpCaller OpWhen = 3
+	OpParent OpWhen = 4
 )
 
 // OpTimes is enum op_times of bpf/recorder.h.
@@ -213,6 +223,13 @@ type OpAt uint32
 
 const (
 	AtWide OpAt = 128
+)
+
+// OpOver is enum op_over of bpf/recorder.h.
+type OpOver uint32
+
+const (
+	Over OpOver = 128
 )
 
 const (
@@ -330,7 +347,7 @@ type Late struct {
 // SizeofLate is the size of Late in bytes.
 const SizeofLate = 24
 
-// Plan is struct plan of bpf/recorder.h, 104 bytes.
+// Plan is struct plan of bpf/recorder.h, 144 bytes.
 type Plan struct {
 	Nargs uint8
 	Nops  uint8
@@ -340,9 +357,9 @@ type Plan struct {
 }
 
 // SizeofPlan is the size of Plan in bytes.
-const SizeofPlan = 104
+const SizeofPlan = 144
 
-// PlanOp is struct plan_op of bpf/recorder.h, 10 bytes.
+// PlanOp is struct plan_op of bpf/recorder.h, 14 bytes.
 type PlanOp struct {
 	Arg   uint8
 	Kind  uint8
@@ -352,10 +369,13 @@ type PlanOp struct {
 	At    uint8
 	Size  uint16
 	Max   uint16
+	Span  uint16
+	Over  uint8
+	_     uint8
 }
 
 // SizeofPlanOp is the size of PlanOp in bytes.
-const SizeofPlanOp = 10
+const SizeofPlanOp = 14
 
 // Rec is struct rec of bpf/recorder.h, 24 bytes.
 type Rec struct {

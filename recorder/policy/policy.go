@@ -31,13 +31,15 @@ const CaptureMax = 4096
 
 // Settings is how a container is recorded. The zero value, and a nil field, say nothing.
 type Settings struct {
-	Off          *bool          `json:"off,omitempty"`          // record nothing, and dump nothing of what was
-	Mute         []string       `json:"mute,omitempty"`         // calls that are not recorded: expressions as replay.ParseExpr reads them
-	CaptureStdio *size.Bytes    `json:"captureStdio,omitempty"` // kept of each write to and read from descriptors 1 and 2
-	CaptureData  *size.Bytes    `json:"captureData,omitempty"`  // kept of each other read and write
-	NoArgs       *bool          `json:"noArgs,omitempty"`       // of command lines, only the program
-	Blank        []string       `json:"blank,omitempty"`        // patterns whose matches are blanked: see package privacy
-	Keep         *time.Duration `json:"keep,omitempty"`         // how long an ended recording is kept before others
+	Off          *bool       `json:"off,omitempty"`          // record nothing, and dump nothing of what was
+	Mute         []string    `json:"mute,omitempty"`         // calls that are not recorded: expressions as replay.ParseExpr reads them
+	CaptureStdio *size.Bytes `json:"captureStdio,omitempty"` // kept of each write to and read from descriptors 1 and 2
+	CaptureData  *size.Bytes `json:"captureData,omitempty"`  // kept of each other read and write
+	// CaptureStdioFiles has descriptors 1 and 2 count also if they are open on files.
+	CaptureStdioFiles *bool          `json:"captureStdioFiles,omitempty"`
+	NoArgs            *bool          `json:"noArgs,omitempty"` // of command lines, only the program
+	Blank             []string       `json:"blank,omitempty"`  // patterns whose matches are blanked: see package privacy
+	Keep              *time.Duration `json:"keep,omitempty"`   // how long an ended recording is kept before others
 }
 
 // setting is one of Settings' fields by its name in rules, flags and annotations.
@@ -56,6 +58,7 @@ var settings = []setting{
 		return nil
 	}},
 	{"capture-stdio", func(s *Settings, v string) error { return setSize(&s.CaptureStdio, v) }},
+	{"capture-stdio-files", func(s *Settings, v string) error { return setBool(&s.CaptureStdioFiles, v) }},
 	{"capture-data", func(s *Settings, v string) error { return setSize(&s.CaptureData, v) }},
 	{"no-args", func(s *Settings, v string) error { return setBool(&s.NoArgs, v) }},
 	{"blank", func(s *Settings, v string) error {
@@ -124,6 +127,7 @@ func (s Settings) Over(base Settings) Settings {
 	over(&out.Off, s.Off)
 	over(&out.CaptureStdio, s.CaptureStdio)
 	over(&out.CaptureData, s.CaptureData)
+	over(&out.CaptureStdioFiles, s.CaptureStdioFiles)
 	over(&out.NoArgs, s.NoArgs)
 	over(&out.Keep, s.Keep)
 	out.Mute, out.Blank = join(base.Mute, s.Mute), join(base.Blank, s.Blank)
@@ -136,12 +140,16 @@ func (s Settings) Narrow(base Settings) Settings {
 	out := s.Over(base)
 	out.Off, out.NoArgs = either(s.Off, base.Off), either(s.NoArgs, base.NoArgs)
 	out.CaptureStdio, out.CaptureData = least(s.CaptureStdio, base.CaptureStdio), least(s.CaptureData, base.CaptureData)
+	if s.CaptureStdioFiles != nil && *s.CaptureStdioFiles {
+		out.CaptureStdioFiles = base.CaptureStdioFiles
+	}
 	return out
 }
 
 // Equal reports whether two settings say the same.
 func (s Settings) Equal(o Settings) bool {
-	return same(s.Off, o.Off) && same(s.CaptureStdio, o.CaptureStdio) && same(s.CaptureData, o.CaptureData) && same(s.NoArgs, o.NoArgs) &&
+	return same(s.Off, o.Off) && same(s.CaptureStdio, o.CaptureStdio) && same(s.CaptureData, o.CaptureData) &&
+		same(s.CaptureStdioFiles, o.CaptureStdioFiles) && same(s.NoArgs, o.NoArgs) &&
 		same(s.Keep, o.Keep) && slices.Equal(s.Mute, o.Mute) && slices.Equal(s.Blank, o.Blank)
 }
 

@@ -44,7 +44,7 @@ func TestSettingsByName(t *testing.T) {
 			t.Errorf("%s=%s: %v, want %q", tc[0], tc[1], err, tc[2])
 		}
 	}
-	if len(Names()) != 7 {
+	if len(Names()) != 8 {
 		t.Errorf("names are %v", Names())
 	}
 }
@@ -136,13 +136,18 @@ func TestAnnotations(t *testing.T) {
 		"recorderd.github.io/capture-stdio": "0", "recorderd.github.io/keep": "soon", "recorderd.github.io/of": "true", "other.io/off": "true",
 	})
 	if err == nil || err.Error() != "annotation recorderd.github.io/keep: want a length of time such as 90s, 30m or 24h\n"+
-		"annotation recorderd.github.io/of: there is no such setting: there are off, mute, capture-stdio, capture-data, no-args, blank, keep" {
+		"annotation recorderd.github.io/of: there is no such setting: there are off, mute, capture-stdio, capture-stdio-files, capture-data, no-args, blank, keep" {
 		t.Errorf("error %v", err)
 	}
 	base := Settings{NoArgs: of(true), CaptureData: of(size.Bytes(100)), CaptureStdio: of(size.Bytes(512)), Off: of(true), Mute: []string{"poll"}}
 	want := Settings{NoArgs: of(true), CaptureData: of(size.Bytes(100)), CaptureStdio: of(size.Bytes(0)), Off: of(true), Mute: []string{"poll", "futex"}}
 	if d := cmp.Diff(want, s.Narrow(base)); d != "" {
 		t.Error(d)
+	}
+	yes, no := Settings{CaptureStdioFiles: of(true)}, Settings{CaptureStdioFiles: of(false)}
+	if is := func(s Settings) bool { return s.CaptureStdioFiles != nil && *s.CaptureStdioFiles }; is(yes.Narrow(no)) ||
+		is(yes.Narrow(Settings{})) || is(no.Narrow(yes)) || !is(yes.Narrow(yes)) || !is(Settings{}.Narrow(yes)) {
+		t.Error("files are captured as standard output where the base or the annotation says no")
 	}
 	// Where nothing is said, nothing is captured of other reads and writes.
 	if got := s.Narrow(Settings{}); got.CaptureData != nil {

@@ -144,7 +144,7 @@ func (t *tracer) msg(rec *record.Record, arg uint8, addr, valid uint64) {
 // capture does what the BPF program's capture does. phase: as there.
 func (t *tracer) capture(rec *record.Record, phase int) {
 	plan := syscalls.Plan(t.arch, uint32(rec.Nr))
-	if plan.Flags&uint8(layout.PlanSub|layout.PlanIoctl) != 0 {
+	if plan.Flags&uint8(layout.PlanSub) != 0 {
 		nr := uint32(rec.Nr)
 		if t.arch == record.ArchI386 {
 			nr += layout.PlanCalls
@@ -152,12 +152,6 @@ func (t *tracer) capture(rec *record.Record, phase int) {
 		cmd := uint32(rec.Args[plan.Sub])
 		if sub, ok := t.plans[layout.SubplanKey{Nr: nr, Cmd: cmd}]; ok {
 			plan = sub
-		} else if plan.Flags&uint8(layout.PlanIoctl) != 0 {
-			size, dir := cmd>>16&0x3fff, cmd>>30
-			if size > 0 && phase == 0 && (dir&1 != 0 || dir&2 != 0 && rec.Ret >= 0) {
-				t.mem(rec, layout.ItemMem, 2, rec.Args[2], uint64(size), 256, false)
-			}
-			return
 		}
 	}
 	args := rec.Args
@@ -173,10 +167,20 @@ func (t *tracer) capture(rec *record.Record, phase int) {
 	for _, op := range plan.Op[:plan.Nops] {
 		when := layout.OpWhen(op.When)
 		if phase == 0 && (when == layout.OpEntry || when == layout.OpOk && rec.Ret < 0) ||
-			phase == 1 && when != layout.OpEntry || phase == 2 && when == layout.OpOk {
+			phase == 1 && when != layout.OpEntry || phase == 2 && when == layout.OpOk ||
+			when == layout.OpCaller && rec.Ret == 0 || when == layout.OpParent && rec.Ret <= 0 {
 			continue
 		}
 		addr, carg, n := args[op.Arg], args[op.Carg], uint64(1)
+		if op.Over > 0 && rec.Ret >= 0 {
+			written := uint64(op.Span)
+			if written == 0 {
+				written = uint64(rec.Ret)
+			}
+			if addr-args[op.Over&^uint8(layout.Over)] < written {
+				continue
+			}
+		}
 		switch layout.OpTimes(op.Count) {
 		case layout.CountArg:
 			n = uint64(max(0, int32(carg)))
@@ -196,7 +200,7 @@ func (t *tracer) capture(rec *record.Record, phase int) {
 		switch layout.OpKind(op.Kind) {
 		case layout.OpStr:
 			t.str(rec, layout.ItemStr, op.Arg, addr, int(op.Max), phase > 0)
-		case layout.OpMem:
+		case layout.OpMem, layout.OpSockopt: // the programs set no keys
 			t.mem(rec, layout.ItemMem, op.Arg, addr, n*uint64(op.Size), uint64(op.Max), phase > 0)
 		case layout.OpVia, layout.OpViaStr:
 			w := syscalls.Word(t.arch)

@@ -17,17 +17,13 @@ func Plan(arch record.Arch, nr uint32) layout.Plan {
 		for _, v := range c.Subs {
 			// Variants that read nothing need no plan, unless the call itself reads.
 			if q := plan(arch, v.Call); q.Nops > 0 || p.Nops > 0 {
-				p.Flags |= uint8(layout.PlanSub) | q.Flags&uint8(layout.PlanEntry)
+				p.Flags |= uint8(layout.PlanSub) | q.Flags&uint8(layout.PlanEntry|layout.PlanContents)
 				p.Sub = c.Args[c.Sub].Reg
 			}
 		}
 	}
-	if c.Flags&FlagIoctl != 0 {
-		p.Flags |= uint8(layout.PlanIoctl | layout.PlanSub)
-		p.Sub = 1
-	}
 	for _, q := range packedPlans(arch, c) {
-		p.Flags |= uint8(layout.PlanSub) | q.Flags&uint8(layout.PlanEntry)
+		p.Flags |= uint8(layout.PlanSub) | q.Flags&uint8(layout.PlanEntry|layout.PlanContents)
 		p.Sub = 0
 	}
 	return p
@@ -56,6 +52,9 @@ func packedPlans(arch record.Arch, c *Call) map[uint32]layout.Plan {
 			for i := range q.Op[:q.Nops] {
 				op := &q.Op[i]
 				op.Arg, op.Carg = regs[op.Arg], regs[op.Carg]
+				if op.Over > 0 {
+					op.Over = regs[op.Over&^uint8(layout.Over)] | uint8(layout.Over)
+				}
 			}
 			if q.Nops > 0 {
 				plans[n] = q
@@ -94,9 +93,8 @@ func SubPlans(arch record.Arch) map[layout.SubplanKey]layout.Plan {
 		}
 		for _, v := range c.Subs {
 			p := plan(arch, v.Call)
-			// Without a plan of its own a command is captured as its call is; an
-			// ioctl by the size and direction in its number.
-			if p.Nops == 0 && parent.Nops == 0 && c.Flags&FlagIoctl == 0 {
+			// Without a plan of its own a command is captured as its call is.
+			if p.Nops == 0 && parent.Nops == 0 {
 				continue
 			}
 			p.Nargs = parent.Nargs
@@ -141,14 +139,22 @@ func plan(arch record.Arch, c *Call) layout.Plan {
 		if op.When == uint8(layout.OpEntry) {
 			p.Flags |= uint8(layout.PlanEntry)
 		}
+		switch layout.OpKind(op.Kind) {
+		case layout.OpData, layout.OpIov, layout.OpMsg, layout.OpMmsg:
+			p.Flags |= uint8(layout.PlanContents)
+		}
 		data = data && op.Kind == uint8(layout.OpData)
 		p.Op[p.Nops] = op
 		p.Nops++
 	}
+	always, ok := layout.OpAlways, layout.OpOk
+	if c.Flags&FlagFork != 0 {
+		always, ok = layout.OpCaller, layout.OpParent
+	}
 	for i := range c.Args {
 		a := &c.Args[i]
-		op, ok := opOf(arch, a)
-		if !ok {
+		op, follows := opOf(arch, a)
+		if !follows {
 			continue
 		}
 		if a.Dir&DirEntry != 0 {
@@ -156,15 +162,18 @@ func plan(arch record.Arch, c *Call) layout.Plan {
 			add(op)
 		}
 		if a.Dir&DirOut != 0 {
-			op.When = uint8(layout.OpOk)
+			op.When = uint8(ok)
 			add(op)
 		}
 		if a.Dir&DirIn != 0 {
-			op.When = uint8(layout.OpAlways)
+			op.When = uint8(always)
+			if a.Dir == DirIn {
+				op.Over, op.Span = overOf(arch, c, a)
+			}
 			add(op)
 		}
-		if via, ok := viaOf(arch, a); ok {
-			via.When = op.When
+		if via, follows := viaOf(arch, a); follows {
+			via.When, via.Over, via.Span = op.When, op.Over, op.Span
 			add(via)
 		}
 	}
@@ -172,6 +181,30 @@ func plan(arch record.Arch, c *Call) layout.Plan {
 		p.Flags |= uint8(layout.PlanData)
 	}
 	return p
+}
+
+// overOf returns where the output of a call may lie over one of its inputs: the output's
+// register with layout.Over, and the bytes that are written there if the call succeeds, 0: as
+// many as its result says. Both are 0 if the call has no output.
+func overOf(arch record.Arch, c *Call, in *Arg) (over uint8, span uint16) {
+	for i := range c.Args {
+		a := &c.Args[i]
+		if a == in || a.Dir&DirOut == 0 {
+			continue
+		}
+		op, ok := opOf(arch, a)
+		switch {
+		case !ok || a.Form == FormIovec || a.Form == FormMsg || a.Form == FormMmsg:
+			continue // what is written lies elsewhere, or it is not known where it ends
+		case op.Count == uint8(layout.CountRet) && op.Size == 1:
+			return a.Reg | uint8(layout.Over), 0
+		case op.Count == uint8(layout.CountOne):
+			return a.Reg | uint8(layout.Over), op.Size
+		default:
+			return a.Reg | uint8(layout.Over), 1 // its first byte at least
+		}
+	}
+	return 0, 0
 }
 
 // viaOf returns the op for the pointer in a struct that an argument points to.
@@ -254,6 +287,9 @@ func opOf(arch record.Arch, a *Arg) (layout.PlanOp, bool) {
 			return op, false
 		}
 		op.Kind, op.Size = uint8(layout.OpMem), uint16(size)
+		if a.Type.Name == "sockoptval" {
+			op.Kind = uint8(layout.OpSockopt)
+		}
 		switch a.Count {
 		case CountFixed:
 			op.Size *= a.N

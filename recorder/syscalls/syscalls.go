@@ -56,7 +56,7 @@ type CallFlag uint8
 const (
 	FlagEnter   CallFlag = 1 << iota // may not return: recorded when it begins, too
 	FlagWrite                        // writes the contents at argument 1 to the file descriptor in argument 0
-	FlagIoctl                        // argument 1 is an ioctl request
+	FlagFork                         // a new task sees its end, too, with 0 as result
 	FlagGuessed                      // no row in calls.txt: the arguments are the kernel's signature
 )
 

@@ -43,7 +43,7 @@ func checkPlan(t *testing.T, where string, p layout.Plan, subs bool) {
 		if op.Arg >= p.Nargs || op.Carg >= max(p.Nargs, 1) {
 			t.Errorf("%s: an op follows argument %d, counted by %d, of %d", where, op.Arg, op.Carg, p.Nargs)
 		}
-		if op.Kind < uint8(layout.OpStr) || op.Kind > uint8(layout.OpVec) || op.Size == 0 || op.Max == 0 && op.Kind != uint8(layout.OpVec) || op.Max > 4096 {
+		if op.Kind < uint8(layout.OpStr) || op.Kind > uint8(layout.OpSockopt) || op.Size == 0 || op.Max == 0 && op.Kind != uint8(layout.OpVec) || op.Max > 4096 {
 			t.Errorf("%s: %+v", where, op)
 		}
 		if op.Count == uint8(layout.CountOne) && op.Kind == uint8(layout.OpMem) && op.Size > op.Max {
@@ -135,7 +135,7 @@ func TestPlans(t *testing.T) {
 // TestFastPath names calls that must cost nothing but their registers.
 func TestFastPath(t *testing.T) {
 	for _, name := range []string{"close", "lseek", "getpid", "mmap", "munmap", "brk", "sched_yield", "dup2", "getrandom", "set_robust_list", "gettid", "madvise", "getdents64"} {
-		if p := Plan(record.ArchX86_64, ByName(record.ArchX86_64, name).Nr); p.Nops != 0 || p.Flags&uint8(layout.PlanSub|layout.PlanIoctl|layout.PlanEntry) != 0 {
+		if p := Plan(record.ArchX86_64, ByName(record.ArchX86_64, name).Nr); p.Nops != 0 || p.Flags&uint8(layout.PlanSub|layout.PlanEntry) != 0 {
 			t.Errorf("%s: %+v", name, p)
 		}
 	}

@@ -6199,7 +6199,7 @@ var structs = [...]Struct{
 		}},
 	}},
 	{Name: "loop_info64", Noname: false, Layouts: [Archs]*Layout{
-		0: {Size: 232, Fields: []Field{
+		0: {Size: 184, Fields: []Field{
 			{Name: "lo_device", typ: 48, Off: 0, Size: 8, Hidden: true},
 			{Name: "lo_inode", typ: 48, Off: 8, Size: 8, Hidden: true},
 			{Name: "lo_rdevice", typ: 48, Off: 16, Size: 8, Hidden: true},
@@ -6211,10 +6211,8 @@ var structs = [...]Struct{
 			{Name: "lo_flags", typ: 452, Off: 52, Size: 4},
 			{Name: "lo_file_name", typ: 48, Off: 56, Size: 1, N: 64, Char: true},
 			{Name: "lo_crypt_name", typ: 48, Off: 120, Size: 1, N: 64, Char: true, Hidden: true},
-			{Name: "lo_encrypt_key", typ: 387, Off: 184, Size: 1, N: 32, Hidden: true},
-			{Name: "lo_init", typ: 48, Off: 216, Size: 8, N: 2, Hidden: true},
 		}},
-		1: {Size: 232, Fields: []Field{
+		1: {Size: 184, Fields: []Field{
 			{Name: "lo_device", typ: 48, Off: 0, Size: 8, Hidden: true},
 			{Name: "lo_inode", typ: 48, Off: 8, Size: 8, Hidden: true},
 			{Name: "lo_rdevice", typ: 48, Off: 16, Size: 8, Hidden: true},
@@ -6226,10 +6224,8 @@ var structs = [...]Struct{
 			{Name: "lo_flags", typ: 452, Off: 52, Size: 4},
 			{Name: "lo_file_name", typ: 48, Off: 56, Size: 1, N: 64, Char: true},
 			{Name: "lo_crypt_name", typ: 48, Off: 120, Size: 1, N: 64, Char: true, Hidden: true},
-			{Name: "lo_encrypt_key", typ: 387, Off: 184, Size: 1, N: 32, Hidden: true},
-			{Name: "lo_init", typ: 48, Off: 216, Size: 8, N: 2, Hidden: true},
 		}},
-		2: {Size: 232, Fields: []Field{
+		2: {Size: 184, Fields: []Field{
 			{Name: "lo_device", typ: 48, Off: 0, Size: 8, Hidden: true},
 			{Name: "lo_inode", typ: 48, Off: 8, Size: 8, Hidden: true},
 			{Name: "lo_rdevice", typ: 48, Off: 16, Size: 8, Hidden: true},
@@ -6241,10 +6237,8 @@ var structs = [...]Struct{
 			{Name: "lo_flags", typ: 452, Off: 52, Size: 4},
 			{Name: "lo_file_name", typ: 48, Off: 56, Size: 1, N: 64, Char: true},
 			{Name: "lo_crypt_name", typ: 48, Off: 120, Size: 1, N: 64, Char: true, Hidden: true},
-			{Name: "lo_encrypt_key", typ: 387, Off: 184, Size: 1, N: 32, Hidden: true},
-			{Name: "lo_init", typ: 48, Off: 216, Size: 8, N: 2, Hidden: true},
 		}},
-		3: {Size: 232, Fields: []Field{
+		3: {Size: 184, Fields: []Field{
 			{Name: "lo_device", typ: 48, Off: 0, Size: 8, Hidden: true},
 			{Name: "lo_inode", typ: 48, Off: 8, Size: 8, Hidden: true},
 			{Name: "lo_rdevice", typ: 48, Off: 16, Size: 8, Hidden: true},
@@ -6256,10 +6250,8 @@ var structs = [...]Struct{
 			{Name: "lo_flags", typ: 452, Off: 52, Size: 4},
 			{Name: "lo_file_name", typ: 48, Off: 56, Size: 1, N: 64, Char: true},
 			{Name: "lo_crypt_name", typ: 48, Off: 120, Size: 1, N: 64, Char: true, Hidden: true},
-			{Name: "lo_encrypt_key", typ: 387, Off: 184, Size: 1, N: 32, Hidden: true},
-			{Name: "lo_init", typ: 48, Off: 216, Size: 8, N: 2, Hidden: true},
 		}},
-		4: {Size: 232, Fields: []Field{
+		4: {Size: 184, Fields: []Field{
 			{Name: "lo_device", typ: 48, Off: 0, Size: 8, Hidden: true},
 			{Name: "lo_inode", typ: 48, Off: 8, Size: 8, Hidden: true},
 			{Name: "lo_rdevice", typ: 48, Off: 16, Size: 8, Hidden: true},
@@ -6271,35 +6263,33 @@ var structs = [...]Struct{
 			{Name: "lo_flags", typ: 452, Off: 52, Size: 4},
 			{Name: "lo_file_name", typ: 48, Off: 56, Size: 1, N: 64, Char: true},
 			{Name: "lo_crypt_name", typ: 48, Off: 120, Size: 1, N: 64, Char: true, Hidden: true},
-			{Name: "lo_encrypt_key", typ: 387, Off: 184, Size: 1, N: 32, Hidden: true},
-			{Name: "lo_init", typ: 48, Off: 216, Size: 8, N: 2, Hidden: true},
 		}},
 	}},
 	{Name: "loop_config", Noname: false, Layouts: [Archs]*Layout{
-		0: {Size: 304, Fields: []Field{
+		0: {Size: 192, Fields: []Field{
 			{Name: "fd", typ: 0, Off: 0, Size: 4},
 			{Name: "block_size", typ: 48, Off: 4, Size: 4},
-			{Name: "info", typ: 53, Off: 8, Size: 232},
+			{Name: "info", typ: 53, Off: 8, Size: 184},
 		}},
-		1: {Size: 304, Fields: []Field{
+		1: {Size: 192, Fields: []Field{
 			{Name: "fd", typ: 0, Off: 0, Size: 4},
 			{Name: "block_size", typ: 48, Off: 4, Size: 4},
-			{Name: "info", typ: 53, Off: 8, Size: 232},
+			{Name: "info", typ: 53, Off: 8, Size: 184},
 		}},
-		2: {Size: 304, Fields: []Field{
+		2: {Size: 192, Fields: []Field{
 			{Name: "fd", typ: 0, Off: 0, Size: 4},
 			{Name: "block_size", typ: 48, Off: 4, Size: 4},
-			{Name: "info", typ: 53, Off: 8, Size: 232},
+			{Name: "info", typ: 53, Off: 8, Size: 184},
 		}},
-		3: {Size: 304, Fields: []Field{
+		3: {Size: 192, Fields: []Field{
 			{Name: "fd", typ: 0, Off: 0, Size: 4},
 			{Name: "block_size", typ: 48, Off: 4, Size: 4},
-			{Name: "info", typ: 53, Off: 8, Size: 232},
+			{Name: "info", typ: 53, Off: 8, Size: 184},
 		}},
-		4: {Size: 304, Fields: []Field{
+		4: {Size: 192, Fields: []Field{
 			{Name: "fd", typ: 0, Off: 0, Size: 4},
 			{Name: "block_size", typ: 48, Off: 4, Size: 4},
-			{Name: "info", typ: 53, Off: 8, Size: 232},
+			{Name: "info", typ: 53, Off: 8, Size: 184},
 		}},
 	}},
 	{Name: "uffdio_range", Noname: false, Layouts: [Archs]*Layout{
