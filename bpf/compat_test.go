@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/recorderd/recorderd/internal/abi32"
 	"github.com/recorderd/recorderd/recorder/layout"
 )
 
@@ -72,6 +73,7 @@ func compatProgram(t *testing.T) string {
 
 // Calls of 32-bit programs have other numbers and other registers.
 func TestCompatCalls(t *testing.T) {
+	abi32.Need(t)
 	const access = 33 // i386 and arm
 	cfg := testConfig(t)
 	// The same number means another call to 64-bit programs.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/internal/abi32"
 	"github.com/recorderd/recorderd/internal/size"
 	"github.com/recorderd/recorderd/recorder/dump"
 	"github.com/recorderd/recorderd/recorder/layout"
@@ -113,6 +114,7 @@ func counts(t *testing.T, r *Recorder, id string, flags layout.RecFlag) map[uint
 // What is muted everywhere, and by a rule for some, is not recorded, under both ABIs;
 // a change holds for the containers that are there.
 func TestMutedByName(t *testing.T) {
+	abi32.Need(t)
 	const openat, openat32, getpid32, close32 = 257, 295, 20, 6
 	bin := filepath.Join(t.TempDir(), "i386")
 	if out, err := exec.Command("gcc", "-m32", "-static", "-nostdlib", "-ffreestanding", "-fno-stack-protector", "-fno-pie", "-no-pie", "-o", bin, "testdata/i386.c").CombinedOutput(); err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/recorderd/recorderd/internal/abi32"
 	"github.com/recorderd/recorderd/recorder/layout"
 	"github.com/recorderd/recorderd/recorder/record"
 	"github.com/recorderd/recorderd/recorder/syscalls"
@@ -529,7 +530,11 @@ func TestAgainstStrace(t *testing.T) {
 			compareWithStrace(t, argv...)
 		}
 	}
-	for _, abi := range []string{"-m64", "-m32"} {
+	abis := []string{"-m64"}
+	if abi32.Runs(t) {
+		abis = append(abis, "-m32")
+	}
+	for _, abi := range abis {
 		dir := t.TempDir()
 		bin := filepath.Join(dir, "oracle")
 		if msg, err := exec.Command("cc", abi, "-w", "-O0", "-o", bin, "testdata/oracle.c").CombinedOutput(); err != nil {
