@@ -75,6 +75,7 @@ type node struct {
 	log                *os.File
 	client             *client.Client
 	made               int
+	memory             *memcg
 	mu                 sync.Mutex
 }
 
@@ -105,11 +106,13 @@ func newNode(t *testing.T, flags ...string) *node {
 		t.Fatal(err)
 	}
 	n.log = log
+	n.memory = newMemcg(t, name, flags)
 	n.client = client.New(client.Unix(n.socket), client.Options{})
 	t.Cleanup(func() {
 		n.kill()
 		exec.Command(bin, "uninstall", "--pin-dir", n.pins).Run()
 		n.emptyRoot()
+		n.memory.check(t)
 		if t.Failed() {
 			b, _ := os.ReadFile(log.Name())
 			t.Logf("the daemon's log ends with:\n%s", b[max(0, len(b)-6000):])
@@ -186,9 +189,11 @@ func (n *node) spawn() {
 	}, n.flags...)
 	n.cmd = exec.Command(bin, args...)
 	n.cmd.Stderr = n.log
+	n.cmd.Env = append(os.Environ(), "GOMEMLIMIT=192MiB") // as in the manifests
 	if err := n.cmd.Start(); err != nil {
 		n.t.Fatal(err)
 	}
+	n.memory.add(n.t, n.cmd.Process.Pid)
 }
 
 // kill ends the daemon with SIGKILL.
