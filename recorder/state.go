@@ -25,7 +25,13 @@ func lockState(dir string) (io.Closer, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return io.NopCloser(nil), nil //nolint:nilerr // see above
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	// Read-only: a file that is open for writing keeps its file system from being remounted
+	// read-only.
+	name := filepath.Join(dir, "lock")
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDONLY, 0o600)
+	if err != nil {
+		f, err = os.Open(name)
+	}
 	if err != nil {
 		return io.NopCloser(nil), nil //nolint:nilerr // see above
 	}
@@ -40,8 +46,7 @@ func lockState(dir string) (io.Closer, error) {
 		return nil, fmt.Errorf("%w: %s keeps its dumps in %s: end that one, or give this one a --state-dir of its own", ErrStateInUse, who, dir)
 	}
 	if err == nil { // on file systems that know no locks it goes without
-		f.Truncate(0)                                //nolint:errcheck // a hint
-		f.WriteAt(fmt.Appendln(nil, os.Getpid()), 0) //nolint:errcheck // a hint
+		os.WriteFile(name, fmt.Appendln(nil, os.Getpid()), 0o600) //nolint:errcheck // a hint
 	}
 	return f, nil
 }

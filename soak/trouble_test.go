@@ -202,8 +202,9 @@ func TestUpgrade(t *testing.T) {
 		}
 		return old.ID != "" && old.Spool != nil && now.ID != ""
 	})
-	if old.Spool.Reason != "upgrade" || now.Ring.Size != 512<<10 {
-		t.Errorf("the old one is on disk for %q, the new ring has %d bytes; want upgrade, 512 KiB", old.Spool.Reason, now.Ring.Size)
+	if old.Spool.Reason != "resized" || now.Ring.Size != 512<<10 || old.GoesOnAs != now.ID {
+		t.Errorf("the old one is on disk for %q and goes on as %q (%s), the new ring has %d bytes; want resized, 512 KiB",
+			old.Spool.Reason, old.GoesOnAs, now.ID, now.Ring.Size)
 	}
 	first, err := n.numbers(old.ID)
 	if err != nil || !first.exec || first.first != 1 || first.gap != "" {
