@@ -3,6 +3,7 @@ package recorder
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,6 +30,7 @@ func loud(t *testing.T, r *Recorder, root, bin string, args ...string) api.Recor
 	}
 	defer f.Close()
 	cmd := exec.Command(bin, args...)
+	cmd.Stdout, cmd.Stderr = io.Discard, io.Discard // pipes: what goes to /dev/null is not captured
 	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(f.Fd())}
 	if cmd.Run(); cmd.ProcessState.ExitCode() != 3 {
 		t.Fatalf("%v ended with %v, want 3", args, cmd.ProcessState)

@@ -46,7 +46,7 @@ func TestNotReady(t *testing.T) {
 // A budget that live containers take whole is told, until one of them ends.
 func TestNotReadyWithoutBudget(t *testing.T) {
 	c := makeCgroups(t, "budget")
-	r := testRecorder(t, Config{Watch: []string{c.path}, OnlyWatched: true, RingSize: 64 << 10, MemoryBudget: 300 << 10})
+	r := testRecorder(t, Config{Watch: []string{c.path}, OnlyWatched: true, RingSize: 64 << 10, MemoryBudget: 340 << 10})
 	end := func(name string) (kill func()) {
 		c.container(name)
 		cmd := c.command(name, "sleep", "1000")
@@ -59,7 +59,7 @@ func TestNotReadyWithoutBudget(t *testing.T) {
 	first, second := end("first"), end("second")
 	eventually(t, "not ready", func() bool {
 		err := r.Ready()
-		return err != nil && strings.Contains(err.Error(), "memory budget of 300KiB")
+		return err != nil && strings.Contains(err.Error(), "memory budget of 340KiB")
 	})
 	first()
 	second()
