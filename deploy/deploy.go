@@ -99,7 +99,7 @@ func (o Options) Values() (Values, error) {
 	case o.PullPolicy != "Always" && o.PullPolicy != "IfNotPresent" && o.PullPolicy != "Never":
 		return Values{}, fmt.Errorf("pull policy %q: it is Always, IfNotPresent or Never", o.PullPolicy)
 	case o.PriorityClass != "" && !dnsName.MatchString(o.PriorityClass):
-		return Values{}, fmt.Errorf("priority class %q: want small letters, digits, - and .", o.PriorityClass)
+		return Values{}, fmt.Errorf("priority class %q: want small letters, digits, dots and hyphens", o.PriorityClass)
 	case !dirPath.MatchString(o.ContainerdDir):
 		return Values{}, fmt.Errorf("containerd's directory %q: it is like /run/containerd", o.ContainerdDir)
 	case o.RingSize < 64<<10 || o.RingSize > 64*mib || o.RingSize&(o.RingSize-1) != 0:
