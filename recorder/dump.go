@@ -2,10 +2,8 @@ package recorder
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"slices"
 	"time"
@@ -35,11 +33,7 @@ type snapshot struct {
 	end          record.Marks // where the lanes ended
 	clock        dump.Clock
 	stdio, data  uint32 // bytes that are kept of contents
-}
-
-// release lets the copies of the lanes go; where they ended stays.
-func (s *snapshot) release() {
-	s.main.Records, s.guard.Records, s.tasks.Records, s.progress = nil, nil, nil, nil
+	mem          []byte // in which the main lane's records are, see release
 }
 
 // take copies a ring while the kernel goes on writing to it.
@@ -52,9 +46,21 @@ func (r *Recorder) take(rec *recording) (snapshot, error) {
 // the tasks lane as well.
 func (r *Recorder) takeFrom(k *bpf.Kernel, rec *recording, grace func() error) (snapshot, error) {
 	var s snapshot
-	var err error
-	if s.live, err = k.Tasks(int(rec.slot)); err != nil {
+	if err := r.list(k, rec, &s); err != nil {
 		return s, err
+	}
+	if err := s.read(rec, grace, layout.RoleMain, layout.RoleGuard, layout.RoleTasks); err != nil {
+		s.release()
+		return s, err
+	}
+	r.complement(rec, &s)
+	return s, nil
+}
+
+// list adds the live tasks, and the calls that they are in.
+func (r *Recorder) list(k *bpf.Kernel, rec *recording, s *snapshot) (err error) {
+	if s.live, err = k.Tasks(int(rec.slot)); err != nil {
+		return err
 	}
 	// At once: a little later a thread may do something else, or be another.
 	for i := range s.live {
@@ -64,11 +70,7 @@ func (r *Recorder) takeFrom(k *bpf.Kernel, rec *recording, grace func() error) (
 			}
 		}
 	}
-	if err := s.read(rec, grace); err != nil {
-		return s, err
-	}
-	r.complement(rec, &s)
-	return s, nil
+	return nil
 }
 
 // noWait is the wait for programs where none can be running.
@@ -78,7 +80,23 @@ func noWait() error { return nil }
 // list, and no programs to wait for.
 func (r *Recorder) takeEnded(rec *recording) (snapshot, error) {
 	var s snapshot
-	if err := s.read(rec, noWait); err != nil {
+	if err := s.read(rec, noWait, layout.RoleMain, layout.RoleGuard, layout.RoleTasks); err != nil {
+		s.release()
+		return s, err
+	}
+	r.complement(rec, &s)
+	return s, nil
+}
+
+// takeSmall is take without the main lane; without tasks if the container has ended.
+func (r *Recorder) takeSmall(rec *recording, ended bool) (snapshot, error) {
+	var s snapshot
+	if !ended {
+		if err := r.list(r.kernel, rec, &s); err != nil {
+			return s, err
+		}
+	}
+	if err := s.read(rec, r.kernel.Grace, layout.RoleGuard, layout.RoleTasks); err != nil {
 		return s, err
 	}
 	r.complement(rec, &s)
@@ -93,15 +111,19 @@ func (r *Recorder) complement(rec *recording, s *snapshot) {
 	r.blank(rec, s)
 }
 
-// read copies a ring's lanes. Recorder.mu is not held, nor taken: who drops a ring
-// holds it and waits here.
-func (s *snapshot) read(rec *recording, grace func() error) (err error) {
+// read copies a ring's lanes of these roles. Recorder.mu is not held, nor taken: who drops a
+// ring holds it and waits here.
+func (s *snapshot) read(rec *recording, grace func() error, roles ...layout.LaneRole) (err error) {
 	rec.ringMu.RLock()
 	defer rec.ringMu.RUnlock()
 	if rec.view == nil {
 		return errDropped(rec.id)
 	}
-	c, err := rec.view.Copy(nil, grace, layout.RoleMain, layout.RoleGuard, layout.RoleTasks)
+	var buf []byte
+	if slices.Contains(roles, layout.RoleMain) {
+		buf = s.room(rec.view.Geometry().Main().Size)
+	}
+	c, err := rec.view.Part(nil, 0, grace, buf, roles...)
 	if err != nil {
 		return fmt.Errorf("snapshot ring %d: %w", rec.slot, err)
 	}
@@ -113,6 +135,13 @@ func (s *snapshot) read(rec *recording, grace func() error) (err error) {
 // Dump writes a recording as a raw dump (package dump). With q.Follow it goes on
 // with what is recorded from then on, until the container has ended or ctx does.
 func (r *Recorder) Dump(ctx context.Context, id string, q replay.Query, w io.Writer) error {
+	if n := q.Memory(r.ringBytes); n > 0 {
+		done, err := r.copies.decode(n)
+		if err != nil {
+			return err
+		}
+		defer done()
+	}
 	rec, err := r.find(id)
 	if err != nil {
 		return r.dumpSpooled(id, w)
@@ -130,22 +159,23 @@ func (r *Recorder) Dump(ctx context.Context, id string, q replay.Query, w io.Wri
 	if d, ok := r.isKept(rec); ok {
 		return r.dumpKept(&d, w)
 	}
-	s, err := r.take(rec)
+	r.mu.Lock()
+	ended := rec.ended
+	r.mu.Unlock()
+	out := dump.NewWriter(w)
+	if q.Follow || ended {
+		return r.dumpParts(ctx, rec, out, q.Follow, ended)
+	}
+	s, err := r.copies.of(r, rec, whole)
 	if err != nil {
 		return err
 	}
-	out := dump.NewWriter(w)
-	if err := out.Header(r.header(rec, &s)); err != nil {
+	defer r.copies.leave(s)
+	if err := out.Header(r.header(rec, &s.snapshot)); err != nil {
 		return err
 	}
-	if err := write(out, &s); err != nil {
+	if err := write(out, &s.snapshot); err != nil {
 		return err
-	}
-	if q.Follow {
-		s.release() // it may go on for hours
-		if err := r.follow(ctx, rec, out, &s); err != nil {
-			return err
-		}
 	}
 	return out.Close()
 }
@@ -153,6 +183,20 @@ func (r *Recorder) Dump(ctx context.Context, id string, q replay.Query, w io.Wri
 // write adds a snapshot to a dump: who the tasks were, what only the guard lane
 // still has, the calls, and those that are going on.
 func write(out *dump.Writer, s *snapshot) error {
+	if err := writeBefore(out, s); err != nil {
+		return err
+	}
+	if err := writeRecords(out, dump.FrameMain, s.main.Records); err != nil {
+		return err
+	}
+	if err := writeRecords(out, dump.FrameProgress, s.progress); err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
+// writeBefore adds what stands before the main lane's records.
+func writeBefore(out *dump.Writer, s *snapshot) error {
 	if err := writeTasks(out, s, nil); err != nil {
 		return err
 	}
@@ -161,32 +205,7 @@ func write(out *dump.Writer, s *snapshot) error {
 			return err
 		}
 	}
-	for _, part := range []struct {
-		frame dump.FrameType
-		rows  []byte
-	}{{dump.FrameGuard, s.guard.Records}, {dump.FrameMain, s.main.Records}, {dump.FrameProgress, s.progress}} {
-		if err := writeRecords(out, part.frame, part.rows); err != nil {
-			return err
-		}
-	}
-	return out.Flush()
-}
-
-// told is who the threads are as far as a dump has said it.
-type told map[uint32]layout.TaskInfo
-
-// new reports whether a row says something that has not been said, and notes it.
-func (t told) new(info *layout.TaskInfo) bool {
-	if t == nil {
-		return true
-	}
-	now := *info
-	now.Calls = 0
-	if t[info.Tid] == now {
-		return false
-	}
-	t[info.Tid] = now
-	return true
+	return writeRecords(out, dump.FrameGuard, s.guard.Records)
 }
 
 // eachTask calls do with each of the ended tasks in a lane's records, and where it stands
@@ -249,10 +268,18 @@ func writeRecords(out *dump.Writer, t dump.FrameType, rest []byte) error {
 }
 
 func (r *Recorder) header(rec *recording, s *snapshot) *dump.Header {
+	h := r.headerAbout(rec, s)
+	from, to := span(s.main.Records)
+	coverMain(&h.Recording.Coverage, &s.main, s.clock, from, to)
+	return h
+}
+
+// headerAbout is header with the main lane's counts as a list has them, which are about right.
+func (r *Recorder) headerAbout(rec *recording, s *snapshot) *dump.Header {
 	r.mu.Lock()
 	described := r.describeLocked(rec)
 	r.mu.Unlock()
-	cover(&described.Coverage, s)
+	coverSmall(&described.Coverage, s)
 	return &dump.Header{
 		Recording: described, Arch: r.native, PageSize: os.Getpagesize(), Version: r.cfg.Version,
 		Kernel: r.release, Node: r.cfg.Node, Clock: s.clock, Taken: s.clock.Realtime, Layout: layout.RecorderLayout,
@@ -260,17 +287,21 @@ func (r *Recorder) header(rec *recording, s *snapshot) *dump.Header {
 	}
 }
 
-// cover says exactly what a snapshot has and lacks.
-func cover(c *api.Coverage, s *snapshot) {
-	c.Written, c.Kept, c.Overwritten, c.Unfinished = s.main.Written, s.main.Kept, s.main.Overwritten, s.main.Unfinished
-	c.Guarded, c.Late = s.guard.Kept, s.main.Late
-	c.GuardSkips += s.guard.Written - min(s.guard.Written, s.guard.Kept) // beside what an older ring did not take
-	c.Apart = apart(s)
-	from, to := span(s.main.Records)
+// coverMain says exactly what a snapshot has and lacks of the main lane. from and to are the
+// times of its first and its latest record (span).
+func coverMain(c *api.Coverage, s *record.Snapshot, clock dump.Clock, from, to uint64) {
+	c.Written, c.Kept, c.Overwritten, c.Unfinished, c.Late = s.Written, s.Kept, s.Overwritten, s.Unfinished, s.Late
 	if c.Kept > 0 {
-		f, t := s.clock.Time(from), s.clock.Time(to)
+		f, t := clock.Time(from), clock.Time(to)
 		c.From, c.To = &f, &t
 	}
+}
+
+// coverSmall says exactly what a snapshot has and lacks of the small lanes.
+func coverSmall(c *api.Coverage, s *snapshot) {
+	c.Guarded = s.guard.Kept
+	c.GuardSkips += s.guard.Written - min(s.guard.Written, s.guard.Kept) // beside what an older ring did not take
+	c.Apart = apart(s)
 }
 
 // apartKinds are the names of the guard lanes.
@@ -321,112 +352,4 @@ func span(rest []byte) (from, to uint64) {
 		to = max(to, rec.Time)
 	}
 	return from, to
-}
-
-// more reads what a ring got since the marks: calls, and who ended. The
-// live tasks are listed only if someone is new among them: that looks at all
-// tasks of the node.
-func (r *Recorder) more(rec *recording, from record.Marks, known told) (snapshot, error) {
-	var s snapshot
-	rec.ringMu.RLock()
-	if rec.view == nil {
-		rec.ringMu.RUnlock()
-		return s, errDropped(rec.id)
-	}
-	c, err := rec.view.Copy(from, r.kernel.Grace, layout.RoleMain, layout.RoleTasks)
-	rec.ringMu.RUnlock()
-	if err != nil {
-		return s, fmt.Errorf("snapshot ring %d: %w", rec.slot, err)
-	}
-	s.main, s.tasks, s.end = c.Main, c.Tasks, c.End
-	s.clock = clock()
-	if !known.all(s.main.Records) {
-		if s.live, err = r.kernel.Tasks(int(rec.slot)); err != nil {
-			return s, err
-		}
-		known.only(s.live)
-	}
-	r.blank(rec, &s)
-	return s, nil
-}
-
-// only forgets all threads but these: a recording that is followed for hours may have
-// had millions.
-func (t told) only(live []layout.TaskDump) {
-	there := make(map[uint32]bool, len(live))
-	for i := range live {
-		there[live[i].Info.Tid] = true
-	}
-	maps.DeleteFunc(t, func(tid uint32, _ layout.TaskInfo) bool { return !there[tid] })
-}
-
-// all reports whether the threads of all records are known, under their present names.
-func (t told) all(rest []byte) bool {
-	var rec record.Record
-	for len(rest) > 0 {
-		raw, next, err := record.Next(rest)
-		if err != nil {
-			return true
-		}
-		rest = next
-		if record.Parse(raw, &rec) != nil {
-			continue
-		}
-		if _, ok := t[rec.Tid]; !ok || rec.Type == layout.RecExec || rec.Type == layout.RecRename {
-			return false
-		}
-	}
-	return true
-}
-
-// follow goes on from a snapshot that has been written.
-func (r *Recorder) follow(ctx context.Context, rec *recording, out *dump.Writer, first *snapshot) error {
-	tick := time.NewTicker(followEvery)
-	defer tick.Stop()
-	from, known := first.end, told{}
-	for i := range first.live {
-		known.new(&first.live[i].Info)
-	}
-	var lost uint64
-	for turn := 0; ; turn++ {
-		r.mu.Lock()
-		ended := rec.ended
-		r.mu.Unlock()
-		s, err := r.more(rec, from, known)
-		if err != nil {
-			var gone *api.Error
-			if errors.As(err, &gone) && gone.Code == api.CodeNotFound {
-				return nil // dropped: it had ended
-			}
-			return err
-		}
-		from = s.end
-		lost += s.main.Overwritten
-		if turn == 0 || s.main.Overwritten > 0 || ended {
-			// From here on it is live; or the reader was slower than the container; or
-			// this is the end.
-			h := r.header(rec, &s)
-			h.Recording.Coverage.Overwritten = lost
-			if err := out.Header(h); err != nil {
-				return err
-			}
-		}
-		if err := writeTasks(out, &s, known); err != nil {
-			return err
-		}
-		if err := writeRecords(out, dump.FrameMain, s.main.Records); err != nil {
-			return err
-		}
-		if err := out.Flush(); err != nil {
-			return err
-		}
-		if ended {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
-	}
 }

@@ -163,6 +163,7 @@ func (r *Recorder) finish(rec *recording) error {
 	outer := r.outermostLocked(rec)
 	r.mu.Unlock()
 	data, err := r.pack(h, &s, why, outer)
+	s.release()
 	if err != nil {
 		return err
 	}
@@ -370,6 +371,7 @@ func (r *Recorder) rescueRing(old *bpf.Kernel, rec *recording) error {
 	if err != nil {
 		return err
 	}
+	defer s.release()
 	h := r.header(rec, &s)
 	sentFrom(h.Recording.Exit, &s, rec.ring.Head(), r.native)
 	why := endOf(&h.Recording)

@@ -130,6 +130,7 @@ type Recorder struct {
 	policy   policy.Policy
 	store    store
 	names    names
+	copies   copies
 
 	// Of look alone.
 	passed  time.Time // when all tasks were looked at last

@@ -1,7 +1,6 @@
 package recorder
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -278,20 +277,19 @@ func (r *Recorder) Save(ctx context.Context, id string) error {
 	}
 	why := spool.Reason{Kind: spool.KindSaved, Text: "somebody asked for it"}
 	var d api.Recording
-	var buf bytes.Buffer // all of it before a file is begun: a ring does not wait for a disk
+	fill := func(w io.Writer) error { return r.dumpKept(&d, w) } // from pinned memory
 	if kept, ok := r.isKept(rec); ok {
 		d = kept
-		err = r.dumpKept(&d, &buf)
 	} else {
-		var s snapshot
-		if s, err = r.take(rec); err == nil {
-			h := r.header(rec, &s)
-			d = h.Recording
-			err = writeDump(&buf, h, &s)
+		// The copy waits for the disk, not the ring.
+		s, err := r.copies.of(r, rec, whole)
+		if err != nil {
+			return err
 		}
-	}
-	if err != nil {
-		return err
+		defer r.copies.leave(s)
+		h := r.header(rec, &s.snapshot)
+		d = h.Recording
+		fill = func(w io.Writer) error { return writeDump(w, h, &s.snapshot) }
 	}
 	r.mu.Lock()
 	outer := r.outermostLocked(rec)
@@ -299,7 +297,7 @@ func (r *Recorder) Save(ctx context.Context, id string) error {
 		outer = rec.kept.outer
 	}
 	r.mu.Unlock()
-	_, err = sp.Save(ctx, *r.meta(&d, why, outer), func(w io.Writer) error { _, err := w.Write(buf.Bytes()); return err })
+	_, err = sp.Save(ctx, *r.meta(&d, why, outer), fill)
 	r.store.outcome(err)
 	if err != nil {
 		return api.Errorf(api.CodeInternal, "%v", err)

@@ -18,8 +18,9 @@ import (
 )
 
 const (
-	// chunk is how much is written to a client under one deadline.
-	chunk = 64 << 10
+	// chunk is how much is written to a client under one deadline: who takes nothing for
+	// Options.WriteTimeout is cut off.
+	chunk = 16 << 10
 	// slowest is how many bytes a second a client must read on average of a dump that
 	// has an end, after a first timeout: a copy of the ring is held for it meanwhile.
 	slowest = 64 << 10

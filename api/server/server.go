@@ -19,6 +19,7 @@ import (
 
 	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/api/target"
+	"github.com/recorderd/recorderd/internal/jsontext"
 	"github.com/recorderd/recorderd/recorder/replay"
 )
 
@@ -55,7 +56,7 @@ type Options struct {
 	Log          *slog.Logger  // default: slog.Default()
 	MaxDumps     int           // at a time; default 8; see places
 	MaxFollows   int           // of dumps that go on, at a time; default 32
-	WriteTimeout time.Duration // for each piece of an answer; default 30s
+	WriteTimeout time.Duration // for each piece of an answer; default 10s
 	Notice       func() string // what /readyz says behind "ok"; empty: nothing. Default: nothing
 }
 
@@ -63,7 +64,7 @@ type Options struct {
 const (
 	DefaultMaxDumps     = 8
 	DefaultMaxFollows   = 32
-	DefaultWriteTimeout = 30 * time.Second
+	DefaultWriteTimeout = 10 * time.Second
 )
 
 // VersionHeader is the header of each answer that says the daemon's version.
@@ -358,6 +359,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) error {
 	if err != nil {
 		return err
 	}
+	b = jsontext.Escape(b)
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(b)+1))
 	w.WriteHeader(status)

@@ -25,6 +25,7 @@ type Kept struct {
 	Records []byte // in the order of their times; one that was in two lanes stands once
 	Kept    uint64 // how many these are
 	Written uint64 // ever, up to the moment or since the marks; Written - Kept are lost
+	More    bool   // one of the lanes holds more than this part
 	Lanes   []LaneKept
 }
 
@@ -50,6 +51,18 @@ func doubles(kind layout.LaneKind) bool {
 
 // Copy copies the lanes of these roles as Snapshot does, with one wait for all of them.
 func (r *Ring) Copy(from Marks, grace func() error, roles ...layout.LaneRole) (Copy, error) {
+	return r.Part(from, 0, grace, nil, roles...)
+}
+
+// Part is Copy with bounds, so that a reader holds little of a large ring. Of the main lane
+// it ends with the first record that reaches most bytes (0: no limit), of each small lane
+// with the first that reaches a sixteenth of it. The next part goes on at End. While More is
+// to come, the number of records missing before a part is about right. The counts of all
+// parts up to the last are right together.
+//
+// buf is reused for the main lane's records. It does not grow if it has room for most bytes
+// and a record, or for the lane.
+func (r *Ring) Part(from Marks, most int, grace func() error, buf []byte, roles ...layout.LaneRole) (Copy, error) {
 	c := Copy{End: make(Marks, len(r.lanes))}
 	copy(c.End, from)
 	var begun []begun
@@ -58,7 +71,11 @@ func (r *Ring) Copy(from Marks, grace func() error, roles ...layout.LaneRole) (C
 	// before it does so anywhere else, so that none is seen which is not counted.
 	for i := len(r.lanes) - 1; i >= 0; i-- {
 		if l := &r.lanes[i]; slices.Contains(roles, l.role) {
-			begun, index = append(begun, l.begin(c.End[i], nil)), append(index, i)
+			limit, room := most, buf
+			if l.role != layout.RoleMain {
+				limit, room = (most+15)/16, nil
+			}
+			begun, index = append(begun, l.begin(c.End[i], limit, room)), append(index, i)
 		}
 	}
 	if err := grace(); err != nil {
@@ -89,7 +106,7 @@ func (r *Ring) Copy(from Marks, grace func() error, roles ...layout.LaneRole) (C
 func (r *Ring) SnapshotOf(kind layout.LaneKind, grace func() error) (Snapshot, error) {
 	for i := range r.lanes {
 		if l := &r.lanes[i]; l.kind == kind {
-			began := l.begin(Mark{}, nil)
+			began := l.begin(Mark{}, 0, nil)
 			if err := grace(); err != nil {
 				return Snapshot{}, err
 			}
@@ -113,6 +130,7 @@ type timed struct {
 func (m *merger) add(kind layout.LaneKind, s Snapshot) {
 	k := LaneKept{Kind: kind, Written: s.Written, Kept: s.Kept, Lost: s.Unfinished + s.Damaged}
 	oldest := uint64(0)
+	m.recs = slices.Grow(m.recs, int(s.Kept))
 	for rest := s.Records; len(rest) > 0; {
 		raw, next, err := Next(rest)
 		if err != nil {
@@ -131,6 +149,7 @@ func (m *merger) add(kind layout.LaneKind, s Snapshot) {
 	if !doubles(kind) {
 		m.kept.Written += s.Written
 	}
+	m.kept.More = m.kept.More || s.More
 	m.kept.Lanes = append(m.kept.Lanes, k)
 }
 

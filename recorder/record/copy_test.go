@@ -129,6 +129,50 @@ func TestCopyMerges(t *testing.T) {
 	}
 }
 
+// TestPartsOfSmallLanes catches a part that holds more of small lanes than it may, or parts
+// that lack something or have it twice, also around a lane's end.
+func TestPartsOfSmallLanes(t *testing.T) {
+	s := newSim(t)
+	kinds := []layout.LaneKind{layout.LaneProc, layout.LaneBad, layout.LaneThread}
+	const most = 8 << 10
+	var marks Marks
+	var n, lost uint64
+	seen := map[uint64]bool{}
+	rnd := rand.New(rand.NewPCG(9, 8))
+	for round := range 400 {
+		for range rnd.IntN(20) {
+			s.keepIn(kinds[rnd.IntN(3)], numbered(n, 8*rnd.IntN(8)))
+			n++
+		}
+		if round%100 == 50 { // more than a lane holds
+			for range 200 {
+				s.keepIn(layout.LaneProc, numbered(n, 40))
+				n++
+			}
+		}
+		for more := true; more; {
+			c, err := s.ring.Part(marks, most, noGrace, nil, layout.RoleTasks)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(c.Tasks.Records) > len(kinds)*(most/16+200) {
+				t.Fatalf("%d bytes in a part", len(c.Tasks.Records))
+			}
+			for _, g := range numbers(t, Snapshot{Records: c.Tasks.Records, Kept: c.Tasks.Kept, Written: c.Tasks.Kept}) {
+				if seen[g] {
+					t.Fatalf("record %d came again", g)
+				}
+				seen[g] = true
+			}
+			lost += c.Tasks.Written - c.Tasks.Kept
+			marks, more = c.End, c.Tasks.More
+		}
+	}
+	if lost == 0 || uint64(len(seen))+lost != n {
+		t.Errorf("%d of %d came, %d are said to be lost", len(seen), n, lost)
+	}
+}
+
 // TestLateWriterInALaneThatWraps catches a record that is believed though a late writer ran
 // over it, also around the lane's end.
 func TestLateWriterInALaneThatWraps(t *testing.T) {

@@ -95,6 +95,15 @@ func (l *lane) stamp(pos uint64) *uint64 {
 	return (*uint64)(unsafe.Pointer(&l.mem[l.base+pos*8&(l.size-1)]))
 }
 
+// behind is where the time of a record at a position / 8 is: behind its stamp.
+func (l *lane) behind(pos uint64) *uint64 {
+	at := pos*8&(l.size-1) + 8
+	if at+8 > l.room { // no tail: it goes on at the beginning
+		at = 0
+	}
+	return (*uint64)(unsafe.Pointer(&l.mem[l.base+at]))
+}
+
 // appendTo appends the n bytes at a position / 8: in a lane without a tail they may go on at its
 // beginning.
 func (l *lane) appendTo(buf []byte, pos, n uint64) []byte {
@@ -125,8 +134,9 @@ type Snapshot struct {
 	// and scribbled over newer records. Damaged of those were found, and are not in
 	// Records.
 	Late, Damaged uint64
-	// End is where the next snapshot can go on.
-	End Mark
+	// End is where the next snapshot can go on. More: there were records behind it.
+	End  Mark
+	More bool
 }
 
 const (
@@ -145,8 +155,10 @@ const (
 //
 // A record is believed if its stamp names its own position, if no later write can
 // have reached it before it was copied, and if no late writer hit it.
+//
+// A buf of the lane's size does not grow: no more can come.
 func (r *Ring) Snapshot(from Mark, grace func() error, buf []byte) (Snapshot, error) {
-	began := r.main.begin(from, buf)
+	began := r.main.begin(from, 0, buf)
 	if err := grace(); err != nil {
 		return Snapshot{}, err
 	}
@@ -158,11 +170,14 @@ type begun struct {
 	*lane
 	from          Mark
 	first, second uint64 // the head, before and after
+	start         uint64 // position / 8
+	passed        uint64 // records and gaps that were copied or stepped over
 	recs          found
 }
 
-// begin copies what a lane holds.
-func (l *lane) begin(from Mark, buf []byte) begun {
+// begin copies what a lane holds, up to the first record that reaches most bytes (0: all).
+// Without a buf it makes one that will not grow.
+func (l *lane) begin(from Mark, most int, buf []byte) begun {
 	units := l.size / 8
 	first := l.head()
 	end := first >> layout.HeadSeqBits
@@ -175,24 +190,38 @@ func (l *lane) begin(from Mark, buf []byte) begun {
 	}
 	// A mark is where a record begins, and so is 0 in a ring that has not gone round.
 	synced := start == 0 && end <= units || from.set && start == from.pos
-	recs := l.walk(start, end, synced, buf[:0])
-	return begun{l, from, first, l.head(), recs}
+	if room := (end - start) & posMask * 8; buf == nil && room > 0 {
+		if most > 0 {
+			room = min(room, uint64(most)+layout.RecMax)
+		}
+		buf = make([]byte, 0, room)
+	}
+	recs := l.walk(start, end, synced, most, buf[:0])
+	return begun{lane: l, from: from, first: first, second: l.head(), start: start, passed: uint64(recs.n + len(recs.holes)), recs: recs}
 }
 
 // finish drops what may not be believed. Between begin and it lies a grace period.
 func (b *begun) finish(grace func() error) (Snapshot, error) {
-	end, units := b.first>>layout.HeadSeqBits, b.size/8
+	head, units := b.first>>layout.HeadSeqBits, b.size/8
+	end := b.recs.to
 	written, err := b.count(b.first, b.second, grace)
 	if err != nil {
 		return Snapshot{}, err
 	}
-	b.recs.dropBefore((b.second>>layout.HeadSeqBits-units)&posMask, end)
-	before := len(b.recs.at)
-	late := b.dropLate(&b.recs, end)
+	b.recs.dropBefore((b.second>>layout.HeadSeqBits-units)&posMask, head)
+	before := b.recs.n
+	late := b.dropLate(&b.recs, head)
 
 	s := Snapshot{
-		Records: b.recs.bytes(), Kept: uint64(len(b.recs.at)), Unfinished: uint64(len(b.recs.holes)), Late: late,
-		Damaged: uint64(before - len(b.recs.at)),
+		Records: b.recs.bytes(), Kept: uint64(b.recs.n), Unfinished: uint64(len(b.recs.holes)), Late: late,
+		Damaged: uint64(before - b.recs.n), More: end != head,
+	}
+	switch {
+	case !s.More:
+	case b.from.set && b.start == b.from.pos:
+		written = min(b.from.seq+b.passed, written)
+	default: // nobody knows how many were before the first
+		written = max(written-min(b.scan(end, head).Records, written), b.from.seq+b.passed)
 	}
 	s.Written = written
 	s.End = Mark{pos: end, seq: written, set: true}
@@ -212,26 +241,36 @@ func (l *lane) oldest(end uint64) uint64 {
 	return (end - units) & posMask
 }
 
-// found is what a walk copied: the records in one row, and where each stood.
+// found is what a walk copied: the records in one row. Until bytes is called each begins
+// with its stamp, without the cookie, which says where in the lane it stood.
 type found struct {
 	buf   []byte
-	at    []place
+	n     int      // records
 	from  int      // bytes of buf that are dropped
+	to    uint64   // where the walk ended
 	holes []uint64 // positions at which a record should have begun
 }
 
-type place struct {
-	pos uint64
-	off int // in buf
-	len int
+// stamped returns position and length of the record at the beginning of b.
+func stamped(b []byte) (pos uint64, n int) {
+	stamp := binary.LittleEndian.Uint64(b)
+	return stamp >> layout.HeadSeqBits, metaLen(stamp & seqMask)
 }
 
-func (f *found) bytes() []byte { return f.buf[f.from:] }
+// bytes returns the records with plain meta words in place of stamps. Call it once.
+func (f *found) bytes() []byte {
+	for off := f.from; off < len(f.buf); {
+		_, n := stamped(f.buf[off:])
+		binary.LittleEndian.PutUint64(f.buf[off:], binary.LittleEndian.Uint64(f.buf[off:])&seqMask)
+		off += n
+	}
+	return f.buf[f.from:]
+}
 
-// walk copies the records between start and end, both positions / 8.
-// synced: a record begins at start.
-func (l *lane) walk(start, end uint64, synced bool, buf []byte) found {
-	f := found{buf: buf}
+// walk copies the records between start and end, both positions / 8, up to the first that
+// reaches most bytes (0: all). synced: a record begins at start.
+func (l *lane) walk(start, end uint64, synced bool, most int, buf []byte) found {
+	f := found{buf: buf, to: end}
 	cookie := l.cookie()
 	left := (end - start) & posMask
 	waited := false
@@ -268,9 +307,13 @@ func (l *lane) walk(start, end uint64, synced bool, buf []byte) found {
 		synced, hole = true, 0
 		at := len(f.buf)
 		f.buf = l.appendTo(f.buf, pos, uint64(n))
-		binary.LittleEndian.PutUint64(f.buf[at:], meta&seqMask)
-		f.at = append(f.at, place{pos, at, n})
+		binary.LittleEndian.PutUint64(f.buf[at:], meta)
+		f.n++
 		left -= uint64(n / 8)
+		if most > 0 && len(f.buf) >= most {
+			f.to = (end - left) & posMask
+			return f
+		}
 	}
 	if synced && hole >= layout.RecHead/8 {
 		f.holes = append(f.holes, holeAt)
@@ -307,14 +350,13 @@ func (f *found) dropBefore(limit, end uint64) {
 		ahead = 0
 	}
 	f.holes = slices.DeleteFunc(f.holes, func(pos uint64) bool { return (end-pos)&posMask > ahead })
-	n := 0
-	for n < len(f.at) && (end-f.at[n].pos)&posMask > ahead {
-		n++
-	}
-	if n > 0 {
-		last := f.at[n-1]
-		f.from = last.off + last.len
-		f.at = f.at[n:]
+	for f.from < len(f.buf) {
+		pos, n := stamped(f.buf[f.from:])
+		if (end-pos)&posMask <= ahead {
+			break
+		}
+		f.from += n
+		f.n--
 	}
 }
 
@@ -343,11 +385,14 @@ func (l *lane) dropLate(f *found, end uint64) uint64 {
 		forgotten = posMask
 	}
 	wraps := l.room == l.size // what runs over the end is at the beginning
-	kept, out := f.at[:0], f.buf[:f.from]
-	for _, p := range f.at {
-		begin := p.pos * 8 & mask
-		stop := begin + uint64(p.len)
-		dist := (end - p.pos) & posMask
+	kept, out := 0, f.buf[:f.from]
+	for off := f.from; off < len(f.buf); {
+		pos, n := stamped(f.buf[off:])
+		one := f.buf[off : off+n]
+		off += n
+		begin := pos * 8 & mask
+		stop := begin + uint64(n)
+		dist := (end - pos) & posMask
 		bad := dist > forgotten
 		for _, h := range hits {
 			// It hit what was written before it noticed, one turn of the ring back.
@@ -359,10 +404,9 @@ func (l *lane) dropLate(f *found, end uint64) uint64 {
 		if bad {
 			continue
 		}
-		p.off, out = len(out), append(out, f.buf[p.off:p.off+p.len]...)
-		kept = append(kept, p)
+		kept, out = kept+1, append(out, one...)
 	}
-	f.at, f.buf = kept, out
+	f.n, f.buf = kept, out
 	return lates
 }
 
@@ -436,22 +480,24 @@ type Extent struct {
 // Scan walks over the main lane's stamps and copies nothing: some 0.1 ms for each MiB.
 // What it counts may be overwritten meanwhile; Snapshot is exact.
 func (r *Ring) Scan() Extent {
+	end := r.main.head() >> layout.HeadSeqBits
+	return r.main.scan(r.main.oldest(end), end)
+}
+
+// scan is Scan of a lane, between two positions / 8.
+func (l *lane) scan(start, end uint64) Extent {
 	var e Extent
-	l := r.main
 	cookie := l.cookie()
-	end := l.head() >> layout.HeadSeqBits
-	for left := (end - l.oldest(end)) & posMask; left > 0; {
+	for left := (end - start) & posMask; left > 0; {
 		pos := (end - left) & posMask
-		word := l.stamp(pos)
-		meta := atomic.LoadUint64(word) ^ cookie
+		meta := atomic.LoadUint64(l.stamp(pos)) ^ cookie
 		n := uint64(metaLen(meta))
 		if meta>>layout.HeadSeqBits != pos || n < layout.RecHead || n/8 > left {
 			left--
 			continue
 		}
 		e.Records++
-		// The main lane has a tail: the time is behind the stamp.
-		e.To = atomic.LoadUint64((*uint64)(unsafe.Add(unsafe.Pointer(word), 8)))
+		e.To = atomic.LoadUint64(l.behind(pos))
 		if e.From == 0 {
 			e.From = e.To
 		}

@@ -243,12 +243,12 @@ func TestOverwrittenWhileCopied(t *testing.T) {
 	}
 	// The head is read for the second time before the grace period: write there.
 	lane := &s.ring.Head().Main
-	recs := s.ring.main.walk((lane.Head>>layout.HeadSeqBits-testMain/8)&posMask, lane.Head>>layout.HeadSeqBits, false, nil)
-	all := len(recs.at)
+	recs := s.ring.main.walk((lane.Head>>layout.HeadSeqBits-testMain/8)&posMask, lane.Head>>layout.HeadSeqBits, false, 0, nil)
+	all := recs.n
 	end := lane.Head >> layout.HeadSeqBits
 	grace()
 	recs.dropBefore((lane.Head>>layout.HeadSeqBits-testMain/8)&posMask, end)
-	if dropped := all - len(recs.at); dropped < 50 || dropped > 52 {
+	if dropped := all - recs.n; dropped < 50 || dropped > 52 {
 		t.Errorf("50 records were written over, %d were dropped", dropped)
 	}
 }
@@ -281,6 +281,53 @@ func TestFollow(t *testing.T) {
 			t.Fatalf("read up to %d of %d", next, n)
 		}
 		mark = snap.End
+	}
+}
+
+// TestParts reads a ring in pieces, sometimes slower than it is written.
+func TestParts(t *testing.T) {
+	s := newSim(t)
+	var marks Marks
+	var next, lost, n uint64
+	rnd := rand.New(rand.NewPCG(5, 6))
+	buf := make([]byte, 0, testMain)
+	for round := range 600 {
+		for range rnd.IntN(60) {
+			s.write(numbered(n, 16))
+			n++
+		}
+		for {
+			c, err := s.ring.Part(marks, 300, noGrace, buf, layout.RoleMain)
+			if err != nil {
+				t.Fatal(err)
+			}
+			snap := c.Main
+			if len(snap.Records) > 300+layout.RecMax || cap(snap.Records) > cap(buf) {
+				t.Fatalf("%d bytes in a part, in a buffer of %d", len(snap.Records), cap(snap.Records))
+			}
+			lost += snap.Overwritten
+			for _, g := range numbers(t, snap) {
+				if g < next {
+					t.Fatalf("record %d came again", g)
+				}
+				if g != next && snap.Overwritten == 0 {
+					t.Fatalf("record %d is missing, and it is not said", next)
+				}
+				next = g + 1
+			}
+			marks = c.End
+			if !snap.More || rnd.IntN(4) > 0 && round%100 < 99 {
+				break
+			}
+		}
+	}
+	got := n - lost
+	if next != n || lost == 0 || got == 0 {
+		t.Errorf("read up to %d of %d, %d lost", next, n, lost)
+	}
+	all, err := s.ring.Snapshot(Mark{}, noGrace, buf)
+	if err != nil || &all.Records[0] != &buf[:1][0] || all.Written != n {
+		t.Errorf("a buffer that is large enough is not used: %v, %d written of %d", err, all.Written, n)
 	}
 }
 

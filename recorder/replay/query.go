@@ -257,6 +257,26 @@ func (q Query) Absolute(now time.Time, loc *time.Location) Query {
 	return q
 }
 
+// Memory is about how many bytes it takes at most to show a dump of a ring of so many as q
+// wants it, beside the dump: 0 if it is passed on as it is, or if q has no Format.
+func (q Query) Memory(ring uint64) uint64 {
+	if q.Format == "" || q.Format == FormatRaw && !q.Filtered() {
+		return 0
+	}
+	n := uint64(2<<20) + ring/2 // the guard lane with its indexes, threads, lines
+	const event = 8             // times what a small record takes
+	switch {
+	case q.Format == FormatStrace:
+		n += event * ring
+	case q.Last > 0:
+		n += min(uint64(q.Last)*512, event*ring)
+	}
+	if q.Fds || len(q.Paths) > 0 {
+		n += min(maxKnown, 8*ring)
+	}
+	return n
+}
+
 // Filtered reports whether q leaves anything out.
 func (q Query) Filtered() bool { return len(q.filter()) > 0 }
 
