@@ -46,9 +46,9 @@ func (n *netlinks) see(ev *Event) int {
 			delete(n.procs, ev.Task.Info.Tgid)
 		}
 		return 0
-	case KindCall:
-	default:
+	case KindSignal, KindOOM, KindRename, KindUnknown:
 		return 0
+	case KindCall:
 	}
 	if n.off || ev.Guard || !ev.Task.Known {
 		return 0
