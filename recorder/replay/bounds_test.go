@@ -233,7 +233,7 @@ func TestManyInOneCall(t *testing.T) {
 				h.call(1, poll, 3000*sec+i*2000, 1, &record.Item{Arg: 0, Kind: layout.ItemMem, Data: fds}, 1, 1000)
 			}
 		})
-		c.within(t, 60<<20, 20*time.Second)
+		c.within(t, 72<<20, 20*time.Second)
 		if c.out > 200<<20 {
 			t.Errorf("%s: %d MB of text", format, c.out>>20)
 		}
