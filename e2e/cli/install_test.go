@@ -81,13 +81,14 @@ func TestMounts(t *testing.T) {
 	dir := filepath.Dir(containerd)
 	full := func(n int) func() bool {
 		return func() bool {
+			have := 0
 			files, _ := filepath.Glob(dir + "/io.containerd.grpc.v1.cri/sandboxes/*/shm/fill")
 			for _, file := range files {
 				if st, err := os.Stat(file); err == nil && st.Size() == 60<<20 {
-					n--
+					have++
 				}
 			}
-			return n <= 0
+			return have >= n
 		}
 	}
 	pod(t, ns, "before", "", fill)
@@ -97,6 +98,12 @@ func TestMounts(t *testing.T) {
 	eventually(t, "60 MiB in both pods' /dev/shm", time.Minute, full(2))
 
 	daemon := daemonPid(t)
+	// What the runtime has mounted for the daemon's own container is in its namespace alone.
+	own := must(t, kubectl("-n", recorderNS, "get", "pods", "-l", "app.kubernetes.io/name=recorderd", "-o", "jsonpath={.items[0].status.containerStatuses[0].containerID}"))
+	own = strings.TrimPrefix(own, "containerd://")
+	if len(own) != 64 {
+		t.Fatalf("the daemon's container is %q", own)
+	}
 	ofPods := 0
 	for _, m := range mountsBelow(t, daemon, dir) {
 		if strings.HasSuffix(m.at, "/shm") {
@@ -125,7 +132,7 @@ func TestMounts(t *testing.T) {
 			if strings.HasSuffix(m.at, "/shm") {
 				pods++
 			}
-			if !there[m] {
+			if !there[m] && !strings.Contains(m.at, "/"+own+"/") {
 				kept = append(kept, m.at)
 			}
 		}

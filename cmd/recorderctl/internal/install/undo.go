@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -199,6 +200,13 @@ func (in *Installer) applyCleaner(ctx context.Context, ds *appsv1.DaemonSet, dry
 	main.StartupProbe, main.ReadinessProbe, main.LivenessProbe = nil, nil, nil
 	main.Command, main.Args = nil, []string{"uninstall", "--wait"}
 	main.Env = append(main.Env, corev1.EnvVar{Name: reportTo, Value: cmp.Or(main.TerminationMessagePath, corev1.TerminationMessagePathDefault)})
+	// It needs the pins alone: another directory may not be there, or not be to be mounted.
+	notBPF := func(m corev1.VolumeMount) bool { return m.Name != "bpf" }
+	main.VolumeMounts = slices.DeleteFunc(main.VolumeMounts, notBPF)
+	for i := range main.VolumeMounts {
+		main.VolumeMounts[i].MountPropagation = nil
+	}
+	pod.Spec.Volumes = slices.DeleteFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name != "bpf" })
 	main.Resources = corev1.ResourceRequirements{} // it must find room wherever the daemon was
 	first := main.DeepCopy()
 	first.Name, first.Args = "uninstall", []string{"uninstall"}
