@@ -287,9 +287,11 @@ func TestNothingGrows(t *testing.T) {
 	if after.rss > before.rss*3/2+16<<20 {
 		t.Errorf("memory grew from %d to %d MiB", before.rss>>20, after.rss>>20)
 	}
-	if after.files > before.files+20 {
-		t.Errorf("file descriptors grew from %d to %d", before.files, after.files)
-	}
+	// Rings of what has just ended are descriptors, too. On a busy machine they wait for their
+	// turn: what leaks does not go when the load has gone.
+	eventually(t, fmt.Sprintf("no more than %d descriptors, as before", before.files+20), func() bool {
+		return n.sample().files <= before.files+20
+	})
 	if after.progs != before.progs {
 		t.Errorf("programs: %d, before %d", after.progs, before.progs)
 	}
