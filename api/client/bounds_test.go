@@ -19,7 +19,7 @@ import (
 	"github.com/recorderd/recorderd/recorder/replay"
 )
 
-// endless writes b again and again, until nobody takes it.
+// endless writes b again and again until the client closes the connection.
 func endless(w io.Writer, b string) {
 	b = strings.Repeat(b, 64<<10/len(b))
 	for {
@@ -91,7 +91,7 @@ func TestEndlessHead(t *testing.T) {
 	}
 }
 
-// TestEndlessDump has a dump that goes on for ever although nobody follows it.
+// TestEndlessDump serves a dump without an end to a client that did not ask to follow.
 func TestEndlessDump(t *testing.T) {
 	frame := string(dump.AppendFrame(nil, 'Z', make([]byte, 60<<10))) // of an unknown type: left out
 	c := client.New(serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { endless(w, frame) })), client.Options{})

@@ -166,7 +166,7 @@ func (l *limiter) Accept() (net.Conn, error) {
 		}
 		p, known := l.peer(c)
 		if !known {
-			p.UID = math.MaxUint32 // nobody; what it asks is refused
+			p.UID = math.MaxUint32 // no user has this id, so the request is refused
 		}
 		if _, ok := l.rates.wait(&p, 0); ok && l.enter(&p) {
 			return &limitedConn{Conn: c, leave: func() { l.leave(&p) }}, nil
