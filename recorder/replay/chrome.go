@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 
+	"github.com/recorderd/recorderd/internal/jsontext"
 	"github.com/recorderd/recorderd/recorder/dump"
 	"github.com/recorderd/recorderd/recorder/strace"
 	"github.com/recorderd/recorderd/recorder/syscalls"
@@ -244,6 +245,6 @@ func (c *chromeSink) end(s *Stats, err error) error {
 		return err
 	}
 	c.buf = append(c.buf, "\n],\"otherData\":"...)
-	c.buf = append(append(c.buf, unarmed(text)...), "}\n"...)
+	c.buf = append(append(c.buf, jsontext.Escape(text)...), "}\n"...)
 	return c.write()
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"github.com/recorderd/recorderd/internal/jsontext"
 	"github.com/recorderd/recorderd/recorder/dump"
@@ -135,7 +134,7 @@ func (j *jsonSink) again(h *dump.Header) error {
 	if err != nil {
 		return err
 	}
-	j.buf = append(append(j.buf, unarmed(b)...), '\n')
+	j.buf = append(append(j.buf, jsontext.Escape(b)...), '\n')
 	return nil
 }
 
@@ -144,7 +143,7 @@ func (j *jsonSink) damage(d *dump.Damage) error {
 	if err != nil {
 		return err
 	}
-	j.buf = append(append(j.buf, unarmed(b)...), '\n')
+	j.buf = append(append(j.buf, jsontext.Escape(b)...), '\n')
 	return j.done()
 }
 
@@ -157,7 +156,7 @@ func (j *jsonSink) end(s *Stats, err error) error {
 	if err != nil {
 		return err
 	}
-	j.buf = append(append(j.buf, unarmed(b)...), '\n')
+	j.buf = append(append(j.buf, jsontext.Escape(b)...), '\n')
 	return j.write()
 }
 
@@ -261,7 +260,7 @@ func (j *jsonSink) call(b []byte, ev *Event) []byte {
 	}
 	if p, ok := ev.Program(); ok {
 		if text, err := json.Marshal(&p); err == nil {
-			b = append(append(b, `,"program":`...), unarmed(text)...)
+			b = append(append(b, `,"program":`...), jsontext.Escape(text)...)
 			j.values.NotUTF8("/program/file", []byte(p.File))
 			j.values.NotUTF8("/program/interpreter", []byte(p.Interpreter))
 			for i, arg := range p.Argv {
@@ -281,7 +280,7 @@ func (j *jsonSink) descriptors(b []byte, ev *Event) []byte {
 	if err != nil {
 		return b
 	}
-	return append(append(b, `,"fds":`...), unarmed(text)...)
+	return append(append(b, `,"fds":`...), jsontext.Escape(text)...)
 }
 
 func (j *jsonSink) exit(b []byte, ev *Event) []byte {
@@ -311,26 +310,8 @@ func jsonTrue(b []byte, key string, is bool) []byte {
 	return append(jsonKey(b, key), "true"...)
 }
 
-// unarmed returns JSON with the characters escaped that a terminal would obey or hide.
-func unarmed(text []byte) []byte { return jsontext.Escape(text) }
-
 // jsonString appends a string that may hold anything, without control characters;
 // what is no UTF-8 becomes U+FFFD.
 func jsonString(b []byte, key string, s []byte) []byte {
-	b = append(jsonKey(b, key), '"')
-	for len(s) > 0 {
-		r, n := utf8.DecodeRune(s)
-		switch {
-		case r == utf8.RuneError && n == 1:
-			b = append(b, "\ufffd"...)
-		case r == '"' || r == '\\':
-			b = append(b, '\\', byte(r))
-		case jsontext.Unsafe(r):
-			b = jsontext.AppendEscape(b, r)
-		default:
-			b = append(b, s[:n]...)
-		}
-		s = s[n:]
-	}
-	return append(b, '"')
+	return value.AppendJSONString(jsonKey(b, key), s)
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/recorderd/recorderd/internal/jsontext"
 	"github.com/recorderd/recorderd/recorder/dump"
 	"github.com/recorderd/recorderd/recorder/strace"
 )
@@ -161,7 +162,7 @@ func (s *summarySink) end(stats *Stats, err error) error {
 	if err != nil {
 		return err
 	}
-	s.buf = append(append(s.buf, unarmed(text)...), '\n')
+	s.buf = append(append(s.buf, jsontext.Escape(text)...), '\n')
 	return s.write()
 }
 
