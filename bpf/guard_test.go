@@ -105,6 +105,8 @@ func TestGuardLanesTurn(t *testing.T) {
 		if l.Kind != layout.LaneRecent {
 			lanes += l.Written
 		}
+		// The lanes of text alone.
+		//exhaustive:ignore
 		switch l.Kind {
 		case layout.LaneErr:
 			// Those of the text that are not here are the first.

@@ -45,6 +45,8 @@ func doubles(kind layout.LaneKind) bool {
 	switch kind {
 	case layout.LaneOut, layout.LaneErr, layout.LaneExec, layout.LaneExit, layout.LaneCrash, layout.LaneSignal, layout.LaneLong, layout.LaneFail:
 		return true
+	case layout.LaneMain, layout.LaneGuard, layout.LaneTasks, layout.LaneFirst, layout.LaneRecent,
+		layout.LaneProcFirst, layout.LaneProc, layout.LaneBad, layout.LaneThreadFirst, layout.LaneThread, layout.LaneKinds:
 	}
 	return false
 }

@@ -136,6 +136,8 @@ func (t *Tree) pointer(root, at int32) string {
 			continue
 		}
 		if at < m.End {
+			// What has members is one of these, or a list.
+			//exhaustive:ignore
 			switch n.Kind {
 			case Group:
 				return t.pointer(i, at)
@@ -168,9 +170,9 @@ func (t *Tree) says(at int32, raw uint64) bool {
 			}
 		}
 		return false
-	default:
-		return true
+	case Int, Octal, Fd, Enum, Flags, Signal, Signals, Word, Bool, String, Bytes, IP, MAC, Object, List, Union:
 	}
+	return true
 }
 
 // cut reports whether something below a node was cut.
@@ -297,6 +299,8 @@ func (w *JSON) union(dst []byte, t *Tree, at int32) []byte {
 			dst = append(dst, ',')
 		}
 		more = true
+		// Two have names; others are numbers.
+		//exhaustive:ignore
 		switch m.Kind {
 		case Word, Enum:
 			if m.Text != "" {

@@ -125,6 +125,8 @@ func formOf(n *Node) *Form {
 	if f := n.Form; f != nil && len(f.Open)+len(f.Close)+len(f.Sep) > 0 {
 		return f
 	}
+	// What has members is one of these, or a group.
+	//exhaustive:ignore
 	switch n.Kind {
 	case Object:
 		return &objectForm
