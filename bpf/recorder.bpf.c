@@ -438,6 +438,7 @@ __noinline int keep_in(u32 user, u32 slot, u32 lane, u32 len, u32 meta)
 	opaque(base);
 	opaque(body);
 	opaque(rest);
+	at &= ~7u; /* arm64 wants to see that the stamp is exchanged at an aligned address */
 	if (at > main_at || base > main_at)
 		return 0;
 	body &= REC_MASK;
