@@ -2,15 +2,6 @@
 
 package api
 
-// NodeCounter is a counter that the BPF programs keep for the node.
-type NodeCounter struct {
-	ID     uint32 // layout.StatId
-	Metric string // name of the Prometheus counter behind "recorderd_"
-	Lost   bool   // it counts what was not recorded as it should have been
-	Text   string // what stands behind the number
-	Of     func(*Status) *uint64
-}
-
 // NodeCounters are all of them, by ID.
 var NodeCounters = [...]NodeCounter{
 	{0, "containers_claimed_total", false, "containers given a ring", func(s *Status) *uint64 { return &s.Seen.Claims }},
@@ -22,12 +13,6 @@ var NodeCounters = [...]NodeCounter{
 	{6, "events_lost_total", false, "hints to recorderd that were lost, without the loss of a record", func(s *Status) *uint64 { return &s.Lost.EventsLost }},
 	{7, "tasks_moved_out_total", true, "tasks that left their container's cgroup while they ran: what they did then is not in its recording", func(s *Status) *uint64 { return &s.Lost.MovedOut }},
 	{8, "containers_nested_full_total", true, "containers inside others, recorded with them because those have many inside", func(s *Status) *uint64 { return &s.Lost.NestedFull }},
-}
-
-// RecordingCounter is a counter of what a recording lacks.
-type RecordingCounter struct {
-	Text string // what stands behind the number
-	Of   func(*Recording) *uint64
 }
 
 // RecordingCounters are all of them, in the order in which they are shown.

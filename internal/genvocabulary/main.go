@@ -99,26 +99,7 @@ func goName(s string) string {
 func layoutTables(t tables) ([]byte, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "// %s\n\npackage layout\n\n", generated)
-	b.WriteString(`// RecordFilter says what a filtered copy of a dump does with records of a type.
-type RecordFilter uint8
-
-const (
-	// FilterNone: such records do not stand among others.
-	FilterNone RecordFilter = iota
-	// FilterMatch: kept if the filter wants the event.
-	FilterMatch
-	// FilterKeep: always kept, since others cannot be understood without it.
-	FilterKeep
-)
-
-// RecordTypeInfo describes a record type.
-type RecordTypeInfo struct {
-	Name   string // in lower case
-	Event  string // the event that a reader makes of it, "": it is a part of another's
-	Filter RecordFilter
-}
-
-// RecordTypes describes each RecType; the zero value stands for those that are not known.
+	b.WriteString(`// RecordTypes describes each RecType; the zero value stands for those that are not known.
 var RecordTypes = [16]RecordTypeInfo{
 `)
 	for _, r := range t["records"] {
@@ -127,23 +108,6 @@ var RecordTypes = [16]RecordTypeInfo{
 		fmt.Fprintf(&b, "\tRec%s: {Name: %q, Event: %q, Filter: %s},\n", goName(r["name"]), strings.ToLower(r["name"]), ev, filter)
 	}
 	b.WriteString(`}
-
-// Known reports whether a record type is one of this version's.
-func (t RecType) Known() bool { return int(t) < len(RecordTypes) && RecordTypes[t].Name != "" }
-
-// Blanking says how an item is searched for what must not leave the daemon.
-type Blanking uint8
-
-const (
-	// BlankText: all of it is text.
-	BlankText Blanking = iota
-	// BlankVector: text that goes on in the next item of the kind, as one command line.
-	BlankVector
-	// BlankRuns: text stands in runs between numbers.
-	BlankRuns
-	// BlankNever: there are only numbers.
-	BlankNever
-)
 
 // Blanking returns how items of a kind are searched. Of one that is not known every byte is.
 func (k ItemKind) Blanking() Blanking {
@@ -187,30 +151,13 @@ func eventKinds(t tables) ([]byte, error) {
 	}
 	b.WriteString(`)
 
-// failedRule says which events of a kind --failed shows.
-type failedRule uint8
-
-const (
-	failedError  failedRule = iota // those whose call returned an error
-	failedStatus                   // those that did not end with exit status 0
-	failedAlways
-	failedNever
-)
-
-// kindInfo describes a kind of event.
-type kindInfo struct {
-	name   string // its type in JSON
-	failed failedRule
-	calls  bool // -e, -P and --successful choose among them
-}
-
 var kinds = [...]kindInfo{
 `)
 	for _, e := range t["events"] {
 		rule := "failed" + strings.ToUpper(e["failed"][:1]) + e["failed"][1:]
 		fmt.Fprintf(&b, "\tKind%s: {%q, %s, %v},\n", e["go"], e["type"], rule, e["calls"] == "yes")
 	}
-	b.WriteString("}\n\n// String returns the kind's name in JSON.\nfunc (k Kind) String() string { return kinds[k].name }\n")
+	b.WriteString("}\n")
 	b.WriteString("\n// kindOf returns the kind of event that a record type makes by itself.\nfunc kindOf(t layout.RecType) Kind {\n\tswitch t {\n")
 	goKind := map[string]string{}
 	for _, e := range t["events"] {
@@ -232,16 +179,7 @@ var kinds = [...]kindInfo{
 func counters(t tables) ([]byte, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "// %s\n\npackage api\n\n", generated)
-	b.WriteString(`// NodeCounter is a counter that the BPF programs keep for the node.
-type NodeCounter struct {
-	ID     uint32 // layout.StatId
-	Metric string // name of the Prometheus counter behind "recorderd_"
-	Lost   bool   // it counts what was not recorded as it should have been
-	Text   string // what stands behind the number
-	Of     func(*Status) *uint64
-}
-
-// NodeCounters are all of them, by ID.
+	b.WriteString(`// NodeCounters are all of them, by ID.
 var NodeCounters = [...]NodeCounter{
 `)
 	for _, r := range t["counters"] {
@@ -249,12 +187,6 @@ var NodeCounters = [...]NodeCounter{
 			r["no"], r["metric"], r["shown"] == "lost", r["text"], r["field"])
 	}
 	b.WriteString(`}
-
-// RecordingCounter is a counter of what a recording lacks.
-type RecordingCounter struct {
-	Text string // what stands behind the number
-	Of   func(*Recording) *uint64
-}
 
 // RecordingCounters are all of them, in the order in which they are shown.
 var RecordingCounters = [...]RecordingCounter{

@@ -18,23 +18,6 @@ const (
 	KindUnknown             // a record of a type that this version does not know
 )
 
-// failedRule says which events of a kind --failed shows.
-type failedRule uint8
-
-const (
-	failedError  failedRule = iota // those whose call returned an error
-	failedStatus                   // those that did not end with exit status 0
-	failedAlways
-	failedNever
-)
-
-// kindInfo describes a kind of event.
-type kindInfo struct {
-	name   string // its type in JSON
-	failed failedRule
-	calls  bool // -e, -P and --successful choose among them
-}
-
 var kinds = [...]kindInfo{
 	KindCall:    {"call", failedError, true},
 	KindExec:    {"exec", failedError, true},
@@ -44,9 +27,6 @@ var kinds = [...]kindInfo{
 	KindRename:  {"rename", failedNever, false},
 	KindUnknown: {"unknown", failedAlways, false},
 }
-
-// String returns the kind's name in JSON.
-func (k Kind) String() string { return kinds[k].name }
 
 // kindOf returns the kind of event that a record type makes by itself.
 func kindOf(t layout.RecType) Kind {
