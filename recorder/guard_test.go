@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/recorderd/recorderd/api"
@@ -20,36 +18,14 @@ import (
 // loud runs testdata/loud.c in a container of its own and returns its recording.
 func loud(t *testing.T, r *Recorder, root, bin string, args ...string) api.Recording {
 	t.Helper()
-	dir := filepath.Join(root, strings.Join(args, "-"))
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
+	name := strings.Join(args, "-")
 	cmd := exec.Command(bin, args...)
 	cmd.Stdout, cmd.Stderr = io.Discard, io.Discard // pipes: what goes to /dev/null is not captured
-	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(f.Fd())}
+	startIn(t, filepath.Join(root, name), cmd)
 	if cmd.Run(); cmd.ProcessState.ExitCode() != 3 {
 		t.Fatalf("%v ended with %v, want 3", args, cmd.ProcessState)
 	}
-	var found api.Recording
-	eventually(t, "its end", func() bool {
-		list, err := r.List(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, rec := range list {
-			if strings.HasSuffix(rec.Container.Cgroup, "/"+filepath.Base(dir)) && rec.Exit != nil {
-				found = rec
-				return true
-			}
-		}
-		return false
-	})
-	return found
+	return recordingOf(t, r, name, "its end", func(rec *api.Recording) bool { return rec.Exit != nil })
 }
 
 // verdict is what show says of a recording, and lastWords the last line of its output.

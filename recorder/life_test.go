@@ -128,20 +128,44 @@ func TestAnEndAtTheStart(t *testing.T) {
 	}
 }
 
-// shellIn starts a shell in a new cgroup below root.
-func shellIn(t *testing.T, root, name, script string) *exec.Cmd {
+// startIn makes a cgroup, in which a command will start.
+func startIn(t *testing.T, cgroup string, cmd *exec.Cmd) {
 	t.Helper()
-	dir := filepath.Join(root, name)
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	if err := os.Mkdir(cgroup, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	f, err := os.Open(dir)
+	f, err := os.Open(cgroup)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	cmd := exec.Command("/bin/sh", "-c", script)
+	t.Cleanup(func() { f.Close() })
 	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(f.Fd())}
+}
+
+// recordingOf waits for the recording of a cgroup to be as it is wanted, and returns it.
+func recordingOf(t *testing.T, r *Recorder, cgroup, what string, wanted func(*api.Recording) bool) (found api.Recording) {
+	t.Helper()
+	eventually(t, what, func() bool {
+		list, err := r.List(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range list {
+			if strings.HasSuffix(list[i].Container.Cgroup, "/"+cgroup) && wanted(&list[i]) {
+				found = list[i]
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+// shellIn starts a shell in a new cgroup below root.
+func shellIn(t *testing.T, root, name, script string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command("/bin/sh", "-c", script)
+	startIn(t, filepath.Join(root, name), cmd)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -44,38 +43,16 @@ func (a *aside) run(t *testing.T, args ...string) (api.Recording, string) {
 	t.Helper()
 	a.n++
 	name := fmt.Sprintf("c%d", a.n)
-	dir := filepath.Join(a.root, name)
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, a.bin, args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(f.Fd())}
+	startIn(t, filepath.Join(a.root, name), cmd)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %v\n%s", cmd, err, out)
 	}
-	var found api.Recording
-	eventually(t, "the recording of "+name, func() bool {
-		list, err := a.List(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, rec := range list {
-			if strings.HasSuffix(rec.Container.Cgroup, "/"+name) {
-				found = rec
-				return rec.Tasks.Live == 0
-			}
-		}
-		return false
-	})
-	return found, string(out)
+	ended := func(rec *api.Recording) bool { return rec.Tasks.Live == 0 }
+	return recordingOf(t, a.Recorder, name, "the recording of "+name, ended), string(out)
 }
 
 // calls are the lines of a recording that match, without time and thread.

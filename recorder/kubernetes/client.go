@@ -8,8 +8,29 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 )
+
+// clients are what asks the API server: for objects of the core group, and for the metadata of any.
+// agent is how they call themselves; empty: client-go's way.
+func clients(kubeconfig, agent string) (*rest.Config, rest.Interface, metadata.Interface, error) {
+	rc, err := restConfig(kubeconfig)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	rc.UserAgent = agent
+	rc.WarningHandler = rest.NoWarnings{}
+	core, err := newClient(rc, corev1.SchemeGroupVersion, "/api")
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	meta, err := metadata.NewForConfig(metadata.ConfigFor(rc))
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("make client for metadata: %w", err)
+	}
+	return rc, core, meta, nil
+}
 
 // newClient returns a client for the objects of one group. It knows only those
 // kinds that are used here: client-go's own clients know all, and weigh 20 MB.

@@ -3,7 +3,6 @@ package kubernetes
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -65,18 +64,9 @@ func NewInstallation(cfg InstallationConfig) (*Installation, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	rc, err := restConfig(cfg.Kubeconfig)
+	_, core, meta, err := clients(cfg.Kubeconfig, "")
 	if err != nil {
 		return nil, err
-	}
-	rc.WarningHandler = rest.NoWarnings{}
-	core, err := newClient(rc, corev1.SchemeGroupVersion, "/api")
-	if err != nil {
-		return nil, err
-	}
-	meta, err := metadata.NewForConfig(metadata.ConfigFor(rc))
-	if err != nil {
-		return nil, fmt.Errorf("make client for metadata: %w", err)
 	}
 	return &Installation{cfg: cfg, core: core, meta: meta}, nil
 }

@@ -142,19 +142,9 @@ func New(cfg Config) (*Source, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	rc, err := restConfig(cfg.Kubeconfig)
+	rc, core, meta, err := clients(cfg.Kubeconfig, cfg.Agent)
 	if err != nil {
 		return nil, err
-	}
-	rc.UserAgent = cfg.Agent
-	rc.WarningHandler = rest.NoWarnings{}
-	core, err := newClient(rc, corev1.SchemeGroupVersion, "/api")
-	if err != nil {
-		return nil, err
-	}
-	meta, err := metadata.NewForConfig(metadata.ConfigFor(rc))
-	if err != nil {
-		return nil, fmt.Errorf("make client for namespaces: %w", err)
 	}
 	events, err := newEvents(rc, cfg.Node, cfg.Agent, cfg.Log)
 	if err != nil {
