@@ -1701,13 +1701,13 @@ static __noinline bool refuse(u64 id, u32 why)
  */
 static __noinline int enclosed(struct cgroup *c, struct claim *out)
 {
-	struct ring_head *outermost = NULL;
+	struct claim outermost = {}; /* not its ring: the verifier would go on with each apart */
+	struct ring_head *r;
 	u64 self = c->kn->id;
 	u32 i;
 
 	for (i = 0; i < LEVELS; i++) {
 		struct claim *known;
-		struct ring_head *r;
 		u64 id;
 
 		c = parent_of(c);
@@ -1720,15 +1720,16 @@ static __noinline int enclosed(struct cgroup *c, struct claim *out)
 		r = ring_of(known->slot);
 		if (!r || r->gen != known->gen)
 			continue;
-		if (!outermost)
-			*out = *known;
-		outermost = r;
+		outermost = *known;
+		if (!out->gen)
+			*out = outermost;
 	}
-	if (i == LEVELS)
+	if (c)
 		return TOO_DEEP;
-	if (!outermost || __sync_fetch_and_add(&outermost->nested, 1) < outermost->nested_max)
+	r = ring_of(outermost.slot);
+	if (!outermost.gen || !r || __sync_fetch_and_add(&r->nested, 1) < r->nested_max)
 		return NOBODYS;
-	outermost->nested = outermost->nested_max; /* as many as there are */
+	r->nested = r->nested_max; /* as many as there are */
 	if (refuse(self, REFUSED_ENCLOSED))
 		count(STAT_NESTED_FULL);
 	return CONTAINERS;
@@ -1794,10 +1795,11 @@ static __noinline int claim_ring(u32 user, struct cgroup *c, struct claim *out)
  * like one, is none. */
 static __always_inline bool named_container(u32 user, struct scratch *s, struct cgroup *c)
 {
-	static const char podman[] = "libpod_parent";
+	/* "libpod_parent" in two words: a comparison by bytes is a way for the verifier each. */
+	const u64 podman[] = { 0x705f646f7062696cull, 0x746e657261ull };
 	struct cgroup *up;
+	u64 *words = (u64 *)s->buf;
 	bool bare;
-	u32 i;
 
 	if (bpf_probe_read_kernel_str(s->buf, PATH_PART, c->kn->name) <= 64)
 		return false;
@@ -1809,10 +1811,7 @@ static __always_inline bool named_container(u32 user, struct scratch *s, struct 
 		return true;
 	__builtin_memset(s->buf, 0, 16);
 	bpf_probe_read_kernel_str(s->buf, 16, up->kn->name);
-	for (i = 0; i < sizeof(podman); i++)
-		if (s->buf[i] != podman[i])
-			return true;
-	return false;
+	return (words[0] ^ podman[0]) | (words[1] ^ podman[1]);
 }
 
 /*
@@ -1826,36 +1825,45 @@ static __noinline int find_ring(u32 user, struct cgroup *c, struct claim *out)
 {
 	struct scratch *s = scratch_of(user);
 	struct cgroup *self = c, *named = NULL;
-	bool several = false;
+	volatile u32 *names;
 	u32 i;
 
 	if (!s || !c)
 		return NOBODYS;
+	names = &s->room; /* in memory, where the verifier does not look for what it is */
+	*names = 0;
 	for (i = 0; i < LEVELS; i++) {
 		u64 id = c->kn->id;
 		struct claim *known = bpf_map_lookup_elem(&claims, &id);
 
 		if (known) {
-			if (named)
-				break;
-			*out = *known;
-			return known->slot == NO_SLOT ? NOBODYS : CONTAINERS;
+			if (!named) {
+				*out = *known;
+				return known->slot == NO_SLOT ? NOBODYS : CONTAINERS;
+			}
+			c = NULL;
+			break;
 		}
-		if (!named && bpf_map_lookup_elem(&roots, &id))
-			return c == self ? NOBODYS : claim_ring(user, self, out);
+		if (!named && bpf_map_lookup_elem(&roots, &id)) {
+			if (c != self)
+				named = self;
+			c = NULL;
+			break;
+		}
 		if (!only_roots && named_container(user, s, c)) {
-			several = named;
+			*names += 1;
 			named = c;
 		}
 		c = parent_of(c);
 		if (!c)
 			break;
 	}
-	if (i == LEVELS)
+	/* Here and below nothing is asked of i: the verifier then has one state for all turns. */
+	if (c)
 		return TOO_DEEP;
 	if (!named)
 		return NOBODYS;
-	if (several && user != BY_ITER)
+	if (*names > 1 && user != BY_ITER)
 		tell(EVENT_SCAN, 0, 0);
 	return claim_ring(user, named, out);
 }
@@ -1873,7 +1881,7 @@ static __noinline bool within(struct cgroup *c, u32 gen)
 			return true;
 		c = parent_of(c);
 	}
-	return i == LEVELS;
+	return c;
 }
 
 /* Counts a task that has a container's mark and is now in this cgroup, if that is outside
@@ -2034,30 +2042,30 @@ static __always_inline void hand_on(struct task_struct *parent, struct task_stru
 
 static __always_inline void join(struct task_struct *parent, struct task_struct *child, bool again)
 {
-	struct task_state *ts;
+	/* clone3 with CLONE_INTO_CGROUP raises no attach event */
+	bool elsewhere = parent->cgroups != child->cgroups, inherits = false;
+	struct task_state *ts = NULL;
 	struct claim to = {};
-	struct ring_head *r;
 
-	if (unlikely(parent->cgroups != child->cgroups)) {
-		/* clone3 with CLONE_INTO_CGROUP raises no attach event */
-		ts = !again && parent->bpf_storage ? bpf_task_storage_get(&tasks, parent, NULL, 0) : NULL;
-		if (ts && ts->gen)
+	if (likely(!parent->bpf_storage && !elsewhere))
+		return;
+	if (parent->bpf_storage)
+		ts = bpf_task_storage_get(&tasks, parent, NULL, 0);
+	if (ts && ts->gen) {
+		struct ring_head *r = ring_of(ts->slot);
+
+		to.slot = ts->slot;
+		to.gen = ts->gen;
+		inherits = r && r->gen == to.gen;
+		if (elsewhere && !again)
 			count_outside(cgroup_of(child), ts->mark);
-		if (settle(BY_FORK, child, cgroup_of(child)) != DEEP)
-			return;
+		elsewhere |= !inherits;
 	}
-	if (likely(!parent->bpf_storage))
+	/* One that is too deep stays whose it is. */
+	if (elsewhere && settle(BY_FORK, child, cgroup_of(child)) != DEEP)
 		return;
-	ts = bpf_task_storage_get(&tasks, parent, NULL, 0);
-	if (!ts || !ts->gen)
-		return;
-	to.slot = ts->slot;
-	to.gen = ts->gen;
-	r = ring_of(to.slot);
-	if (r && r->gen == to.gen)
+	if (inherits)
 		mark(BY_FORK, child, &to, parent);
-	else
-		settle(BY_FORK, child, cgroup_of(child));
 }
 
 TWICE("tp_btf/sched_process_fork", on_fork)
