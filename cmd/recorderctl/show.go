@@ -63,7 +63,7 @@ damaged or cut short is shown as far as it can be read, and the exit status is 1
 	selectorFlags(cmd, &o.sel)
 	f := cmd.Flags()
 	f.StringVar(&o.file, "file", "", "a dump in this `FILE` instead of a recording, - for standard input")
-	f.IntVar(&o.width, "width", 0, "columns of text (default: the terminal's, else 120)")
+	f.IntVar(&o.width, "width", 0, "columns of text (default: the terminal's, else no limit)")
 	o.format = outputFlag(cmd, "text", "json", "yaml")
 	o.color = colorFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -140,7 +140,7 @@ func (o *showFlags) print(cmd *cobra.Command, in io.Reader, command string) erro
 	return readErr
 }
 
-// columns is how wide text may be.
+// columns is how wide text may be: 0 if it is not for a terminal.
 func (o *showFlags) columns(cmd *cobra.Command) int {
 	if f, ok := cmd.OutOrStdout().(*os.File); ok && o.width == 0 {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil {

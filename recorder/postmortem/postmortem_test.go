@@ -5,9 +5,11 @@ import (
 	"compress/gzip"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,6 +79,58 @@ func screenOf(t testing.TB, r *Report) string {
 		t.Fatal(err)
 	}
 	return out.String()
+}
+
+// TestScreens has recordings on terminals of three widths: nothing is wider, but for commands
+// that are to be copied, and no error and no last part of a path is lost.
+func TestScreens(t *testing.T) {
+	commands := regexp.MustCompile(`^  and .*: recorderctl .*$`)
+	errors := regexp.MustCompile(` = -1 E[A-Z0-9]+|: E[A-Z]+`)
+	paths := regexp.MustCompile(`"/[^"]*?([^"/]{1,30})"`)
+	for _, name := range []string{"abort", "caught", "closed", "deadlock", "denied", "dns", "emfile", "forklock", "forks", "full", "library",
+		"locked", "mapped", "message", "mutex", "noisy", "oom", "refused", "segv", "stubborn", "traceback", "tries"} {
+		r := build(t, recording(t, name), Options{})
+		at := func(width int) string {
+			var out strings.Builder
+			if err := WriteText(&out, r, TextOptions{Width: width, Command: "recorderctl dump x"}); err != nil {
+				t.Fatal(err)
+			}
+			return out.String()
+		}
+		whole := sections(at(0))
+		for _, width := range []int{80, 120, 200} {
+			got := at(width)
+			golden(t, fmt.Sprintf("screens/%s.%d.text", name, width), got)
+			for line := range strings.Lines(got) {
+				if line = strings.TrimSuffix(line, "\n"); columns(line) > width && !commands.MatchString(line) {
+					t.Errorf("%s: %d columns of %d: %s", name, columns(line), width, line)
+				}
+			}
+			narrow := sections(got)
+			for _, section := range []string{"Before", "Failed", "Files", "Peers", "Slowest", "Threads"} {
+				if have, want := errors.FindAllString(narrow[section], -1), errors.FindAllString(whole[section], -1); !slices.Equal(have, want) {
+					t.Errorf("%s in %d columns: %s has %q, want %q", name, width, section, have, want)
+				}
+				for line := range strings.Lines(whole[section]) {
+					// Of a call with many strings the first is what it works on.
+					if m := paths.FindStringSubmatch(line); m != nil && !strings.Contains(narrow[section], m[1]) {
+						t.Errorf("%s in %d columns: %s does not have %q of %s", name, width, section, m[1], line)
+					}
+				}
+			}
+		}
+	}
+}
+
+// sections are the parts of a screen by the first word of their titles.
+func sections(screen string) map[string]string {
+	parts := map[string]string{}
+	for part := range strings.SplitSeq(screen, "\n\n") {
+		title, text, _ := strings.Cut(part, "\n")
+		word, _, _ := strings.Cut(title, " ")
+		parts[word] = text
+	}
+	return parts
 }
 
 // TestVerdicts holds the one line that matters against what the programs in

@@ -9,14 +9,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/recorderd/recorderd/recorder/replay"
 )
 
 // TextOptions say how WriteText shows a report.
 type TextOptions struct {
-	Width    int            // columns; 0: 120. Longer lines are cut, the verdict is wrapped
+	Width    int            // columns, at least 40; 0: lines are as long as they are
 	Colour   bool           // for terminals
 	Location *time.Location // of times of day; nil: UTC
 	// Command is what shows the recording itself, such as "recorderctl dump web"; the
@@ -24,12 +23,16 @@ type TextOptions struct {
 	Command string
 }
 
+// unlimited is wider than any line.
+const unlimited = 1 << 30
+
 // How much of each list the screen has.
 const (
 	screenSigns   = 6
 	screenLines   = 8
 	screenBlocked = 6
 	screenList    = 5
+	screenRows    = 3 // of one line of output
 )
 
 // ANSI escape sequences.
@@ -45,7 +48,7 @@ const (
 // reach the terminal as an escape sequence.
 func WriteText(w io.Writer, r *Report, o TextOptions) error {
 	if o.Width <= 0 {
-		o.Width = 120
+		o.Width = unlimited
 	}
 	o.Width = max(o.Width, 40)
 	if o.Location == nil {
@@ -74,21 +77,35 @@ type screen struct {
 }
 
 // line writes a line, cut at the width, in a colour if that is wanted.
-func (t *screen) line(colour, text string) {
-	text = fit(replay.Safe(strings.ReplaceAll(text, "\t", "    ")), t.o.Width)
+func (t *screen) line(colour, text string) { t.write(colour, fit(clean(text), t.o.Width)) }
+
+// clean is a text as a terminal may have it.
+func clean(text string) string {
+	return replay.Safe(strings.ReplaceAll(text, "\t", "    "))
+}
+
+// least is how many columns what matters of a line has at least, however narrow the terminal is.
+const least = 24
+
+// fitted writes a line whose middle is shortened so that its beginning and its end stay whole.
+func (t *screen) fitted(colour, before, text string, shorten func(string, int) string, after string) {
+	before, text, after = clean(before), clean(text), clean(after)
+	room := max(t.o.Width-columns(before)-columns(after), least)
+	t.line(colour, before+shorten(text, room)+after)
+}
+
+// call writes a line with a call behind some words.
+func (t *screen) call(colour, before, call, after string) {
+	t.fitted(colour, before, call, fitCall, after)
+}
+
+// write writes a line as it is.
+func (t *screen) write(colour, text string) {
 	if t.o.Colour && colour != "" {
 		text = colour + text + plain
 	}
 	t.b.WriteString(strings.TrimRight(text, " "))
 	t.b.WriteByte('\n')
-}
-
-func fit(s string, width int) string {
-	if utf8.RuneCountInString(s) <= width {
-		return s
-	}
-	runes := []rune(s)
-	return string(runes[:width-1]) + "…"
 }
 
 func (t *screen) title(format string, args ...any) {
@@ -108,7 +125,7 @@ func (t *screen) more(n uint64, args string) {
 			text += " " + args
 		}
 	}
-	t.line(dim, text)
+	t.write(dim, clean(text)) // to be copied: it is never cut
 }
 
 func (t *screen) clock(at time.Time) string { return at.In(t.o.Location).Format("15:04:05.000") }
@@ -142,7 +159,7 @@ func (t *screen) head() {
 	if r.Node != "" {
 		line += " on " + r.Node
 	}
-	t.line(bold, line)
+	t.fitted(bold, "", line, fitMiddle, "")
 	t.b.WriteByte('\n')
 	colour := bold
 	if r.Outcome != Running && !(r.Outcome == Exited && rec.Exit != nil && rec.Exit.Code == 0) {
@@ -158,7 +175,7 @@ func (t *screen) head() {
 		}
 	}
 	if c := rec.Container; c.Image != "" || c.Runtime != "" {
-		t.field("image", strings.Trim(c.Image+", "+c.Runtime+" "+c.ID, ", "))
+		t.fitted("", "  image    ", strings.Trim(c.Image+", "+c.Runtime+" "+c.ID, ", "), fitMiddle, "")
 	}
 	if len(rec.Container.Command) > 0 {
 		t.field("command", replay.Command(rec.Container.Command))
@@ -187,7 +204,7 @@ func wrap(text string, width int) []string {
 	var lines []string
 	line, n := "", 0
 	for word := range strings.FieldsSeq(text) {
-		k := utf8.RuneCountInString(word)
+		k := columns(word)
 		if n > 0 && n+1+k > width {
 			lines = append(lines, line)
 			line, n = "", 0
@@ -230,18 +247,27 @@ func (t *screen) chain() {
 	if len(t.r.Chain) == 0 {
 		return
 	}
-	end := t.r.Chain[len(t.r.Chain)-1].Time
-	t.title("Before the end")
+	last := t.r.Chain[len(t.r.Chain)-1]
+	several := slices.ContainsFunc(t.r.Chain, func(ev Event) bool { return ev.Pid != last.Pid || ev.Tid != last.Tid })
+	title := "Before the end, " + t.clock(last.Time)
+	if !several {
+		title += " " + who(last.Pid, last.Tid, last.Comm)
+	}
+	t.title("%s", title)
 	for _, ev := range t.r.Chain {
 		colour := ""
 		if ev.Weight > 0 {
 			colour = red
 		}
-		text := fmt.Sprintf("  %s %9s  %s %s", t.clock(ev.Time), before(end.Sub(ev.Time)), who(ev.Pid, ev.Tid, ev.Comm), ev.Text)
-		if ev.Times > 1 {
-			text += "  (" + times(ev.Times) + ")"
+		head := fmt.Sprintf("  %9s  ", before(last.Time.Sub(ev.Time)))
+		if several {
+			head += who(ev.Pid, ev.Tid, ev.Comm) + " "
 		}
-		t.line(colour, text)
+		after := ""
+		if ev.Times > 1 {
+			after = "  (" + times(ev.Times) + ")"
+		}
+		t.call(colour, head, ev.Text, after)
 	}
 }
 
@@ -261,19 +287,19 @@ func (t *screen) output() {
 	t.title("Output")
 	several := slices.ContainsFunc(l.Items[n:], func(x Line) bool { return x.Pid != l.Items[n].Pid })
 	for _, line := range l.Items[n:] {
-		text := "  " + t.clock(line.Time) + " "
+		head := "  " + t.clock(line.Time) + " "
 		if several {
-			text += who(line.Pid, 0, line.Comm) + " "
+			head += who(line.Pid, 0, line.Comm) + " "
 		}
 		if line.Stream == "stderr" {
-			text += "err"
+			head += "err"
 		} else {
-			text += "out"
+			head += "out"
 		}
 		if line.To != "" {
-			text += " to " + line.To
+			head += " to " + fitPath(line.To, max(t.o.Width/4, least))
 		}
-		text += "| " + line.Text
+		text := line.Text
 		if line.Cut {
 			text += "…"
 		}
@@ -281,7 +307,14 @@ func (t *screen) output() {
 		if line.Stream == "stderr" {
 			colour = yellow
 		}
-		t.line(colour, text)
+		head, text = clean(head), clean(text)
+		rows := folded(text, max(t.o.Width-columns(head)-2, least), screenRows)
+		for i, row := range rows {
+			if i > 0 {
+				head = strings.Repeat(" ", columns(head))
+			}
+			t.line(colour, head+"| "+row)
+		}
 	}
 	t.more(l.More+uint64(n), "-e write,writev")
 }
@@ -305,8 +338,7 @@ func (t *screen) blocked() {
 		if in.Kind == "io" && in.ForNs >= longBlocked {
 			colour = yellow
 		}
-		text += "  " + who(in.Pid, in.Tid, in.Comm) + " " + whole(in.Text)
-		t.line(colour, text)
+		t.call(colour, text+"  "+who(in.Pid, in.Tid, in.Comm)+" ", whole(in.Text), "")
 	}
 	t.more(l.More+uint64(max(0, len(l.Items)-screenBlocked)), "--last "+itoa(l.More+uint64(len(l.Items))))
 }
@@ -337,14 +369,14 @@ func (t *screen) failures() {
 	if len(grave) == 0 {
 		return
 	}
-	t.title("Failed calls")
+	t.title("Failed calls, how often and when last")
 	for _, f := range grave[:min(len(grave), screenList)] {
-		t.line("", fmt.Sprintf("  %7s  %s %s, at last %s %s", thousands(f.Count), f.Call, f.Error, t.clock(f.Last), f.Example.Text))
+		t.call("", fmt.Sprintf("  %7s  %s  ", thousands(f.Count), t.clock(f.Last)), f.Example.Text, "")
 	}
 	if n := max(0, len(grave)-screenList); n > 0 {
 		t.more(uint64(n)+l.More, "--failed")
 	} else if everyday > 0 {
-		t.line(dim, "  and "+counted(everyday, "everyday failure")+" of "+counted(kinds, "kind")+t.how("--failed"))
+		t.write(dim, clean("  and "+counted(everyday, "everyday failure")+" of "+counted(kinds, "kind")+t.how("--failed")))
 	}
 }
 
@@ -362,8 +394,15 @@ func (t *screen) slowest() {
 		return
 	}
 	t.title("Slowest calls")
-	for _, s := range l.Items[:min(len(l.Items), screenList)] {
-		t.line("", fmt.Sprintf("  %10s  %s %s %s", duration(s.DurationNs), t.clock(s.Time), who(s.Pid, s.Tid, s.Comm), s.Text))
+	shown := l.Items[:min(len(l.Items), screenList)]
+	processes := t.r.Processes.Items
+	several := len(processes) > 1 || len(processes) == 1 && processes[0].Threads > 1
+	for _, s := range shown {
+		head := fmt.Sprintf("  %10s  %s  ", duration(s.DurationNs), t.clock(s.Time))
+		if several {
+			head += who(s.Pid, s.Tid, s.Comm) + " "
+		}
+		t.call("", head, s.Text, "")
 	}
 	t.more(l.More+uint64(max(0, len(l.Items)-screenList)), "--summary")
 }
@@ -392,7 +431,7 @@ func (t *screen) files() {
 		if f.Failed > 0 {
 			how = append(how, f.Error+upTo(f.Failed))
 		}
-		t.line("", fmt.Sprintf("  %s  %s: %s", t.clock(f.Last), f.Path, strings.Join(how, ", ")))
+		t.fitted("", "  "+t.clock(f.Last)+"  ", f.Path, fitPath, ": "+strings.Join(how, ", "))
 	}
 	t.more(l.More+uint64(len(l.Items)-min(len(list), screenList)), "-e %file")
 }
@@ -438,7 +477,7 @@ func (t *screen) peers() {
 		case len(how) == 0:
 			how = append(how, "datagrams") // nobody knows whether they came
 		}
-		t.line("", fmt.Sprintf("  %s  %s: %s", t.clock(p.Last), p.Address, strings.Join(how, ", ")))
+		t.fitted("", "  "+t.clock(p.Last)+"  ", p.Address, fitPath, ": "+strings.Join(how, ", "))
 	}
 	t.more(l.More+uint64(len(l.Items)-min(len(list), screenList)), "-e %network")
 }
@@ -471,14 +510,16 @@ func (t *screen) processes() {
 		if p.Threads > 1 {
 			threads = ", " + counted(p.Threads, "thread")
 		}
-		t.line(colour, fmt.Sprintf("  %7d  %-10s %s  (%s, %s failed%s)", p.Pid, state, clip(name, 80), counted(p.Calls, "call"), thousands(p.Failed), threads))
+		t.fitted(colour, fmt.Sprintf("  %7d  %-10s ", p.Pid, state), clip(name, 80), fit, fmt.Sprintf("  (%s, %s failed%s)", counted(p.Calls, "call"), thousands(p.Failed), threads))
 	}
 	t.more(l.More+uint64(max(0, len(l.Items)-screenList)), "-e %process")
 }
 
 func (t *screen) coverage() {
 	t.title("Recording")
-	t.field("covers", replay.Coverage(&t.r.Recording.Coverage, t.o.Location))
+	for i, l := range wrap(replay.Coverage(&t.r.Recording.Coverage, t.o.Location), t.o.Width-11) {
+		t.field([]string{"covers", ""}[min(i, 1)], l)
+	}
 	for i, s := range t.r.Lacks {
 		name := ""
 		if i == 0 {
