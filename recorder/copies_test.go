@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/internal/race"
 	"github.com/recorderd/recorderd/recorder/dump"
 	"github.com/recorderd/recorderd/recorder/policy"
 	"github.com/recorderd/recorderd/recorder/replay"
@@ -125,10 +126,10 @@ func TestDumpsOfALargeRing(t *testing.T) {
 	}
 	all := anonymous(t) - before
 	t.Logf("8 clients that do not read hold %d MiB, 32 that follow %d MiB more", copied>>20, (all-copied)>>20)
-	if copied > 45<<20 && !underRace {
+	if copied > 45<<20 && !race.Enabled {
 		t.Errorf("8 dumps of one ring hold %d MiB: want one copy", copied>>20)
 	}
-	if all-copied > 80<<20 && !underRace {
+	if all-copied > 80<<20 && !race.Enabled {
 		t.Errorf("32 that follow hold %d MiB: want a MiB and a bit each", (all-copied)>>20)
 	}
 
@@ -161,7 +162,7 @@ func TestDumpsOfALargeRing(t *testing.T) {
 			t.Errorf("a dump has %d MiB", s.n>>20)
 		}
 	}
-	if left := anonymous(t) - before; left > 20<<20 && !underRace {
+	if left := anonymous(t) - before; left > 20<<20 && !race.Enabled {
 		t.Errorf("%d MiB stay when all have ended", left>>20)
 	}
 	if err := r.Dump(t.Context(), rec.ID, replay.Query{}, io.Discard); err != nil {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/recorderd/recorderd/internal/race"
 	"github.com/recorderd/recorderd/recorder/dump"
 	"github.com/recorderd/recorderd/recorder/layout"
 	"github.com/recorderd/recorderd/recorder/record"
@@ -140,6 +141,9 @@ func (c cost) within(t testing.TB, heap uint64, took time.Duration) {
 	t.Helper()
 	if c.heap > heap {
 		t.Errorf("%d MB are held, at most %d MB may be", c.heap/1e6, heap/1e6)
+	}
+	if race.Enabled {
+		took *= 10
 	}
 	if c.took > took {
 		t.Errorf("it took %s, at most %s is fair", c.took, took)

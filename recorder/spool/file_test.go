@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/internal/race"
 	"github.com/recorderd/recorderd/recorder/dump"
 	"github.com/recorderd/recorderd/recorder/layout"
 	"github.com/recorderd/recorderd/recorder/record"
@@ -676,7 +677,7 @@ func TestBomb(t *testing.T) {
 func TestMemory(t *testing.T) {
 	raw := rawDump(t, 400000, 1<<30, true) // some 50 MiB
 	limit := uint64(24 << 20)
-	if underRace {
+	if race.Enabled {
 		limit = 4 * uint64(len(raw))
 	}
 	var before, after runtime.MemStats

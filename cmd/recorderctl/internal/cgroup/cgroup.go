@@ -51,7 +51,7 @@ func Make(mount, path string) (*Group, error) {
 	// Another command that ends may remove what is above before this one is in it.
 	var err error
 	for range 100 {
-		if err = g.mkdirs(path); !errors.Is(err, fs.ErrNotExist) {
+		if err = g.mkdirs(path); !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENODEV) {
 			break
 		}
 	}
