@@ -201,6 +201,7 @@ func (s *server) find(r *http.Request, sel target.Selector) (api.Recording, erro
 	if err != nil {
 		return api.Recording{}, err
 	}
+	sel.WholeName = r.Method != http.MethodGet // what is typed in part is read, and never deleted
 	rec, bad := target.Resolve(recs, id, sel)
 	if bad != nil {
 		return api.Recording{}, bad

@@ -8,12 +8,17 @@ import (
 	"strings"
 	"time"
 
+	"github.com/agnivade/levenshtein"
+
 	"github.com/recorderd/recorderd/api"
 )
 
 // minPrefix is how much of a container's id must be given, so that a short word
 // which happens to be hexadecimal is not taken for one.
 const minPrefix = 4
+
+// minName is the same for names.
+const minName = 2
 
 // podPrefix before a target says that it is a pod's name, as kubectl has it.
 const podPrefix = "pod/"
@@ -23,6 +28,9 @@ type Selector struct {
 	Namespace string // of the pod
 	Container string // the container's name
 	Previous  bool   // the instance of the container before the one that is meant
+	// WholeName asks for names in full: it is for what changes a recording, and for names that are
+	// known to be whole. It is not part of a request.
+	WholeName bool
 }
 
 // Resolve returns the recording that target means, among those that fit q. The
@@ -32,6 +40,8 @@ type Selector struct {
 //  2. the name of a container or of a pod; only of a pod after "pod/".
 //     A container that has both names comes before others
 //  3. the beginning of a recording's id, or at least 4 characters of a container's
+//  4. the beginning of the name of a container or of a pod, at least 2 characters of it and
+//     whole numbers, if q takes that: "web-1" is no beginning of "web-10"
 //
 // What somebody in a container has made, and no runtime of the node knows, is never found
 // by a container's id, which is what its maker called it; by its pod, which is the other's,
@@ -53,7 +63,7 @@ func Resolve(recs []api.Recording, target string, q Selector) (api.Recording, *a
 			fit = append(fit, &recs[i])
 		}
 	}
-	found, by := find(fit, target)
+	found, by := find(fit, target, q.WholeName)
 	if len(found) == 0 {
 		return api.Recording{}, notFound(recs, target, q)
 	}
@@ -82,14 +92,14 @@ const (
 )
 
 // find applies the rules of Resolve.
-func find(recs []*api.Recording, target string) (found []*api.Recording, by int) {
+func find(recs []*api.Recording, target string, whole bool) (found []*api.Recording, by int) {
 	if !strings.HasPrefix(target, "/") {
 		named := slices.DeleteFunc(slices.Clone(recs), func(r *api.Recording) bool { return r.Nameless() && r.ID != target })
-		if found, by = findIn(named, target); len(found) > 0 {
+		if found, by = findIn(named, target, whole); len(found) > 0 {
 			return found, by
 		}
 	}
-	return findIn(recs, target)
+	return findIn(recs, target, whole)
 }
 
 // containerID is the id of a recording's container, "" if nobody vouches for it.
@@ -100,7 +110,7 @@ func containerID(r *api.Recording) string {
 	return r.Container.ID
 }
 
-func findIn(recs []*api.Recording, target string) (found []*api.Recording, by int) {
+func findIn(recs []*api.Recording, target string, whole bool) (found []*api.Recording, by int) {
 	match := func(f func(r *api.Recording) bool) bool {
 		for _, r := range recs {
 			if f(r) && !slices.Contains(found, r) {
@@ -110,7 +120,9 @@ func findIn(recs []*api.Recording, target string) (found []*api.Recording, by in
 		return len(found) > 0
 	}
 	if pod, ok := strings.CutPrefix(target, podPrefix); ok {
-		match(func(r *api.Recording) bool { return podName(r) == pod })
+		if !match(func(r *api.Recording) bool { return podName(r) == pod }) && !whole {
+			match(func(r *api.Recording) bool { return begins(podName(r), pod) })
+		}
 		return found, byContainer
 	}
 	if strings.HasPrefix(target, "/") {
@@ -137,8 +149,22 @@ func findIn(recs []*api.Recording, target string) (found []*api.Recording, by in
 			}
 		}
 	}
+	if len(found) == 0 && !whole {
+		match(func(r *api.Recording) bool { return begins(r.Container.Name, target) || begins(podName(r), target) })
+	}
 	return found, by
 }
+
+// begins reports whether a name begins with what somebody has typed.
+func begins(name, typed string) bool {
+	rest, ok := strings.CutPrefix(name, typed)
+	if !ok || len(typed) < minName {
+		return false
+	}
+	return rest == "" || !isDigit(typed[len(typed)-1]) || !isDigit(rest[0])
+}
+
+func isDigit(b byte) bool { return '0' <= b && b <= '9' }
 
 // withoutDumps leaves the further dumps of recordings out that are there themselves.
 func withoutDumps(recs []*api.Recording) []*api.Recording {
@@ -301,7 +327,7 @@ func notFound(recs []api.Recording, target string, q Selector) *api.Error {
 	if q.Namespace != "" {
 		where += ", namespace " + quote(q.Namespace)
 	}
-	found, _ := find(all, target)
+	found, _ := find(all, target, true)
 	pod := strings.TrimPrefix(target, podPrefix)
 	for _, r := range all { // whoever has the name, also where another rule comes first
 		if (r.Container.Name == target || podName(r) == pod) && !slices.Contains(found, r) {
@@ -327,8 +353,53 @@ func notFound(recs []api.Recording, target string, q Selector) *api.Error {
 		}
 		return api.Errorf(api.CodeNotFound, "%s has no recording%s, but there is %s", quote(target), where, strings.Join(have, ", "))
 	}
-	return api.Errorf(api.CodeNotFound, "there is no recording of %s%s: recorderctl list shows what there is", quote(target), where)
+	hint := "recorderctl list shows what there is"
+	if near := nearest(all, pod, q); len(near) > 0 {
+		hint = "is it " + strings.Join(near, " or ") + "?"
+	}
+	return api.Errorf(api.CodeNotFound, "there is no recording of %s%s: %s", quote(target), where, hint)
 }
+
+// nearest are at most three names of containers and pods that target may be a typing error for, or
+// a part of: the most alike first.
+func nearest(recs []*api.Recording, target string, q Selector) []string {
+	if len(target) < minName || len(target) > maxTyped {
+		return nil
+	}
+	type name struct {
+		text string
+		far  int
+	}
+	var near []name
+	seen := map[string]bool{}
+	for _, r := range recs {
+		if !q.fits(r) {
+			continue
+		}
+		for _, text := range []string{r.Container.Name, podName(r)} {
+			if text == "" || len(text) > maxTyped || seen[text] {
+				continue
+			}
+			seen[text] = true
+			far := levenshtein.ComputeDistance(target, text)
+			if strings.Contains(text, target) {
+				far = 0
+			}
+			if far <= max(1, len(target)/4) {
+				near = append(near, name{text, far})
+			}
+		}
+	}
+	slices.SortStableFunc(near, func(a, b name) int { return cmp.Or(a.far-b.far, strings.Compare(a.text, b.text)) })
+	var out []string
+	for _, n := range near[:min(len(near), 3)] {
+		out = append(out, quote(n.text))
+	}
+	return out
+}
+
+// maxTyped is how long a name can be that people type, in bytes: longer ones are not compared.
+const maxTyped = 253
 
 // describe names a recording's container in an error.
 func describe(r *api.Recording) string {

@@ -53,6 +53,7 @@ var recs = []api.Recording{
 	rec(9, "ba14 live 4321cccc"+" twin"),
 	rec(9, "ba15 live 4321dddd"+" twin"),
 	rec(9, "ba16 spooled abcdabcd late shop/late"),
+	plain(5, "da01 ended r10 /a/r10"),
 	plain(5, "ca01 ended same /a/same"),
 	plain(6, "ca02 ended same /a/same"),
 	plain(7, "cb03 ended same /b/same"),
@@ -108,6 +109,16 @@ func TestResolve(t *testing.T) {
 		{"/b/same", Selector{}, "cb03"},
 		{"cb03", Selector{Previous: true}, "not_found"},
 		{"ca02", Selector{Previous: true}, "ca01"},
+		{"wor", Selector{}, "af11"}, // beginnings of names
+		{"wor", Selector{WholeName: true}, "not_found"},
+		{"w", Selector{}, "not_found"},
+		{"pod/job", Selector{}, "ad08"},
+		{"pod/job", Selector{WholeName: true}, "not_found"},
+		{"pod/we", Selector{}, ambiguous("ab04", "ab03", "aa02", "aa01")},
+		{"sidec", Selector{Namespace: "default"}, "ae10"},
+		{"sidec", Selector{Namespace: "shop"}, "not_found"},
+		{"r1", Selector{}, "not_found"}, // not r10
+		{"r10", Selector{}, "da01"},
 		{"", Selector{}, "bad_request"},
 		{"pod/", Selector{}, "bad_request"},
 		{"/", Selector{}, "not_found"},
@@ -165,6 +176,10 @@ func TestResolveMessages(t *testing.T) {
 		{"twin", Selector{}, "2 recordings, give an id"},
 		{"web-0", Selector{Container: "x"}, `"web-0" has no recording, container "x", but there is shop/web-0/app`},
 		{"nope", Selector{Namespace: "y"}, `there is no recording of "nope", namespace "y": recorderctl list`},
+		{"porxy", Selector{}, "there is no recording of \"porxy\": recorderctl list"},
+		{"proxi", Selector{}, "there is no recording of \"proxi\": is it \"proxy\"?"},
+		{"rker", Selector{}, "is it \"worker\"?"},
+		{"proxi", Selector{Namespace: "test"}, "recorderctl list"},
 		{"proxy", Selector{Previous: true}, "no earlier recording of shop/web-0/proxy, live is kept"},
 	} {
 		if _, err := Resolve(recs, c.target, c.sel); err == nil || !strings.Contains(err.Message, c.want) {

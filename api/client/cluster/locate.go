@@ -132,7 +132,7 @@ func (c *Cluster) parse(ctx context.Context, name string, sel target.Selector) (
 	var status apierrors.APIStatus
 	switch {
 	case err == nil:
-		t.pod, t.name = &pod, "pod/"+base
+		t.pod, t.name, t.sel.WholeName = &pod, "pod/"+base, true
 		t.dflt = c.containerOf(&pod, sel)
 	case errors.As(err, &forbidden), errors.As(err, &status): // no such pod, no such name, or not this user's to see
 	default:
@@ -330,5 +330,6 @@ func (c *Cluster) newestOf(recs []api.Recording, t meant) (api.Recording, *api.E
 		return newest, nil
 	}
 	c.warn(fmt.Sprintf("%s has no pods: this is pod/%s, which is gone", t.workload, newest.Pod.Name))
+	t.sel.WholeName = true
 	return target.Resolve(recs, "pod/"+newest.Pod.Name, t.sel)
 }
