@@ -232,6 +232,50 @@ func TestDeleted(t *testing.T) {
 	eventually(t, "nothing is pinned", 45*time.Second, func() bool { _, err := os.Stat(pins); return os.IsNotExist(err) })
 }
 
+// TestHelm installs, upgrades and uninstalls the chart with helm itself: recordings outlive an
+// upgrade, and nothing stays on the node or in the cluster.
+func TestHelm(t *testing.T) {
+	ns := namespace(t)
+	must(t, kubectl("label", "ns", ns, "pod-security.kubernetes.io/enforce=privileged"))
+	helm := func(args ...string) string {
+		t.Helper()
+		cmd := exec.Command(filepath.Join(clusterDir, "bin", "helm"), append([]string{"-n", ns, "--kubeconfig", kubeconfig("admin")}, args...)...)
+		cmd.Env = append(os.Environ(), "HOME="+t.TempDir()) // where helm keeps what it has fetched
+		return must(t, cmd)
+	}
+	values := []string{"--wait", "--timeout", "60s", "--set", "image=" + image, "--set", "imagePullPolicy=Never", "--set", "containerdDir=" + filepath.Dir(containerd)}
+	uninstall := func() string { return helm("uninstall", "flight", "--wait", "--timeout", "60s") }
+
+	helm(append([]string{"install", "flight", "../../deploy/chart"}, values...)...)
+	installed := true
+	t.Cleanup(func() {
+		if installed {
+			uninstall()
+		}
+	})
+	workload := namespace(t)
+	pod(t, workload, "web", "restartPolicy: Never,", "app=kill -SEGV $$")
+	saved := func() bool {
+		out, err := run(ctl("list", "-n", workload, "--recorder-namespace", ns))
+		return err == nil && strings.Contains(out, "SIGSEGV")
+	}
+	eventually(t, "the crash is listed", 30*time.Second, saved)
+	old := daemonPid(t)
+	helm(append([]string{"upgrade", "flight", "../../deploy/chart", "--set", "memoryBudgetMiB=128"}, values...)...)
+	eventually(t, "another daemon", 30*time.Second, func() bool { return daemonPid(t) != old })
+	eventually(t, "the crash is listed after the upgrade", 30*time.Second, saved)
+	contains(t, "status after the upgrade", must(t, ctl("status", "--recorder-namespace", ns)), "128 MiB")
+
+	uninstall()
+	installed = false
+	eventually(t, "nothing is pinned", 45*time.Second, func() bool { _, err := os.Stat(pins); return os.IsNotExist(err) })
+	for _, what := range []string{"daemonset/recorderd", "serviceaccount/recorderd", "role/recorderctl", "clusterrole/recorderd-" + ns, "clusterrolebinding/recorderd-" + ns} {
+		if out, err := run(kubectl("-n", ns, "get", what)); err == nil || !strings.Contains(out, "NotFound") {
+			t.Errorf("%s: %v: %s", what, err, out)
+		}
+	}
+}
+
 // TestUndeployFinds: what is pinned on the nodes is found and taken away without a daemon
 // set.
 func TestUndeployFinds(t *testing.T) {
