@@ -155,7 +155,7 @@ var kinds = [...]kindInfo{
 `)
 	for _, e := range t["events"] {
 		rule := "failed" + strings.ToUpper(e["failed"][:1]) + e["failed"][1:]
-		fmt.Fprintf(&b, "\tKind%s: {%q, %s, %v},\n", e["go"], e["type"], rule, e["calls"] == "yes")
+		fmt.Fprintf(&b, "\tKind%s: {%q, %s, %v, &show%[1]s},\n", e["go"], e["type"], rule, e["calls"] == "yes")
 	}
 	b.WriteString("}\n")
 	b.WriteString("\n// kindOf returns the kind of event that a record type makes by itself.\nfunc kindOf(t layout.RecType) Kind {\n\tswitch t {\n")

@@ -146,19 +146,22 @@ func (b *builder) event(ev *replay.Event) {
 	p := b.procOf(ev)
 	t := b.threadOf(ev, p)
 	b.uring.sees(b, ev, p)
-	switch ev.Kind {
-	case replay.KindCall, replay.KindExec:
-		b.call(ev, p, t)
-	case replay.KindSignal:
+	if int(ev.Kind) < len(takers) && takers[ev.Kind] != nil {
+		takers[ev.Kind](b, ev, p, t)
+	}
+}
+
+// takers take events by their kind. A name is the task's, and a record of a type that is not
+// known is counted as missing.
+var takers = [...]func(*builder, *replay.Event, *proc, *thread){
+	replay.KindCall: (*builder).call,
+	replay.KindExec: (*builder).call,
+	replay.KindSignal: func(b *builder, ev *replay.Event, p *proc, t *thread) {
 		b.signal(ev, p)
 		t.push(ev)
-	case replay.KindExit:
-		b.exit(ev, p, t)
-	case replay.KindOOM:
-		b.victim(ev, p)
-	case replay.KindRename: // the name is the task's
-	case replay.KindUnknown: // counted as missing
-	}
+	},
+	replay.KindExit: (*builder).exit,
+	replay.KindOOM:  func(b *builder, ev *replay.Event, p *proc, _ *thread) { b.victim(ev, p) },
 }
 
 func nameOf(ev *replay.Event) string {

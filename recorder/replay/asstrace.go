@@ -61,10 +61,10 @@ func newStrace(out *lines, h *dump.Header, o *Options) *straceSink {
 }
 
 func (s *straceSink) event(ev *Event) error {
-	switch ev.Kind {
-	case KindRename, KindOOM: // strace has no line for these
+	if kinds[ev.Kind].shown.strace == straceNone {
 		return nil
-	case KindCall:
+	}
+	if ev.Kind == KindCall {
 		// A new thread comes out of a call that it never made.
 		if ev.Rec.Ret == 0 && ev.NoDur() && ev.State == Finished && s.special.fork.has(s.format.abi(ev), ev.Rec.Nr) {
 			return nil
@@ -74,12 +74,14 @@ func (s *straceSink) event(ev *Event) error {
 		} else {
 			delete(s.ending, ev.Task)
 		}
-	case KindExec:
+	}
+	if ev.Kind == KindExec {
 		// The leader gives its id away in silence.
 		if i, ok := s.leaders[ev.Task.Info.Tid]; ok && ev.Was != nil {
 			s.events[i].drop = true
 		}
-	case KindExit:
+	}
+	if ev.Kind == KindExit {
 		if ev.Rec.Args[1] == 0 && uint64(ev.Task.Info.Tid) == ev.Rec.Args[0] {
 			s.leaders[ev.Task.Info.Tid] = uint32(len(s.events))
 		}
@@ -93,7 +95,6 @@ func (s *straceSink) event(ev *Event) error {
 			}
 			delete(s.ending, ev.Task)
 		}
-	case KindSignal, KindUnknown:
 	}
 	h := ev.hold(&s.arena)
 	if ev.Kind == KindCall {
@@ -228,23 +229,21 @@ func (s *straceSink) whole(ev *Event) {
 		s.second(ev)
 		return
 	}
+	shown := kinds[ev.Kind].shown
+	if shown.strace == straceComment {
+		s.buf = append(s.buf, "# "...)
+	}
 	column := s.leader(ev.Task, ev.Start)
-	switch ev.Kind {
-	case KindOOM, KindRename: // are not held
-	case KindUnknown:
-		s.buf = appendUnknown(s.buf, ev)
-	case KindSignal:
-		s.buf = s.format.signal(s.buf, ev)
-		if ev.Rec.Nr == sigstop {
-			s.buf = append(s.buf, '\n')
-			s.leader(ev.Task, ev.Start)
-			s.buf = append(s.buf, "--- stopped by SIGSTOP ---"...)
-		}
-	case KindExit:
-		s.buf = s.format.exit(s.buf, ev)
-	case KindCall, KindExec:
+	if kinds[ev.Kind].calls {
 		s.buf = s.format.call(s.buf, ev, column)
 		s.duration(ev)
+	} else {
+		s.buf = shown.text(&s.format, s.buf, ev)
+	}
+	if ev.Kind == KindSignal && ev.Rec.Nr == sigstop {
+		s.buf = append(s.buf, '\n')
+		s.leader(ev.Task, ev.Start)
+		s.buf = append(s.buf, "--- stopped by SIGSTOP ---"...)
 	}
 	s.buf = append(s.buf, '\n')
 }

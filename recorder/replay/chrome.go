@@ -118,8 +118,9 @@ func (c *chromeSink) name(at chromeThread, comm Comm) error {
 }
 
 func (c *chromeSink) event(ev *Event) error {
-	if ev.Kind == KindRename {
-		return nil // what comes next has the new name
+	shown := kinds[ev.Kind].shown
+	if shown.silent {
+		return nil // of a rename: what comes next has the new name
 	}
 	at := c.track(ev.Task)
 	if ev.Was != nil {
@@ -128,29 +129,12 @@ func (c *chromeSink) event(ev *Event) error {
 	if err := c.name(at, ev.Comm); err != nil {
 		return err
 	}
-	c.text = c.text[:0]
-	switch ev.Kind {
-	case KindCall, KindExec:
+	if kinds[ev.Kind].calls {
 		return c.call(ev, at)
-	case KindSignal:
-		c.text = c.format.signal(c.text, ev)
-		return c.instant(strace.SignalName(int(ev.Rec.Nr)), "signal", "t", at, ev)
-	case KindExit:
-		c.text = c.format.exit(c.text, ev)
-		scope := "t"
-		if ev.Rec.Args[1] != 0 {
-			scope = "p" // the whole process
-		}
-		return c.instant("exit", "exit", scope, at, ev)
-	case KindOOM:
-		c.text = append(c.text, "chosen by the OOM killer"...)
-		return c.instant("oom", "oom", "p", at, ev)
-	case KindUnknown:
-		c.text = appendUnknown(c.text, ev)
-		return c.instant("unknown", "unknown", "t", at, ev)
-	case KindRename: // has returned above
 	}
-	return nil
+	c.text = shown.text(&c.format, c.text[:0], ev)
+	name, scope := shown.mark(ev)
+	return c.instant(name, ev.Kind.String(), scope, at, ev)
 }
 
 func (c *chromeSink) instant(name, category, scope string, at chromeThread, ev *Event) error {

@@ -279,13 +279,12 @@ func (f *files) see(ev *Event) {
 	if f.off != "" || ev.Guard {
 		return
 	}
-	switch ev.Kind {
-	case KindCall, KindExec:
-	case KindExit:
+	if ev.Kind == KindExit {
 		f.exit(ev)
 		return
-	case KindSignal, KindOOM, KindRename, KindUnknown: // touch no descriptor
-		return
+	}
+	if !kinds[ev.Kind].calls {
+		return // touches no descriptor
 	}
 	c := syscalls.Lookup(ev.abi, uint32(ev.Rec.Nr))
 	if c == nil {

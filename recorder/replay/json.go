@@ -1,7 +1,6 @@
 package replay
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"strconv"
 	"time"
@@ -181,31 +180,7 @@ func (j *jsonSink) event(ev *Event) error {
 		j.values.NotUTF8("/comm", name)
 	}
 	b = jsonTrue(b, "guard", ev.Guard)
-	switch ev.Kind {
-	case KindCall, KindExec:
-		b = j.call(b, ev)
-	case KindExit:
-		b = j.exit(b, ev)
-	case KindSignal:
-		b = jsonString(b, "signal", strace.AppendSignalName(nil, int(ev.Rec.Nr)))
-		b = jsonInt(b, "code", ev.Rec.Ret)
-		b = append(b, `,"siginfo":`...)
-		b = j.values.Append(b, j.decode.Signal(j.format.abi(ev), &ev.Rec), 0)
-	case KindRename:
-		for _, it := range ev.Rec.Items {
-			if it.Arg == 0 && it.Kind == layout.ItemStr {
-				var c Comm
-				c.set(it.Data)
-				b = jsonString(b, "name", c.Bytes())
-				j.values.NotUTF8("/name", c.Bytes())
-				break
-			}
-		}
-	case KindUnknown:
-		b = jsonUint(b, "recordType", uint64(ev.Rec.Type))
-		b = jsonString(b, "record", base64.StdEncoding.AppendEncode(nil, ev.Raw))
-	case KindOOM: // has nothing more to say
-	}
+	b = kinds[ev.Kind].shown.json(j, b, ev)
 	b = jsonTrue(b, "cut", ev.Rec.Flags&layout.RecfCut != 0)
 	b = jsonTrue(b, "fault", ev.Rec.Flags&layout.RecfFault != 0)
 	b = j.values.Base64(b)

@@ -19,13 +19,13 @@ const (
 )
 
 var kinds = [...]kindInfo{
-	KindCall:    {"call", failedError, true},
-	KindExec:    {"exec", failedError, true},
-	KindExit:    {"exit", failedStatus, false},
-	KindSignal:  {"signal", failedAlways, false},
-	KindOOM:     {"oom", failedAlways, false},
-	KindRename:  {"rename", failedNever, false},
-	KindUnknown: {"unknown", failedAlways, false},
+	KindCall:    {"call", failedError, true, &showCall},
+	KindExec:    {"exec", failedError, true, &showExec},
+	KindExit:    {"exit", failedStatus, false, &showExit},
+	KindSignal:  {"signal", failedAlways, false, &showSignal},
+	KindOOM:     {"oom", failedAlways, false, &showOOM},
+	KindRename:  {"rename", failedNever, false, &showRename},
+	KindUnknown: {"unknown", failedAlways, false, &showUnknown},
 }
 
 // kindOf returns the kind of event that a record type makes by itself.

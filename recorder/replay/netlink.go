@@ -37,18 +37,11 @@ func (n *netlinks) forget() { clear(n.procs) }
 // see returns the protocol of the socket in a call's first argument plus 1, 0 if it is not known
 // to be a netlink socket, and learns from the call.
 func (n *netlinks) see(ev *Event) int {
-	switch ev.Kind {
-	case KindExec:
+	if ev.Kind == KindExec || ev.Kind == KindExit && ev.Rec.Args[1] != 0 {
 		delete(n.procs, ev.Task.Info.Tgid)
+	}
+	if ev.Kind != KindCall {
 		return 0
-	case KindExit:
-		if ev.Rec.Args[1] != 0 {
-			delete(n.procs, ev.Task.Info.Tgid)
-		}
-		return 0
-	case KindSignal, KindOOM, KindRename, KindUnknown:
-		return 0
-	case KindCall:
 	}
 	if n.off || ev.Guard || !ev.Task.Known {
 		return 0

@@ -49,8 +49,8 @@ func newText(out *lines, h *dump.Header, o *Options) *textSink {
 }
 
 func (t *textSink) event(ev *Event) error {
-	if ev.Kind == KindRename {
-		return nil // prctl or write has shown it
+	if kinds[ev.Kind].shown.silent {
+		return nil
 	}
 	t.gap(ev)
 	t.shown = true
@@ -69,31 +69,16 @@ func (t *textSink) event(ev *Event) error {
 	}
 	t.who(ev, at)
 	t.paint(plain)
-	switch ev.Kind {
-	case KindCall, KindExec:
+	if info := &kinds[ev.Kind]; info.calls {
 		start := len(t.buf)
 		t.buf = t.format.call(t.buf, ev, start)
 		if t.colour {
 			t.paintCall(start, ev)
 		}
 		t.duration(ev)
-	case KindSignal:
-		t.paint(signalled)
-		t.buf = t.format.signal(t.buf, ev)
-	case KindExit:
-		if ev.Rec.Ret != 0 {
-			t.paint(red)
-		} else {
-			t.paint(green)
-		}
-		t.buf = t.format.exit(t.buf, ev)
-	case KindOOM:
-		t.paint(red)
-		t.buf = append(t.buf, "!!! chosen by the OOM killer !!!"...)
-	case KindUnknown:
-		t.paint(red)
-		t.buf = appendUnknown(t.buf, ev)
-	case KindRename: // has returned above
+	} else {
+		t.paint(info.shown.colour(ev))
+		t.buf = info.shown.text(&t.format, t.buf, ev)
 	}
 	t.paint(plain)
 	t.buf = append(t.buf, '\n')

@@ -101,20 +101,7 @@ func NewFormatter(h *dump.Header, limit int) *Formatter {
 
 // Append appends an event. Nothing in it is obeyed by a terminal.
 func (f *Formatter) Append(b []byte, ev *Event) []byte {
-	switch ev.Kind {
-	case KindSignal:
-		return f.f.signal(b, ev)
-	case KindExit:
-		return f.f.exit(b, ev)
-	case KindOOM:
-		return append(b, "!!! chosen by the OOM killer !!!"...)
-	case KindRename:
-		return append(b, "(renamed)"...)
-	case KindUnknown:
-		return appendUnknown(b, ev)
-	case KindCall, KindExec:
-	}
-	return f.f.call(b, ev, 0)
+	return kinds[ev.Kind].shown.text(&f.f, b, ev)
 }
 
 // SocketAddress shows a struct sockaddr as Address does, "" if it is of another family.

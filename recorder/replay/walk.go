@@ -563,16 +563,24 @@ func (w *walker) record(raw []byte, guard bool) error {
 	if ev.Rec.Type != layout.RecExit {
 		th.struck = false
 	}
-	switch ev.Rec.Type {
-	case layout.RecCall:
-		return w.call(ev, th)
-	case layout.RecEnter:
+	if take := takers[ev.Rec.Type]; take != nil {
+		return take(w, ev, th, guard, renamed)
+	}
+	if ev.Kind = kindOf(ev.Rec.Type); ev.Kind == KindUnknown {
+		w.stats.Unknown++
+	}
+	return w.emit(ev, th)
+}
+
+// takers take the records that are not an event each, as they stand.
+var takers = [len(layout.RecordTypes)]func(w *walker, ev *Event, th *thread, guard, renamed bool) error{
+	layout.RecCall: func(w *walker, ev *Event, th *thread, _, _ bool) error { return w.call(ev, th) },
+	layout.RecEnter: func(w *walker, ev *Event, th *thread, _, _ bool) error {
 		return w.enter(ev, th)
-	case layout.RecExec:
-		return w.exec(ev, th, guard, renamed)
-	case layout.RecExit:
-		return w.exit(ev, th)
-	case layout.RecSignal:
+	},
+	layout.RecExec: (*walker).exec,
+	layout.RecExit: func(w *walker, ev *Event, th *thread, _, _ bool) error { return w.exit(ev, th) },
+	layout.RecSignal: func(w *walker, ev *Event, th *thread, _, _ bool) error {
 		if ev.Rec.Nr == sigkill {
 			// Every thread of a process that ends gets it, even of one that exits
 			// in peace. The thread's end says how it was.
@@ -581,18 +589,14 @@ func (w *walker) record(raw []byte, guard bool) error {
 		}
 		ev.Kind = KindSignal
 		return w.emit(ev, th)
-	case layout.RecOom:
-		ev.Kind = KindOOM
-		return w.emit(ev, th)
-	case layout.RecRename:
+	},
+	layout.RecRename: func(w *walker, ev *Event, th *thread, _, _ bool) error {
 		return w.rename(ev, th)
-	case layout.RecTask: // stands in the tasks lane alone
-		w.stats.Invalid++
+	},
+	layout.RecTask: func(w *walker, _ *Event, _ *thread, _, _ bool) error {
+		w.stats.Invalid++ // stands in the tasks lane alone
 		return nil
-	}
-	w.stats.Unknown++
-	ev.Kind = KindUnknown
-	return w.emit(ev, th)
+	},
 }
 
 // older reports whether a time lies before all of the main lane.
@@ -929,16 +933,14 @@ func (w *walker) progressed(rec *record.Record) {
 		return
 	}
 	start, known := timeOf(p.enter), layout.RecFlag(binary.LittleEndian.Uint64(p.enter)>>4&0x3ff)&layout.RecfNodur == 0
-	switch rec.Type {
-	case layout.RecCall, layout.RecExit, layout.RecExec:
-		if !known || rec.Time >= start {
-			delete(w.progress, rec.Tid)
-		}
-	case layout.RecEnter:
-		if known && rec.Time > start {
-			delete(w.progress, rec.Tid)
-		}
-	case layout.RecSignal, layout.RecRename, layout.RecOom, layout.RecTask: // may come within a call
+	over := false // all other types may come within a call
+	if t := rec.Type; t == layout.RecCall || t == layout.RecExit || t == layout.RecExec {
+		over = !known || rec.Time >= start
+	} else if t == layout.RecEnter {
+		over = known && rec.Time > start
+	}
+	if over {
+		delete(w.progress, rec.Tid)
 	}
 }
 
