@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -84,6 +85,9 @@ func (c *Calls) Add(index int) { c[index/64] |= 1 << (index % 64) }
 func (c *Config) RingBytes() int { return int(c.Ring.Bytes()) }
 
 func (c *Config) check() error {
+	if _, err := attachments(); err != nil {
+		return err
+	}
 	if c.Ring.Main() == nil {
 		return errors.New("a ring without a main lane")
 	}
@@ -140,30 +144,61 @@ type Kernel struct {
 	planMu sync.Mutex // guards the plans, here and in the kernel
 }
 
-// programs are attached in this order: the hot ones when the marks can be right.
-var programs = []string{
-	"on_mkdir", "on_rmdir", "on_task_exit", "on_exec", "on_signal", "on_rename",
-	"on_sys_exit", "on_sys_enter", "on_fork", "on_newtask", "on_attach",
-}
+// hot are the programs that are attached last: when the marks can be right.
+var hot = []string{"on_sys_exit", "on_sys_enter", "on_fork", "on_newtask", "on_attach"}
 
-// again are the programs that run twice where they can be preempted, with what their
-// names have then at the end (TWICE in recorder.bpf.c).
-var again = []string{
-	"on_mkdir", "on_rmdir", "on_task_exit", "on_exec", "on_signal", "on_rename", "on_fork", "on_newtask", "on_attach",
-}
-
+// second is how the names end of the programs that run where the first ones may have been
+// preempted (TWICE in recorder.bpf.c).
 const second = "_2"
+
+// attachment is what of the compiled programs is attached.
+type attachment struct {
+	programs    []string // in this order
+	again       []string // of these, those that run twice where they can be preempted
+	tracepoints []string // that they want
+}
+
+// attachments are all programs on tracepoints that are no tests' or perf's: the object says itself
+// which it has.
+var attachments = sync.OnceValues(func() (*attachment, error) {
+	spec, err := loadRecorder()
+	if err != nil {
+		return nil, fmt.Errorf("read the compiled programs: %w", err)
+	}
+	var a attachment
+	for _, name := range slices.Sorted(maps.Keys(spec.Programs)) {
+		p := spec.Programs[name]
+		if !strings.HasPrefix(name, "on_") || p.AttachType != ebpf.AttachTraceRawTp || strings.HasSuffix(name, second) {
+			continue
+		}
+		if !slices.Contains(a.tracepoints, p.AttachTo) {
+			a.tracepoints = append(a.tracepoints, p.AttachTo)
+		}
+		if spec.Programs[name+second] != nil {
+			a.again = append(a.again, name)
+		}
+		if !slices.Contains(hot, name) {
+			a.programs = append(a.programs, name)
+		}
+	}
+	a.programs = append(a.programs, hot...)
+	return &a, nil
+})
 
 // programs that are attached, in order: each second one behind its first, which
 // it relies on.
 func (c *Config) programs() []string {
+	a, err := attachments()
+	if err != nil {
+		return nil // check has told
+	}
 	if !c.twice() {
-		return programs
+		return a.programs
 	}
 	var all []string
-	for _, name := range programs {
+	for _, name := range a.programs {
 		all = append(all, name)
-		if slices.Contains(again, name) {
+		if slices.Contains(a.again, name) {
 			all = append(all, name+second)
 		}
 	}
@@ -245,7 +280,11 @@ func Supported() error {
 	if err != nil {
 		return fmt.Errorf("%w: read the type information of Linux %s: %w", ErrUnsupported, release, err)
 	}
-	for _, tp := range []string{"sys_enter", "sys_exit", "cgroup_attach_task", "cgroup_mkdir", "task_newtask", "sched_process_fork", "sched_process_exec", "sched_process_exit", "signal_deliver"} {
+	attached, err := attachments()
+	if err != nil {
+		return err
+	}
+	for _, tp := range attached.tracepoints {
 		var t *btf.Typedef
 		if err := spec.TypeByName("btf_trace_"+tp, &t); err != nil {
 			return fmt.Errorf("%w: Linux %s has no tracepoint %s (CONFIG_HAVE_SYSCALL_TRACEPOINTS, CONFIG_CGROUPS)", ErrUnsupported, release, tp)
@@ -471,9 +510,9 @@ func (c *Config) spec() (*ebpf.CollectionSpec, error) {
 	delete(spec.Programs, "perf_sys_enter")
 	delete(spec.Programs, "perf_sys_exit")
 	if !c.twice() {
-		for _, name := range again {
-			delete(spec.Programs, name+second)
-		}
+		maps.DeleteFunc(spec.Programs, func(name string, _ *ebpf.ProgramSpec) bool {
+			return strings.HasSuffix(name, second)
+		})
 	}
 	spec.Maps["rings"].InnerMap.ValueSize = uint32(c.RingBytes())
 	main := c.Ring.Main()

@@ -133,6 +133,19 @@ struct signal_struct {
 	struct mm_struct *oom_mm;
 };
 
+struct sigaction {
+	void *sa_handler;
+	unsigned long sa_flags;
+};
+
+struct k_sigaction {
+	struct sigaction sa;
+};
+
+struct sighand_struct {
+	struct k_sigaction action[1];
+};
+
 struct thread_info {
 	unsigned long flags;
 	u32 status;
@@ -197,6 +210,8 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct files_struct *files;
 	struct signal_struct *signal;
+	struct sighand_struct *sighand;
+	void *stack;
 	struct css_set *cgroups;
 	struct bpf_local_storage *bpf_storage;
 };

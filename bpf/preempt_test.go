@@ -85,9 +85,13 @@ func TestSeenTwice(t *testing.T) {
 				return // nothing is loaded twice, as nothing need be
 			}
 			k := testKernel(t, cfg)
+			a, err := attachments()
+			if err != nil {
+				t.Fatal(err)
+			}
 			for i, l := range k.links {
 				first, is2 := strings.CutSuffix(cfg.programs()[i], second)
-				if !slices.Contains(again, first) || missing == "" || is2 != (missing == "_2") {
+				if !slices.Contains(a.again, first) || missing == "" || is2 != (missing == "_2") {
 					continue
 				}
 				if err := errors.Join(l.Unpin(), l.Close()); err != nil {
@@ -140,8 +144,12 @@ func TestProgramSizes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(sizes) != len(programs)+1 {
-		t.Errorf("%d sizes: want one for each of %d programs", len(sizes), len(programs)+1)
+	a, err := attachments()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := len(a.programs) + 1; len(sizes) != want { // and the iterator
+		t.Errorf("%d sizes: want one for each of %d programs", len(sizes), want)
 	}
 	for _, s := range sizes {
 		t.Logf("%+v", s)

@@ -2322,9 +2322,8 @@ TWICE("tp_btf/signal_deliver", on_signal)
 	struct task_state *ts;
 	struct ring_head *r;
 	struct scratch *s;
-	/* struct k_sigaction begins with struct sigaction: handler, then flags
-	 * (x86-64 and arm64; include/linux/signal_types.h) */
-	u64 act[2] = {};
+	struct k_sigaction *act = (void *)ctx[2];
+	u64 handler = 0, flags = 0;
 	s32 info[12] = {};
 	u32 off, sig = ctx[0], where;
 
@@ -2339,10 +2338,11 @@ TWICE("tp_btf/signal_deliver", on_signal)
 		return 0;
 	/* info may be a small number instead of a pointer (SEND_SIG_NOINFO) */
 	bpf_probe_read_kernel(info, sizeof(info), (void *)ctx[1]);
-	bpf_probe_read_kernel(act, sizeof(act), (void *)ctx[2]);
+	bpf_probe_read_kernel(&handler, sizeof(handler), (void *)act + core_field_offset(act->sa.sa_handler));
+	bpf_probe_read_kernel(&flags, sizeof(flags), (void *)act + core_field_offset(act->sa.sa_flags));
 	s->args[0] = (s64)info[1];
-	s->args[1] = act[0];
-	s->args[2] = act[1];
+	s->args[1] = handler;
+	s->args[2] = flags;
 	s->flags = compat_task(task) ? RECF_COMPAT | RECF_NODUR : RECF_NODUR;
 	begin(BY_SIGNAL, bpf_ktime_get_ns(), 0, (s64)info[2], who_what(task->pid, sig, 3));
 	off = s->off;
@@ -2351,7 +2351,7 @@ TWICE("tp_btf/signal_deliver", on_signal)
 	__builtin_memcpy(s->buf + off + 4, info, sizeof(info));
 	item(s, off, tag(0, ITEM_MEM), sizeof(info), 0);
 	/* Each thread of a process that ends gets a SIGKILL. */
-	where = act[0] == 1 ? NO_GUARD : act[0] ? SMALL(LANE_SIGNAL) : sig == 9 ? SMALL(LANE_EXIT) : SMALL(LANE_CRASH);
+	where = handler == 1 ? NO_GUARD : handler ? SMALL(LANE_SIGNAL) : sig == 9 ? SMALL(LANE_EXIT) : SMALL(LANE_CRASH);
 	commit_from(BY_SIGNAL, ts->slot, REC_SIGNAL, where);
 	return 0;
 }

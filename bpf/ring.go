@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -375,10 +376,10 @@ func (k *Kernel) Missed() (map[string]uint64, error) {
 		}
 		missed[name] = st.RecursionMisses
 	}
-	for _, name := range again {
-		if n, ok := missed[name+second]; ok {
-			missed[name] = min(missed[name], n)
-			delete(missed, name+second)
+	for name, n := range missed {
+		if first, ok := strings.CutSuffix(name, second); ok {
+			missed[first] = min(missed[first], n)
+			delete(missed, name)
 		}
 	}
 	return missed, nil
