@@ -486,4 +486,46 @@ _Static_assert(__builtin_offsetof(struct ring_head, main) % 64 == 0, "and begin 
 _Static_assert(sizeof(struct item) == 4, "an item's head");
 _Static_assert(REC_MAX % 8 == 0 && REC_MAX < 1 << 13 && (int)REC_MAX <= (int)RING_TAIL, "length / 8 has 10 bits");
 
+#ifdef LAYOUT_TYPES
+/* The members say of what Go gets twins, and in which order (layout.c). */
+struct layout_types {
+	enum layout_consts a;
+	enum ring_consts b;
+	enum startup_consts ba;
+	enum lane_kind c;
+	enum lane_role ca;
+	enum small_lane_consts cb;
+	enum head_consts d;
+	enum head_limit_consts e;
+	enum ring_flag f;
+	enum stdio_flag fb;
+	struct ring_head g;
+	enum rec_consts h;
+	struct rec i;
+	enum rec_type j;
+	enum rec_flag k;
+	struct item l;
+	enum item_flag m;
+	enum item_kind n;
+	enum plan_consts o;
+	enum plan_flag p;
+	enum op_kind q;
+	enum op_when r;
+	enum op_times s;
+	enum op_at dd;
+	enum op_over de;
+	struct plan t;
+	struct subplan_key u;
+	enum entry_consts v;
+	struct task_info x;
+	struct task_dump y;
+	struct claim z;
+	enum claim_consts zb;
+	enum event_type aa;
+	struct event bb;
+	enum stat_id cc;
+	enum refusal ee;
+};
+#endif
+
 #endif
