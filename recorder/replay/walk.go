@@ -558,18 +558,20 @@ func (w *walker) record(raw []byte, guard bool) error {
 	if len(w.progress) > 0 {
 		w.progressed(&ev.Rec)
 	}
+	take := takers[ev.Rec.Type]
+	if take == nil {
+		// What happened to the thread, not what it did: its own records go on behind it.
+		if ev.Kind = kindOf(ev.Rec.Type); ev.Kind == KindUnknown {
+			w.stats.Unknown++
+		}
+		return w.emit(ev, th)
+	}
 	renamed := th.renamed
 	th.renamed = false
 	if ev.Rec.Type != layout.RecExit {
 		th.struck = false
 	}
-	if take := takers[ev.Rec.Type]; take != nil {
-		return take(w, ev, th, guard, renamed)
-	}
-	if ev.Kind = kindOf(ev.Rec.Type); ev.Kind == KindUnknown {
-		w.stats.Unknown++
-	}
-	return w.emit(ev, th)
+	return take(w, ev, th, guard, renamed)
 }
 
 // takers take the records that are not an event each, as they stand.
