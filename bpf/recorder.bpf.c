@@ -148,7 +148,7 @@ struct {
 /* Where records with items are put together. One per program that makes such,
  * because a program may be preempted by another's on the same CPU, but not by
  * its own (the kernel counts that as a recursion miss). */
-enum scratch_user { BY_ENTER, BY_EXIT, BY_EXEC, BY_SIGNAL, BY_TASK, BY_RENAME, BY_ATTACH, BY_FORK, BY_ITER, SCRATCHES };
+enum scratch_user { BY_ENTER, BY_EXIT, BY_EXEC, BY_SIGNAL, BY_TASK, BY_RENAME, BY_ATTACH, BY_FORK, BY_ITER, BY_SENDER, SCRATCHES };
 
 struct scratch {
 	u8 buf[SCRATCH];
@@ -2353,6 +2353,196 @@ TWICE("tp_btf/signal_deliver", on_signal)
 	/* Each thread of a process that ends gets a SIGKILL. */
 	where = handler == 1 ? NO_GUARD : handler ? SMALL(LANE_SIGNAL) : sig == 9 ? SMALL(LANE_EXIT) : SMALL(LANE_CRASH);
 	commit_from(BY_SIGNAL, ts->slot, REC_SIGNAL, where);
+	return 0;
+}
+
+/* In bits: signals that end, stop or are asked to end a process are what is told of. */
+#define SIG(n) (1ull << ((n) - 1))
+enum { SIGKILL = 9, SI_TKILL = -6, SI_SIGIO = -5, SI_ASYNCIO = -4, SI_TIMER = -2, SI_KERNEL = 0x80 };
+static const u64 asks = SIG(1) | SIG(2) | SIG(3) | SIG(15);            /* HUP INT QUIT TERM */
+static const u64 idle = SIG(17) | SIG(18) | SIG(23) | SIG(28);         /* CHLD CONT URG WINCH: nothing by default */
+
+/*
+ * Does current send this, and not an interrupt that came while it ran? An interrupt has a
+ * stack of its own, but for x86's in user mode: behind that the registers have no call's
+ * number. (As numbers, by way of memory: the verifier does not subtract pointers.)
+ */
+static __always_inline bool by_current(struct scratch *s, u64 *ctx, struct task_struct *task)
+{
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
+	volatile u64 *at = s->msg;
+
+	at[0] = (u64)ctx;
+	at[1] = (u64)task->stack;
+	at[2] = (u64)regs;
+	return at[0] - at[1] < at[2] - at[1] && (read_nr(regs) >= 0 || task->flags & PF_EXITING);
+}
+
+/* Is a call one of those that let the caller fill in the siginfo? A program could say there
+ * that the signal came from a timer. */
+static __always_inline bool queues(struct task_struct *task)
+{
+	s64 nr = read_nr((void *)bpf_task_pt_regs(task));
+
+	if (nr == 424 /* pidfd_send_signal */)
+		return true;
+	if (compat_task(task))
+		return nr == 178 || nr == 335 || nr == 363;
+#if defined(__TARGET_ARCH_x86)
+	nr &= ~0x40000000ll;
+	return nr == 129 || nr == 297 || nr == 524 || nr == 536;
+#else
+	return nr == 138 || nr == 240;
+#endif
+}
+
+/* A string of the kernel's, if there is one. max: bytes, at most 160. */
+static __always_inline void name_item(struct scratch *s, u32 arg, u32 max, const void *from)
+{
+	u32 off = s->off;
+	long n;
+
+	if (off > REC_MAX - 1024)
+		return;
+	n = bpf_probe_read_kernel_str(s->buf + off + 4, max, from);
+	if (n > 1 && n <= PATH_PART)
+		item(s, off, tag(arg, ITEM_STR), n - 1, 0);
+}
+
+/* Who sent it: ids and where it is in the record's values. Returns enum sent_flag. */
+static __always_inline u32 sender(struct scratch *s, struct task_struct *from, struct task_struct *to, struct ring_head *r, u32 gen)
+{
+	struct task_state *ts = from->bpf_storage ? bpf_task_storage_get(&tasks, from, NULL, 0) : NULL;
+	u32 level = r->pid_level ? r->pid_level : to->thread_pid->level, here = 0, there = 0, nr;
+
+	nr = pid_at(from->signal->pids[1], level, &there);
+	pid_at(to->thread_pid, level, &here);
+	s->args[3] = from->tgid;
+	s->args[4] = here == there ? nr : 0;
+	return (ts && ts->gen ? ts->gen == gen ? SENT_SAME : SENT_OTHER : 0) | (from->flags & PF_EXITING ? SENT_AT_END : 0);
+}
+
+/* The names of who sent it. */
+static __noinline int name_sender(struct task_struct *from, u32 flags)
+{
+	struct scratch *s = scratch_of(BY_SENDER);
+	struct task_struct *up = from->group_leader->real_parent;
+
+	if (!s)
+		return 0;
+	name_item(s, 0, COMM_LEN, from->group_leader->comm);
+	if (up->tgid > 1)
+		name_item(s, 1, COMM_LEN, up->group_leader->comm);
+	if (!(flags & SENT_SAME))
+		name_item(s, 2, PATH_PART, cgroup_of(from)->kn->name);
+	return 0;
+}
+
+/* Is there room for one more of this second? Who sends holds the lock of the target's signals. */
+static __always_inline bool room_for(struct task_state *ts, u64 now)
+{
+	if (now - ts->sent_since >= 1000000000ull) {
+		ts->sent_since = now;
+		ts->sent = 0;
+	}
+	if (ts->sent >= SENT_MOST) {
+		ts->unsent++;
+		return false;
+	}
+	ts->sent++;
+	return true;
+}
+
+/*
+ * A signal was sent. This runs for another task than the current one, with interrupts off and
+ * maybe in one; while another program of ours is at work on this CPU, too.
+ *
+ * Told of is what ends or stops a process, or asks it to end. Left out is what is frequent
+ * and tells nothing new: what by default does nothing, signals of the process' own (a call
+ * tells of those), of its timers and descriptors, and such that it has a handler for and that
+ * do not ask it to end: who sent those, REC_SIGNAL says.
+ */
+TWICE("tp_btf/signal_generate", on_sent)
+{
+	struct task_struct *to = (void *)ctx[2], *from;
+	struct task_state *ts;
+	struct ring_head *r;
+	struct scratch *s;
+	u64 handler = 0, now, bit, at;
+	u32 sig = ctx[0], flags, where, slot, gen;
+	s32 info[3] = {}, code;
+	bool killed, by;
+
+	if (likely(!to->bpf_storage))
+		return 0;
+	bit = 1ull << (sig - 1 & 63);
+	if (bit & idle)
+		return 0;
+	ts = bpf_task_storage_get(&tasks, to, NULL, 0);
+	if (!ts || !ts->gen)
+		return 0;
+	if (steady()) {
+		bool done = again && ts->sent_seen;
+
+		ts->sent_seen = !again;
+		if (done)
+			return 0;
+	}
+	slot = ts->slot;
+	gen = ts->gen;
+	r = ring_of(slot);
+	s = scratch_of(BY_SENDER);
+	if (!r || !s || r->gen != gen)
+		return 0;
+	from = bpf_get_current_task_btf();
+	/* info may be a small number: 0 is of a process, 1 of the kernel. By way of memory: the
+	 * verifier takes it for a pointer that is never 0. */
+	*(volatile u64 *)s->iov = ctx[1];
+	at = *(volatile u64 *)s->iov;
+	code = at == 0 ? 0 : SI_KERNEL;
+	if (at > 1) {
+		bpf_probe_read_kernel(info, sizeof(info), (void *)at);
+		code = info[2];
+	}
+	at = sig - 1;
+	opaque(at); /* 6.1 forgets what it knew of a product */
+	at &= 63;
+	bpf_probe_read_kernel(&handler, sizeof(handler), (void *)to->sighand + core_field_offset(to->sighand->action) +
+		at * core_type_size(struct k_sigaction) + core_field_offset(((struct k_sigaction *)0)->sa.sa_handler));
+	by = code <= 0 && by_current(s, ctx, from) &&
+		((code != SI_TIMER && code != SI_ASYNCIO && code != SI_SIGIO) || queues(from));
+	killed = sig == SIGKILL;
+	if (!killed) {
+		bool asked = bit & asks;
+
+		if (by ? from->tgid == to->tgid || (handler > 1 && !asked) : code != SI_KERNEL || !asked)
+			return 0;
+	}
+	if (stopped(r))
+		return 0;
+	now = bpf_ktime_get_ns();
+	killed = killed && ctx[4] == 0;
+	if (!killed && !room_for(ts, now))
+		return 0;
+	flags = by ? SENT_BY_PROCESS : 0;
+	s->args[3] = 0;
+	s->args[4] = 0;
+	if (by)
+		flags |= sender(s, from, to, r, gen);
+	if (ctx[3])
+		flags |= SENT_TO_GROUP;
+	s->args[0] = ctx[4];
+	s->args[1] = handler;
+	s->args[2] = flags;
+	s->args[5] = ts->unsent;
+	ts->unsent = 0;
+	s->flags = RECF_NODUR;
+	begin(BY_SENDER, now, 0, code, who_what(to->pid, sig, 6));
+	if (by)
+		name_sender(from, flags);
+	/* A process is killed once. All else somebody can send as often as they like. */
+	where = !killed ? SMALL(LANE_SIGNAL) : to->tgid == r->init_tid ? SMALL(LANE_CRASH) : SMALL(LANE_EXIT);
+	commit_from(BY_SENDER, slot, REC_SENT, where);
 	return 0;
 }
 

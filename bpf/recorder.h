@@ -275,6 +275,12 @@ struct rec {
  * REC_RENAME  items: the new name (arg 0)
  * REC_OOM     result: tgid
  * REC_TASK    items: struct task_info (arg 0)
+ * REC_SENT    tid: whom it was sent to; nr: its number; result: si_code; args: the kernel's result
+ *             (0: queued, 1: ignored, 2: pending already, 3: no room for it, 4: queued without its
+ *             siginfo), handler as in REC_SIGNAL, enum sent_flag, the sender's tgid, the same as the
+ *             container sees it (0: it does not), how many before it were left out (SENT_MOST);
+ *             items: the name of the sender's process (arg 0) and of its parent (arg 1), the name of
+ *             its cgroup (arg 2), if it is of another container the name of that one's cgroup
  */
 
 enum rec_flag {
@@ -285,6 +291,17 @@ enum rec_flag {
 	RECF_NODUR  = 1 << 4,  /* the start was not seen: the duration is unknown */
 	RECF_GUARD  = 1 << 5,  /* also in a guard lane */
 };
+
+enum sent_flag {
+	SENT_BY_PROCESS = 1 << 0, /* a process sent it; else the kernel: a timer, a terminal, a limit */
+	SENT_TO_GROUP   = 1 << 1, /* to the process; else to that thread alone */
+	SENT_SAME       = 1 << 2, /* the sender is of the same recording */
+	SENT_OTHER      = 1 << 3, /* the sender is of another one; neither: it is on the node */
+	SENT_AT_END     = 1 << 4, /* the sender was ending: PR_SET_PDEATHSIG */
+};
+
+/* How many REC_SENT a thread gets in a second at most; a SIGKILL that is queued comes on top. */
+enum sent_consts { SENT_MOST = 16 };
 
 /*
  * What an argument points to, or a part of it. Items follow the arguments
@@ -419,6 +436,11 @@ struct task_state {
 	char  first_comm[COMM_LEN];
 	__u8  entry_data[ENTRY_DATA]; /* items read at sys_enter */
 	__u64 seen;  /* enum seen_event: events whose first program has run, and whose second has not */
+	/* Of signals to this task. Senders write these, each with the lock of its signals. */
+	__u64 sent_since; /* ns: when the second began in which they are counted */
+	__u32 sent;       /* since then */
+	__u32 unsent;     /* left out since the last record */
+	__u32 sent_seen;  /* 1: the first program has run, and the second has not */
 };
 
 /* Who a task is or was. */
@@ -504,6 +526,8 @@ struct layout_types {
 	struct rec i;
 	enum rec_type j;
 	enum rec_flag k;
+	enum sent_flag ka;
+	enum sent_consts kb;
 	struct item l;
 	enum item_flag m;
 	enum item_kind n;

@@ -47,6 +47,8 @@ const (
 	recorderProgOnRename2    = "on_rename_2"
 	recorderProgOnRmdir      = "on_rmdir"
 	recorderProgOnRmdir2     = "on_rmdir_2"
+	recorderProgOnSent       = "on_sent"
+	recorderProgOnSent2      = "on_sent_2"
 	recorderProgOnSignal     = "on_signal"
 	recorderProgOnSignal2    = "on_signal_2"
 	recorderProgOnSysEnter   = "on_sys_enter"
@@ -123,6 +125,8 @@ type recorderProgramSpecs struct {
 	OnRename2    *ebpf.ProgramSpec `ebpf:"on_rename_2"`
 	OnRmdir      *ebpf.ProgramSpec `ebpf:"on_rmdir"`
 	OnRmdir2     *ebpf.ProgramSpec `ebpf:"on_rmdir_2"`
+	OnSent       *ebpf.ProgramSpec `ebpf:"on_sent"`
+	OnSent2      *ebpf.ProgramSpec `ebpf:"on_sent_2"`
 	OnSignal     *ebpf.ProgramSpec `ebpf:"on_signal"`
 	OnSignal2    *ebpf.ProgramSpec `ebpf:"on_signal_2"`
 	OnSysEnter   *ebpf.ProgramSpec `ebpf:"on_sys_enter"`
@@ -255,6 +259,8 @@ type recorderPrograms struct {
 	OnRename2    *ebpf.Program `ebpf:"on_rename_2"`
 	OnRmdir      *ebpf.Program `ebpf:"on_rmdir"`
 	OnRmdir2     *ebpf.Program `ebpf:"on_rmdir_2"`
+	OnSent       *ebpf.Program `ebpf:"on_sent"`
+	OnSent2      *ebpf.Program `ebpf:"on_sent_2"`
 	OnSignal     *ebpf.Program `ebpf:"on_signal"`
 	OnSignal2    *ebpf.Program `ebpf:"on_signal_2"`
 	OnSysEnter   *ebpf.Program `ebpf:"on_sys_enter"`
@@ -284,6 +290,8 @@ func (p *recorderPrograms) Close() error {
 		p.OnRename2,
 		p.OnRmdir,
 		p.OnRmdir2,
+		p.OnSent,
+		p.OnSent2,
 		p.OnSignal,
 		p.OnSignal2,
 		p.OnSysEnter,

@@ -12,6 +12,7 @@ enum rec_type {
 	REC_RENAME = 6, /* a thread changed its name other than by execve */
 	REC_OOM = 7, /* the OOM killer chose the process */
 	REC_TASK = 8, /* who a thread was; only in the tasks lane */
+	REC_SENT = 9, /* a signal was sent, and what the kernel made of it */
 };
 
 enum item_kind {

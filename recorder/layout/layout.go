@@ -112,6 +112,7 @@ const (
 	RecRename RecType = 6
 	RecOom    RecType = 7
 	RecTask   RecType = 8
+	RecSent   RecType = 9
 )
 
 // RecFlag is enum rec_flag of bpf/recorder.h.
@@ -124,6 +125,21 @@ const (
 	RecfFault  RecFlag = 8
 	RecfNodur  RecFlag = 16
 	RecfGuard  RecFlag = 32
+)
+
+// SentFlag is enum sent_flag of bpf/recorder.h.
+type SentFlag uint32
+
+const (
+	SentByProcess SentFlag = 1
+	SentToGroup   SentFlag = 2
+	SentSame      SentFlag = 4
+	SentOther     SentFlag = 8
+	SentAtEnd     SentFlag = 16
+)
+
+const (
+	SentMost = 16
 )
 
 // ItemFlag is enum item_flag of bpf/recorder.h.

@@ -12,6 +12,7 @@ var RecordTypes = [16]RecordTypeInfo{
 	RecRename: {Name: "rename", Event: "rename", Filter: FilterKeep},
 	RecOom:    {Name: "oom", Event: "oom", Filter: FilterMatch},
 	RecTask:   {Name: "task", Event: "", Filter: FilterNone},
+	RecSent:   {Name: "sent", Event: "sent", Filter: FilterMatch},
 }
 
 // Blanking returns how items of a kind are searched. Of one that is not known every byte is.

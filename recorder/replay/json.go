@@ -59,15 +59,17 @@ type Line struct {
 	Fault bool `json:"fault,omitempty"` // memory that could not be read
 
 	// exit
-	Code       *int `json:"code,omitempty"` // exit code; of a signal its si_code
+	Code       *int `json:"code,omitempty"` // exit code; of signal and sent the si_code
 	CoreDumped bool `json:"coreDumped,omitempty"`
 	OOM        bool `json:"oom,omitempty"`  // the process was the OOM killer's victim
 	Last       bool `json:"last,omitempty"` // the process ended with this thread
-	// exit, signal
+	// exit, signal, sent
 	Signal string `json:"signal,omitempty"` // "SIGSEGV"; of an exit, what ended it
 
 	// Siginfo is the signal's information, by the names of its members.
 	Siginfo json.RawMessage `json:"siginfo,omitempty"`
+
+	Sent *Sent `json:"sent,omitempty"` // sent: by whom, and what the kernel made of it
 
 	Name string `json:"name,omitempty"` // rename: the new one
 

@@ -14,6 +14,7 @@ const (
 	KindExit                // a thread ended
 	KindSignal              // a signal was delivered, other than SIGKILL
 	KindOOM                 // the OOM killer chose the process
+	KindSent                // a signal was sent: by whom, and what the kernel made of it
 	KindRename              // a thread changed its name other than by execve
 	KindUnknown             // a record of a type that this version does not know
 )
@@ -24,6 +25,7 @@ var kinds = [...]kindInfo{
 	KindExit:    {"exit", failedStatus, false, &showExit},
 	KindSignal:  {"signal", failedAlways, false, &showSignal},
 	KindOOM:     {"oom", failedAlways, false, &showOOM},
+	KindSent:    {"sent", failedAlways, false, &showSent},
 	KindRename:  {"rename", failedNever, false, &showRename},
 	KindUnknown: {"unknown", failedAlways, false, &showUnknown},
 }
@@ -43,6 +45,8 @@ func kindOf(t layout.RecType) Kind {
 		return KindRename
 	case layout.RecOom:
 		return KindOOM
+	case layout.RecSent:
+		return KindSent
 	case layout.RecEnter, layout.RecTask: // parts of others
 	}
 	return KindUnknown
