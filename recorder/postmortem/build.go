@@ -161,6 +161,7 @@ var takers = [...]func(*builder, *replay.Event, *proc, *thread){
 		t.push(ev)
 	},
 	replay.KindExit: (*builder).exit,
+	replay.KindSent: (*builder).sends,
 	replay.KindOOM:  func(b *builder, ev *replay.Event, p *proc, _ *thread) { b.victim(ev, p) },
 }
 

@@ -32,6 +32,7 @@ func (c *facts) chain() []Event {
 	if c.sent != nil {
 		list = append(list, c.sent.ev)
 	}
+	list = append(list, c.sendings()...)
 	if n := len(c.b.dns.evidence); n > 0 && c.cause() == nil && c.status != 0 {
 		list = append(list, c.b.dns.evidence[n-1])
 	}

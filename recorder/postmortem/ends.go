@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/recorderd/recorderd/recorder/replay"
-	"github.com/recorderd/recorderd/recorder/strace"
 )
 
 // ending is a way in which a container came to its end, and how the verdict says so. The
@@ -226,15 +225,8 @@ func (c *facts) killedVerdict() string {
 		return "killed by " + name + ", which it sent to itself" + c.inThread()
 	}
 	v := "killed by " + name + c.killer(sig)
-	if earlier := c.earlier(sig); earlier != nil {
-		v += ", " + duration(c.end-earlier.ev.ns) + " after " + strace.SignalName(earlier.sig) +
-			b.from(c.main, earlier)
-		switch {
-		case earlier.handled:
-			v += ", which it caught"
-		case earlier.ignored:
-			v += ", which it ignored"
-		}
+	if asked := c.askedBefore(sig); asked != nil {
+		v += asked.says(c.end)
 	} else if sig == sigKILL {
 		v += c.passedOn()
 	}

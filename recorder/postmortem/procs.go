@@ -24,6 +24,7 @@ type proc struct {
 	enderAt          uint64
 	waits            []waited // the last ones for children
 	signals          []signal
+	sendings         []sending       // to it
 	streams          map[int32]uint8 // which of its descriptors are stdout or stderr
 	grown            memory
 	looked           look // for the last file

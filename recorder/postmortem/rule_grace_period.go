@@ -14,9 +14,8 @@ var ruleGracePeriod = rule{
 		if c.main == nil || c.outcome != Killed || c.status&0x7f != sigKILL {
 			return nil
 		}
-		s := c.earlier(sigKILL)
-		if s == nil || s.code > 0 || !s.handled && !s.ignored ||
-			c.end-s.ev.ns < uint64(time.Second) {
+		s := c.askedBefore(sigKILL)
+		if s == nil || !s.deaf || c.end-s.ev.ns < uint64(time.Second) {
 			return nil
 		}
 		text := "it was asked to end with " + strace.SignalName(s.sig) + " and had not " +

@@ -1,6 +1,7 @@
 package postmortem
 
 import (
+	"github.com/recorderd/recorderd/recorder/replay"
 	"github.com/recorderd/recorderd/recorder/strace"
 )
 
@@ -58,7 +59,10 @@ func (b *builder) from(p *proc, s *signal) string {
 		}
 		return " from " + b.who(k.by)
 	}
+	sent := p.sendingOf(s.sig, s.ev.ns)
 	switch {
+	case sent != nil && s.code <= 0 && sent.By == replay.SentByProcess:
+		return " from " + b.sender(sent)
 	case s.code > 0 && ofTerminal[s.sig] != "":
 		return " from its terminal (" + ofTerminal[s.sig] + ")"
 	case s.code > 0:
@@ -88,7 +92,14 @@ func (b *builder) from(p *proc, s *signal) string {
 func (c *facts) killer(sig int) string {
 	b, s, k := c.b, c.fatal, c.sent
 	threat := b.threat(c.proc, sig)
+	sent := c.struck(sig)
 	switch {
+	case sent != nil && sent.By == replay.SentByProcess && sent.Ending:
+		return ", sent because " + b.sender(sent) + " ended, as it had asked for"
+	case sent != nil && sent.By == replay.SentByProcess && sent.Where == replay.SentHere:
+		return " from " + b.sender(sent) + " of the same container"
+	case sent != nil && sent.By == replay.SentByProcess:
+		return ", sent by " + b.sender(sent)
 	case k != nil && !k.group:
 		return " from " + b.who(k.by) + " of the same container"
 	case s != nil && s.code == siTimer:
@@ -104,6 +115,8 @@ func (c *facts) killer(sig int) string {
 		return " from the kernel"
 	case threat != nil && k == nil:
 		return ", probably by " + threat.what
+	case sent != nil:
+		return " from the kernel: no process sent it"
 	case k != nil && k.pidfd:
 		return ", probably from " + b.who(k.by) +
 			" of the same container, which sent it by a descriptor; to whom is not known"
@@ -143,6 +156,9 @@ var ofTerminal = map[int]string{sigINT: "Ctrl-C", sigQUIT: `Ctrl-\`}
 
 // byItself reports whether the process sent itself the signal that ended it.
 func (c *facts) byItself() bool {
+	if s := c.struck(int(c.proc.status & 0x7f)); s != nil && s.By == replay.SentByProcess {
+		return s.by == c.proc
+	}
 	if c.sent != nil && !c.sent.group {
 		return c.sent.by == c.proc
 	}
