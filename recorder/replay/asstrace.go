@@ -154,18 +154,26 @@ func (s *straceSink) end(*Stats, error) error {
 // Each call is two points in time, everything else is one. Both rows of points
 // are sorted, and merged; a call whose points are next to each other is one line.
 func (s *straceSink) release() error {
-	starts := make([]uint32, len(s.events))
-	ends := make([]uint32, 0, len(s.events))
+	starts, ends := make([]uint32, 0, len(s.events)), make([]uint32, 0, len(s.events))
+	var comments []uint32 // they part no call
 	for i := range s.events {
-		starts[i] = uint32(i)
+		if kinds[s.events[i].kind].shown.strace == straceComment {
+			comments = append(comments, uint32(i))
+			continue
+		}
+		starts = append(starts, uint32(i))
 		if s.events[i].ends() {
 			ends = append(ends, uint32(i))
 		}
 	}
 	sortBy(starts, func(i uint32) uint64 { return s.events[i].start })
 	sortBy(ends, func(i uint32) uint64 { return s.events[i].time })
+	sortBy(comments, func(i uint32) uint64 { return s.events[i].time })
 	for len(starts)+len(ends) > 0 {
 		if len(starts) == 0 || len(ends) > 0 && s.events[ends[0]].endsBefore(&s.events[starts[0]]) {
+			if err := s.comments(&comments, s.events[ends[0]].time); err != nil {
+				return err
+			}
 			if err := s.line(ends[0], s.second); err != nil {
 				return err
 			}
@@ -173,6 +181,9 @@ func (s *straceSink) release() error {
 			continue
 		}
 		i := starts[0]
+		if err := s.comments(&comments, s.events[i].start); err != nil {
+			return err
+		}
 		starts = starts[1:]
 		h := &s.events[i]
 		h.begun = true
@@ -188,8 +199,22 @@ func (s *straceSink) release() error {
 			return err
 		}
 	}
+	if err := s.comments(&comments, 1<<64-1); err != nil {
+		return err
+	}
 	s.events, s.bytes, s.arena = nil, 0, arena{}
 	s.ending, s.leaders = make(map[*Task]uint32), make(map[uint32]uint32)
+	return nil
+}
+
+// comments writes those of a time, and takes them away.
+func (s *straceSink) comments(left *[]uint32, until uint64) error {
+	for len(*left) > 0 && s.events[(*left)[0]].time <= until {
+		if err := s.line((*left)[0], s.whole); err != nil {
+			return err
+		}
+		*left = (*left)[1:]
+	}
 	return nil
 }
 

@@ -96,7 +96,7 @@ func checkChrome(t *testing.T, text []byte) map[[2]uint32][]span {
 			t.Fatalf("event %d: its track %v has no name, or its process has none", i, track)
 		}
 		for cat := range strings.SplitSeq(ev.Cat, ",") {
-			if !slices.Contains([]string{"syscall", "failed", "signal", "exit", "oom", "unknown"}, cat) {
+			if !slices.Contains([]string{"syscall", "failed", "signal", "sent", "exit", "oom", "unknown"}, cat) {
 				t.Fatalf("event %d: category %q", i, ev.Cat)
 			}
 		}
