@@ -11,6 +11,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/recorderd/recorderd/recorder/layout"
@@ -182,4 +183,60 @@ func TestSignalOfATimer(t *testing.T) {
 			t.Errorf("%d records of %v of a timer", len(r), sig)
 		}
 	}
+}
+
+// BenchmarkKill measures what a signal costs its sender: without the programs, to a process that
+// is not recorded, and to one that is (of which but SENT_MOST a second are). ns/program is the time
+// in on_sent alone, which does not depend on what else the machine does.
+func BenchmarkKill(b *testing.B) {
+	run := func(b *testing.B, k *Kernel, cgroup string) {
+		script := "trap '' USR1; echo ready; exec sleep 1000"
+		cmd := exec.Command("/bin/sh", "-c", script)
+		if cgroup != "" {
+			cmd = inCgroup(b, cgroup, "/bin/sh", "-c", script)
+		}
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			b.Fatal(err)
+		}
+		defer cmd.Wait()         //nolint:errcheck // killed
+		defer cmd.Process.Kill() //nolint:errcheck // it lives
+		if _, err := out.Read(make([]byte, 8)); err != nil {
+			b.Fatal(err)
+		}
+		for b.Loop() {
+			syscall.Kill(cmd.Process.Pid, syscall.SIGUSR1) //nolint:errcheck // as above
+		}
+		if k == nil {
+			return
+		}
+		stats, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer stats.Close()
+		before, err := k.costs()
+		if err != nil {
+			b.Fatal(err)
+		}
+		for range 100000 {
+			syscall.Kill(cmd.Process.Pid, syscall.SIGUSR1) //nolint:errcheck // as above
+		}
+		after, err := k.costs()
+		if err != nil {
+			b.Fatal(err)
+		}
+		runs := after["on_sent"].Runs - before["on_sent"].Runs
+		b.ReportMetric(float64(after["on_sent"].Time-before["on_sent"].Time)/float64(runs), "ns/program")
+	}
+	b.Run("alone", func(b *testing.B) { run(b, nil, "") })
+	k := testKernel(b, testConfig(b))
+	root := testRoot(b, k)
+	newRing(b, k, 1, 1, 0)
+	b.Run("unmarked", func(b *testing.B) { run(b, k, "") })
+	cg := makeCgroup(b, root+"/a")
+	b.Run("marked", func(b *testing.B) { run(b, k, cg) })
 }
