@@ -38,6 +38,8 @@ type Recording struct {
 	Coverage  Coverage   `json:"coverage"`
 	Ring      Ring       `json:"ring"`
 	Spool     *SpoolInfo `json:"spool,omitempty"` // of its dump on disk, if there is one
+	// Verdict says what became of the container. Nil: it has not been made yet.
+	Verdict *Verdict `json:"verdict,omitempty"`
 
 	// Inside is the container around this one, for one that was made in another. If no
 	// runtime of the node knows the inner one, it has no name, and Pod is the outer's.

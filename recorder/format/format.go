@@ -37,6 +37,19 @@ type Recording struct {
 	GoesOnAs string `json:"goesOnAs,omitempty"`
 	// Inside is the container around this one, for one that was made in another.
 	Inside *Inside `json:"inside,omitempty"`
+	// Verdict says what became of the container. Nil: it had not been made yet.
+	Verdict *Verdict `json:"verdict,omitempty"`
+}
+
+// Verdict says what became of a container.
+type Verdict struct {
+	Text        string `json:"text"`             // one line
+	Words       string `json:"words,omitempty"`  // what the container said last
+	Spoken      string `json:"spoken,omitempty"` // where it said that
+	How         string `json:"how"`              // as api.Verdict has it; others may come
+	Cause       string `json:"cause"`            // as api.Verdict has it; others may come
+	Fingerprint string `json:"fingerprint,omitempty"`
+	Rules       int    `json:"rules"` // version of the rules that made it
 }
 
 // Inside names the nearest container around another.

@@ -126,18 +126,24 @@ func (c *facts) before(ns uint64) string {
 
 // quote says the last words, behind a semicolon.
 func (c *facts) quote() string {
+	how, words := c.spoken()
+	return "; " + how + `: "` + words + `"`
+}
+
+// spoken are the last words, and how they came.
+func (c *facts) spoken() (how, words string) {
 	const old = uint64(5 * time.Second)
 	w := c.words
-	v := "; its last words on " + w.Stream
+	how = "its last words on " + w.Stream
 	if age := c.end - min(w.ns, c.end); w.missing {
-		v = "; of its words on " + w.Stream + " the last are missing, before them"
+		how = "of its words on " + w.Stream + " the last are missing, before them"
 		if heads(w.Text) >= headRank {
-			v = "; it said on " + w.Stream // what came then is the report
+			how = "it said on " + w.Stream // what came then is the report
 		}
 	} else if age > old {
-		v += ", " + duration(age) + " before"
+		how += ", " + duration(age) + " before"
 	}
-	return v + `: "` + clip(strings.TrimSpace(w.Text), 160) + `"`
+	return how, clip(strings.TrimSpace(w.Text), 160)
 }
 
 func (c *facts) unseenVerdict() string {

@@ -21,7 +21,7 @@ func (b *builder) report(stats *replay.Stats, readErr error) *Report {
 	c.running = b.running(main)
 	r.Outcome = c.outcome
 	r.Signs = cut(apply(c), b.o.Items, 0)
-	r.Verdict = c.verdict(r.Signs.Items)
+	r.adopt(c.made(c.verdict(r.Signs.Items), r.Signs.Items))
 	r.Chain = c.chain()
 	n := max(0, len(lines)-b.o.Lines)
 	r.Output = List[Line]{Items: append([]Line{}, lines[n:]...), More: b.out.more + uint64(n)}

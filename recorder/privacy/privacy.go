@@ -344,8 +344,8 @@ func (r *Rules) Name(b []byte) {
 	r.bytes(new(work), b)
 }
 
-// Recording blanks what is told of a recording beside its records: the command line
-// and the labels. What rec shares with others is not changed.
+// Recording blanks what is told of a recording beside its records: the command line,
+// the labels and the verdict. What rec shares with others is not changed.
 func (r *Rules) Recording(rec *api.Recording) {
 	if r == nil {
 		return
@@ -372,6 +372,11 @@ func (r *Rules) Recording(rec *api.Recording) {
 		exit := *rec.Exit
 		exit.Message = r.Text(exit.Message)
 		rec.Exit = &exit
+	}
+	if rec.Verdict != nil {
+		v := *rec.Verdict
+		v.Text, v.Words = r.Text(v.Text), r.Text(v.Words)
+		rec.Verdict = &v
 	}
 	if rec.Pod != nil {
 		pod := *rec.Pod

@@ -158,6 +158,7 @@ func TestRecording(t *testing.T) {
 		Container: api.Container{Command: []string{"sh", "-c", "x --password=y"}, Labels: labels},
 		Pod:       &api.Pod{Name: "p", Labels: labels},
 		Inside:    &api.Inside{Container: api.Container{Labels: labels}},
+		Verdict:   &api.Verdict{Text: `could not start: execve("x --password=y")`, Words: "password: y"},
 	}
 	command := rec.Container.Command
 	both := rec
@@ -167,6 +168,9 @@ func TestRecording(t *testing.T) {
 	}
 	if both.Container.Labels["token"] != "***" || both.Pod.Labels["token"] != "***" || both.Pod.Labels["app"] != "web" || both.Inside.Container.Labels["token"] != "***" {
 		t.Errorf("labels are %v, %v and %v", both.Container.Labels, both.Pod.Labels, both.Inside.Container.Labels)
+	}
+	if v := both.Verdict; strings.Contains(v.Text, "=y") || strings.Contains(v.Words, " y") || !strings.Contains(rec.Verdict.Text, "=y") {
+		t.Errorf("verdict %+v", v)
 	}
 	if labels["token"] != "abc" || command[2] != "x --password=y" {
 		t.Errorf("what others have was changed: %v %v", labels, command)

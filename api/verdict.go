@@ -1,0 +1,31 @@
+package api
+
+// Verdict says what became of a recording's container. The daemon makes it once, and every place
+// shows that one. It is a function of the recording, of what the runtime and Kubernetes said of the
+// end, and of the version of the rules.
+//
+// Text and Words have parts that the container chose. Control characters in them are escaped, and
+// both are bounded.
+type Verdict struct {
+	// Text is one line. Of a container that lives it begins with "running" or "hanging".
+	Text string `json:"text"`
+	// Words are what the container said last, and Spoken says where: "its last words on stderr".
+	Words  string `json:"words,omitempty"`
+	Spoken string `json:"spoken,omitempty"`
+	// How it ended: exited, killed, oom, ended (not known how); or running.
+	How string `json:"how"`
+	// Cause is one of the causes that docs/show.md lists.
+	Cause string `json:"cause"`
+	// Fingerprint is the same for crashes that have one cause, whichever replica they are of.
+	// Empty: there is nothing to group.
+	Fingerprint string `json:"fingerprint,omitempty"`
+	Rules       int    `json:"rules"` // version of the rules
+}
+
+// Sentence is the verdict as it is shown in one place, with the words quoted behind it.
+func (v *Verdict) Sentence() string {
+	if v.Words == "" {
+		return v.Text
+	}
+	return v.Text + "; " + v.Spoken + `: "` + v.Words + `"`
+}
