@@ -54,11 +54,15 @@ type Entry struct {
 	// Damaged: what ReadMeta met was not whole, or not readable at all. Then Meta
 	// has at least what the name of the file says.
 	Damaged bool
+	// Judged is the recording as it is described since, with its verdict; nil if there is none.
+	// It never changes.
+	Judged *api.Recording
 }
 
 // Describe returns the entry as the API lists it.
 func (e *Entry) Describe() api.Recording {
 	r := e.Meta.Recording
+	Judged(&r, e.Judged)
 	r.ID, r.State, r.Frozen = e.ID, api.StateSpooled, false
 	r.Tasks.Live = 0
 	if r.Node == "" {
@@ -281,6 +285,7 @@ func (s *Store) Refresh(ctx context.Context) error {
 	if err != nil {
 		return s.count(s.wrap(err))
 	}
+	s.sweepJudged(root, names)
 	var mu sync.Mutex
 	var found []*Entry
 	g, ctx := errgroup.WithContext(ctx)
@@ -372,7 +377,7 @@ func (s *Store) inspect(root *os.Root, name, id string, at time.Time) *Entry {
 		return nil
 	}
 	defer f.Close()
-	e := &Entry{ID: id, Name: name, Bytes: size}
+	e := &Entry{ID: id, Name: name, Bytes: size, Judged: s.readJudged(root, name)}
 	m, ok, err := ReadMeta(f, size)
 	if err != nil {
 		s.log.Warn("spooled file is damaged", "file", name, "error", err)
@@ -536,6 +541,9 @@ func (s *Store) remove(e *Entry, why Removed) error {
 	}
 	if err := root.Remove(e.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return s.count(s.wrap(err))
+	}
+	if e.Judged != nil {
+		_ = root.Remove(JudgedName(e.Name)) // Refresh sweeps what stays
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
