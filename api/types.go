@@ -217,6 +217,7 @@ type Status struct {
 	Seen          SeenStatus    `json:"seen"`
 	Runtimes      []RuntimeInfo `json:"runtimes"`
 	RecordingRate float64       `json:"recordsPerSecond"` // over the last few seconds
+	Ends          []EndCount    `json:"ends,omitempty"`   // of containers, since the daemon began
 }
 
 // ConfigStatus says what has become of the configuration file.

@@ -29,3 +29,10 @@ func (v *Verdict) Sentence() string {
 	}
 	return v.Text + "; " + v.Spoken + `: "` + v.Words + `"`
 }
+
+// EndCount counts the containers that ended in one way for one cause.
+type EndCount struct {
+	How   string `json:"how"`   // as Verdict has it
+	Cause string `json:"cause"` // as Verdict has it
+	Count uint64 `json:"count"`
+}

@@ -279,6 +279,9 @@ func (r *Recorder) headerAbout(rec *recording, s *snapshot) *dump.Header {
 	r.mu.Lock()
 	described := r.describeLocked(rec)
 	r.mu.Unlock()
+	if described.State == api.StateLive {
+		described.Verdict = nil // a dump tells more of what lives
+	}
 	coverSmall(&described.Coverage, s)
 	return &dump.Header{
 		Recording: described, Arch: r.native, PageSize: os.Getpagesize(), Version: r.cfg.Version,

@@ -47,7 +47,9 @@ func testRecorder(t *testing.T, cfg Config) *Recorder {
 	if cfg.Containerd.Addresses == nil {
 		cfg.Containerd.Addresses = []string{"/nonexistent/containerd.sock"}
 	}
-	cfg.Log = slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	}
 	r, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)

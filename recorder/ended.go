@@ -190,6 +190,8 @@ func (r *Recorder) finish(rec *recording) error {
 	rec.ringMu.Unlock()
 	err = errors.Join(err, ring.Close())
 	rec.kept, rec.opened = k, opened{}
+	rec.judged = judged{since: time.Now()}
+	wake(r.judge.kick)
 	delete(r.bySlot, rec.slot)
 	if again {
 		// Somebody entered at the last moment: the pass gives it a new ring.
@@ -310,6 +312,7 @@ func (r *Recorder) adoptKept(name string) error {
 	}
 	rec.who = r.identify(rec.path)
 	rec.kept = &kept{desc: d, reason: meta.Reason, key: d.ContainerKey(), owner: d.OwnerKey(), outer: meta.Outer, memory: mem.Memory(), done: mem.Marked()}
+	rec.judged.since = rec.endedAt
 	r.recallNames(rec)
 	if d.Inside != nil {
 		rec.in.around, rec.in.pod = d.Inside, d.Pod

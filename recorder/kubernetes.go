@@ -23,6 +23,8 @@ type podName struct {
 	asked uint64 // the source's generation at the last question
 	with  bool   // the container's name in its pod was known then
 	owed  bool   // an event that a dump was saved
+	// owedAt is since when.
+	owedAt time.Time
 }
 
 // askKubernetes makes the source of pods' names, none if cfg is nil.
@@ -60,9 +62,6 @@ func (r *Recorder) namePod(rec *recording) {
 	if ok && p.learn(info) {
 		rec.renamed = true
 		r.applyLocked(rec) // settings go by pods' names and labels, too
-	}
-	if p.owed && p.known {
-		r.tellSavedLocked(rec)
 	}
 }
 
@@ -304,34 +303,42 @@ func (r *Recorder) kubernetesStatus() []api.RuntimeInfo {
 	return []api.RuntimeInfo{{Name: "kubernetes", Address: s.Server, Connected: s.Connected, Containers: s.Containers, Error: s.LastError}}
 }
 
-// tellSaved makes an event on the pod of a recording of which a dump was saved
-// without anybody asking for it: that is where people look first. If the pod is not
-// known yet, it does so when it is.
+// tellSaved wants an event on the pod of a recording of which a dump was saved
+// without anybody asking for it: that is where people look first. tellEnds makes it, when the pod
+// is known and the verdict is there, with Kubernetes' reason if that comes soon.
 func (r *Recorder) tellSaved(id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if rec := r.recs[id]; rec != nil {
-		r.tellSavedLocked(rec)
+	if rec := r.recs[id]; rec != nil && r.pods != nil {
+		rec.pod.owed, rec.pod.owedAt = true, time.Now()
+		wake(r.judge.kick)
 	}
 }
 
+// tellSavedLocked makes the event. r.mu is held.
 func (r *Recorder) tellSavedLocked(rec *recording) {
-	if r.pods == nil {
-		return
-	}
-	rec.pod.owed = !rec.pod.known
-	if rec.pod.known {
-		out := r.describeLocked(rec)
-		r.pods.Events().Tell(rec.pod.info, kubernetes.ReasonSaved, savedNote(&out, rec.pod.info.Alone))
-	}
+	rec.pod.owed = false
+	out := r.describeLocked(rec)
+	r.pods.Events().Tell(rec.pod.info, kubernetes.ReasonSaved, savedNote(&out, rec.pod.info.Alone))
 }
 
-// savedNote is what an event says. alone: the pod has no other container.
+// maxNoted is how many bytes of a verdict an event has. The command behind it must fit in as well.
+const maxNoted = 600
+
+// savedNote is what an event says. alone: the pod has no other container. The words of the
+// container are not in it: who may read events may not be allowed to read logs.
 func savedNote(rec *api.Recording, alone bool) string {
 	var b strings.Builder
+	if v := rec.Verdict; v != nil {
+		text := v.Text
+		if len(text) > maxNoted {
+			text = strings.ToValidUTF8(text[:maxNoted], "") + "…"
+		}
+		b.WriteString(text + "; ")
+	}
 	fmt.Fprintf(&b, "saved %s system calls", thousands(rec.Coverage.Kept))
 	switch x := rec.Exit; {
-	case x == nil:
+	case x == nil || rec.Verdict != nil:
 	case x.OOMKilled:
 		b.WriteString(" before it was killed for want of memory")
 	case x.Signal != "":

@@ -361,22 +361,29 @@ contexts: [{name: c, context: {cluster: c, user: u}}], users: [{name: u, user: {
 	done := make(chan struct{})
 	go func() { defer close(done); src.Run(ctx) }()
 	defer func() { cancel(); <-done }()
-	rec := &recording{id: "a"}
+	rec := &recording{id: "a", ended: true, judged: judged{since: time.Now()}}
 	r := &Recorder{pods: src, recs: map[string]*recording{"a": rec}}
 	r.tellSaved("a")
-	r.namePod(rec)
+	r.tellEnds(time.Now().Add(time.Hour))
 	select {
 	case ev := <-told:
 		t.Fatalf("of a pod that is not known it is told %q", ev)
 	case <-time.After(100 * time.Millisecond):
 	}
 	rec.pod.learn(kubernetes.Info{Namespace: "shop", Pod: "cart-7d4", UID: "u", Container: "main", Kind: kubernetes.KindRegular, Alone: true, Restarts: -1})
-	rec.pod.asked = 0
-	r.namePod(rec)
-	r.namePod(rec)
+	rec.judged.verdict = &api.Verdict{Text: "exited with 3 by itself", How: "exited", Cause: "status"}
+	r.tellEnds(time.Now())
 	select {
 	case ev := <-told:
-		if !strings.Contains(ev, "recorderctl show -n shop cart-7d4 --previous") {
+		t.Fatalf("it does not wait for Kubernetes' reason: %q", ev)
+	case <-time.After(100 * time.Millisecond):
+	}
+	rec.pod.info.Exit = &kubernetes.Exit{Code: 3, Reason: "Error"}
+	r.tellEnds(time.Now())
+	r.tellEnds(time.Now())
+	select {
+	case ev := <-told:
+		if !strings.Contains(ev, "exited with 3 by itself; saved 0 system calls: recorderctl show -n shop cart-7d4 --previous") {
 			t.Errorf("it is told %q", ev)
 		}
 	case <-time.After(20 * time.Second):

@@ -51,6 +51,7 @@ func (r *Recorder) makeRoomLocked(n uint64) bool {
 
 func (r *Recorder) evictLocked(rec *recording) {
 	r.evicted++
+	r.untoldLocked(rec)
 	r.log.Info("dropped for the memory budget", "id", rec.id, "cgroup", rec.path, "ended", rec.endedAt)
 	r.dropLocked(rec)
 }

@@ -13,7 +13,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/recorder/containerd"
+	"github.com/recorderd/recorderd/recorder/format"
 	"github.com/recorderd/recorderd/recorder/kubernetes"
 )
 
@@ -26,6 +28,7 @@ type keptNames struct {
 	Runtime *containerd.Info `json:"runtime,omitempty"`
 	Pod     *kubernetes.Info `json:"pod,omitempty"`
 	Around  *kubernetes.Info `json:"around,omitempty"` // the pod of the container around one without a name
+	Judged  *keptVerdict     `json:"judged,omitempty"`
 }
 
 // keepNames has written down what was learnt since it was called last.
@@ -47,6 +50,9 @@ func (r *Recorder) keepNames() {
 		if !rec.own() {
 			k.Around = rec.in.asked
 		}
+		if v := rec.judged.verdict; v != nil {
+			k.Judged = &keptVerdict{(*format.Verdict)(v), rec.judged.of, rec.judged.told}
+		}
 		if b, err := json.Marshal(k); err == nil { // plain data: it works
 			r.names.keep(rec.id, b)
 		}
@@ -67,6 +73,10 @@ func (r *Recorder) recallNames(rec *recording) {
 		rec.pod.info, rec.pod.known = *k.Pod, true
 	}
 	rec.in.asked = k.Around
+	if j := k.Judged; j != nil {
+		rec.judged.verdict, rec.judged.of, rec.judged.told = (*api.Verdict)(j.Verdict), j.Of, j.Told
+		rec.judged.toDisk = true
+	}
 }
 
 // namesWait is how long the end of the daemon waits for the disk that names go to.

@@ -131,6 +131,8 @@ type Recorder struct {
 	store    store
 	names    names
 	copies   copies
+	judge    verdicts          // its last and ends are guarded by mu
+	hangs    map[uint32]string // by slot, what a live container hangs in, by the last pass
 
 	// Of look alone.
 	passed  time.Time // when all tasks were looked at last
@@ -184,6 +186,7 @@ type recording struct {
 	failures   int // to finish
 	admission  admission
 	kept       *kept // instead of a ring
+	judged     judged
 	applied    applied
 }
 
@@ -229,6 +232,7 @@ func New(cfg Config) (*Recorder, error) {
 		return nil, err
 	}
 	r.store.init(&cfg)
+	r.judge.init()
 	r.names.init(&cfg)
 	cfg.Containerd.Log, cfg.Containerd.Where = r.log, r.whereIs
 	r.runtimes = containerd.New(cfg.Containerd)
@@ -441,6 +445,9 @@ func (r *Recorder) Run(ctx context.Context, ready func()) error {
 	wg.Go(func() { r.runtimes.Run(ctx) })
 	wg.Go(func() { r.finishing(ctx) })
 	wg.Go(func() { r.spooling(ctx) })
+	wg.Go(func() { r.judge.working(ctx) })
+	wg.Go(func() { r.judging(ctx) })
+	wg.Go(func() { r.judgingDisk(ctx) })
 	if r.pods != nil {
 		wg.Go(func() { r.pods.Run(ctx) })
 	}
@@ -576,6 +583,7 @@ func (r *Recorder) look(ctx context.Context, scan bool) {
 		}
 		r.collect()
 		r.passed, r.newborn = time.Now(), false
+		r.noteHangs(tasks)
 		r.readOpened(tasks)
 	}
 	r.rate.sample(r.writtenAll())
@@ -891,10 +899,11 @@ func (r *Recorder) List(context.Context) ([]api.Recording, error) {
 func (r *Recorder) describeLocked(rec *recording) api.Recording {
 	out := r.subject(rec)
 	r.measure(rec, &out)
+	out.Verdict = r.verdictLocked(rec)
 	out.Off = out.Off || is(rec.applied.settings.Off)
 	rec.applied.rules.Recording(&out)
 	if out.Off {
-		out.Container.Command = nil
+		out.Container.Command, out.Verdict = nil, nil
 	}
 	return out
 }
@@ -1157,6 +1166,7 @@ func (r *Recorder) dropEnded(id string) (bool, error) {
 	if rec.kept == nil && (!rec.ended || rec.busy() && r.thereLocked(rec)) {
 		return false, api.Errorf(api.CodeConflict, "recording %s is live: only an ended one can be deleted (freeze stops it)", id)
 	}
+	r.untoldLocked(rec)
 	r.dropLocked(rec)
 	return true, nil
 }
@@ -1273,6 +1283,7 @@ func (r *Recorder) Status(context.Context) (api.Status, error) {
 			s.Spool.Waiting++
 		}
 	}
+	s.Ends = r.endsLocked()
 	s.Calls = api.CallStatus{Written: sum.written, Overwritten: sum.overwritten, Cut: sum.cut, Fault: sum.fault, Muted: sum.muted}
 	return s, nil
 }

@@ -146,7 +146,7 @@ func (r *Recorder) spooledLocked() []api.Recording {
 			continue
 		}
 		if is(r.policy.For(&d).Off) { // it may have been saved before that was said
-			d.Off, d.Container.Command = true, nil
+			d.Off, d.Container.Command, d.Verdict = true, nil, nil
 		}
 		list = append(list, d)
 	}
@@ -215,7 +215,11 @@ func (r *Recorder) spooling(ctx context.Context) {
 	for {
 		for ctx.Err() == nil && r.spoolNext(ctx) {
 		}
-		if sp := r.store.get(); sp != nil && time.Since(looked) > refreshEvery {
+		sp := r.store.get()
+		if sp != nil {
+			r.judgeDisk(sp)
+		}
+		if sp != nil && time.Since(looked) > refreshEvery {
 			looked = time.Now()
 			if err := sp.Tidy(ctx); err != nil && ctx.Err() == nil {
 				r.log.Warn("look at the dumps on disk", "error", err)

@@ -192,6 +192,11 @@ func (r *Recorder) writeOne(ctx context.Context, sp *spool.Store, meta *spool.Me
 	if !goesOn(meta.Reason.Kind) {
 		r.tellSaved(d.ID)
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if rec := r.recs[d.ID]; rec != nil {
+		rec.judged.toDisk = true
+	}
 	return true, nil
 }
 

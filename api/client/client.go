@@ -21,6 +21,7 @@ import (
 
 	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/api/target"
+	"github.com/recorderd/recorderd/recorder/postmortem"
 	"github.com/recorderd/recorderd/recorder/replay"
 )
 
@@ -196,6 +197,16 @@ type compressed struct {
 }
 
 func (c *compressed) Close() error { return c.body.Close() }
+
+// Report returns what became of a container, as recorderd's rules see it.
+func (c *Client) Report(ctx context.Context, name string, sel target.Selector) (*postmortem.Report, error) {
+	path, err := recordingPath(name, "/report")
+	if err != nil {
+		return nil, err
+	}
+	report := new(postmortem.Report)
+	return report, c.call(ctx, http.MethodGet, path, sel.Values(), report)
+}
 
 // Freeze stops recording.
 func (c *Client) Freeze(ctx context.Context, name string, sel target.Selector) error {

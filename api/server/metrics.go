@@ -134,6 +134,7 @@ var (
 	memoryDesc   = prometheus.NewDesc("recorderd_memory_bytes", "Memory that counts against the budget: live, ended, spare (rings), kept (ended recordings without a ring).", []string{"state"}, nil)
 	refusedDesc  = prometheus.NewDesc("recorderd_spool_refused_total", "Ends that were not written to disk, by why.", []string{"why"}, nil)
 	removedDesc  = prometheus.NewDesc("recorderd_spool_removed_total", "Dumps removed from disk, by why.", []string{"why"}, nil)
+	endsDesc     = prometheus.NewDesc("recorderd_container_ends_total", "Containers that ended, by how and by the cause that the verdict names (docs/show.md).", []string{"how", "cause"}, nil)
 	missedDesc   = prometheus.NewDesc("recorderd_program_missed_total", "Runs of a BPF program that the kernel skipped as recursion.", []string{"program"}, nil)
 	runtimeDesc  = prometheus.NewDesc("recorderd_runtime_connected", "1 if the container runtime answers.", []string{"runtime", "address"}, nil)
 	runtimeCount = prometheus.NewDesc("recorderd_runtime_containers", "Containers that a runtime knows.", []string{"runtime", "address"}, nil)
@@ -144,7 +145,7 @@ func (c statusCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, m := range statusMetrics {
 		ch <- m.desc
 	}
-	for _, d := range []*prometheus.Desc{buildDesc, ringsDesc, memoryDesc, refusedDesc, removedDesc, missedDesc, runtimeDesc, runtimeCount} {
+	for _, d := range []*prometheus.Desc{buildDesc, ringsDesc, memoryDesc, refusedDesc, removedDesc, endsDesc, missedDesc, runtimeDesc, runtimeCount} {
 		ch <- d
 	}
 }
@@ -185,6 +186,9 @@ func (c statusCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for why, n := range s.Spool.Removed {
 		emit(removedDesc, prometheus.CounterValue, float64(n), why)
+	}
+	for _, e := range s.Ends {
+		emit(endsDesc, prometheus.CounterValue, float64(e.Count), e.How, e.Cause)
 	}
 	for _, program := range slices.Sorted(maps.Keys(s.Lost.Missed)) {
 		emit(missedDesc, prometheus.CounterValue, float64(s.Lost.Missed[program]), program)

@@ -20,6 +20,7 @@ import (
 	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/api/target"
 	"github.com/recorderd/recorderd/internal/jsontext"
+	"github.com/recorderd/recorderd/recorder/postmortem"
 	"github.com/recorderd/recorderd/recorder/replay"
 )
 
@@ -34,6 +35,8 @@ type Backend interface {
 	// container ends, in writes that each end with a whole frame. It returns when
 	// a write fails.
 	Dump(ctx context.Context, id string, q replay.Query, w io.Writer) error
+	// Report builds the report on a recording, as recorderctl show -o json has it.
+	Report(ctx context.Context, id string) (*postmortem.Report, error)
 	// Freeze stops recording a container; it goes on unrecorded.
 	Freeze(ctx context.Context, id string) error
 	// Resume goes on with recording.
@@ -146,6 +149,7 @@ func (s *server) routes() []route {
 		{http.MethodGet, one, s.get},
 		{http.MethodDelete, one, s.change("delete", s.backend.Delete)},
 		{http.MethodGet, one + "/dump", s.dump},
+		{http.MethodGet, one + "/report", s.report},
 		{http.MethodPost, one + "/freeze", s.change("freeze", s.backend.Freeze)},
 		{http.MethodPost, one + "/resume", s.change("resume", s.backend.Resume)},
 		{http.MethodPost, one + "/save", s.save},
@@ -241,6 +245,32 @@ func (s *server) save(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer done()
 	return s.change("save", s.backend.Save)(w, r)
+}
+
+// report answers what became of a container. It takes a place among the dumps, whose memory it
+// takes.
+func (s *server) report(w http.ResponseWriter, r *http.Request) error {
+	rec, err := s.only(r)
+	if err != nil {
+		return err
+	}
+	done, ok := enter(r, s.dumps)
+	if !ok {
+		return api.Errorf(api.CodeTooMany, "%d dumps are under way, which is as many as can be: wait for one to end", s.MaxDumps)
+	}
+	defer done()
+	var report *postmortem.Report
+	err = safely(func() (err error) {
+		report, err = s.backend.Report(r.Context(), rec.ID)
+		return err
+	})
+	attrs := append(recordingAttrs(rec), peerAttr(r.Context()))
+	if err != nil {
+		s.Log.LogAttrs(context.WithoutCancel(r.Context()), slog.LevelInfo, "report", append(attrs, slog.Any("err", err))...)
+		return err
+	}
+	s.Log.LogAttrs(r.Context(), slog.LevelInfo, "report", attrs...)
+	return writeJSON(w, http.StatusOK, report)
 }
 
 // longestCost is how long a client can have the kernel's statistics switched on,

@@ -3,10 +3,12 @@ package main
 import (
 	"errors"
 	"io"
+	"os"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/api/client/cluster"
@@ -29,6 +31,11 @@ all; nodes that do not answer are named on standard error, and the exit status i
 A recording is spooled if it is on disk alone, as after a reboot; while one that was
 written to disk is in memory, too, it is listed as ended.
 
+VERDICT says what became of the container, as show does: see docs/show.md. On a
+terminal it is cut to fit. Of a container that lives it is running or hanging, by the last
+pass over all tasks. --group puts crashes together that have one cause, whichever replica
+they are of, and says how many there were and since when.
+
 CALLS counts all that were ever recorded; -o wide says how many of them are still
 there, and of pods what the kubelet says of the end, how often the container was
 restarted before, its kind, and the workload. -o name prints ids, for use as TARGET.`,
@@ -42,10 +49,14 @@ restarted before, its kind, and the workload. -o name prints ids, for use as TAR
 	f.StringVarP(&filter.Container, "container", "c", "", "only of the container of this name")
 	f.StringSliceVar(&states, "state", nil, "only in these states: live, ended, spooled")
 	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions([]string{"live", "ended", "spooled"}, cobra.ShellCompDirectiveNoFileComp))
+	group := f.Bool("group", false, "crashes by their cause")
 	format := outputFlag(cmd, "table", "wide", "json", "yaml", "name")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if all && filter.Namespace != "" {
 			return usagef("list: -n %s and -A exclude each other", filter.Namespace)
+		}
+		if *group && format.value == "name" {
+			return usagef("list: --group and -o name exclude each other: -o json has the ids")
 		}
 		for _, s := range states {
 			state, err := target.ParseState(s)
@@ -72,7 +83,13 @@ restarted before, its kind, and the workload. -o name prints ids, for use as TAR
 			return err
 		}
 		w, done := output(cmd)
-		if werr := done(printList(w, format.value, list)); werr != nil {
+		var werr error
+		if *group {
+			werr = printGroups(w, format.value, render.GroupsOf(list.Recordings), terminalWidth(cmd))
+		} else {
+			werr = printList(w, format.value, list, terminalWidth(cmd))
+		}
+		if werr = done(werr); werr != nil {
 			return werr
 		}
 		return err
@@ -93,7 +110,28 @@ func noneText(f target.Filter) string {
 	return "no recording fits"
 }
 
-func printList(w io.Writer, format string, list api.RecordingList) error {
+// printGroups says nothing of no crashes on standard output: there may be recordings of others.
+func printGroups(w io.Writer, format string, groups render.Groups, width int) error {
+	switch format {
+	case "json":
+		return render.JSON(w, groups)
+	case "yaml":
+		return render.YAML(w, groups)
+	}
+	return render.WriteGroups(w, groups, width, time.Now())
+}
+
+// terminalWidth is how many columns standard output has, 0 if it is no terminal.
+func terminalWidth(cmd *cobra.Command) int {
+	if f, ok := cmd.OutOrStdout().(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+			return width
+		}
+	}
+	return 0
+}
+
+func printList(w io.Writer, format string, list api.RecordingList, width int) error {
 	switch format {
 	case "json":
 		return render.JSON(w, list)
@@ -102,5 +140,5 @@ func printList(w io.Writer, format string, list api.RecordingList) error {
 	case "name":
 		return render.Names(w, list.Recordings)
 	}
-	return render.Recordings(w, list.Recordings, format == "wide", time.Now())
+	return render.Recordings(w, list.Recordings, format == "wide", width, time.Now())
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"github.com/recorderd/recorderd/api/target"
 	"github.com/recorderd/recorderd/cmd/recorderctl/internal/render"
@@ -142,10 +141,8 @@ func (o *showFlags) print(cmd *cobra.Command, in io.Reader, command string) erro
 
 // columns is how wide text may be: 0 if it is not for a terminal.
 func (o *showFlags) columns(cmd *cobra.Command) int {
-	if f, ok := cmd.OutOrStdout().(*os.File); ok && o.width == 0 {
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
-			return width
-		}
+	if o.width == 0 {
+		return terminalWidth(cmd)
 	}
 	return o.width
 }

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -152,4 +153,35 @@ func (s *Store) sweepJudged(root *os.Root, names []string) {
 			_ = root.Remove(name)
 		}
 	}
+}
+
+// Ended are the ids of the dumps of a recording, but for those that were saved while its container
+// lived.
+func (s *Store) Ended(recording string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ids []string
+	for id, e := range s.entries {
+		if e.Meta.Recording.ID == recording && e.Meta.Recording.State != api.StateLive {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// Load reads a dump into memory, if its file is no longer than most bytes.
+func (s *Store) Load(id string, most int64) (*Reader, error) {
+	f, err := s.Open(id)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f.f, most+1))
+	if err != nil {
+		return nil, s.count(s.wrap(err))
+	}
+	if int64(len(b)) > most {
+		return nil, fmt.Errorf("load %s: it is longer than %d bytes", id, most)
+	}
+	return NewReader(bytes.NewReader(b), int64(len(b)))
 }

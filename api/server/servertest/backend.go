@@ -14,6 +14,7 @@ import (
 	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/recorder/dump"
 	"github.com/recorderd/recorderd/recorder/layout"
+	"github.com/recorderd/recorderd/recorder/postmortem"
 	"github.com/recorderd/recorderd/recorder/record"
 	"github.com/recorderd/recorderd/recorder/replay"
 )
@@ -61,6 +62,11 @@ func New() *Backend {
 	crashed, web, sidecar, worker := rec(Crashed, 0), rec(Web, 60), rec(Sidecar, 1), rec(Worker, 90)
 	ended, ended2 := at(50), at(95)
 	crashed.State, crashed.Ended, crashed.Pod = api.StateEnded, &ended, pod("web-0")
+	crashed.Verdict = &api.Verdict{
+		Text: "killed by SIGSEGV (SEGV_MAPERR at 0x8) in main thread 1 (app)", Spoken: "its last words on stderr", Words: `no "cart"`, How: "killed",
+		Cause: "null-pointer", Fingerprint: "5e6f00112233", Rules: postmortem.RulesVersion,
+	}
+	web.Verdict = &api.Verdict{Text: "running", How: "running", Cause: "running", Rules: postmortem.RulesVersion}
 	crashed.Exit = &api.Exit{Signal: "SIGSEGV", CoreDumped: true, At: ended, Source: "kernel"}
 	crashed.Container = api.Container{ID: "aaaa1111", Name: "app", Runtime: "containerd", Namespace: "k8s.io", Image: "shop/web:1", Cgroup: "/kubepods/podx/aaaa1111"}
 	web.Pod = pod("web-0")
@@ -78,6 +84,7 @@ func New() *Backend {
 			Rings:         api.RingStatus{Live: 2, Ended: 2, Spare: 4, Size: 1 << 20, Bytes: 8 << 20, Budget: 256 << 20},
 			Memory:        api.MemoryStatus{Live: 2 << 20, Ended: 1 << 20, Kept: 1 << 20, Spare: 4 << 20, Maps: 1 << 20, Daemon: 20 << 20},
 			Spool:         api.SpoolStatus{Dir: "/var/lib/recorderd/spool", Files: 3, Bytes: 1 << 20, Limit: 1 << 30, Saved: 4, Refused: map[string]uint64{"rate": 1}},
+			Ends:          []api.EndCount{{How: "exited", Cause: "words", Count: 1}, {How: "killed", Cause: "null-pointer", Count: 2}},
 			Calls:         api.CallStatus{Written: 2000113, Overwritten: 1000},
 			Lost:          api.LostStatus{FoundLate: 1, Missed: map[string]uint64{"sys_exit": 2}},
 			Runtimes:      []api.RuntimeInfo{{Name: "containerd", Address: "/run/containerd/containerd.sock", Connected: true, Version: "v2.0.1", Containers: 3}},
@@ -126,6 +133,22 @@ func (b *Backend) Dump(ctx context.Context, id string, q replay.Query, w io.Writ
 	}
 	_, err = w.Write(Dump(rec))
 	return err
+}
+
+// Report implements server.Backend.
+func (b *Backend) Report(ctx context.Context, id string) (*postmortem.Report, error) {
+	if err := b.before(ctx, "Report", id); err != nil {
+		return nil, err
+	}
+	rec, err := b.get(id)
+	if err != nil {
+		return nil, err
+	}
+	d, err := dump.NewReader(bytes.NewReader(Dump(rec)))
+	if err != nil {
+		return nil, err
+	}
+	return postmortem.Build(d, postmortem.Options{})
 }
 
 // Freeze implements server.Backend.

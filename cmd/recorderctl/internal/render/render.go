@@ -14,6 +14,7 @@ import (
 	"text/tabwriter"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/internal/jsontext"
@@ -50,13 +51,14 @@ func Names(w io.Writer, recs []api.Recording) error {
 	return err
 }
 
-// Recordings writes a table, with more columns if wide. now is what ages count from.
-func Recordings(w io.Writer, recs []api.Recording, wide bool, now time.Time) error {
+// Recordings writes a table, with more columns if wide, and the verdict as the last one. Lines are
+// cut at width, unless that is 0. now is what ages count from.
+func Recordings(w io.Writer, recs []api.Recording, wide bool, width int, now time.Time) error {
 	head := []string{"ID", "STATE", "POD/NAME", "CONTAINER", "IMAGE", "AGE", "CALLS", "EXIT"}
 	if wide {
 		head = append(head, "REASON", "RESTARTS", "KIND", "OWNER", "KEPT", "OVERWRITTEN", "CUT", "FAULT", "RING", "INSIDE", "NODE", "CGROUP")
 	}
-	rows := [][]string{head}
+	rows := [][]string{append(head, "VERDICT")}
 	for i := range recs {
 		r := &recs[i]
 		name, container := names(r)
@@ -65,13 +67,29 @@ func Recordings(w io.Writer, recs []api.Recording, wide bool, now time.Time) err
 			c := &r.Coverage
 			row = append(row, reason(r), restarts(r), r.Container.Kind, owner(r), count(c.Kept), count(c.Overwritten), count(c.Cut), count(c.Fault), Bytes(r.Ring.Memory), insideOf(r), r.Node, r.Container.Cgroup)
 		}
-		rows = append(rows, row)
+		rows = append(rows, append(row, verdict(r)))
 	}
-	return table(w, rows)
+	return table(w, rows, width)
 }
 
-// table aligns columns. An empty cell becomes "-", so that columns can be counted.
-func table(w io.Writer, rows [][]string) error {
+func verdict(r *api.Recording) string {
+	if r.Verdict == nil {
+		return ""
+	}
+	return r.Verdict.Sentence()
+}
+
+// fit cuts a line at a width, unless that is 0.
+func fit(line string, width int) string {
+	if width <= 0 || utf8.RuneCountInString(line) <= width {
+		return line
+	}
+	return string([]rune(line)[:max(width-1, 0)]) + "…"
+}
+
+// table aligns columns and cuts lines at width, unless that is 0. An empty cell becomes "-", so
+// that columns can be counted.
+func table(w io.Writer, rows [][]string, width int) error {
 	var b bytes.Buffer
 	tw := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
 	for _, row := range rows {
@@ -88,6 +106,13 @@ func table(w io.Writer, rows [][]string) error {
 	}
 	if err := tw.Flush(); err != nil {
 		return err
+	}
+	if width > 0 {
+		var cut bytes.Buffer
+		for line := range strings.Lines(b.String()) {
+			fmt.Fprintln(&cut, fit(strings.TrimSuffix(line, "\n"), width))
+		}
+		b = cut
 	}
 	_, err := w.Write(b.Bytes())
 	return err

@@ -57,13 +57,13 @@ func TestEmpty(t *testing.T) {
 	var b bytes.Buffer
 	ended := time.Unix(1e9-60, 0)
 	recs := []api.Recording{{ID: "a"}, {ID: "b", Ended: &ended}, {ID: "c", Exit: &api.Exit{Signal: "SIGKILL", OOMKilled: true}}}
-	if err := Recordings(&b, recs, true, time.Unix(1e9, 0)); err != nil {
+	if err := Recordings(&b, recs, true, 0, time.Unix(1e9, 0)); err != nil {
 		t.Fatal(err)
 	}
-	want := `ID  STATE  POD/NAME  CONTAINER  IMAGE  AGE  CALLS  EXIT         REASON  RESTARTS  KIND  OWNER  KEPT  OVERWRITTEN  CUT  FAULT  RING  INSIDE  NODE  CGROUP
-a   -      -         -          -      -    0      -            -       -         -     -      0     0            0    0      0B    -       -     -
-b   -      -         -          -      -    0      ? (60s ago)  -       -         -     -      0     0            0    0      0B    -       -     -
-c   -      -         -          -      -    0      OOM SIGKILL  -       -         -     -      0     0            0    0      0B    -       -     -
+	want := `ID  STATE  POD/NAME  CONTAINER  IMAGE  AGE  CALLS  EXIT         REASON  RESTARTS  KIND  OWNER  KEPT  OVERWRITTEN  CUT  FAULT  RING  INSIDE  NODE  CGROUP  VERDICT
+a   -      -         -          -      -    0      -            -       -         -     -      0     0            0    0      0B    -       -     -       -
+b   -      -         -          -      -    0      ? (60s ago)  -       -         -     -      0     0            0    0      0B    -       -     -       -
+c   -      -         -          -      -    0      OOM SIGKILL  -       -         -     -      0     0            0    0      0B    -       -     -       -
 `
 	if b.String() != want {
 		t.Errorf("got\n%s", b.String())
@@ -71,6 +71,48 @@ c   -      -         -          -      -    0      OOM SIGKILL  -       -       
 	b.Reset()
 	if err := Status(&b, &api.Status{}, time.Unix(1e9, 0)); err != nil || !bytes.Contains(b.Bytes(), []byte("nothing")) {
 		t.Errorf("%v\n%s", err, b.String())
+	}
+}
+
+// TestGroups catches crashes of one cause that are not put together, dumps of one crash that are
+// counted as two, and a verdict that a terminal would obey or that breaks its lines.
+func TestGroups(t *testing.T) {
+	at := time.Date(2026, 11, 27, 10, 2, 0, 0, time.UTC)
+	crash := func(id, pod, cause string, minutes int) api.Recording {
+		end := at.Add(time.Duration(minutes) * time.Minute)
+		return api.Recording{
+			ID: id, State: api.StateEnded, Node: "n1", Ended: &end, Pod: &api.Pod{Namespace: "shop", Name: pod}, Container: api.Container{Name: "app"},
+			Verdict: &api.Verdict{Text: "exited with 1, " + id, Words: "no \x1b[2J", Spoken: "its last words on stderr", How: "exited", Cause: cause, Fingerprint: cause},
+		}
+	}
+	recs := []api.Recording{
+		crash("a1", "web-0", "words", 0), crash("a2", "web-1", "words", 3), crash("a3", "web-0", "words", 5), crash("a3-2", "web-0", "words", 5),
+		crash("b1", "db-0", "oom", 9), {ID: "c1", State: api.StateEnded, Verdict: &api.Verdict{Text: "exited with 0", Cause: "completed"}}, {ID: "d1"},
+		{ID: "e1", State: api.StateLive, Verdict: &api.Verdict{Text: "hanging", Fingerprint: "words"}},
+	}
+	var b bytes.Buffer
+	if err := WriteGroups(&b, GroupsOf(recs), 0, at.Add(65*time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	want := `3 crashes of 2 pods, one cause, since 10:02
+  exited with 1, a3; its last words on stderr: "no \x1b[2J"
+  shop/web-0, shop/web-1; the last 60m ago: a3
+
+1 crash of 1 pod, at 10:11
+  exited with 1, b1; its last words on stderr: "no \x1b[2J"
+  shop/db-0; the last 56m ago: b1
+`
+	if b.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+	b.Reset()
+	if err := Recordings(&b, recs, false, 60, at); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(b.String()) {
+		if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > 60 || strings.ContainsRune(line, 0x1b) {
+			t.Errorf("%d columns: %q", n, line)
+		}
 	}
 }
 
@@ -86,20 +128,20 @@ func TestInside(t *testing.T) {
 		{ID: "d", State: api.StateEnded, Container: api.Container{Name: "w"}, GoesOnAs: "e"},
 	}
 	var b bytes.Buffer
-	if err := Recordings(&b, recs, false, time.Unix(1e9, 0)); err != nil {
+	if err := Recordings(&b, recs, false, 0, time.Unix(1e9, 0)); err != nil {
 		t.Fatal(err)
 	}
-	want := `ID  STATE  POD/NAME    CONTAINER         IMAGE  AGE  CALLS  EXIT
-a   live   shop/web-0  app               -      -    0      -
-b   live   shop/web-0  app/abababababab  -      -    0      -
-c   live   node        n/evil\x1b[2J     -      -    0      -
-d   ended  w           -                 -      -    0      goes on as e
+	want := `ID  STATE  POD/NAME    CONTAINER         IMAGE  AGE  CALLS  EXIT          VERDICT
+a   live   shop/web-0  app               -      -    0      -             -
+b   live   shop/web-0  app/abababababab  -      -    0      -             -
+c   live   node        n/evil\x1b[2J     -      -    0      -             -
+d   ended  w           -                 -      -    0      goes on as e  -
 `
 	if b.String() != want {
 		t.Errorf("got\n%s", b.String())
 	}
 	b.Reset()
-	if err := Recordings(&b, recs[1:2], true, time.Unix(1e9, 0)); err != nil || !strings.Contains(b.String(), "0B    a       -     /kubepods/x/abab") {
+	if err := Recordings(&b, recs[1:2], true, 0, time.Unix(1e9, 0)); err != nil || !strings.Contains(b.String(), "0B    a       -     /kubepods/x/abab") {
 		t.Errorf("%v\n%s", err, b.String())
 	}
 }

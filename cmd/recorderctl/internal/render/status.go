@@ -69,7 +69,7 @@ func Status(w io.Writer, s *api.Status, now time.Time) error {
 	rows = append(rows, lost(s)...)
 	rows = append(rows, seen(s)...)
 	rows = append(rows, costs(s.Cost)...)
-	return table(w, rows)
+	return table(w, rows, 0)
 }
 
 func spooled(s *api.SpoolStatus) [][]string {
@@ -134,7 +134,7 @@ func Statuses(w io.Writer, sts []api.Status, now time.Time) error {
 			Bytes(s.Rings.Bytes), Bytes(s.Rings.Budget), fmt.Sprintf("%.0f", s.RecordingRate), what,
 		})
 	}
-	return table(w, rows)
+	return table(w, rows, 0)
 }
 
 // lost says what was not recorded as it should have been, the gravest first.

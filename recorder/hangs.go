@@ -1,0 +1,81 @@
+package recorder
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/recorder/layout"
+	"github.com/recorderd/recorderd/recorder/postmortem"
+	"github.com/recorderd/recorderd/recorder/syscalls"
+)
+
+// hangAfter is how long all threads of a container must have been in calls for it to hang.
+const hangAfter = time.Minute
+
+// stuckCalls are calls that do not wait by design: a thread that has been in one of them for long
+// waits for a disk, a server, or somebody else's lock.
+var stuckCalls = map[string]bool{
+	"open": true, "openat": true, "openat2": true, "creat": true, "stat": true, "lstat": true, "newfstatat": true, "statx": true, "fstat": true,
+	"statfs": true, "fstatfs": true, "access": true, "faccessat": true, "faccessat2": true, "readlink": true, "readlinkat": true,
+	"getdents64": true, "mkdir": true, "mkdirat": true, "rmdir": true, "unlink": true, "unlinkat": true, "rename": true, "renameat": true,
+	"renameat2": true, "link": true, "linkat": true, "symlink": true, "symlinkat": true, "truncate": true, "ftruncate": true, "fallocate": true,
+	"fsync": true, "fdatasync": true, "sync": true, "syncfs": true, "msync": true, "sync_file_range": true, "pread64": true, "pwrite64": true,
+	"mount": true, "umount2": true, "flock": true, "connect": true, "close": true, "exit_group": true, "chdir": true, "munmap": true,
+}
+
+// noteHangs notes which live containers hang, by a pass over all tasks. No ring is read for that.
+func (r *Recorder) noteHangs(tasks []layout.TaskDump) {
+	type state struct {
+		threads int
+		free    bool // a thread is in no call, or not for long
+		longest uint64
+		call    string
+	}
+	now := monotonic()
+	states := map[uint32]*state{}
+	for i := range tasks {
+		t := &tasks[i]
+		s := states[t.Slot]
+		if s == nil {
+			s = &state{}
+			states[t.Slot] = s
+		}
+		s.threads++
+		since := now - min(t.Enter, now)
+		if t.InCall == 0 || t.Enter == 0 || since < uint64(hangAfter) {
+			s.free = true
+			continue
+		}
+		call := syscalls.Lookup(r.native.ABI(layout.RecFlag(t.Flags)), t.Nr)
+		if call != nil && stuckCalls[call.Name] && since > s.longest {
+			s.longest, s.call = since, call.Name
+		}
+	}
+	hangs := map[uint32]string{}
+	for slot, s := range states {
+		if s.free || s.call == "" {
+			continue
+		}
+		text := fmt.Sprintf("hanging: in %s for %s", s.call, time.Duration(s.longest).Round(time.Second))
+		if s.threads > 1 {
+			text += fmt.Sprintf("; all %d threads have been in calls for %s or longer", s.threads, hangAfter)
+		}
+		hangs[slot] = text
+	}
+	r.mu.Lock()
+	r.hangs = hangs
+	r.mu.Unlock()
+}
+
+// verdictLocked is the verdict on a recording, nil if there is none yet. r.mu is held.
+func (r *Recorder) verdictLocked(rec *recording) *api.Verdict {
+	if rec.kept != nil || rec.ended {
+		return rec.judged.verdict
+	}
+	v := &api.Verdict{Text: "running", How: string(postmortem.Running), Cause: postmortem.CauseRunning, Rules: postmortem.RulesVersion}
+	if text := r.hangs[rec.slot]; text != "" {
+		v.Text, v.Cause = text, postmortem.CauseHanging
+	}
+	return v
+}
