@@ -202,6 +202,11 @@ func (r *Recorder) dumpSpooled(id string, w io.Writer) error {
 	if off {
 		return errOff(id)
 	}
+	if since := f.Entry.Judged; since != nil && !f.Entry.Damaged {
+		d := meta.Recording
+		spool.Judged(&d, since)
+		return copyDump(w, f.Dump(), &d)
+	}
 	_, err = io.Copy(w, f.Dump())
 	return err
 }

@@ -121,6 +121,10 @@ func setup(env *testscript.Env) error {
 	if err := os.WriteFile(filepath.Join(env.WorkDir, "worker.recspool"), spooled.Bytes(), 0o600); err != nil {
 		return err
 	}
+	beside := `{"version":1,"recording":{"id":"` + rec.ID + `","container":{"name":"late","cgroup":"/x"},"verdict":{"text":"it is judged","how":"exited","cause":"words","rules":9999}}}`
+	if err := os.WriteFile(filepath.Join(env.WorkDir, "worker.verdict.beside"), []byte(beside), 0o600); err != nil {
+		return err
+	}
 	return os.WriteFile(filepath.Join(env.WorkDir, "worker.rec"), raw, 0o600)
 }
 

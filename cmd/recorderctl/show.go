@@ -10,12 +10,15 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
 
+	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/api/target"
 	"github.com/recorderd/recorderd/cmd/recorderctl/internal/render"
 	"github.com/recorderd/recorderd/recorder/dump"
 	"github.com/recorderd/recorderd/recorder/postmortem"
 	"github.com/recorderd/recorderd/recorder/replay"
+	"github.com/recorderd/recorderd/recorder/spool"
 )
 
 // showFlags are the flags of the command show.
@@ -82,7 +85,7 @@ damaged or cut short is shown as far as it can be read, and the exit status is 1
 			return err
 		}
 		defer body.Close()
-		err = o.print(cmd, body, a.dumpCommand(cmd, args[0], &o.sel))
+		err = o.print(cmd, body, nil, a.dumpCommand(cmd, args[0], &o.sel))
 		if errors.Is(err, dump.ErrTruncated) {
 			return fmt.Errorf("%w: recorderd has broken off, its log may say why", err)
 		}
@@ -109,18 +112,38 @@ func (o *showFlags) ofFile(cmd *cobra.Command) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	defer done()
-	if err := o.print(cmd, raw, command); err != nil {
+	if err := o.print(cmd, raw, beside(o.file), command); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
 }
 
-// print writes the report on a dump. command shows the dump's calls.
-func (o *showFlags) print(cmd *cobra.Command, in io.Reader, command string) error {
+// beside is what stands beside a file of the spool: names and a verdict that came later. Nil if
+// nothing does.
+func beside(file string) *api.Recording {
+	if !strings.HasSuffix(file, spool.Suffix) {
+		return nil
+	}
+	f, err := os.OpenFile(spool.JudgedName(file), os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	rec, err := spool.ReadJudged(f)
+	if err != nil {
+		return nil // the verdict is made again
+	}
+	return rec
+}
+
+// print writes the report on a dump. since, if it is not nil, is what is known of the recording
+// since. command shows the dump's calls.
+func (o *showFlags) print(cmd *cobra.Command, in io.Reader, since *api.Recording, command string) error {
 	d, err := dump.NewReader(in)
 	if err != nil {
 		return err
 	}
+	spool.Judged(&d.Header().Recording, since)
 	report, readErr := postmortem.Build(d, postmortem.Options{})
 	w, done := output(cmd)
 	switch o.format.value {
