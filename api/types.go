@@ -59,7 +59,7 @@ type Inside struct {
 
 // SpoolInfo says why and when a recording was written to disk.
 type SpoolInfo struct {
-	Reason  string    `json:"reason"`         // "exit", "signal", "oom", "vanished", "saved", "upgrade", "resized", "unknown"; others may come
+	Reason  string    `json:"reason"`         // "exit", "signal", "oom", "vanished", "completed", "saved", "upgrade", "resized", "unknown"; others may come
 	Text    string    `json:"text,omitempty"` // for people: "killed by SIGSEGV"
 	SavedAt time.Time `json:"savedAt"`
 	Bytes   uint64    `json:"bytes"`             // of the file, compressed
@@ -68,17 +68,19 @@ type SpoolInfo struct {
 
 // Container is what is known of a container, from its cgroup and from its runtime.
 type Container struct {
-	ID        string            `json:"id,omitempty"`        // as the runtime has it, or as its cgroup is called
-	Name      string            `json:"name,omitempty"`      // Kubernetes' container name, or the runtime's
-	Runtime   string            `json:"runtime,omitempty"`   // containerd, docker, cri-o, podman; empty: a plain cgroup
-	Namespace string            `json:"namespace,omitempty"` // containerd's namespace
-	Image     string            `json:"image,omitempty"`
-	ImageID   string            `json:"imageID,omitempty"`  // what the image was resolved to
-	Kind      string            `json:"kind,omitempty"`     // in a pod: regular, init, sidecar, ephemeral
-	Restarts  *int              `json:"restarts,omitempty"` // in a pod: how often it had been started before this time
-	Labels    map[string]string `json:"labels,omitempty"`
-	Cgroup    string            `json:"cgroup"`            // path in the tracked hierarchy, as it was when recording began
-	Command   []string          `json:"command,omitempty"` // argv of the entrypoint, if it was seen
+	ID        string `json:"id,omitempty"`        // as the runtime has it, or as its cgroup is called
+	Name      string `json:"name,omitempty"`      // Kubernetes' container name, or the runtime's
+	Runtime   string `json:"runtime,omitempty"`   // containerd, docker, cri-o, podman; empty: a plain cgroup
+	Namespace string `json:"namespace,omitempty"` // containerd's namespace
+	Image     string `json:"image,omitempty"`
+	ImageID   string `json:"imageID,omitempty"`  // what the image was resolved to
+	Kind      string `json:"kind,omitempty"`     // in a pod: regular, init, sidecar, ephemeral
+	Restarts  *int   `json:"restarts,omitempty"` // in a pod: how often it had been started before this time
+	// RestartAlways: in a pod, it is started again however it ends.
+	RestartAlways bool              `json:"restartAlways,omitempty"`
+	Labels        map[string]string `json:"labels,omitempty"`
+	Cgroup        string            `json:"cgroup"`            // path in the tracked hierarchy, as it was when recording began
+	Command       []string          `json:"command,omitempty"` // argv of the entrypoint, if it was seen
 }
 
 // Pod is the Kubernetes pod of a container.

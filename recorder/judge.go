@@ -72,6 +72,9 @@ func inputsOf(d *api.Recording) string {
 	if g := goingOf(d); g != nil {
 		fmt.Fprintf(&b, " going %s %q", g.Why, g.Message)
 	}
+	if d.Container.RestartAlways {
+		b.WriteString(" always")
+	}
 	if d.Pod != nil {
 		fmt.Fprintf(&b, " %s/%s", d.Pod.Namespace, d.Pod.Name)
 	}

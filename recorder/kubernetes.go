@@ -92,7 +92,7 @@ func (p *podName) learn(info kubernetes.Info) bool {
 	old := &p.info
 	if p.known && old.UID == info.UID {
 		if info.Container == "" {
-			info.Container, info.Kind, info.Image = old.Container, old.Kind, old.Image
+			info.Container, info.Kind, info.Image, info.RestartAlways = old.Container, old.Kind, old.Image, old.RestartAlways
 		}
 		if info.Restarts < 0 {
 			info.Restarts = old.Restarts
@@ -132,7 +132,7 @@ func (p *podName) describe(out *api.Recording) {
 	if i.Container != "" {
 		c.Name = i.Container
 	}
-	c.Kind, c.ImageID = i.Kind, i.ImageID
+	c.Kind, c.ImageID, c.RestartAlways = i.Kind, i.ImageID, i.RestartAlways
 	// What the pod asks for says more to people than what a runtime makes of it.
 	if i.Image != "" {
 		c.Image = i.Image

@@ -17,7 +17,7 @@ import (
 
 // SpoolKinds are the ends that can be written to disk by themselves, and are unless
 // Config.SpoolOn says otherwise.
-var SpoolKinds = []string{string(spool.KindExit), string(spool.KindSignal), string(spool.KindOOM), string(spool.KindVanished)}
+var SpoolKinds = []string{string(spool.KindExit), string(spool.KindSignal), string(spool.KindOOM), string(spool.KindVanished), string(spool.KindCompleted)}
 
 // refreshEvery is the time after which files that somebody put into the spool or
 // took out of it are noticed, and dumps that have become too old go.

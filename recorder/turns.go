@@ -80,6 +80,7 @@ func (r *Recorder) candidates(now time.Time) (waiting []candidate, done bool) {
 		if now.Before(rec.nameBy) && (r.unnamed(rec) || r.unjudged(rec)) {
 			continue
 		}
+		r.judgeCompletedLocked(rec)
 		if is(rec.applied.settings.Off) || !r.store.wants(rec.kept.reason.Kind) {
 			r.markLocked(rec)
 			return nil, true

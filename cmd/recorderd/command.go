@@ -135,7 +135,7 @@ func (o *options) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.group, "socket-group", "", "group that may use the socket besides root")
 	f.StringVar(&o.config.PinDir, "pin-dir", "/sys/fs/bpf/recorderd", "directory on a BPF file system for programs and rings")
 	f.StringVar(&o.config.StateDir, "state-dir", "/var/lib/recorderd", "directory for dumps of crashes and names of recordings; empty keeps nothing on disk")
-	f.StringSliceVar(&o.config.SpoolOn, "spool-on", recorder.SpoolKinds, "ends of containers that write a dump: exit (status not 0), signal, oom, vanished (not seen to end); none")
+	f.StringSliceVar(&o.config.SpoolOn, "spool-on", recorder.SpoolKinds, "ends of containers that write a dump: exit (status not 0), signal, oom, vanished (not seen to end), completed (status 0, and Kubernetes or a rule says that it matters); none")
 	f.Var(&o.spoolSize, "spool-size", "size of all dumps on disk; the oldest goes first, the first crash of a loop last")
 	f.Var(&o.spoolFree, "spool-free", "space that stays free on the disk")
 	f.DurationVar(&o.config.Spool.MaxAge, "spool-age", o.config.Spool.MaxAge, "time that the node runs until a dump on disk is removed")

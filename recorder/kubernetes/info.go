@@ -60,6 +60,9 @@ type Info struct {
 	// Image is the image that the pod asks for, ImageID what that was resolved to.
 	Image, ImageID string
 
+	// RestartAlways: the container is started again however it ends.
+	RestartAlways bool
+
 	// Restarts is how often the container had been started before this time; -1
 	// where it is not known.
 	Restarts int

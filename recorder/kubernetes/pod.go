@@ -34,7 +34,10 @@ type pod struct {
 }
 
 // container is one that the pod asks for.
-type container struct{ kind, image string }
+type container struct {
+	kind, image string
+	always      bool // it is started again however it ends
+}
 
 // instance is a container of the runtime's.
 type instance struct {
@@ -66,15 +69,19 @@ func newPod(p *corev1.Pod) *pod {
 		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
 			kind = KindSidecar
 		}
-		n.containers[c.Name] = container{kind, c.Image}
+		n.containers[c.Name] = container{kind, c.Image, kind == KindSidecar}
 	}
 	for i := range p.Spec.Containers {
 		c := &p.Spec.Containers[i]
-		n.containers[c.Name] = container{KindRegular, c.Image}
+		always := p.Spec.RestartPolicy == corev1.RestartPolicyAlways
+		if c.RestartPolicy != nil {
+			always = *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
+		}
+		n.containers[c.Name] = container{KindRegular, c.Image, always}
 	}
 	for i := range p.Spec.EphemeralContainers {
 		c := &p.Spec.EphemeralContainers[i]
-		n.containers[c.Name] = container{KindEphemeral, c.Image}
+		n.containers[c.Name] = container{KindEphemeral, c.Image, false}
 	}
 	for _, all := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses, p.Status.EphemeralContainerStatuses} {
 		for i := range all {
@@ -145,7 +152,7 @@ func (p *pod) about(name string, in *instance) Info {
 	info.Alone, info.Started = len(p.containers) == 1, len(p.instances) > 0
 	c, ok := p.containers[name]
 	if ok {
-		info.Container, info.Kind, info.Image = name, c.kind, c.image
+		info.Container, info.Kind, info.Image, info.RestartAlways = name, c.kind, c.image, c.always
 	}
 	if in != nil {
 		info.Container, info.Restarts, info.ImageID, info.Exit = in.name, in.restarts, in.imageID, in.exit
@@ -236,7 +243,7 @@ func trim(obj any) (any, error) {
 			Namespace: p.Namespace, Name: p.Name, UID: p.UID, ResourceVersion: p.ResourceVersion,
 			CreationTimestamp: p.CreationTimestamp, DeletionTimestamp: p.DeletionTimestamp, Labels: api.KeepLabels(p.Labels), Annotations: ours(p.Annotations),
 		},
-		Spec: corev1.PodSpec{NodeName: p.Spec.NodeName, HostNetwork: p.Spec.HostNetwork, HostPID: p.Spec.HostPID},
+		Spec: corev1.PodSpec{NodeName: p.Spec.NodeName, HostNetwork: p.Spec.HostNetwork, HostPID: p.Spec.HostPID, RestartPolicy: p.Spec.RestartPolicy},
 	}
 	if mirror != "" {
 		if small.Annotations == nil {

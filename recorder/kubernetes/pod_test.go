@@ -143,7 +143,7 @@ func TestTrim(t *testing.T) {
 	}
 	p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "cart-5d9c7b", Controller: &yes}}
 	p.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubectl"}}
-	p.Spec.HostPID, p.Spec.HostNetwork = true, true
+	p.Spec.HostPID, p.Spec.HostNetwork, p.Spec.RestartPolicy = true, true, corev1.RestartPolicyAlways
 	p.Spec.InitContainers = []corev1.Container{{Name: "prep"}, {Name: "side", RestartPolicy: &always}}
 	p.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "PASSWORD", Value: "secret"}}
 	p.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "dbg", Image: "tools:1"}}}
@@ -169,6 +169,9 @@ func TestTrim(t *testing.T) {
 	kinds := map[string]string{}
 	for name, c := range newPod(small).containers {
 		kinds[name] = c.kind
+		if always := name == "main" || name == "side"; c.always != always {
+			t.Errorf("%s is started again: %t", name, c.always)
+		}
 	}
 	if diff := cmp.Diff(map[string]string{"main": KindRegular, "prep": KindInit, "side": KindSidecar, "dbg": KindEphemeral}, kinds); diff != "" {
 		t.Error(diff)

@@ -36,10 +36,13 @@ type Settings struct {
 	CaptureStdio *size.Bytes `json:"captureStdio,omitempty"` // kept of each write to and read from descriptors 1 and 2
 	CaptureData  *size.Bytes `json:"captureData,omitempty"`  // kept of each other read and write
 	// CaptureStdioFiles has descriptors 1 and 2 count also if they are open on files.
-	CaptureStdioFiles *bool          `json:"captureStdioFiles,omitempty"`
-	NoArgs            *bool          `json:"noArgs,omitempty"` // of command lines, only the program
-	Blank             []string       `json:"blank,omitempty"`  // patterns whose matches are blanked: see package privacy
-	Keep              *time.Duration `json:"keep,omitempty"`   // how long an ended recording is kept before others
+	CaptureStdioFiles *bool    `json:"captureStdioFiles,omitempty"`
+	NoArgs            *bool    `json:"noArgs,omitempty"` // of command lines, only the program
+	Blank             []string `json:"blank,omitempty"`  // patterns whose matches are blanked: see package privacy
+	// SaveCompleted has an exit with status 0 written to disk as a crash is, or never. Nil: if
+	// Kubernetes starts the container again for it.
+	SaveCompleted *bool          `json:"saveCompleted,omitempty"`
+	Keep          *time.Duration `json:"keep,omitempty"` // how long an ended recording is kept before others
 }
 
 // setting is one of Settings' fields by its name in rules, flags and annotations.
@@ -69,6 +72,7 @@ var settings = []setting{
 		s.Blank = append(s.Blank, patterns...)
 		return nil
 	}},
+	{"save-completed", func(s *Settings, v string) error { return setBool(&s.SaveCompleted, v) }},
 	{"keep", func(s *Settings, v string) error {
 		d, err := time.ParseDuration(v)
 		if err != nil || d < 0 {
@@ -129,6 +133,7 @@ func (s Settings) Over(base Settings) Settings {
 	over(&out.CaptureData, s.CaptureData)
 	over(&out.CaptureStdioFiles, s.CaptureStdioFiles)
 	over(&out.NoArgs, s.NoArgs)
+	over(&out.SaveCompleted, s.SaveCompleted)
 	over(&out.Keep, s.Keep)
 	out.Mute, out.Blank = join(base.Mute, s.Mute), join(base.Blank, s.Blank)
 	return out
@@ -149,7 +154,7 @@ func (s Settings) Narrow(base Settings) Settings {
 // Equal reports whether two settings say the same.
 func (s Settings) Equal(o Settings) bool {
 	return same(s.Off, o.Off) && same(s.CaptureStdio, o.CaptureStdio) && same(s.CaptureData, o.CaptureData) &&
-		same(s.CaptureStdioFiles, o.CaptureStdioFiles) && same(s.NoArgs, o.NoArgs) &&
+		same(s.CaptureStdioFiles, o.CaptureStdioFiles) && same(s.NoArgs, o.NoArgs) && same(s.SaveCompleted, o.SaveCompleted) &&
 		same(s.Keep, o.Keep) && slices.Equal(s.Mute, o.Mute) && slices.Equal(s.Blank, o.Blank)
 }
 

@@ -44,7 +44,7 @@ func TestSettingsByName(t *testing.T) {
 			t.Errorf("%s=%s: %v, want %q", tc[0], tc[1], err, tc[2])
 		}
 	}
-	if len(Names()) != 8 {
+	if len(Names()) != 9 {
 		t.Errorf("names are %v", Names())
 	}
 }
@@ -136,7 +136,7 @@ func TestAnnotations(t *testing.T) {
 		"recorderd.github.io/capture-stdio": "0", "recorderd.github.io/keep": "soon", "recorderd.github.io/of": "true", "other.io/off": "true",
 	})
 	if err == nil || err.Error() != "annotation recorderd.github.io/keep: want a length of time such as 90s, 30m or 24h\n"+
-		"annotation recorderd.github.io/of: there is no such setting: there are off, mute, capture-stdio, capture-stdio-files, capture-data, no-args, blank, keep" {
+		"annotation recorderd.github.io/of: there is no such setting: there are off, mute, capture-stdio, capture-stdio-files, capture-data, no-args, blank, save-completed, keep" {
 		t.Errorf("error %v", err)
 	}
 	base := Settings{NoArgs: of(true), CaptureData: of(size.Bytes(100)), CaptureStdio: of(size.Bytes(512)), Off: of(true), Mute: []string{"poll"}}

@@ -248,6 +248,7 @@ func (b *builder) call(ev *replay.Event, p *proc, t *thread) {
 func (b *builder) succeeded(ev *replay.Event, p *proc, t *thread, name string) {
 	rec := &ev.Rec
 	b.streams(ev, p, name)
+	b.reads(ev, p, name)
 	if len(p.fails) > 0 {
 		if looked[name] {
 			b.found(p, ev.Path())
@@ -264,7 +265,7 @@ func (b *builder) succeeded(ev *replay.Event, p *proc, t *thread, name string) {
 		p.execs++
 		p.stacks, p.mapped, p.threats = nil, nil, slices.DeleteFunc(p.threats, threat.endsByExec)
 		p.forgetConns(b)
-		p.grown = memory{}
+		p.grown, p.input = memory{}, input{}
 		if prog, ok := ev.Program(); ok {
 			p.Command = p.Command[:0:0]
 			for _, arg := range prog.Argv[:min(len(prog.Argv), 64)] {

@@ -16,6 +16,7 @@ const (
 	causeCompleted  = "completed"
 	causeAsked      = "asked"
 	causeBackground = "background"
+	causeInputEnded = "input-ended"
 	causeDeliberate = "deliberate"
 	causeNotStarted = "not-started"
 	causeFault      = "fault"
@@ -38,6 +39,7 @@ var otherCauses = []cause{
 	{causeCompleted, "it exited with 0 by itself"},
 	{causeAsked, "it exited after a signal asked it to"},
 	{causeBackground, "its first process exited with 0 and left a child behind, as daemons do"},
+	{causeInputEnded, "it exited with 0 by itself, as its standard input had ended"},
 	{causeDeliberate, "somebody wanted the end: its pod was deleted, drained, preempted, or its node shut down"},
 	{causeNotStarted, "its program could not be started"},
 	{causeFault, "the kernel ended it for what a thread did, or it caught such a signal and reported it"},
@@ -52,10 +54,10 @@ var otherCauses = []cause{
 	{causeUnjudged, "its recording was dropped before a verdict was made, or recording is off"},
 }
 
-// peaceful are the causes of what is no crash.
+// peaceful are the causes of what is no crash, unless Kubernetes starts the container again.
 var peaceful = map[string]bool{
 	causeRunning: true, causeHanging: true, causeUnseen: true, causeUnjudged: true,
-	causeCompleted: true, causeDeliberate: true,
+	causeCompleted: true, causeInputEnded: true, causeBackground: true, causeDeliberate: true,
 }
 
 // The causes that are made without a dump.

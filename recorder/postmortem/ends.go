@@ -35,7 +35,7 @@ var endings = []ending{
 			c.b.who(c.leftBehind()) + " still ran: it put itself into the background"
 	}, true},
 	{func(c *facts) bool { return c.status == 0 },
-		func(c *facts) string { return "exited with 0 by itself" + c.lived() }, true},
+		func(c *facts) string { return "exited with 0 by itself" + c.lived() + c.inputEnded() }, true},
 	{func(*facts) bool { return true }, func(c *facts) string {
 		return endOf(c.status) +
 			c.ofItself()

@@ -49,6 +49,8 @@ func (c *facts) heard(v *api.Verdict) {
 	}
 	if x.Deliberate != "" {
 		v.Text += ", deliberately: " + (&api.Going{Why: x.Deliberate}).Says()
+	} else if c.unwanted(v.Cause) {
+		v.Text += "; Kubernetes starts it again, however it ends (restartPolicy Always)"
 	} else if p := rec.Pod; p != nil && p.Going != nil && p.Going.Why == api.GoingEvicted {
 		v.Text += "; " + p.Going.Says()
 		if p.Going.Message != "" {
@@ -63,6 +65,16 @@ func (c *facts) heard(v *api.Verdict) {
 	case v.Cause == causeNotStarted:
 		v.Spoken, v.Words = "its runtime says", oneLine(x.Message)
 	}
+}
+
+// unwanted reports whether an end with status 0 is one that should not be: the container is to run
+// for ever.
+func (c *facts) unwanted(cause string) bool {
+	switch cause {
+	case causeCompleted, causeInputEnded, causeBackground:
+		return c.b.h.Recording.Container.RestartAlways
+	}
+	return false
 }
 
 // oneLine is a text without line ends.
@@ -147,6 +159,8 @@ func (c *facts) wellCause() string {
 		return causeAsked
 	case c.leftBehind() != nil:
 		return causeBackground
+	case c.inputEnded() != "":
+		return causeInputEnded
 	}
 	return causeCompleted
 }
@@ -211,7 +225,7 @@ func or(kind, other string) string {
 // fingerprint is what crashes of one cause have in common: what failed in which program, without
 // what differs from one replica or run to another.
 func (c *facts) fingerprint(w *because) string {
-	if c.proc == nil || c.outcome == Running || peaceful[w.cause] {
+	if c.proc == nil || c.outcome == Running || peaceful[w.cause] && !c.unwanted(w.cause) {
 		return ""
 	}
 	parts := []string{w.cause, c.general(c.proc.Comm)}

@@ -124,3 +124,19 @@ func TestGeneral(t *testing.T) {
 		}
 	}
 }
+
+// TestRunsForEver catches a container that Kubernetes starts again and again, and of whose ends
+// with status 0 nothing is said.
+func TestRunsForEver(t *testing.T) {
+	r := madeOf(t, "ok", func(rec *api.Recording) { rec.Container.RestartAlways = true })
+	v := r.Recording.Verdict
+	if !strings.HasSuffix(v.Text, "; Kubernetes starts it again, however it ends (restartPolicy Always)") || v.Fingerprint == "" {
+		t.Errorf("%+v", v)
+	}
+	r = madeOf(t, "ok", func(rec *api.Recording) {
+		rec.Container.RestartAlways, rec.Exit.Deliberate = true, api.GoingDrained
+	})
+	if v := r.Recording.Verdict; v.Fingerprint != "" || strings.Contains(v.Text, "again") {
+		t.Errorf("%+v", v)
+	}
+}

@@ -29,6 +29,7 @@ type proc struct {
 	grown            memory
 	looked           look // for the last file
 	tail             tail
+	input            input
 	failed           int             // calls, before the sign of the end
 	conns            map[int32]*conn // by descriptor
 	unanswered       []*conn         // when it ended, or executed another program

@@ -78,14 +78,15 @@ type Kind string
 
 // The kinds of reasons. Others may come.
 const (
-	KindExit     Kind = "exit"     // it ended with another status than 0
-	KindSignal   Kind = "signal"   // a signal ended it
-	KindOOM      Kind = "oom"      // the kernel was out of memory
-	KindVanished Kind = "vanished" // it is gone and nobody saw it end
-	KindSaved    Kind = "saved"    // somebody asked for it
-	KindUpgrade  Kind = "upgrade"  // recorderd could not take the recording over
-	KindResized  Kind = "resized"  // recorderd was given another ring size; the container goes on in another recording
-	KindUnknown  Kind = "unknown"  // the description is damaged
+	KindExit      Kind = "exit"      // it ended with another status than 0
+	KindSignal    Kind = "signal"    // a signal ended it
+	KindOOM       Kind = "oom"       // the kernel was out of memory
+	KindCompleted Kind = "completed" // it ended with 0, and was not to
+	KindVanished  Kind = "vanished"  // it is gone and nobody saw it end
+	KindSaved     Kind = "saved"     // somebody asked for it
+	KindUpgrade   Kind = "upgrade"   // recorderd could not take the recording over
+	KindResized   Kind = "resized"   // recorderd was given another ring size; the container goes on in another recording
+	KindUnknown   Kind = "unknown"   // the description is damaged
 )
 
 // Crash is the place of a dump in a loop of crashes of one key.
