@@ -1,5 +1,10 @@
 package api
 
+import (
+	"strings"
+	"time"
+)
+
 // Verdict says what became of a recording's container. The daemon makes it once, and every place
 // shows that one. It is a function of the recording, of what the runtime and Kubernetes said of the
 // end, and of the version of the rules.
@@ -35,4 +40,33 @@ type EndCount struct {
 	How   string `json:"how"`   // as Verdict has it
 	Cause string `json:"cause"` // as Verdict has it
 	Count uint64 `json:"count"`
+}
+
+// Crashed reports whether a recording's container ended as nobody wanted. Without a verdict its
+// exit decides.
+func (r *Recording) Crashed() bool {
+	switch {
+	case r.State == StateLive:
+		return false
+	case r.Verdict != nil:
+		return r.Verdict.Fingerprint != ""
+	}
+	return r.Exit != nil && r.Exit.Deliberate == "" && (r.Exit.Signal != "" || r.Exit.Code != 0)
+}
+
+// Hanging reports whether a container lives, and all that it does is to wait for what does not
+// come.
+func (r *Recording) Hanging() bool {
+	return r.State == StateLive && r.Verdict != nil && strings.HasPrefix(r.Verdict.Text, "hanging")
+}
+
+// Last is when a recording's container ended; if that is not known, or it lives, when it began.
+func (r *Recording) Last() time.Time {
+	if r.Exit != nil && !r.Exit.At.IsZero() {
+		return r.Exit.At
+	}
+	if r.Ended != nil {
+		return *r.Ended
+	}
+	return r.Started
 }

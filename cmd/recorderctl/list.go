@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,10 +17,39 @@ import (
 	"github.com/recorderd/recorderd/api/client/cluster"
 	"github.com/recorderd/recorderd/api/target"
 	"github.com/recorderd/recorderd/cmd/recorderctl/internal/render"
+	"github.com/recorderd/recorderd/recorder/replay"
 )
+
+// listFlags are the flags of list that the recorders know nothing of.
+type listFlags struct {
+	crashed, hanging bool
+	since            replay.Moment
+	sortBy           *choiceFlag
+	quiet, noHeaders bool
+}
+
+// pick leaves out what is not asked for, and sorts the rest.
+func (o *listFlags) pick(recs []api.Recording, now time.Time) []api.Recording {
+	since := o.since.Time(now, now.Location())
+	recs = slices.DeleteFunc(recs, func(r api.Recording) bool {
+		return (o.crashed || o.hanging) && !(o.crashed && r.Crashed()) && !(o.hanging && r.Hanging()) ||
+			!o.since.IsZero() && r.State != api.StateLive && r.Last().Before(since)
+	})
+	by := map[string]func(a, b *api.Recording) int{
+		"age":   func(a, b *api.Recording) int { return b.Started.Compare(a.Started) },
+		"end":   func(a, b *api.Recording) int { return b.Last().Compare(a.Last()) },
+		"calls": func(a, b *api.Recording) int { return cmp.Compare(b.Coverage.Written, a.Coverage.Written) },
+		"name":  func(a, b *api.Recording) int { return strings.Compare(render.Name(a), render.Name(b)) },
+	}[o.sortBy.value]
+	if by != nil {
+		slices.SortStableFunc(recs, func(a, b api.Recording) int { return by(&a, &b) })
+	}
+	return recs
+}
 
 func (a *app) list() *cobra.Command {
 	var filter target.Filter
+	var o listFlags
 	var states []string
 	var all bool
 	cmd := &cobra.Command{
@@ -32,7 +64,8 @@ A recording is spooled if it is on disk alone, as after a reboot; while one that
 written to disk is in memory, too, it is listed as ended.
 
 VERDICT says what became of the container, as show does: see docs/show.md. On a
-terminal it is cut to fit. Of a container that lives it is running or hanging, by the last
+terminal it is cut to fit, and on a narrow one IMAGE, CALLS, EXIT and STATE make room for
+it, in this order. Of a container that lives it is running or hanging, by the last
 pass over all tasks. --group puts crashes together that have one cause, whichever replica
 they are of, and says how many there were and since when.
 
@@ -49,11 +82,25 @@ restarted before, its kind, and the workload. -o name prints ids, for use as TAR
 	f.StringVarP(&filter.Container, "container", "c", "", "only of the container of this name")
 	f.StringSliceVar(&states, "state", nil, "only in these states: live, ended, spooled")
 	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions([]string{"live", "ended", "spooled"}, cobra.ShellCompDirectiveNoFileComp))
+	f.BoolVar(&o.crashed, "crashed", false, "only of containers that ended as nobody wanted")
+	f.BoolVar(&o.hanging, "hanging", false, "only of containers that live and wait for what does not come")
+	f.Var(momentFlag{&o.since}, "since", "only of containers that live, or ended since: 30m, 15:04, 2026-01-02T15:04")
+	o.sortBy = &choiceFlag{choice: []string{"age", "end", "calls", "name"}}
+	f.Var(o.sortBy, "sort-by", "age, end (the newest first), calls (the most first) or name")
+	o.sortBy.complete(cmd, "sort-by")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "ids alone, as -o name")
+	f.BoolVar(&o.noHeaders, "no-headers", false, "rows of the table alone")
 	group := f.Bool("group", false, "crashes by their cause")
 	format := outputFlag(cmd, "table", "wide", "json", "yaml", "name")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if all && filter.Namespace != "" {
 			return usagef("list: -n %s and -A exclude each other", filter.Namespace)
+		}
+		if o.quiet {
+			if cmd.Flags().Changed("output") && format.value != "name" {
+				return usagef("list: -q and -o %s exclude each other", format.value)
+			}
+			format.value = "name"
 		}
 		if *group && format.value == "name" {
 			return usagef("list: --group and -o name exclude each other: -o json has the ids")
@@ -78,6 +125,12 @@ restarted before, its kind, and the workload. -o name prints ids, for use as TAR
 		if err != nil && (!errors.As(err, &partial) || partial.All()) {
 			return err
 		}
+		found := len(list.Recordings)
+		list.Recordings = o.pick(list.Recordings, time.Now())
+		if len(list.Recordings) == 0 && found > 0 && (format.value == "table" || format.value == "wide") {
+			a.say("of %s none fits", counted(found))
+			return err
+		}
 		if len(list.Recordings) == 0 && (format.value == "table" || format.value == "wide") {
 			a.say("%s", noneText(filter))
 			return err
@@ -87,7 +140,7 @@ restarted before, its kind, and the workload. -o name prints ids, for use as TAR
 		if *group {
 			werr = printGroups(w, format.value, render.GroupsOf(list.Recordings), terminalWidth(cmd))
 		} else {
-			werr = printList(w, format.value, list, terminalWidth(cmd))
+			werr = printList(w, format.value, list, render.Table{Wide: format.value == "wide", Width: terminalWidth(cmd), NoHeader: o.noHeaders, Now: time.Now()})
 		}
 		if werr = done(werr); werr != nil {
 			return werr
@@ -95,6 +148,13 @@ restarted before, its kind, and the workload. -o name prints ids, for use as TAR
 		return err
 	}
 	return cmd
+}
+
+func counted(n int) string {
+	if n == 1 {
+		return "1 recording"
+	}
+	return strconv.Itoa(n) + " recordings"
 }
 
 func noneText(f target.Filter) string {
@@ -131,7 +191,7 @@ func terminalWidth(cmd *cobra.Command) int {
 	return 0
 }
 
-func printList(w io.Writer, format string, list api.RecordingList, width int) error {
+func printList(w io.Writer, format string, list api.RecordingList, table render.Table) error {
 	switch format {
 	case "json":
 		return render.JSON(w, list)
@@ -140,5 +200,5 @@ func printList(w io.Writer, format string, list api.RecordingList, width int) er
 	case "name":
 		return render.Names(w, list.Recordings)
 	}
-	return render.Recordings(w, list.Recordings, format == "wide", width, time.Now())
+	return render.Recordings(w, list.Recordings, table)
 }

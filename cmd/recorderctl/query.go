@@ -152,3 +152,23 @@ func isTerminal(cmd *cobra.Command) bool {
 	f, ok := cmd.OutOrStdout().(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
+
+// momentFlag is a flag that takes a point in time.
+type momentFlag struct{ at *replay.Moment }
+
+// String returns the moment as it was given.
+func (f momentFlag) String() string {
+	if f.at == nil {
+		return ""
+	}
+	return f.at.String()
+}
+
+// Type names the kind of flag in help.
+func (momentFlag) Type() string { return "time" }
+
+// Set reads a moment.
+func (f momentFlag) Set(s string) (err error) {
+	*f.at, err = replay.ParseMoment(s)
+	return err
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/api/client/cluster"
 	"github.com/recorderd/recorderd/api/target"
 	"github.com/recorderd/recorderd/cmd/recorderctl/internal/render"
 	"github.com/recorderd/recorderd/recorder/dump"
@@ -33,7 +35,7 @@ type showFlags struct {
 func (a *app) show() *cobra.Command {
 	var o showFlags
 	cmd := &cobra.Command{
-		Use:   "show TARGET",
+		Use:   "show [TARGET]",
 		Short: "Show how a container ended, and why, on one screen",
 		Long: `Show the post-mortem of a container on one screen: a verdict in one line and the
 evidence for it. How and when it ended, what stands out, the failed calls before
@@ -42,12 +44,16 @@ failed, the slowest, files, peers, processes, and what the recording lacks. Of a
 container that is running it says what it is doing. Sections with nothing to say
 are left out.
 
+Without TARGET it is the last container that ended as nobody wanted, on this node or in
+the namespace (list --crashed).
+
 What is more than fits is counted, with the command that shows it. --file reads
 what dump -o raw has saved and spooled files, as decode does; - is standard input. A dump that is
 damaged or cut short is shown as far as it can be read, and the exit status is 1.
 
 -o json has more of each list, with weights and evidence: see docs/show.md.`,
-		Example: `  recorderctl show web
+		Example: `  recorderctl show
+  recorderctl show web
   recorderctl show pod/web-0 -n shop -c app --previous
   recorderctl show --file web.rec
   recorderctl show web -o json | jq -r .verdict`,
@@ -55,8 +61,8 @@ damaged or cut short is shown as far as it can be read, and the exit status is 1
 			switch {
 			case o.file != "" && len(args) > 0:
 				return usagef("show: TARGET and --file exclude each other")
-			case o.file == "" && len(args) != 1:
-				return usagef("show: %d targets are given: one is expected, or --file", len(args))
+			case len(args) > 1:
+				return usagef("show: %d targets are given: one is expected, or none for the last crash", len(args))
 			}
 			return nil
 		},
@@ -80,6 +86,13 @@ damaged or cut short is shown as far as it can be read, and the exit status is 1
 			return err
 		}
 		defer c.Close()
+		if len(args) == 0 {
+			id, err := a.lastCrash(cmd.Context(), c, o.sel)
+			if err != nil {
+				return err
+			}
+			args, o.sel = []string{id}, target.Selector{}
+		}
 		body, err := c.Dump(cmd.Context(), args[0], o.sel, replay.Query{Format: replay.FormatRaw})
 		if err != nil {
 			return err
@@ -92,6 +105,35 @@ damaged or cut short is shown as far as it can be read, and the exit status is 1
 		return err
 	}
 	return cmd
+}
+
+// lastCrash is the id of the recording whose container ended last as nobody wanted. In a cluster
+// it is of the namespace.
+func (a *app) lastCrash(ctx context.Context, c recorders, sel target.Selector) (string, error) {
+	if sel.Previous {
+		return "", usagef("show: --previous needs a TARGET")
+	}
+	filter := target.Filter{Namespace: sel.Namespace, Container: sel.Container}
+	if cl, ok := c.(*cluster.Cluster); ok && filter.Namespace == "" {
+		filter.Namespace = cl.Namespace()
+	}
+	list, err := c.List(ctx, filter)
+	var partial *cluster.PartialError
+	if errors.As(err, &partial) && !partial.All() {
+		a.warn(partial.Error()) // one that did not answer may have a later one
+	} else if err != nil {
+		return "", err
+	}
+	var last *api.Recording
+	for i := range list.Recordings {
+		if r := &list.Recordings[i]; r.Crashed() && (last == nil || r.Last().After(last.Last())) {
+			last = r
+		}
+	}
+	if last == nil {
+		return "", api.Errorf(api.CodeNotFound, "of %s none is of a crash: recorderctl list shows what there is", counted(len(list.Recordings)))
+	}
+	return last.ID, nil
 }
 
 func (o *showFlags) ofFile(cmd *cobra.Command) error {

@@ -254,10 +254,10 @@ func TestHelm(t *testing.T) {
 		}
 	})
 	workload := namespace(t)
-	pod(t, workload, "web", "restartPolicy: Never,", "app=kill -SEGV $$")
+	pod(t, workload, "web", "restartPolicy: Never,", "app=echo no stock >&2; exit 3")
 	saved := func() bool {
 		out, err := run(ctl("list", "-n", workload, "--recorder-namespace", ns))
-		return err == nil && strings.Contains(out, "SIGSEGV")
+		return err == nil && strings.Contains(out, "exited with 3")
 	}
 	eventually(t, "the crash is listed", 30*time.Second, saved)
 	old := daemonPid(t)

@@ -35,14 +35,14 @@ type Groups struct {
 // often first. Several dumps of one recording are one crash.
 func GroupsOf(recs []api.Recording) Groups {
 	recs = slices.Clone(recs)
-	slices.SortStableFunc(recs, func(a, b api.Recording) int { return endOf(&b).Compare(endOf(&a)) })
+	slices.SortStableFunc(recs, func(a, b api.Recording) int { return b.Last().Compare(a.Last()) })
 	by := map[string]*Group{}
 	seen := map[string]bool{}
 	var order []string
 	for i := range recs {
 		r := &recs[i]
 		v := r.Verdict
-		if v == nil || v.Fingerprint == "" || r.State == api.StateLive {
+		if v == nil || !r.Crashed() {
 			continue
 		}
 		if one := r.Node + " " + api.BaseID(r.ID); seen[one] {
@@ -50,7 +50,7 @@ func GroupsOf(recs []api.Recording) Groups {
 		} else {
 			seen[one] = true
 		}
-		at := endOf(r)
+		at := r.Last()
 		g := by[v.Fingerprint]
 		if g == nil {
 			g = &Group{Fingerprint: v.Fingerprint, Cause: v.Cause, Verdict: v.Sentence(), Last: at}
@@ -74,17 +74,6 @@ func GroupsOf(recs []api.Recording) Groups {
 	}
 	slices.SortStableFunc(list.Groups, func(a, b Group) int { return cmp.Compare(b.Crashes, a.Crashes) })
 	return list
-}
-
-// endOf is when a container ended.
-func endOf(r *api.Recording) time.Time {
-	if r.Exit != nil && !r.Exit.At.IsZero() {
-		return r.Exit.At
-	}
-	if r.Ended != nil {
-		return *r.Ended
-	}
-	return r.Started
 }
 
 // WriteGroups writes groups for people. now and its location say how times are written.

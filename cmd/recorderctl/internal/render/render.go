@@ -9,12 +9,13 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode"
-	"unicode/utf8"
+
+	"github.com/mattn/go-runewidth"
 
 	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/internal/jsontext"
@@ -51,25 +52,115 @@ func Names(w io.Writer, recs []api.Recording) error {
 	return err
 }
 
-// Recordings writes a table, with more columns if wide, and the verdict as the last one. Lines are
-// cut at width, unless that is 0. now is what ages count from.
-func Recordings(w io.Writer, recs []api.Recording, wide bool, width int, now time.Time) error {
-	head := []string{"ID", "STATE", "POD/NAME", "CONTAINER", "IMAGE", "AGE", "CALLS", "EXIT"}
-	if wide {
-		head = append(head, "REASON", "RESTARTS", "KIND", "OWNER", "KEPT", "OVERWRITTEN", "CUT", "FAULT", "RING", "INSIDE", "NODE", "CGROUP")
+// Table says how Recordings lists them.
+type Table struct {
+	Wide     bool      // all columns
+	Width    int       // of the terminal; 0: lines are as long as they are
+	NoHeader bool      // rows alone
+	Now      time.Time // ages count back from it
+}
+
+// column is one of the list. On a terminal that has no room for the verdict, columns that give way
+// are left out, the lowest number first; 0: it stays.
+type column struct {
+	title string
+	gives int
+	cell  func(r *api.Recording) string
+}
+
+// leastVerdict is how many columns of a terminal the verdict should have, and mostName how many a
+// name may have where there are not so many.
+const leastVerdict, mostName = 32, 24
+
+// Recordings writes a table for people.
+func Recordings(w io.Writer, recs []api.Recording, t Table) error {
+	columns := []column{
+		{"ID", 0, func(r *api.Recording) string { return r.ID }},
+		{"STATE", 4, state},
+		{"POD/NAME", 0, Name},
+		{"CONTAINER", 0, func(r *api.Recording) string { _, container := names(r); return container }},
+		{"IMAGE", 1, func(r *api.Recording) string { return r.Container.Image }},
+		{"AGE", 0, func(r *api.Recording) string { return age(r.Started, t.Now) }},
+		{"CALLS", 2, func(r *api.Recording) string { return count(r.Coverage.Written) }},
+		{"EXIT", 3, func(r *api.Recording) string { return exit(r, t.Now) }},
 	}
-	rows := [][]string{append(head, "VERDICT")}
-	for i := range recs {
-		r := &recs[i]
-		name, container := names(r)
-		row := []string{r.ID, state(r), name, container, r.Container.Image, age(r.Started, now), count(r.Coverage.Written), exit(r, now)}
-		if wide {
-			c := &r.Coverage
-			row = append(row, reason(r), restarts(r), r.Container.Kind, owner(r), count(c.Kept), count(c.Overwritten), count(c.Cut), count(c.Fault), Bytes(r.Ring.Memory), insideOf(r), r.Node, r.Container.Cgroup)
+	if t.Wide {
+		more := func(title string, cell func(r *api.Recording) string) {
+			columns = append(columns, column{title, 0, cell})
 		}
-		rows = append(rows, append(row, verdict(r)))
+		more("REASON", reason)
+		more("RESTARTS", restarts)
+		more("KIND", func(r *api.Recording) string { return r.Container.Kind })
+		more("OWNER", owner)
+		more("KEPT", func(r *api.Recording) string { return count(r.Coverage.Kept) })
+		more("OVERWRITTEN", func(r *api.Recording) string { return count(r.Coverage.Overwritten) })
+		more("CUT", func(r *api.Recording) string { return count(r.Coverage.Cut) })
+		more("FAULT", func(r *api.Recording) string { return count(r.Coverage.Fault) })
+		more("RING", func(r *api.Recording) string { return Bytes(r.Ring.Memory) })
+		more("INSIDE", insideOf)
+		more("NODE", func(r *api.Recording) string { return r.Node })
+		more("CGROUP", func(r *api.Recording) string { return r.Container.Cgroup })
 	}
-	return table(w, rows, width)
+	columns = append(columns, column{"VERDICT", 0, verdict})
+	cells := make([][]string, len(columns))
+	for i, c := range columns {
+		cells[i] = append(cells[i], c.title)
+		for k := range recs {
+			cells[i] = append(cells[i], Clean(cmp.Or(c.cell(&recs[k]), "-")))
+		}
+	}
+	if t.Width > 0 && !t.Wide {
+		columns, cells = narrow(columns, cells, t.Width)
+	}
+	var rows [][]string
+	for k := range cells[0] {
+		if k == 0 && t.NoHeader {
+			continue
+		}
+		var row []string
+		for i := range cells {
+			row = append(row, cells[i][k])
+		}
+		rows = append(rows, row)
+	}
+	return table(w, rows, t.Width)
+}
+
+// narrow makes room for the last column: it leaves out those that give way, and then cuts names in
+// their middle, since their ends tell replicas apart.
+func narrow(columns []column, cells [][]string, width int) ([]column, [][]string) {
+	room := func() int {
+		n := width
+		for _, column := range cells[:len(cells)-1] {
+			n -= widest(column) + 2
+		}
+		return n
+	}
+	for gives := 1; gives <= 4 && room() < leastVerdict; gives++ {
+		if i := slices.IndexFunc(columns, func(c column) bool { return c.gives == gives }); i >= 0 {
+			columns, cells = slices.Delete(columns, i, i+1), slices.Delete(cells, i, i+1)
+		}
+	}
+	for i, c := range columns {
+		if c.title != "POD/NAME" && c.title != "CONTAINER" || room() >= leastVerdict {
+			continue
+		}
+		for k, cell := range cells[i] {
+			if runewidth.StringWidth(cell) > mostName {
+				tail := runewidth.TruncateLeft(cell, runewidth.StringWidth(cell)-mostName/2, "")
+				cells[i][k] = runewidth.Truncate(cell, mostName-runewidth.StringWidth(tail)-1, "") + "…" + tail
+			}
+		}
+	}
+	return columns, cells
+}
+
+func widest(cells []string) int {
+	n := 0
+	for _, c := range cells {
+		n = max(n, runewidth.StringWidth(c))
+	}
+	return n
 }
 
 func verdict(r *api.Recording) string {
@@ -81,38 +172,35 @@ func verdict(r *api.Recording) string {
 
 // fit cuts a line at a width, unless that is 0.
 func fit(line string, width int) string {
-	if width <= 0 || utf8.RuneCountInString(line) <= width {
+	if width <= 0 {
 		return line
 	}
-	return string([]rune(line)[:max(width-1, 0)]) + "…"
+	return runewidth.Truncate(line, width, "…")
 }
 
 // table aligns columns and cuts lines at width, unless that is 0. An empty cell becomes "-", so
 // that columns can be counted.
 func table(w io.Writer, rows [][]string, width int) error {
-	var b bytes.Buffer
-	tw := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
+	var widths []int
 	for _, row := range rows {
 		for i, cell := range row {
-			if cell == "" {
-				cell = "-"
+			if i == len(widths) {
+				widths = append(widths, 0)
 			}
-			if i > 0 {
-				fmt.Fprint(tw, "\t")
+			row[i] = Clean(cmp.Or(cell, "-"))
+			widths[i] = max(widths[i], runewidth.StringWidth(row[i]))
+		}
+	}
+	var b bytes.Buffer
+	for _, row := range rows {
+		line := ""
+		for i, cell := range row {
+			if i < len(row)-1 {
+				cell = runewidth.FillRight(cell, widths[i]+2)
 			}
-			fmt.Fprint(tw, Clean(cell))
+			line += cell
 		}
-		fmt.Fprintln(tw)
-	}
-	if err := tw.Flush(); err != nil {
-		return err
-	}
-	if width > 0 {
-		var cut bytes.Buffer
-		for line := range strings.Lines(b.String()) {
-			fmt.Fprintln(&cut, fit(strings.TrimSuffix(line, "\n"), width))
-		}
-		b = cut
+		fmt.Fprintln(&b, fit(line, width))
 	}
 	_, err := w.Write(b.Bytes())
 	return err
@@ -124,6 +212,12 @@ func insideOf(r *api.Recording) string {
 		return ""
 	}
 	return r.Inside.Recording
+}
+
+// Name is the first of the two columns that say whose recording it is.
+func Name(r *api.Recording) string {
+	name, _ := names(r)
+	return name
 }
 
 // names are the two columns that say whose recording it is. One inside a container that has

@@ -3,6 +3,7 @@ package render
 import (
 	"bytes"
 	"encoding/json"
+	"github.com/mattn/go-runewidth"
 	"io"
 	"slices"
 	"strings"
@@ -57,7 +58,7 @@ func TestEmpty(t *testing.T) {
 	var b bytes.Buffer
 	ended := time.Unix(1e9-60, 0)
 	recs := []api.Recording{{ID: "a"}, {ID: "b", Ended: &ended}, {ID: "c", Exit: &api.Exit{Signal: "SIGKILL", OOMKilled: true}}}
-	if err := Recordings(&b, recs, true, 0, time.Unix(1e9, 0)); err != nil {
+	if err := Recordings(&b, recs, Table{Wide: true, Width: 0, Now: time.Unix(1e9, 0)}); err != nil {
 		t.Fatal(err)
 	}
 	want := `ID  STATE  POD/NAME  CONTAINER  IMAGE  AGE  CALLS  EXIT         REASON  RESTARTS  KIND  OWNER  KEPT  OVERWRITTEN  CUT  FAULT  RING  INSIDE  NODE  CGROUP  VERDICT
@@ -106,7 +107,7 @@ func TestGroups(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
 	}
 	b.Reset()
-	if err := Recordings(&b, recs, false, 60, at); err != nil {
+	if err := Recordings(&b, recs, Table{Wide: false, Width: 60, Now: at}); err != nil {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(b.String()) {
@@ -128,7 +129,7 @@ func TestInside(t *testing.T) {
 		{ID: "d", State: api.StateEnded, Container: api.Container{Name: "w"}, GoesOnAs: "e"},
 	}
 	var b bytes.Buffer
-	if err := Recordings(&b, recs, false, 0, time.Unix(1e9, 0)); err != nil {
+	if err := Recordings(&b, recs, Table{Wide: false, Width: 0, Now: time.Unix(1e9, 0)}); err != nil {
 		t.Fatal(err)
 	}
 	want := `ID  STATE  POD/NAME    CONTAINER         IMAGE  AGE  CALLS  EXIT          VERDICT
@@ -141,7 +142,7 @@ d   ended  w           -                 -      -    0      goes on as e  -
 		t.Errorf("got\n%s", b.String())
 	}
 	b.Reset()
-	if err := Recordings(&b, recs[1:2], true, 0, time.Unix(1e9, 0)); err != nil || !strings.Contains(b.String(), "0B    a       -     /kubepods/x/abab") {
+	if err := Recordings(&b, recs[1:2], Table{Wide: true, Width: 0, Now: time.Unix(1e9, 0)}); err != nil || !strings.Contains(b.String(), "0B    a       -     /kubepods/x/abab") {
 		t.Errorf("%v\n%s", err, b.String())
 	}
 }
@@ -224,6 +225,51 @@ func TestAnyArgument(t *testing.T) {
 			if got := back.Recordings[0].Container.Command[i]; got != want {
 				t.Errorf("%s: %q comes back as %q", name, want, got)
 			}
+		}
+	}
+}
+
+// TestNarrow has the verdict on a terminal of 80 columns: other columns make room for it, names
+// are cut in their middle, and wide characters count twice.
+func TestNarrow(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	rec := api.Recording{
+		ID: "0123456789ab", State: api.StateEnded, Started: now.Add(-time.Hour), Pod: &api.Pod{Namespace: "shop", Name: "cart-service-7d4b9c5f6d-x2x4z"},
+		Container: api.Container{Name: "app", Image: "registry/shop/cart:1.2.3"}, Exit: &api.Exit{Signal: "SIGSEGV", At: now}, Coverage: api.Coverage{Written: 123456},
+		Verdict: &api.Verdict{Text: "killed by SIGSEGV, probably because 設定 is missing"},
+	}
+	short := rec
+	short.Pod, short.Container.Name, short.Container.Image = nil, "日本", ""
+	at := func(width int, recs ...api.Recording) []string {
+		var b bytes.Buffer
+		if err := Recordings(&b, recs, Table{Width: width, Now: now}); err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
+		for _, line := range lines {
+			if n := runewidth.StringWidth(line); width > 0 && n > width {
+				t.Errorf("%d columns of %d: %s", n, width, line)
+			}
+		}
+		return lines
+	}
+	for _, c := range []struct {
+		width int
+		want  string
+	}{
+		{0, "0123456789ab  ended  shop/cart-service-7d4b9c5f6d-x2x4z  app        registry/shop/cart:1.2.3  60m  123456  SIGSEGV (0s ago)  killed by SIGSEGV, probably because 設定 is missing"},
+		{130, "0123456789ab  ended  shop/cart-service-7d4b9c5f6d-x2x4z  app        60m  SIGSEGV (0s ago)  killed by SIGSEGV, probably because 設…"},
+		{80, "0123456789ab  shop/cart-s…9c5f6d-x2x4z  app        60m  killed by SIGSEGV, prob…"},
+	} {
+		if got := at(c.width, rec)[1]; got != c.want {
+			t.Errorf("in %d columns:\n got %s\nwant %s", c.width, got, c.want)
+		}
+	}
+	lines := at(80, rec, short)
+	for _, line := range lines[1:] {
+		before, _, _ := strings.Cut(line, "killed")
+		if n := runewidth.StringWidth(before); n != runewidth.StringWidth(lines[0][:strings.Index(lines[0], "VERDICT")]) {
+			t.Errorf("the verdict begins in column %d:\n%s", n, strings.Join(lines, "\n"))
 		}
 	}
 }
