@@ -2,6 +2,7 @@ package replay
 
 import (
 	"bytes"
+	"slices"
 	"unsafe"
 
 	"github.com/recorderd/recorderd/recorder/layout"
@@ -51,9 +52,10 @@ type Event struct {
 	program []byte      // KindExec: the REC_EXEC
 	abi     record.Arch // of a call
 	cwd     string      // with fds: the working directory, "" if it is not known
-	fds     []FD        // if they were asked for
-	struck  bool        // KindExit: the record before was SIGKILL
-	netlink int         // of a call: protocol of the netlink socket in its first argument plus 1; 0: not known
+	fds     []FD        // if they were asked for; valid as long as Raw is
+	path    firstPath
+	struck  bool // KindExit: the record before was SIGKILL
+	netlink int  // of a call: protocol of the netlink socket in its first argument plus 1; 0: not known
 }
 
 // Failed reports whether the event is a system call that returned an error.
@@ -141,6 +143,10 @@ func (h *held) size() int {
 // hold returns what restore makes ev of again.
 func (ev *Event) hold(a *arena) held {
 	h := ev.brief()
+	if len(ev.fds) > 0 {
+		fds := slices.Clone(ev.fds)
+		h.fds = &fds
+	}
 	if ev.Raw != nil {
 		h.raw = a.copy(ev.Raw)
 	} else {
@@ -154,15 +160,11 @@ func (ev *Event) hold(a *arena) held {
 	return h
 }
 
-// brief returns what of ev stays valid, without what aliases records.
+// brief returns what of ev stays valid, without what aliases records and descriptors.
 func (ev *Event) brief() held {
 	h := held{
 		time: ev.Time, start: ev.Start, task: ev.Task, comm: ev.Comm, was: ev.Was,
 		kind: ev.Kind, state: ev.State, guard: ev.Guard, noArgs: ev.NoArgs, abi: ev.abi, netlink: int32(ev.netlink),
-	}
-	if len(ev.fds) > 0 {
-		fds := ev.fds
-		h.fds = &fds
 	}
 	return h
 }

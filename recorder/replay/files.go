@@ -3,7 +3,6 @@ package replay
 import (
 	"encoding/binary"
 	"math"
-	"slices"
 	"strings"
 
 	"github.com/recorderd/recorderd/recorder/dump"
@@ -43,6 +42,9 @@ type files struct {
 	waiting map[uint32][]*dump.OpenFiles // of processes that have not been met
 	scratch []byte
 	list    []FD
+	shown   []FD // of list, what an event has
+	room    int  // bytes that may still be shown of this call
+	places  map[*syscalls.Call]strace.Descriptors
 	listed  map[fdKey]bool // those in list, if they are many
 	books   fdBooks
 	told    int // bytes of what the daemon read, so far
@@ -59,16 +61,18 @@ type fdKey struct {
 
 // proc is a process.
 type proc struct {
-	tab      *fdTable // shared with others after clone(CLONE_FILES)
-	since    uint64   // when it was first seen
-	threads  int      // seen, ever since it started its program
-	whole    bool     // seen from when it had one thread
-	strange  bool     // threads have tables of their own, or io_uring opens and closes
-	cwd      string   // "" is unknown
-	cwdAt    uint64   // when that changed last
-	changing uint64   // when a call ended last that may have changed any number
-	ownCwd   bool     // threads have working directories of their own
-	era      uint32   // of cwd
+	tab     *fdTable // shared with others after clone(CLONE_FILES)
+	since   uint64   // when it was first seen
+	threads int      // seen, ever since it started its program
+	whole   bool     // seen from when it had one thread
+	strange bool     // threads have tables of their own, or io_uring opens and closes
+	cwd     string   // "" is unknown
+	cwdAt   uint64   // when that changed last
+	// The directory that was shown last, and as what.
+	shownCwd, escapedCwd string
+	changing             uint64 // when a call ended last that may have changed any number
+	ownCwd               bool   // threads have working directories of their own
+	era                  uint32 // of cwd
 }
 
 type fdTable struct {
@@ -110,7 +114,7 @@ func (fl *file) size() int {
 		n += len(fl.text)
 	}
 	if fl.sock != nil {
-		n += 96 + len(fl.sock.local) + len(fl.sock.remote)
+		n += 128 + 2*(len(fl.sock.local)+len(fl.sock.remote))
 	}
 	return n
 }
@@ -147,6 +151,7 @@ func newFiles() *files {
 	return &files{
 		procs: make(map[uint32]*proc), threads: make(map[*Task]bool), forks: make(map[uint32]*forked),
 		waiting: make(map[uint32][]*dump.OpenFiles), listed: make(map[fdKey]bool), books: fdBooks{allowed: visitsFirst},
+		places: make(map[*syscalls.Call]strace.Descriptors),
 	}
 }
 
@@ -298,7 +303,7 @@ func (f *files) see(ev *Event) {
 	}
 	f.reached(ev.Time)
 	if !ev.Task.Known || ev.Task.Info.Tgid == 0 {
-		if changing[c.Name] {
+		if changesFds(c.Name) {
 			f.forget(ev.Time) // of a process that nobody knows
 		}
 		return
@@ -309,7 +314,7 @@ func (f *files) see(ev *Event) {
 	if !ev.NoArgs {
 		f.collect(ev, c, p)
 	}
-	if changing[c.Name] {
+	if changesFds(c.Name) {
 		p.changing = max(p.changing, ev.Time)
 	}
 	if !p.strange || ev.Kind == KindExec {
@@ -320,48 +325,46 @@ func (f *files) see(ev *Event) {
 			fd.Text, fd.Path = p.tab.show(fd.Num, math.MaxUint64)
 		}
 	}
-	known := 0
+	f.shown = f.shown[:0]
 	for i := range f.list {
 		if f.list[i].Text != "" {
-			known++
+			f.shown = append(f.shown, f.list[i])
 		}
 	}
-	if known == 0 {
-		return
-	}
-	ev.fds = make([]FD, 0, known)
-	for _, fd := range f.list {
-		if fd.Text != "" {
-			ev.fds = append(ev.fds, fd)
-		}
-	}
+	ev.fds = f.shown
 }
 
 // collect lists the descriptors that the text of a call will show, with what was
 // known of them when it began.
 func (f *files) collect(ev *Event, c *syscalls.Call, p *proc) {
-	made := c.Name == "pipe" || c.Name == "pipe2" || c.Name == "socketpair"
-	left := maxShown
 	if len(f.listed) > 0 {
 		f.listed = make(map[fdKey]bool)
 	}
-	opt := strace.Options{StringLimit: 1, Verbose: true, Fd: func(num int32, result bool) string {
-		fd := FD{Num: num, result: result || made, made: made}
-		if f.lists(num, fd.result) {
-			return ""
+	f.room = maxShown
+	if ev.State == Finished {
+		at, ok := f.places[c]
+		if !ok {
+			at = strace.DescriptorsOf(ev.abi, c)
+			f.places[c] = at
 		}
-		known := !ev.NoDur() && !p.strange && ev.Rec.Ret != -9 // EBADF
-		switch {
-		case left <= 0 || fd.result:
-		case known && num == cwdFD:
-			if !p.ownCwd && p.cwdAt <= ev.Start && strings.HasPrefix(p.cwd, "/") {
-				fd.Text, fd.Path = string(appendName(nil, p.cwd)), p.cwd
+		if at.Known {
+			for _, reg := range at.Regs {
+				f.collectOne(ev, p, FD{Num: int32(ev.Rec.Args[reg])})
 			}
-		case known:
-			fd.Text, fd.Path = p.tab.show(num, ev.Start)
+			if at.Result && !ev.Failed() {
+				f.collectOne(ev, p, FD{Num: int32(ev.Rec.Ret), result: true})
+			}
+			return
 		}
-		left -= len(fd.Text) + len(fd.Path)
-		f.list = append(f.list, fd)
+	}
+	f.collectDecoded(ev, c, p)
+}
+
+// collectDecoded lists the descriptors of any call.
+func (f *files) collectDecoded(ev *Event, c *syscalls.Call, p *proc) {
+	made := c.Name == "pipe" || c.Name == "pipe2" || c.Name == "socketpair"
+	opt := strace.Options{StringLimit: 1, Verbose: true, Fd: func(num int32, result bool) string {
+		f.collectOne(ev, p, FD{Num: num, result: result || made, made: made})
 		return ""
 	}}
 	if ev.State == Finished {
@@ -371,10 +374,42 @@ func (f *files) collect(ev *Event, c *syscalls.Call, p *proc) {
 	}
 }
 
+// collectOne lists a descriptor, with what is known of it as long as there is room.
+func (f *files) collectOne(ev *Event, p *proc, fd FD) {
+	if f.lists(fd.Num, fd.result) {
+		return
+	}
+	known := !ev.NoDur() && !p.strange && ev.Rec.Ret != -9 // EBADF
+	switch {
+	case f.room <= 0 || fd.result:
+	case known && fd.Num == cwdFD:
+		if !p.ownCwd && p.cwdAt <= ev.Start && strings.HasPrefix(p.cwd, "/") {
+			fd.Text, fd.Path = p.cwdText(), p.cwd
+		}
+	case known:
+		fd.Text, fd.Path = p.tab.show(fd.Num, ev.Start)
+	}
+	f.room -= len(fd.Text) + len(fd.Path)
+	f.list = append(f.list, fd)
+}
+
+// cwdText is the working directory as strace shows it.
+func (p *proc) cwdText() string {
+	if p.shownCwd != p.cwd {
+		p.shownCwd, p.escapedCwd = p.cwd, newFile(p.cwd).text
+	}
+	return p.escapedCwd
+}
+
 // lists reports whether a descriptor is in the list, or the list is full.
 func (f *files) lists(num int32, result bool) bool {
 	if len(f.list) < 32 {
-		return slices.ContainsFunc(f.list, func(fd FD) bool { return fd.Num == num && fd.result == result })
+		for i := range f.list {
+			if f.list[i].Num == num && f.list[i].result == result {
+				return true
+			}
+		}
+		return false
 	}
 	if len(f.listed) == 0 {
 		for _, fd := range f.list {

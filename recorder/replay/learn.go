@@ -10,23 +10,37 @@ import (
 	"github.com/recorderd/recorderd/recorder/syscalls"
 )
 
-// changing are the calls after which a number that was known may be something else.
-var changing = map[string]bool{
-	"close": true, "close_range": true, "dup2": true, "dup3": true, "fcntl": true, "ioctl": true, "unshare": true,
-	"execve": true, "execveat": true, "io_uring_setup": true, "io_uring_enter": true, "io_uring_register": true,
-	"clone": true, "clone3": true, "chroot": true, "pivot_root": true, "setns": true, "fcntl64": true,
-	"chdir": true, "fchdir": true,
+// changesFds reports whether a number that was known may be something else after a call.
+func changesFds(name string) bool {
+	switch name {
+	case "close", "close_range", "dup2", "dup3", "fcntl", "ioctl", "unshare",
+		"execve", "execveat", "io_uring_setup", "io_uring_enter", "io_uring_register",
+		"clone", "clone3", "chroot", "pivot_root", "setns", "fcntl64", "chdir", "fchdir":
+		return true
+	}
+	return false
 }
 
-// anonymous are the calls that open what has no name, and the register of their flags, -1: they have none.
-var anonymous = map[string]struct {
-	text  string
-	flags int
-}{
-	"epoll_create": {"anon_inode:[eventpoll]", -1}, "epoll_create1": {"anon_inode:[eventpoll]", 0},
-	"eventfd": {"anon_inode:[eventfd]", -1}, "eventfd2": {"anon_inode:[eventfd]", 1},
-	"timerfd_create": {"anon_inode:[timerfd]", 1},
-	"inotify_init":   {"anon_inode:inotify", -1}, "inotify_init1": {"anon_inode:inotify", 0},
+// anonymous returns what a call opens that has no name, and the register of its flags,
+// -1: it has none. "" if it opens no such thing.
+func anonymous(name string) (text string, flags int) {
+	switch name {
+	case "epoll_create":
+		return "anon_inode:[eventpoll]", -1
+	case "epoll_create1":
+		return "anon_inode:[eventpoll]", 0
+	case "eventfd":
+		return "anon_inode:[eventfd]", -1
+	case "eventfd2":
+		return "anon_inode:[eventfd]", 1
+	case "timerfd_create":
+		return "anon_inode:[timerfd]", 1
+	case "inotify_init":
+		return "anon_inode:inotify", -1
+	case "inotify_init1":
+		return "anon_inode:inotify", 0
+	}
+	return "", -1
 }
 
 // apply learns from a call.
@@ -35,7 +49,7 @@ func (f *files) apply(ev *Event, c *syscalls.Call, p *proc) {
 	if ev.NoArgs || ev.State == Killed {
 		if ev.Kind == KindExec {
 			f.exec(ev, p)
-		} else if changing[c.Name] {
+		} else if changesFds(c.Name) {
 			p.forget(ev.Time) // it may have come far enough
 		}
 		return
@@ -60,8 +74,8 @@ func (f *files) apply(ev *Event, c *syscalls.Call, p *proc) {
 		}
 		return
 	}
-	if a, ok := anonymous[c.Name]; ok {
-		tab.set(ret, &file{text: a.text}, a.flags >= 0 && rec.Args[max(a.flags, 0)]&cloexecFlag != 0, ev)
+	if text, flags := anonymous(c.Name); text != "" {
+		tab.set(ret, &file{text: text}, flags >= 0 && rec.Args[max(flags, 0)]&cloexecFlag != 0, ev)
 		return
 	}
 	switch c.Name {
@@ -279,21 +293,25 @@ type sock struct {
 	kind          string // TCP, UNIX-STREAM …; "socket" if it has no name here
 	local, remote string // "" is unknown
 	any           bool   // local is an address of all interfaces
+	text          string // what String returned; "" once an address has changed
 }
 
 // String shows a socket as strace -yy does, but for inode numbers.
 func (s *sock) String() string {
 	switch {
+	case s.text != "":
 	case s.remote != "":
 		local := s.local
 		if s.any {
 			local = ""
 		}
-		return s.kind + ":[" + local + "->" + s.remote + "]"
+		s.text = s.kind + ":[" + local + "->" + s.remote + "]"
 	case s.local != "":
-		return s.kind + ":[" + s.local + "]"
+		s.text = s.kind + ":[" + s.local + "]"
+	default:
+		return s.kind
 	}
-	return s.kind
+	return s.text
 }
 
 func sockKind(domain, typ, proto int) string {
@@ -389,9 +407,9 @@ func (f *files) address(ev *Event, c *syscalls.Call, p *proc) {
 		if strings.HasSuffix(text, ":0") {
 			text = "" // the kernel chooses
 		}
-		fl.sock.local, fl.sock.any = text, any
+		fl.sock.local, fl.sock.any, fl.sock.text = text, any, ""
 	case "connect", "getpeername":
-		fl.sock.remote = text
+		fl.sock.remote, fl.sock.text = text, ""
 	}
 }
 

@@ -85,7 +85,7 @@ func tidyPath(dir, name string) string {
 	if !strings.HasPrefix(name, "/") && dir != "" {
 		name = dir + "/" + name
 	}
-	if !strings.HasPrefix(name, "/") {
+	if !strings.HasPrefix(name, "/") || isTidy(name) {
 		return name
 	}
 	b := make([]byte, 0, len(name))
@@ -98,4 +98,20 @@ func tidyPath(dir, name string) string {
 		return "/"
 	}
 	return string(b)
+}
+
+// isTidy reports whether a path that begins with a slash has nothing to leave out.
+func isTidy(name string) bool {
+	for i := range len(name) {
+		if name[i] != '/' {
+			continue
+		}
+		switch rest := name[i+1:]; {
+		case rest == "":
+			return i == 0
+		case rest[0] == '/', rest[0] == '.' && (len(rest) == 1 || rest[1] == '/'):
+			return false
+		}
+	}
+	return true
 }

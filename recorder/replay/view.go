@@ -32,6 +32,20 @@ func (ev *Event) FD(num int32) (FD, bool) {
 // Path returns the first path that a call names, after its directory if Query.Fds has
 // made that known; "" if it names none, or not all of it was captured.
 func (ev *Event) Path() string {
+	if ev.path.known {
+		return ev.path.text
+	}
+	ev.path = firstPath{ev.findPath(), true}
+	return ev.path.text
+}
+
+// firstPath is what Event.Path has returned before.
+type firstPath struct {
+	text  string
+	known bool
+}
+
+func (ev *Event) findPath() string {
 	c := syscalls.Lookup(ev.abi, uint32(ev.Rec.Nr))
 	if c == nil {
 		return ""
@@ -58,6 +72,7 @@ func (ev *Event) Address() string {
 type Copy struct {
 	h   held
 	buf []byte
+	fds []FD
 	set bool
 }
 
@@ -72,6 +87,7 @@ func (c *Copy) Set(ev *Event) {
 	n := len(b)
 	c.buf = append(b, ev.program...)
 	c.h, c.set = ev.brief(), true
+	c.fds = append(c.fds[:0], ev.fds...)
 	c.h.raw = c.buf[:n:n]
 	if ev.program != nil {
 		program := c.buf[n:]
@@ -83,6 +99,7 @@ func (c *Copy) Set(ev *Event) {
 func (c *Copy) Event(ev *Event) bool {
 	if c.set {
 		c.h.restore(ev)
+		ev.fds = c.fds
 	}
 	return c.set
 }

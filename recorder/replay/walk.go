@@ -145,6 +145,7 @@ type walker struct {
 	guard    []entry     // their index, sorted when the main lane begins
 	shown    int         // of these
 	guarded  map[key]int // where in guard a record is
+	sieve    []uint64    // bits of their times, so that most others need no look
 	index    []entry     // of a frame
 	began    bool        // the main lane has
 	from, to uint64      // times of its first record, and of the last so far
@@ -386,14 +387,16 @@ func (w *walker) main(b []byte) error {
 	for _, e := range w.index {
 		raw := b[e.off : e.off+e.n]
 		if len(w.guarded) > 0 {
-			k := keyOf(raw)
-			if i, ok := w.guarded[k]; ok { // it is in both lanes
-				delete(w.guarded, k)
-				w.stats.Doubles++
-				if i < w.shown {
-					continue
+			if word, bit := sieveOf(e.time); w.sieve[word]&bit != 0 {
+				k := keyOf(raw)
+				if i, ok := w.guarded[k]; ok { // it is in both lanes
+					delete(w.guarded, k)
+					w.stats.Doubles++
+					if i < w.shown {
+						continue
+					}
+					w.guard[i].n = 0
 				}
-				w.guard[i].n = 0
 			}
 			if err := w.drain(e.time); err != nil {
 				return err
@@ -410,9 +413,20 @@ func (w *walker) main(b []byte) error {
 func (w *walker) sortGuard() {
 	sortEntries(w.guard)
 	w.guarded = make(map[key]int, len(w.guard))
+	w.sieve = make([]uint64, sieveWords)
 	for i, e := range w.guard {
 		w.guarded[keyOf(w.held[e.off:])] = i
+		word, bit := sieveOf(e.time)
+		w.sieve[word] |= bit
 	}
+}
+
+const sieveWords = 1 << 10
+
+// sieveOf returns the place of a time in walker.sieve.
+func sieveOf(time uint64) (word int, bit uint64) {
+	h := time * 0x9e3779b97f4a7c15 >> 48
+	return int(h >> 6 % sieveWords), 1 << (h & 63)
 }
 
 // drain shows the records of the guard lane up to a time.
