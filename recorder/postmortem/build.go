@@ -54,7 +54,7 @@ func Build(r *dump.Reader, o Options) (*Report, error) {
 		o: o, h: h, format: replay.NewFormatter(h, 96),
 		procs: make(map[uint32]*proc), threads: make(map[*replay.Task]*thread), kinds: make(map[kindKey]*Failure),
 		files: make(map[string]*File), peers: make(map[string]*Peer),
-		crowds: make(map[crowdKey]*crowd),
+		crowds: make(map[crowdKey]*crowd), comms: make(map[replay.Comm]string),
 	}
 	if x := h.Recording.Exit; x != nil {
 		b.exitAt = h.Clock.Monotonic(x.At)
@@ -105,6 +105,9 @@ type builder struct {
 	uring      uring
 	conns      int // descriptors of sockets that are followed
 	out        output
+	comms      map[replay.Comm]string
+	comm       replay.Comm // the one that was looked up last
+	commText   string
 	unknown    uint64   // events of threads of which nothing is known but the host's id
 	busy       []uint64 // calls by second, the last ones
 }
@@ -127,11 +130,34 @@ func (b *builder) text(ev *replay.Event) string {
 
 // line makes an Event of ev.
 func (b *builder) line(ev *replay.Event) Event {
-	pid, tid := ev.Task.IDs(false)
-	return Event{Time: b.time(ev.Time), Pid: pid, Tid: tid, Comm: commOf(ev), Text: b.text(ev), ns: ev.Time}
+	e := b.untold(ev)
+	e.Text = b.text(ev)
+	return e
 }
 
-func commOf(ev *replay.Event) string { return replay.Safe(string(ev.Comm.Bytes())) }
+// untold makes an Event of ev without its text.
+func (b *builder) untold(ev *replay.Event) Event {
+	pid, tid := ev.Task.IDs(false)
+	return Event{Time: b.time(ev.Time), Pid: pid, Tid: tid, Comm: b.commOf(ev), ns: ev.Time}
+}
+
+// commOf is the name of an event's thread.
+func (b *builder) commOf(ev *replay.Event) string {
+	const most = 1024
+	if ev.Comm == b.comm {
+		return b.commText
+	}
+	text, ok := b.comms[ev.Comm]
+	if !ok {
+		if len(b.comms) >= most {
+			clear(b.comms)
+		}
+		text = replay.Safe(string(ev.Comm.Bytes()))
+		b.comms[ev.Comm] = text
+	}
+	b.comm, b.commText = ev.Comm, text
+	return text
+}
 
 func (b *builder) event(ev *replay.Event) {
 	if b.first == 0 || ev.Time < b.first {
@@ -218,10 +244,10 @@ func (b *builder) call(ev *replay.Event, p *proc, t *thread) {
 	}
 	b.count(ev.Time)
 	b.repeat(ev, t, name)
-	if looked[name] && runtimes(p.Comm) && ev.Path() != "" {
+	if looks(name) && runtimes(p.Comm) && ev.Path() != "" {
 		p.looked = look{}
 		if ev.Failed() {
-			p.looked.short, _ = b.short(ev, name)
+			p.looked.short = b.about(ev, name).short(name)
 			p.looked.errno = int(-ev.Rec.Ret)
 		}
 	}
@@ -239,7 +265,7 @@ func (b *builder) call(ev *replay.Event, p *proc, t *thread) {
 		b.threatens(ev, p, name)
 	}
 	b.sockets(ev, p, t, name)
-	if !ev.NoDur() && ev.Rec.Dur >= floorSlow && waitKind(name) == "io" && !runtimes(commOf(ev)) {
+	if !ev.NoDur() && ev.Rec.Dur >= floorSlow && waitKind(name) == "io" && !runtimes(b.commOf(ev)) {
 		b.slowCall(ev)
 	}
 }
@@ -250,7 +276,7 @@ func (b *builder) succeeded(ev *replay.Event, p *proc, t *thread, name string) {
 	b.streams(ev, p, name)
 	b.reads(ev, p, name)
 	if len(p.fails) > 0 {
-		if looked[name] {
+		if looks(name) {
 			b.found(p, ev.Path())
 		}
 		b.tried(ev, p, name)

@@ -41,7 +41,7 @@ type conn struct {
 	heard   uint64 // bytes, ever
 	tid     uint32 // who asked last
 	dns     bool
-	ev      Event // the call that asked, or connected
+	ev      moment // the call that asked, or connected
 }
 
 // maxConns bounds the descriptors of sockets that are followed, in all processes together.
@@ -196,7 +196,7 @@ func (b *builder) connects(ev *replay.Event, p *proc, t *thread, num int32, errn
 	case errno == 0 || errno == eISCONN:
 		if c.datagram {
 			c.state, c.since = connConnected, ev.Time
-			c.ev = b.line(ev)
+			c.ev.set(b, ev)
 			return
 		}
 		c.state = connConnecting
@@ -204,7 +204,7 @@ func (b *builder) connects(ev *replay.Event, p *proc, t *thread, num int32, errn
 	case errno == eINPROGRESS || errno == eALREADY || errno == eINTR:
 		if !again {
 			c.state, c.since = connConnecting, ev.Time
-			c.ev = b.line(ev)
+			c.ev.set(b, ev)
 			b.peerAt(address, ev.Time).is("connecting", ev.Time)
 		}
 	default:
@@ -326,7 +326,7 @@ func (b *builder) asks(ev *replay.Event, p *proc, t *thread, num int32, errno in
 		if c.dns {
 			b.dns.asked++
 		}
-		c.ev = b.line(ev)
+		c.ev.set(b, ev)
 	case errno != 0 && !transient(name, errno):
 		c.failed(b, ev, errno)
 	}
@@ -445,7 +445,7 @@ func (b *builder) givenUp(ev *replay.Event, p *proc, t *thread, c *conn) {
 	}
 	if c.dns {
 		b.dns.timeouts++
-		b.dns.note(c.ev, c.address)
+		b.dns.note(c.ev.event(b), c.address)
 		return
 	}
 	b.peerFailed(ev, p, t, c, eTIMEDOUT, text)

@@ -14,7 +14,9 @@ type kindKey struct {
 
 // failure is a failed call that says something.
 type failure struct {
-	ev     Event  // the last one
+	ev     Event  // the last one; settle writes its text
+	last   moment // the same
+	about  about
 	first  uint64 // ns: the first one
 	call   string
 	errno  int
@@ -34,27 +36,53 @@ type failure struct {
 	write  bool   // it was to be changed
 }
 
-// short shows a call with what it was about.
-func (b *builder) short(ev *replay.Event, name string) (text, about string) {
-	about = ev.Path()
-	quoted := about
-	switch {
-	case about != "":
-		quoted = `"` + clip(about, 80) + `"`
-	case name == "connect" || name == "bind":
-		about = ev.Address()
-		quoted = about
-	default:
-		if c := ev.Call(); c != nil && len(c.Args) > 0 && isFd(c.Args[0].Type) && !ev.NoArgs {
-			num := int32(ev.Rec.Args[c.Args[0].Reg])
-			quoted = itoa64(int64(num))
-			if fd, ok := ev.FD(num); ok {
-				about = cmp.Or(fd.Path, peerOf(fd.Text))
-				quoted += "<" + clip(fd.Text, 80) + ">"
-			}
-		}
+// about is what a call was about: a path, an address, or what a descriptor is open on.
+type about struct {
+	what string // "" if it is not known
+	num  int32  // the descriptor
+	text string // what is known of the descriptor
+	kind aboutKind
+}
+
+type aboutKind uint8
+
+const (
+	aboutNothing aboutKind = iota
+	aboutPath
+	aboutAddress
+	aboutFd
+)
+
+func (b *builder) about(ev *replay.Event, name string) about {
+	if path := ev.Path(); path != "" {
+		return about{what: path, kind: aboutPath}
 	}
-	return replay.Safe(name + "(" + quoted + ")"), about
+	if name == "connect" || name == "bind" {
+		return about{what: ev.Address(), kind: aboutAddress}
+	}
+	c := ev.Call()
+	if c == nil || len(c.Args) == 0 || !isFd(c.Args[0].Type) || ev.NoArgs {
+		return about{}
+	}
+	a := about{num: int32(ev.Rec.Args[c.Args[0].Reg]), kind: aboutFd}
+	if fd, ok := ev.FD(a.num); ok {
+		a.what, a.text = cmp.Or(fd.Path, peerOf(fd.Text)), fd.Text
+	}
+	return a
+}
+
+// short shows a call with what it was about.
+func (a about) short(name string) string {
+	quoted := a.what
+	switch {
+	case a.kind == aboutPath:
+		quoted = `"` + clip(a.what, 80) + `"`
+	case a.kind == aboutFd && a.text != "":
+		quoted = itoa64(int64(a.num)) + "<" + clip(a.text, 80) + ">"
+	case a.kind == aboutFd:
+		quoted = itoa64(int64(a.num))
+	}
+	return replay.Safe(name + "(" + quoted + ")")
 }
 
 // failed takes a failed call.
@@ -71,9 +99,10 @@ func (b *builder) failed(ev *replay.Event, p *proc, t *thread, name string) {
 
 // failedFor takes a call that says that another one (name) has failed, or that call itself.
 func (b *builder) failedFor(ev *replay.Event, p *proc, t *thread, name string, errno int) {
-	short, about := b.short(ev, nameOf(ev))
+	of := b.about(ev, nameOf(ev))
+	about := of.what
 	w := weigh(name, errno, pathOnly(about), writes(ev, name))
-	if runtimes(commOf(ev)) && name != "execve" && name != "execveat" {
+	if runtimes(b.commOf(ev)) && name != "execve" && name != "execveat" {
 		w *= runtimeFactor
 	}
 	k := b.kind(kindKey{name, errno}, ev.Time)
@@ -99,33 +128,60 @@ func (b *builder) failedFor(ev *replay.Event, p *proc, t *thread, name string, e
 		}
 	}
 	for _, f := range p.fails {
-		if f.call == name && f.errno == errno && f.short == short && f.tid == t.tid &&
+		if f.call == name && f.errno == errno && f.about == of && f.tid == t.tid &&
 			f.execs == p.execs {
 			f.count++
 			if f.count < 4 || f.count%64 == 0 {
-				f.ev = b.line(ev)
+				f.happened(b, ev)
 			}
 			f.ev.ns, f.ev.Time = ev.Time, b.time(ev.Time)
 			f.nth, f.guard = p.failed, ev.Guard
 			return
 		}
 	}
+	if p.forgets(w) {
+		return
+	}
 	f := &failure{
-		ev: b.line(ev), first: ev.Time, call: name, errno: errno, file: about, short: short,
+		about: of, first: ev.Time, call: name, errno: errno, file: about, short: of.short(nameOf(ev)),
 		weight: w, count: 1, tid: t.tid, execs: p.execs,
 		arg: ev.Rec.Args[0], nth: p.failed, guard: ev.Guard, size: ev.Rec.Args[1],
 		write: writes(ev, name),
 	}
 	f.said = f.meaning(ev)
+	f.happened(b, ev)
 	p.remember(f)
+}
+
+// happened says when a failure happened last. Its line is written by settle.
+func (f *failure) happened(b *builder, ev *replay.Event) {
+	f.last.set(b, ev)
+	f.ev = f.last.line
+}
+
+// settle writes the line of a failure.
+func (f *failure) settle(b *builder) {
+	if f.ev.Text == "" {
+		f.ev.Text = f.last.event(b).Text
+	}
 }
 
 // remember adds a failure, in the place of the oldest of those that say least.
 func (p *proc) remember(f *failure) {
 	if len(p.fails) < maxFailures {
 		p.fails = append(p.fails, f)
-		return
+	} else if least := p.least(); p.fails[least].weight <= f.weight {
+		p.fails[least] = f
 	}
+}
+
+// forgets reports whether remember would not add a failure of this weight.
+func (p *proc) forgets(weight float64) bool {
+	return len(p.fails) >= maxFailures && p.fails[p.least()].weight > weight
+}
+
+// least is the index of the failure that says least, of these the oldest.
+func (p *proc) least() int {
 	least := 0
 	for i, other := range p.fails {
 		if other.weight < p.fails[least].weight || other.weight == p.fails[least].weight &&
@@ -133,9 +189,7 @@ func (p *proc) remember(f *failure) {
 			least = i
 		}
 	}
-	if p.fails[least].weight <= f.weight {
-		p.fails[least] = f
-	}
+	return least
 }
 
 func (b *builder) kind(key kindKey, ns uint64) *Failure {
@@ -151,11 +205,14 @@ func (b *builder) kind(key kindKey, ns uint64) *Failure {
 	return k
 }
 
-// looked are calls that find a file by its name.
-var looked = map[string]bool{
-	"open": true, "openat": true, "openat2": true, "execve": true, "execveat": true, "stat": true,
-	"newfstatat": true, "statx": true, "access": true,
-	"faccessat": true, "faccessat2": true, "lstat": true, "fstatat64": true, "stat64": true,
+// looks reports whether a call finds a file by its name.
+func looks(name string) bool {
+	switch name {
+	case "open", "openat", "openat2", "execve", "execveat", "stat", "newfstatat", "statx", "access",
+		"faccessat", "faccessat2", "lstat", "fstatat64", "stat64":
+		return true
+	}
+	return false
 }
 
 // found notes that a name that failed was found in another place.
@@ -166,7 +223,7 @@ func (b *builder) found(p *proc, file string) {
 	base := path.Base(file)
 	for _, f := range p.fails {
 		if (f.errno == eNOENT || f.errno == eNOTDIR || f.errno == eACCES) && f.found == "" &&
-			f.file != "" && path.Base(f.file) == base && looked[f.call] {
+			f.file != "" && path.Base(f.file) == base && looks(f.call) {
 			b.wasSearch(f, file)
 		}
 	}

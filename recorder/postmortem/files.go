@@ -26,7 +26,7 @@ func opensToWrite(ev *replay.Event, name string) bool {
 }
 
 func (b *builder) file(name string, ev *replay.Event) *File {
-	if name == "" || runtimes(commOf(ev)) {
+	if name == "" || runtimes(b.commOf(ev)) {
 		return nil
 	}
 	name = strings.ToValidUTF8(clip(name, 512), "?")

@@ -140,6 +140,9 @@ func writes(ev *replay.Event, name string) bool {
 // tried takes a call that succeeded: what failed before in the same way was a search, or
 // was tried again.
 func (b *builder) tried(ev *replay.Event, p *proc, name string) {
+	if !retried(name) {
+		return
+	}
 	for _, f := range p.fails {
 		if f.call != name || f.found != "" || f.peer {
 			continue
@@ -170,6 +173,18 @@ func (b *builder) tried(ev *replay.Event, p *proc, name string) {
 			b.wasSearch(f, "it worked later")
 		}
 	}
+}
+
+// retried reports whether tried knows a call.
+func retried(name string) bool {
+	switch name {
+	case "clone", "clone3", "fork", "vfork", "inotify_add_watch", "socket", "bind", "mlock",
+		"mlock2", "mlockall", "timer_create", "io_setup", "listen", "setrlimit", "prlimit64",
+		"mmap", "mmap2", "mremap", "shmget", "flock", "fcntl", "fcntl64", "mkdir", "mkdirat",
+		"rename", "renameat", "unlink", "unlinkat", "open", "openat", "openat2", "creat":
+		return true
+	}
+	return false
 }
 
 func hasItem(ev *replay.Event, arg uint8) bool {

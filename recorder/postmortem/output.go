@@ -110,7 +110,7 @@ func (o *output) write(b *builder, ev *replay.Event, p *proc, stream uint8, targ
 		q = o.open[i]
 		o.open = slices.Delete(o.open, i, i+1)
 	} else {
-		q = &piece{host: p.host, line: Line{Pid: p.Pid, Comm: commOf(ev), Stream: name, To: target,
+		q = &piece{host: p.host, line: Line{Pid: p.Pid, Comm: b.commOf(ev), Stream: name, To: target,
 			host: p.host}}
 	}
 	for len(data) > 0 {

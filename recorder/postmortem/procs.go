@@ -163,7 +163,7 @@ func (b *builder) procOf(ev *replay.Event) *proc {
 		}
 	}
 	if leader || p.Comm == "" {
-		p.Comm = cmp.Or(commOf(ev), p.Comm)
+		p.Comm = cmp.Or(b.commOf(ev), p.Comm)
 	}
 	p.seen = max(p.seen, ev.Time)
 	return p
@@ -206,7 +206,7 @@ func (b *builder) threadOf(ev *replay.Event, p *proc) *thread {
 		b.threads[ev.Task] = t
 		p.Threads++
 	}
-	t.comm, t.seen = cmp.Or(commOf(ev), t.comm), max(t.seen, ev.Time)
+	t.comm, t.seen = cmp.Or(b.commOf(ev), t.comm), max(t.seen, ev.Time)
 	return t
 }
 

@@ -39,7 +39,7 @@ func findLoops(c *facts) []Sign {
 				continue
 			}
 			name := nameOf(&ev)
-			short, _ := b.short(&ev, name)
+			short := b.about(&ev, name).short(name)
 			how := "failed " + times(r.count) + " with " + errnoName(int(r.errno))
 			if r.errno == 0 {
 				how = "returned 0 " + times(r.count)

@@ -20,7 +20,7 @@ var ruleWaitingForPeer = rule{
 			text := c.waitingFor(p, c.end)
 			var evidence []Event
 			if o := c.debtor(p, c.end); o != nil {
-				evidence = append(evidence, o.ev)
+				evidence = append(evidence, o.ev.event(c.b))
 			} else if in := c.b.atPeer(p); in != nil {
 				text = in.On + ": in " + in.Call + " for " + duration(in.ForNs)
 				if in.Since != nil {

@@ -413,6 +413,54 @@ func large(tb testing.TB, n int) []byte {
 
 const of64MiB = 930_000 // calls
 
+// everyday returns a dump with n calls as a server makes them that talks to others and
+// looks for files. Its descriptors are known.
+func everyday(tb testing.TB, n int) []byte {
+	tb.Helper()
+	s := newStory(tb, header())
+	for i := range uint32(4) {
+		s.task(1001+i, 1001, 0, 10, 0, "server")
+	}
+	poll := record.Item{Arg: 0, Kind: layout.ItemMem, Data: []byte{5, 0, 0, 0, 1, 0, 1, 0}}
+	peer := sockaddr([4]byte{10, 0, 0, 3}, 80)
+	peer.Arg = 1
+	path := func(i int) record.Item {
+		return record.Item{Arg: 1, Kind: layout.ItemStr,
+			Data: fmt.Appendf(nil, "/srv/conf.d/%d.conf", i%500)}
+	}
+	cwd := uint64(1<<64 - 100)
+	for i := 0; i < n; {
+		fd := uint64(5 + i/400%4)
+		for _, one := range []record.Record{
+			{Nr: number(tb, "socket"), Ret: int64(fd), Args: [6]uint64{2, 1, 0}},
+			{Nr: number(tb, "connect"), Args: [6]uint64{fd, 0x7000, 16}, Items: []record.Item{peer}},
+			{Nr: number(tb, "sendto"), Ret: 60, Args: [6]uint64{fd, 0x7000, 60}},
+			{Nr: number(tb, "poll"), Ret: 1, Args: [6]uint64{0x7000, 1, 1000}, Items: []record.Item{poll}},
+			{Nr: number(tb, "recvfrom"), Ret: 60, Args: [6]uint64{fd, 0x7000, 512}},
+			{Nr: number(tb, "futex"), Ret: -11, Args: [6]uint64{0x7000, 0x80, 2}},
+			{Nr: number(tb, "close"), Args: [6]uint64{fd}},
+			{Nr: number(tb, "openat"), Ret: -2, Args: [6]uint64{cwd, 0x7000, 0}, Items: []record.Item{path(i)}},
+			{Nr: number(tb, "openat"), Ret: 9, Args: [6]uint64{cwd, 0x7000, 0}, Items: []record.Item{path(i)}},
+			{Nr: number(tb, "close"), Args: [6]uint64{9}},
+		} {
+			one.Type, one.Tid = layout.RecCall, 1001+uint32(fd-5)
+			one.Time, one.Dur = at(20)+uint64(i)*2000, 900
+			s.add(&one)
+			i++
+		}
+	}
+	return s.done()
+}
+
+func BenchmarkEveryday(b *testing.B) {
+	in := everyday(b, of64MiB)
+	b.SetBytes(int64(len(in)))
+	b.ReportAllocs()
+	for b.Loop() {
+		build(b, in, Options{})
+	}
+}
+
 func BenchmarkBuild(b *testing.B) {
 	in := large(b, of64MiB)
 	b.SetBytes(int64(len(in)))

@@ -31,7 +31,7 @@ func (u *uring) sees(b *builder, ev *replay.Event, p *proc) {
 		}
 		u.called = true
 	case ev.Kind == replay.KindExit:
-		name := commOf(ev)
+		name := b.commOf(ev)
 		if !strings.HasPrefix(name, uringThreads[0]) && !strings.HasPrefix(name, uringThreads[1]) {
 			return
 		}

@@ -10,6 +10,11 @@ import (
 // report draws the conclusions from what was read. readErr: why not all of it was.
 func (b *builder) report(stats *replay.Stats, readErr error) *Report {
 	rec := &b.h.Recording
+	for _, p := range b.all() {
+		for _, f := range p.fails {
+			f.settle(b)
+		}
+	}
 	b.damaged = readErr != nil || len(stats.Damage) > 0
 	r := &Report{
 		Type: "postmortem", Recording: rec, Node: cmp.Or(rec.Node, b.h.Node), Kernel: b.h.Kernel, Taken: b.h.Taken,
