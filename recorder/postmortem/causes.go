@@ -127,12 +127,11 @@ func (c *facts) firstOf(s *scored) *scored {
 // lastToMatter reports whether a thread did nothing else after a failure but report and exit.
 func (c *facts) lastToMatter(f *failure) bool {
 	p := c.proc
-	cover := &c.b.h.Recording.Coverage
 	switch {
 	case f.found != "" || f.weight < everydayWeight || f.execs != p.execs || harmless(f) ||
 		c.afterSign(f):
 		return false
-	case f.guard && (cover.GuardSkips > 0 || f.ev.ns+lateGuard < c.anchor):
+	case f.guard && (!c.b.keptFailures(f.ev.ns) || f.ev.ns+lateGuard < c.anchor):
 		return false // later ones may be missing
 	case c.another(f):
 		return false

@@ -3,6 +3,7 @@ package postmortem
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/recorder/dump"
@@ -157,6 +158,39 @@ func TestInnocentCalls(t *testing.T) {
 			s.end(1001, 3000, 1)
 			return s.done()
 		}, `exited with 1 by itself; its last words on stderr: "initialization failed"`, ""},
+	})
+}
+
+// TestKeptApart knows what the lanes of rare calls still have though calls were skipped.
+func TestKeptApart(t *testing.T) {
+	one := api.Exit{Code: 1}
+	tell := func(since int, lost uint64) func(t *testing.T) []byte {
+		return func(t *testing.T) []byte {
+			h := ended(3000, one)
+			c := &h.Recording.Coverage
+			c.Overwritten, c.GuardSkips = 100000, 50
+			from := noon.Add(time.Duration(since) * time.Millisecond)
+			c.Apart = []api.Apart{
+				{Kind: api.ApartFailure, Since: &from, Lost: lost},
+				{Kind: api.ApartLongFailure}, {Kind: api.ApartStderr},
+			}
+			s := newStory(t, h)
+			s.task(1001, 1001, 0, 0, 3000, "app")
+			s.lane = dump.FrameGuard
+			s.opens(1001, 1590, "/srv/classes/C185.class", -2)
+			s.opens(1001, 1600, "/srv/license.key", -2)
+			s.lane = dump.FrameMain
+			s.says(1001, 2990, "initialization failed\n")
+			s.end(1001, 3000, 1)
+			return s.done()
+		}
+	}
+	const words = `; its last words on stderr: "initialization failed"`
+	tellAll(t, []told{
+		{"all since then", tell(1595, 0), `exited with 1 by itself, probably because ` +
+			`openat("/srv/license.key") failed with ENOENT, 1.4 s before` + words, "missing-file"},
+		{"later ones are missing", tell(1605, 0), `exited with 1 by itself` + words, ""},
+		{"some are torn", tell(1595, 1), `exited with 1 by itself` + words, ""},
 	})
 }
 

@@ -56,10 +56,9 @@ func (c *facts) lastWords(lines []Line) {
 		}
 		break
 	}
-	cover := &c.b.h.Recording.Coverage
 	for _, l := range heard[best:] {
 		// What was cut off may say more than what is there, unless that is plain already.
-		if l.host == words.host && l.Cut && better < headRank || l.guard && cover.GuardSkips > 0 {
+		if l.host == words.host && l.Cut && better < headRank || l.guard && !c.b.keptOutput(l.ns, l.Stream) {
 			words.missing = true
 		}
 	}
