@@ -282,7 +282,7 @@ func (b *builder) hears(ev *replay.Event, p *proc, t *thread, num int32, errno i
 			to.is("closed", ev.Time)
 		}
 		b.peerFailed(ev, p, t, c, 0, closedBy(c))
-	case errno == eAGAIN && ev.Rec.Dur >= uint64(100*time.Millisecond) && !ev.NoDur():
+	case errno == eAGAIN && ev.Rec.Dur >= patience && !ev.NoDur():
 		b.noReply(ev, p, t, c, ev.Rec.Dur) // SO_RCVTIMEO
 	case errno != 0 && !transient(name, errno):
 		c.failed(b, ev, errno)
@@ -356,7 +356,7 @@ func (b *builder) polls(ev *replay.Event, p *proc, t *thread) {
 			}
 			got := binary.LittleEndian.Uint16(one[6:])
 			switch {
-			case ev.Rec.Ret == 0 && ev.Rec.Dur >= uint64(100*time.Millisecond) && !ev.NoDur():
+			case ev.Rec.Ret == 0 && ev.Rec.Dur >= patience && !ev.NoDur():
 				b.noReply(ev, p, t, c, ev.Rec.Dur)
 			case ev.Rec.Ret > 0 && got&pollErr != 0 && c.dns:
 				c.pollFailed(b, ev)
@@ -381,6 +381,11 @@ func (c *conn) pollFailed(b *builder, ev *replay.Event) {
 // noReply notes that a peer has not answered in a time that the program had set.
 func (b *builder) noReply(ev *replay.Event, p *proc, t *thread, c *conn, waited uint64) {
 	text := c.silence(ev.Time)
+	if c.datagram && c.state == connConnected && c.asked > 0 && waited >= patience && !c.dns {
+		// Who waits for a datagram in particular expects one.
+		text = c.address + " did not answer " + counted(c.asked, "byte") + " for " +
+			duration(ev.Time-min(c.asking, ev.Time))
+	}
 	if text == "" {
 		return
 	}
@@ -393,6 +398,9 @@ func (b *builder) noReply(ev *replay.Event, p *proc, t *thread, c *conn, waited 
 	}
 	b.peerFailed(ev, p, t, c, 0, text)
 }
+
+// patience is how long a program has to wait for an answer for its want to count.
+const patience = uint64(100 * time.Millisecond)
 
 // waits reports whether the peer owes an answer.
 func (c *conn) waits() bool {
@@ -430,7 +438,6 @@ func (b *builder) closes(ev *replay.Event, p *proc, t *thread, num int32) {
 }
 
 func (b *builder) givenUp(ev *replay.Event, p *proc, t *thread, c *conn) {
-	const patience = uint64(100 * time.Millisecond)
 	begun := c.since
 	if c.state == connConnected {
 		begun = c.askedAt

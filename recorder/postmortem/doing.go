@@ -35,6 +35,16 @@ func (b *builder) waitsFor(parent *proc, depth int) string {
 	return text
 }
 
+// waitsAt says what the peer owes that a thread waits for in a call, with a comma; "" if that is
+// not known.
+func (c *facts) waitsAt(in *Blocked) string {
+	o := c.debtor(c.main, c.end)
+	if o == nil || o.address != in.On || o.state == connConnecting {
+		return ""
+	}
+	return ", waiting for " + c.waitingFor(c.main, c.end)
+}
+
 const longBlocked = uint64(time.Second)
 
 func (c *facts) runningVerdict(signs []Sign) string {
@@ -54,7 +64,7 @@ func (c *facts) runningVerdict(signs []Sign) string {
 	for i := range c.running {
 		if in := &c.running[i]; in.Kind == "io" && in.ForNs >= longBlocked {
 			return v + ": " + c.b.thread(c.main, in.Tid, in.Comm) + " blocked for " +
-				duration(in.ForNs) + " in " + in.what() + extra
+				duration(in.ForNs) + " in " + in.what() + c.waitsAt(in) + extra
 		}
 	}
 	if len(c.running) > 0 {

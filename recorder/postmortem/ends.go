@@ -86,14 +86,14 @@ func (c *facts) reason(signs []Sign, also string) string {
 			c.b.thread(c.proc, s.tid, s.ev.Comm) + ", which it caught"
 	case cause != nil && !byOthers && cause.named:
 		v := also + c.before(cause.ev.ns) + " after " + cause.sentence()
-		if cause.count > 1 {
-			v += " (" + times(cause.count) + ")"
+		if n := c.proc.often(cause.failure); n > 1 {
+			v += " (" + times(n) + ")"
 		}
 		return v
 	case cause != nil && !byOthers:
 		v := ", probably because " + cause.sentence()
-		if cause.count > 1 {
-			v += " (" + times(cause.count) + ")"
+		if n := c.proc.often(cause.failure); n > 1 {
+			v += " (" + times(n) + ")"
 		}
 		if d := c.before(cause.ev.ns); d != "" {
 			v += "," + d + " before"

@@ -102,6 +102,12 @@ func (b *builder) failedFor(ev *replay.Event, p *proc, t *thread, name string, e
 	of := b.about(ev, nameOf(ev))
 	about := of.what
 	w := weigh(name, errno, pathOnly(about), writes(ev, name))
+	const enough = 3
+	c := p.conns[of.num]
+	lost := of.kind == aboutFd && c != nil && c.datagram && !c.dns && errno == eCONNREFUSED
+	if lost {
+		w *= tolerated
+	}
 	if runtimes(b.commOf(ev)) && name != "execve" && name != "execveat" {
 		w *= runtimeFactor
 	}
@@ -131,6 +137,10 @@ func (b *builder) failedFor(ev *replay.Event, p *proc, t *thread, name string, e
 		if f.call == name && f.errno == errno && f.about == of && f.tid == t.tid &&
 			f.execs == p.execs {
 			f.count++
+			if lost && f.count > enough {
+				// Who sends metrics or logs does not mind that nobody takes them.
+				f.weight = min(f.weight, everydayWeight/2)
+			}
 			if f.count < 4 || f.count%64 == 0 {
 				f.happened(b, ev)
 			}
@@ -190,6 +200,19 @@ func (p *proc) least() int {
 		}
 	}
 	return least
+}
+
+// often counts how often the same failed in all threads: runtimes such as Go's try again in
+// another one.
+func (p *proc) often(f *failure) uint64 {
+	n := uint64(0)
+	for _, o := range p.fails {
+		if o == f || f.file != "" && o.call == f.call && o.errno == f.errno && o.file == f.file &&
+			o.execs == f.execs && o.peer == f.peer {
+			n += o.count
+		}
+	}
+	return n
 }
 
 func (b *builder) kind(key kindKey, ns uint64) *Failure {

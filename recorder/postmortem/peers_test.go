@@ -79,6 +79,54 @@ func TestPeersTellTheTruth(t *testing.T) {
 			s.end(1001, 3000, 1)
 		}), `exited with 1 by itself, probably because 10.0.0.3:5432 reset the connection (read: ` +
 			`ECONNRESET), 10 ms before; its last words on stderr: "query failed"`, "broken-pipe"},
+		{"refused in several threads", func(t *testing.T) []byte { // as Go does
+			s := newStory(t, ended(3000, timedOut))
+			for tid := range uint32(3) {
+				s.task(1001+tid, 1001, 0, 0, 3000, "app")
+			}
+			for i := range 5 {
+				s.connects(1001+uint32(i%3), 2900+10*i, 5, -eINPROGRESS)
+				s.call(1001+uint32(i%3), "getsockopt", 2905+10*i, 0, 0, 5, 1, 4, 0x7000, word(111), 0x8000)
+				s.call(1001+uint32(i%3), "close", 2906+10*i, 0, 0, 5)
+			}
+			s.says(1002, 2995, "startup failed\n")
+			s.end(1001, 3000, 1)
+			return s.done()
+		}, `exited with 1 by itself, probably because connect to 10.0.0.3:5432 was refused ` +
+			`(5 times), 55 ms before; its last words on stderr: "startup failed"`, "refused"},
+		{"no answer to datagrams", ends(timedOut, func(s *story) {
+			s.call(1001, "socket", 100, 0, 5, 2, 2, 0)
+			s.call(1001, "connect", 101, 0, 0, 5, 0x7000, sockaddr(database, 123), 16)
+			for i := range 3 {
+				s.call(1001, "write", 200+i*900, 0, 48, 5, 0x7000, 48)
+				s.call(1001, "poll", 1090+i*900, 800, 0, 0x7000, polled(5, in, 0), 1, 800)
+			}
+			s.says(1001, 2995, "no time\n")
+			s.end(1001, 3000, 1)
+		}), `exited with 1 by itself 110 ms after 10.0.0.3:123 did not answer 144 bytes for ` +
+			`2.6 s (3 times); its last words on stderr: "no time"`, ""},
+		{"nobody takes the metrics", ends(timedOut, func(s *story) {
+			s.call(1001, "socket", 100, 0, 5, 2, 2, 0)
+			s.call(1001, "connect", 101, 0, 0, 5, 0x7000, sockaddr(database, 8125), 16)
+			for i := range 20 {
+				s.call(1001, "sendto", 200+i, 0, -int64(eCONNREFUSED), 5, 0x7000, 8, 0, 0, 0)
+			}
+			s.says(1001, 2995, "broken\n")
+			s.end(1001, 3000, 1)
+		}), `exited with 1 by itself; its last words on stderr: "broken"`, ""},
+		{"of a socket of IPv6", goesOn(func(s *story) {
+			mapped := make([]byte, 28)
+			mapped[0] = 10
+			copy(mapped[2:], []byte{5432 >> 8, 5432 & 0xff})
+			copy(mapped[18:], []byte{0xff, 0xff, 10, 0, 0, 3})
+			s.call(1001, "socket", 99, 0, 5, 10, 1, 0)
+			s.call(1001, "connect", 100, 0, 0, 5, 0x7000,
+				record.Item{Kind: layout.ItemMem, Data: mapped}, 28)
+			s.call(1001, "write", 2000, 0, 6, 5, 0x7000, 6)
+			s.blocked(1001, "read", 2001, 5, 0x7000, 10)
+		}), "still running: main thread 1 (app) blocked for 7.9 s in " +
+			"read(5<TCPv6:[->10.0.0.3:5432]>), waiting for 10.0.0.3:5432: 6 bytes sent 8.0 s ago, " +
+			"nothing since", ""},
 		{"asked, and no answer", goesOn(func(s *story) { // an event loop
 			s.connects(1001, 100, 5, 0)
 			s.call(1001, "write", 2000, 0, 6, 5, 0x7000, 6)

@@ -162,7 +162,8 @@ func TestVerdicts(t *testing.T) {
 			"deadlock", Running,
 			`still running: all 3 threads have been waiting in futex for 3\.\d s or longer, none with a timeout: it looks like a deadlock`, "deadlock?",
 		},
-		{"blocked", Running, `still running: main thread \d+ \(blocked\) blocked for [23]\.\d s in read\(3<UNIX-STREAM:\[->"/srv/stock.sock"\]>\)`, ""},
+		{"blocked", Running, `still running: main thread \d+ \(blocked\) blocked for [23]\.\d s in read\(3<UNIX-STREAM:\[->"/srv/stock.sock"\]>\), ` +
+			`waiting for "/srv/stock.sock": 11 bytes sent [23]\.\d s ago, nothing since`, ""},
 		{"idle", Running, `still running: main thread \d+ \(idle\) waiting for [12]\.\d s in epoll_wait\(4.*\)`, ""},
 		{
 			"refused", Exited, `exited with 1 by itself, probably because connect to ` +

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/recorderd/recorderd/recorder/record"
+	"github.com/recorderd/recorderd/recorder/replay"
 	"github.com/recorderd/recorderd/recorder/strace"
 	"github.com/recorderd/recorderd/recorder/syscalls"
 )
@@ -120,7 +121,7 @@ func (in *Blocked) what() string {
 	if in.named {
 		return in.Call + `("` + clip(in.On, 80) + `")`
 	}
-	text := strings.TrimSuffix(in.Text, " <unfinished ...>")
+	text := replay.Unmapped(strings.TrimSuffix(in.Text, " <unfinished ...>"))
 	if head, _, ok := strings.Cut(text, ", "); ok {
 		text = head
 	}

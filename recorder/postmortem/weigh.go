@@ -80,6 +80,7 @@ func weigh(call string, errno int, file string, writes bool) float64 {
 // before its process executed another one, say little about the end.
 const (
 	runtimeFactor = .02
+	tolerated     = .15 // datagrams that nobody takes
 	earlierFactor = .3
 )
 

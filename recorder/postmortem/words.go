@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/recorderd/recorderd/recorder/replay"
 	"github.com/recorderd/recorderd/recorder/strace"
 	"github.com/recorderd/recorderd/recorder/syscalls"
 )
@@ -38,7 +39,7 @@ func peerOf(text string) string {
 	if !ok || !strings.HasSuffix(after, "]") {
 		return ""
 	}
-	return strings.TrimSuffix(after, "]")
+	return replay.Unmapped(strings.TrimSuffix(after, "]"))
 }
 
 // hostOf returns an address without its port, as ports of clients differ.

@@ -78,3 +78,19 @@ func TestFdTreeTired(t *testing.T) {
 		t.Errorf("%d entries are left, and %d", copied.len(), tree.len())
 	}
 }
+
+func TestUnmapped(t *testing.T) {
+	for in, want := range map[string]string{
+		"[::ffff:10.0.0.3]:80":                               "10.0.0.3:80",
+		"TCPv6:[[::ffff:10.0.0.3]:80->[::ffff:10.0.0.4]:81]": "TCPv6:[10.0.0.3:80->10.0.0.4:81]",
+		"[2001:db8::1]:80":                                   "[2001:db8::1]:80",
+		"[::ffff:nothing]:80":                                "[::ffff:nothing]:80",
+		"[::ffff:10.0.0.3":                                   "[::ffff:10.0.0.3",
+		`"/run/[::ffff:1.2.3.4]"`:                            `"/run/1.2.3.4"`,
+		"":                                                   "",
+	} {
+		if got := Unmapped(in); got != want {
+			t.Errorf("%s: %s, want %s", in, got, want)
+		}
+	}
+}

@@ -1,6 +1,8 @@
 package replay
 
 import (
+	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/recorderd/recorderd/api"
@@ -62,10 +64,11 @@ func (ev *Event) findPath() string {
 }
 
 // Address returns the socket address that a call names in its second argument, as
-// connect, bind and accept do: 10.0.0.3:5432, "/run/x.sock"; "" if it is not known.
+// connect, bind and accept do: 10.0.0.3:5432, "/run/x.sock"; "" if it is not known. An
+// IPv4 address is shown as such, whether its socket is one of IPv6 or not.
 func (ev *Event) Address() string {
 	text, _ := addressOf(ev)
-	return text
+	return Unmapped(text)
 }
 
 // Copy is an event that stays valid. Its memory is used again when it is set again.
@@ -124,7 +127,30 @@ func (f *Formatter) Append(b []byte, ev *Event) []byte {
 // SocketAddress shows a struct sockaddr as Address does, "" if it is of another family.
 func SocketAddress(b []byte) string {
 	text, _ := sockaddr(b)
-	return text
+	return Unmapped(text)
+}
+
+// Unmapped shows the IPv4 addresses in a text that sockets of IPv6 have, such as
+// [::ffff:10.0.0.3]:80, as others are shown.
+func Unmapped(text string) string {
+	const mapped = "[::ffff:"
+	var b strings.Builder
+	for {
+		head, rest, ok := strings.Cut(text, mapped)
+		ip, tail, closed := strings.Cut(rest, "]")
+		if !ok || !closed {
+			break
+		}
+		if a, err := netip.ParseAddr(ip); err != nil || !a.Is4() {
+			ip = mapped + ip + "]"
+		}
+		b.WriteString(head + ip)
+		text = tail
+	}
+	if b.Len() == 0 {
+		return text
+	}
+	return b.String() + text
 }
 
 // Arch returns the ABI of a call.
