@@ -174,6 +174,7 @@ struct files_struct {
 
 struct sock_common {
 	u16 skc_family;
+	u16 skc_dport;
 };
 
 struct sock {

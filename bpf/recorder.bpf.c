@@ -1274,6 +1274,32 @@ static __always_inline bool terminal(u32 major)
 	return major == 4 || major == 5 || (major >= 136 && major <= 143) || major == 166 || major == 188 || major == 204 || major == 229;
 }
 
+/* What a descriptor of the current task is open on, NULL if nothing. */
+static __always_inline struct file *file_of(u32 fd)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct files_struct *files = task->files;
+	struct file *file = NULL;
+	struct fdtable *table;
+
+	if (!files)
+		return NULL;
+	table = files->fdt;
+	if (fd >= table->max_fds || bpf_probe_read_kernel(&file, sizeof(file), table->fd + fd))
+		return NULL;
+	return file;
+}
+
+/* The file's type, as in the upper four bits of a mode. */
+static __always_inline u16 type_of(struct file *file, struct inode **inode)
+{
+	u16 mode = 0;
+
+	bpf_probe_read_kernel(inode, sizeof(*inode), (void *)file + core_field_offset(file->f_inode));
+	bpf_probe_read_kernel(&mode, sizeof(mode), (void *)*inode + core_field_offset((*inode)->i_mode));
+	return mode >> 12;
+}
+
 /*
  * Is this descriptor open on what somebody listens to: a pipe, a terminal, a log's
  * socket? A file that happens to have the number of standard output is a file: what is
@@ -1281,22 +1307,13 @@ static __always_inline bool terminal(u32 major)
  */
 __noinline int talks(u32 fd)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct files_struct *files = task->files;
+	struct file *file = file_of(fd);
 	struct inode *inode = NULL;
-	struct file *file = NULL;
-	struct fdtable *table;
-	u16 mode = 0;
 	u32 dev = 0;
 
-	if (!files)
+	if (!file)
 		return 0;
-	table = files->fdt;
-	if (fd >= table->max_fds || bpf_probe_read_kernel(&file, sizeof(file), table->fd + fd) || !file)
-		return 0;
-	bpf_probe_read_kernel(&inode, sizeof(inode), (void *)file + core_field_offset(file->f_inode));
-	bpf_probe_read_kernel(&mode, sizeof(mode), (void *)inode + core_field_offset(inode->i_mode));
-	switch (mode >> 12) {
+	switch (type_of(file, &inode)) {
 	case 1: /* S_IFIFO */
 		return 1;
 	case 2: /* S_IFCHR */
@@ -1308,15 +1325,93 @@ __noinline int talks(u32 fd)
 	return 0;
 }
 
+/* ---- names: messages to and from port 53 ------------------------------------- */
+
+enum {
+	DNS_MOST = 512,    /* bytes that are kept of a message */
+	DNS_PORT = 0x3500, /* 53 as it stands in memory, read on a little-endian CPU */
+};
+
+#if defined(__TARGET_ARCH_x86)
+enum { NR_CONNECT = 42, NR_SENDTO = 44, NR_RECVFROM = 45, NR_SENDMSG = 46, NR_RECVMSG = 47 };
+#else
+enum { NR_CONNECT = 203, NR_SENDTO = 206, NR_RECVFROM = 207, NR_SENDMSG = 211, NR_RECVMSG = 212 };
+#endif
+
+/* Is port 53 in the address at a pointer of the program's? */
+static __always_inline bool names_server(u64 ptr)
+{
+	u32 head = 0; /* family and port */
+
+	if (!ptr || bpf_probe_read_user(&head, sizeof(head), (void *)ptr))
+		return false;
+	return ((u16)head == 2 || (u16)head == 10) && head >> 16 == DNS_PORT;
+}
+
+/* The port to which a socket of the internet is connected, as it stands in memory. */
+static __always_inline u16 peer_port(u32 fd)
+{
+	struct file *file = file_of(fd);
+	struct inode *inode = NULL;
+	struct socket *socket = NULL;
+	struct sock *sk = NULL;
+	u16 family = 0, port = 0;
+
+	if (!file || type_of(file, &inode) != 12 /* S_IFSOCK */)
+		return 0;
+	bpf_probe_read_kernel(&socket, sizeof(socket), (void *)file + core_field_offset(file->private_data));
+	bpf_probe_read_kernel(&sk, sizeof(sk), (void *)socket + core_field_offset(socket->sk));
+	bpf_probe_read_kernel(&family, sizeof(family), (void *)sk + core_field_offset(sk->__sk_common.skc_family));
+	if (family != 2 && family != 10)
+		return 0;
+	bpf_probe_read_kernel(&port, sizeof(port), (void *)sk + core_field_offset(sk->__sk_common.skc_dport));
+	return port;
+}
+
+/* Is what a call has moved a message to or from port 53? index: of the call, with PLAN_CALLS
+ * if it is one of a 32-bit program. */
+__noinline int dns(u32 user, u32 slot, u32 index)
+{
+	struct scratch *s = scratch_of(user);
+	struct ring_head *r = ring_of(slot);
+	u64 bit, name = 0;
+
+	if (!s || !r)
+		return 0;
+	bit = 1ull << (s->args[0] & 63);
+	switch (index) {
+	case NR_CONNECT:
+		if (names_server(s->args[1]))
+			__sync_fetch_and_or(&r->dns, bit);
+		return 0;
+	case NR_SENDTO:
+	case NR_RECVFROM:
+		name = s->args[4];
+		break;
+	case NR_SENDMSG:
+	case NR_RECVMSG:
+		bpf_probe_read_user(&name, sizeof(name), (void *)s->args[1]); /* msg_name */
+		break;
+	}
+	if (names_server(name))
+		return 1;
+	if (!(r->dns & bit))
+		return 0;
+	if (peer_port(s->args[0]) == DNS_PORT)
+		return 1;
+	__sync_fetch_and_and(&r->dns, ~bit);
+	return 0;
+}
+
 static __always_inline bool stdio(u64 fd)
 {
 	return (u32)fd - 1 < 2;
 }
 
-/* The most that is kept of contents, as far as the number of the descriptor tells. */
-static __always_inline u32 content_most(struct ring_head *r, u64 fd)
+/* Is something kept of contents, as far as the number of the descriptor tells? */
+static __always_inline bool keeps_contents(struct ring_head *r, u64 fd)
 {
-	return r->data | (stdio(fd) ? r->stdio & ~STDIO_FILES : 0);
+	return r->data || (stdio(fd) && r->stdio & STDIO_BYTES) || r->dns >> (fd & 63) & 1;
 }
 
 /* Does a descriptor take what a program says? */
@@ -1327,7 +1422,7 @@ static __always_inline bool says(struct ring_head *r, u64 fd)
 
 static __always_inline u32 content_limit(struct ring_head *r, bool says)
 {
-	u32 limit = says ? r->stdio & ~STDIO_FILES : r->data;
+	u32 limit = says ? r->stdio & STDIO_BYTES : r->data;
 
 	return limit > 4096 ? 4096 : limit;
 }
@@ -1461,6 +1556,9 @@ static __noinline int exit_slow(struct task_state *ts, struct pt_regs *regs, str
 		s->flags |= RECF_X32;
 	spoken = p->flags & (PLAN_CONTENTS | PLAN_DATA) && says(r, s->args[0]);
 	s->limit = content_limit(r, spoken);
+	if (r->stdio & STDIO_DNS && (p->flags & (PLAN_CONTENTS | PLAN_DATA) || index == NR_CONNECT) && s->limit < DNS_MOST && (ret >= 0 || ret == -115 /* EINPROGRESS */) &&
+	    dns(BY_EXIT, ts->slot, index | (compat ? PLAN_CALLS : 0)))
+		s->limit = DNS_MOST;
 	dur = now - ts->enter;
 	if (!ts->enter) {
 		s->flags |= RECF_NODUR;
@@ -1490,7 +1588,7 @@ static __noinline int exit_slow(struct task_state *ts, struct pt_regs *regs, str
 static __always_inline bool needs_items(struct ring_head *r, struct plan *p, u32 index, const u64 *args)
 {
 	if (p->flags & PLAN_DATA)
-		return content_most(r, args[0]);
+		return keeps_contents(r, args[0]);
 	if (p->nops)
 		return true;
 	if (p->flags & PLAN_SUB) {

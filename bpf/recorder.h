@@ -162,6 +162,8 @@ enum ring_flag {
 /* In ring_head.stdio. */
 enum stdio_flag {
 	STDIO_FILES = 1 << 30, /* also if they are open on neither a pipe, a terminal nor a log's socket */
+	STDIO_DNS   = 1 << 29, /* and of messages to and from port 53, up to DNS_MOST bytes */
+	STDIO_BYTES = STDIO_DNS - 1,
 };
 
 /*
@@ -177,7 +179,10 @@ struct ring_head {
 	__u32 flags;  /* enum ring_flag */
 	__u32 stdio;  /* bytes kept of what goes through descriptors 1 and 2; see stdio_flag */
 	__u32 data;   /* bytes kept of other reads and writes */
-	__u64 pad0[5];
+	/* Descriptors modulo 64 that have been connected to port 53, or have sent something there.
+	 * Whether one still is such a socket is looked at when it is used. */
+	__u64 dns;
+	__u64 pad0[4];
 	struct lane main;
 	__u64 pad1[48]; /* geometry 1: the states of its guard and tasks lanes */
 	/* counters, in calls */

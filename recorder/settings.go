@@ -108,6 +108,9 @@ func stdioOf(s *policy.Settings) uint32 {
 	if is(s.CaptureStdioFiles) {
 		stdio |= uint32(layout.StdioFiles)
 	}
+	if is(s.CaptureDNS) {
+		stdio |= uint32(layout.StdioDns)
+	}
 	return stdio
 }
 
@@ -195,6 +198,9 @@ func (r *Recorder) annotated(rec *recording, s policy.Settings) policy.Settings 
 	}
 	if asked.CaptureStdioFiles != nil {
 		out.CaptureStdioFiles = asked.CaptureStdioFiles
+	}
+	if asked.CaptureDNS != nil {
+		out.CaptureDNS = asked.CaptureDNS
 	}
 	if asked.CaptureData != nil {
 		out.CaptureData = asked.CaptureData

@@ -57,6 +57,7 @@ type options struct {
 	budget       size.Bytes
 	stdio        size.Bytes
 	stdioFiles   bool
+	dns          bool
 	data         size.Bytes
 	spoolSize    size.Bytes
 	spoolFree    size.Bytes
@@ -151,6 +152,7 @@ func (o *options) flags(f *pflag.FlagSet) {
 	f.BoolVar(&o.config.RecordSelf, "record-self", false, "record the container that recorderd itself runs in, too")
 	f.StringVar(&o.config.Hierarchy, "cgroup-hierarchy", "auto", "cgroup hierarchy by which containers are told apart: auto, v2, or a v1 controller")
 	f.Var(&o.stdio, "capture-stdio", "bytes kept of each write to or read from descriptors 1 and 2, if they are pipes, terminals or a log's socket")
+	f.BoolVar(&o.dns, "capture-dns", true, "keep messages to and from port 53, up to 512 bytes: which names were asked for, and what came of it")
 	f.BoolVar(&o.stdioFiles, "capture-stdio-files", false, "keep that of descriptors 1 and 2 whatever they are: files, /dev/null, connections")
 	f.Var(&o.data, "capture-data", "bytes kept of each other read and write; 0 keeps none, at most 4KiB")
 	f.Var(&list{&o.mute, func(s string) error { _, err := replay.ParseExpr(s); return err }}, "mute", "calls that are not recorded, in the kernel already: names, %classes and /regular expressions/ as recorderctl dump -e takes them (futex,clock_gettime)")
@@ -231,7 +233,7 @@ func (o *options) level() (slog.Level, error) {
 
 // policy is how containers are recorded. The options have been checked.
 func (o *options) policy() policy.Policy {
-	p := policy.Policy{Base: policy.Settings{Mute: o.mute, CaptureStdio: &o.stdio, CaptureStdioFiles: &o.stdioFiles, CaptureData: &o.data, NoArgs: &o.noArgs}, Rules: o.rules, Forbidden: o.forbidden}
+	p := policy.Policy{Base: policy.Settings{Mute: o.mute, CaptureStdio: &o.stdio, CaptureStdioFiles: &o.stdioFiles, CaptureDNS: &o.dns, CaptureData: &o.data, NoArgs: &o.noArgs}, Rules: o.rules, Forbidden: o.forbidden}
 	for _, s := range o.blank {
 		if patterns, err := privacy.Split(s); err == nil {
 			p.Base.Blank = append(p.Base.Blank, patterns...)

@@ -88,7 +88,7 @@ func (o *options) addFile(fs, given *pflag.FlagSet, b []byte) error {
 }
 
 // live are the keys that change without a restart.
-var live = map[string]bool{"capture-stdio": true, "capture-stdio-files": true, "capture-data": true, "mute": true, "no-args": true, "blank": true, "forbid-annotations": true, "log-level": true}
+var live = map[string]bool{"capture-stdio": true, "capture-stdio-files": true, "capture-dns": true, "capture-data": true, "mute": true, "no-args": true, "blank": true, "forbid-annotations": true, "log-level": true}
 
 // fileEvery is the time between two looks at the configuration file. It is read, not
 // watched: it may be a link to a link, as in a mounted ConfigMap, on any file system.

@@ -93,6 +93,8 @@ type StdioFlag uint32
 
 const (
 	StdioFiles StdioFlag = 1073741824
+	StdioDns   StdioFlag = 536870912
+	StdioBytes StdioFlag = 536870911
 )
 
 const (
@@ -412,7 +414,8 @@ type RingHead struct {
 	Flags       uint32
 	Stdio       uint32
 	Data        uint32
-	_           [5]uint64
+	Dns         uint64
+	_           [4]uint64
 	Main        Lane
 	_           [48]uint64
 	Muted       uint64

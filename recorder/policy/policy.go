@@ -37,8 +37,9 @@ type Settings struct {
 	CaptureData  *size.Bytes `json:"captureData,omitempty"`  // kept of each other read and write
 	// CaptureStdioFiles has descriptors 1 and 2 count also if they are open on files.
 	CaptureStdioFiles *bool    `json:"captureStdioFiles,omitempty"`
-	NoArgs            *bool    `json:"noArgs,omitempty"` // of command lines, only the program
-	Blank             []string `json:"blank,omitempty"`  // patterns whose matches are blanked: see package privacy
+	CaptureDNS        *bool    `json:"captureDNS,omitempty"` // keep messages to and from port 53
+	NoArgs            *bool    `json:"noArgs,omitempty"`     // of command lines, only the program
+	Blank             []string `json:"blank,omitempty"`      // patterns whose matches are blanked: see package privacy
 	// SaveCompleted has an exit with status 0 written to disk as a crash is, or never. Nil: if
 	// Kubernetes starts the container again for it.
 	SaveCompleted *bool          `json:"saveCompleted,omitempty"`
@@ -62,6 +63,7 @@ var settings = []setting{
 	}},
 	{"capture-stdio", func(s *Settings, v string) error { return setSize(&s.CaptureStdio, v) }},
 	{"capture-stdio-files", func(s *Settings, v string) error { return setBool(&s.CaptureStdioFiles, v) }},
+	{"capture-dns", func(s *Settings, v string) error { return setBool(&s.CaptureDNS, v) }},
 	{"capture-data", func(s *Settings, v string) error { return setSize(&s.CaptureData, v) }},
 	{"no-args", func(s *Settings, v string) error { return setBool(&s.NoArgs, v) }},
 	{"blank", func(s *Settings, v string) error {
@@ -132,6 +134,7 @@ func (s Settings) Over(base Settings) Settings {
 	over(&out.CaptureStdio, s.CaptureStdio)
 	over(&out.CaptureData, s.CaptureData)
 	over(&out.CaptureStdioFiles, s.CaptureStdioFiles)
+	over(&out.CaptureDNS, s.CaptureDNS)
 	over(&out.NoArgs, s.NoArgs)
 	over(&out.SaveCompleted, s.SaveCompleted)
 	over(&out.Keep, s.Keep)
@@ -148,13 +151,17 @@ func (s Settings) Narrow(base Settings) Settings {
 	if s.CaptureStdioFiles != nil && *s.CaptureStdioFiles {
 		out.CaptureStdioFiles = base.CaptureStdioFiles
 	}
+	if s.CaptureDNS != nil && *s.CaptureDNS {
+		out.CaptureDNS = base.CaptureDNS
+	}
 	return out
 }
 
 // Equal reports whether two settings say the same.
 func (s Settings) Equal(o Settings) bool {
 	return same(s.Off, o.Off) && same(s.CaptureStdio, o.CaptureStdio) && same(s.CaptureData, o.CaptureData) &&
-		same(s.CaptureStdioFiles, o.CaptureStdioFiles) && same(s.NoArgs, o.NoArgs) && same(s.SaveCompleted, o.SaveCompleted) &&
+		same(s.CaptureStdioFiles, o.CaptureStdioFiles) && same(s.CaptureDNS, o.CaptureDNS) && same(s.NoArgs, o.NoArgs) &&
+		same(s.SaveCompleted, o.SaveCompleted) &&
 		same(s.Keep, o.Keep) && slices.Equal(s.Mute, o.Mute) && slices.Equal(s.Blank, o.Blank)
 }
 

@@ -23,14 +23,14 @@ func web() *api.Recording {
 func TestSettingsByName(t *testing.T) {
 	var s Settings
 	for name, value := range map[string]string{
-		"off": "false", "mute": "futex,%clock", "capture-stdio": "1KiB", "capture-data": "64", "no-args": "true", "blank": "passwords,/x/", "keep": "90m",
+		"off": "false", "mute": "futex,%clock", "capture-stdio": "1KiB", "capture-data": "64", "no-args": "true", "capture-dns": "false", "blank": "passwords,/x/", "keep": "90m",
 	} {
 		if err := s.Set(name, value); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	want := Settings{
-		Off: of(false), Mute: []string{"futex,%clock"}, CaptureStdio: of(size.Bytes(1024)), CaptureData: of(size.Bytes(64)), NoArgs: of(true),
+		Off: of(false), Mute: []string{"futex,%clock"}, CaptureStdio: of(size.Bytes(1024)), CaptureData: of(size.Bytes(64)), NoArgs: of(true), CaptureDNS: of(false),
 		Blank: []string{"passwords", "/x/"}, Keep: of(90 * time.Minute),
 	}
 	if d := cmp.Diff(want, s); d != "" {
@@ -136,7 +136,7 @@ func TestAnnotations(t *testing.T) {
 		"recorderd.github.io/capture-stdio": "0", "recorderd.github.io/keep": "soon", "recorderd.github.io/of": "true", "other.io/off": "true",
 	})
 	if err == nil || err.Error() != "annotation recorderd.github.io/keep: want a length of time such as 90s, 30m or 24h\n"+
-		"annotation recorderd.github.io/of: there is no such setting: there are off, mute, capture-stdio, capture-stdio-files, capture-data, no-args, blank, save-completed, keep" {
+		"annotation recorderd.github.io/of: there is no such setting: there are off, mute, capture-stdio, capture-stdio-files, capture-dns, capture-data, no-args, blank, save-completed, keep" {
 		t.Errorf("error %v", err)
 	}
 	base := Settings{NoArgs: of(true), CaptureData: of(size.Bytes(100)), CaptureStdio: of(size.Bytes(512)), Off: of(true), Mute: []string{"poll"}}
@@ -148,6 +148,9 @@ func TestAnnotations(t *testing.T) {
 	if is := func(s Settings) bool { return s.CaptureStdioFiles != nil && *s.CaptureStdioFiles }; is(yes.Narrow(no)) ||
 		is(yes.Narrow(Settings{})) || is(no.Narrow(yes)) || !is(yes.Narrow(yes)) || !is(Settings{}.Narrow(yes)) {
 		t.Error("files are captured as standard output where the base or the annotation says no")
+	}
+	if got := (Settings{CaptureDNS: of(true)}).Narrow(Settings{CaptureDNS: of(false)}); *got.CaptureDNS {
+		t.Error("messages to port 53 are captured where the base says no")
 	}
 	// Where nothing is said, nothing is captured of other reads and writes.
 	if got := s.Narrow(Settings{}); got.CaptureData != nil {

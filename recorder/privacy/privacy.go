@@ -66,6 +66,7 @@ type work struct {
 	rec    record.Record
 	lower  []byte
 	joined []byte
+	dots   []int
 	out    []byte
 }
 
@@ -134,6 +135,9 @@ func (r *Rules) record(w *work, raw []byte) []byte {
 				r.joined(w, items[i:i+2])
 				i++
 				continue
+			}
+			if it.Kind == layout.ItemData || it.Kind == layout.ItemIovdata {
+				r.message53(w, it.Data)
 			}
 			r.bytes(w, it.Data)
 		case layout.BlankRuns:
