@@ -41,6 +41,7 @@ type conn struct {
 	heard   uint64 // bytes, ever
 	tid     uint32 // who asked last
 	dns     bool
+	name    string // that a DNS server was asked for last
 	ev      moment // the call that asked, or connected
 }
 
@@ -271,6 +272,9 @@ func (b *builder) hears(ev *replay.Event, p *proc, t *thread, num int32, errno i
 	case errno == 0 && ev.Rec.Ret > 0:
 		c.connected(b, ev)
 		c.heard += uint64(ev.Rec.Ret)
+		if c.dns {
+			b.hearsName(ev, p, c)
+		}
 		c.asked, c.asking, c.asks = 0, 0, 0
 	case errno == 0 && !c.datagram && (name == "recvmsg" || name == "readv" ||
 		ev.Rec.Args[2] != 0) && c.state == connConnected:
@@ -325,6 +329,7 @@ func (b *builder) asks(ev *replay.Event, p *proc, t *thread, num int32, errno in
 		c.askedAt, c.tid = ev.Time, t.tid
 		if c.dns {
 			b.dns.asked++
+			b.asksName(ev, p, c)
 		}
 		c.ev.set(b, ev)
 	case errno != 0 && !transient(name, errno):

@@ -25,6 +25,9 @@ func (c *facts) waitingFor(p *proc, now uint64) string {
 	case o.state == connConnecting:
 		return o.address + ": connect has had no answer for " + duration(now-o.begun())
 	}
+	if o.name != "" {
+		return o.address + ": " + o.name + " was asked for " + duration(now-o.begun()) + " ago, nothing since"
+	}
 	return o.address + ": " + counted(o.asked, "byte") + " sent " + duration(now-o.begun()) +
 		" ago, nothing since"
 }

@@ -9,6 +9,7 @@ type dnsTrouble struct {
 	asked, failed, timeouts uint64
 	server                  string // the last one that did not answer
 	evidence                []Event
+	lookups                 []*lookup
 }
 
 func (d *dnsTrouble) note(ev Event, server string) {

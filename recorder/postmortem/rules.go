@@ -27,6 +27,7 @@ const (
 	// of what ended by itself: it is "after" this, if no failed call is named
 	reason
 	recent // with reason: only if it happened in the last seconds
+	unused // none of these, whatever the rule says
 )
 
 // rules is in the order of gravity: of signs, and of what a verdict chooses.

@@ -56,7 +56,8 @@ func (b *builder) isWork(ev *replay.Event, p *proc, name string) bool {
 		"execve", "execveat", "fork", "vfork", "mount", "chdir":
 		return true
 	case "connect":
-		return !everydayPath(strings.Trim(ev.Address(), `"`))
+		address := ev.Address()
+		return !everydayPath(strings.Trim(address, `"`)) && !strings.HasSuffix(address, ":53")
 	case "bind":
 		return ev.Address() != ""
 	case "clone", "clone3":
