@@ -108,8 +108,8 @@ type builder struct {
 	comms      map[replay.Comm]string
 	comm       replay.Comm // the one that was looked up last
 	commText   string
-	unknown    uint64   // events of threads of which nothing is known but the host's id
-	busy       []uint64 // calls by second, the last ones
+	unknown    uint64 // events of threads of which nothing is known but the host's id
+	busy       busy   // how many calls there were lately
 }
 
 func (b *builder) time(ns uint64) time.Time {
@@ -242,7 +242,9 @@ func (b *builder) call(ev *replay.Event, p *proc, t *thread) {
 	if name != "rt_sigreturn" && name != "sigreturn" {
 		t.over = max(t.over, ev.Time)
 	}
-	b.count(ev.Time)
+	if !ev.Guard {
+		b.busy.count(ev.Time)
+	}
 	b.repeat(ev, t, name)
 	if looks(name) && runtimes(p.Comm) && ev.Path() != "" {
 		p.looked = look{}

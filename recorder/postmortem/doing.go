@@ -3,6 +3,8 @@ package postmortem
 import (
 	"strings"
 	"time"
+
+	"github.com/recorderd/recorderd/recorder/replay"
 )
 
 // waitsFor says what the child is in for which a process waits, if one is blocked: as a
@@ -45,7 +47,41 @@ func (c *facts) waitsAt(in *Blocked) string {
 	return ", waiting for " + c.waitingFor(c.main, c.end)
 }
 
-const longBlocked = uint64(time.Second)
+const (
+	longBlocked = uint64(time.Second)
+	// Who makes so many calls in a second waits in none of them, whatever a thread happens to
+	// be in when somebody looks.
+	hurried = 20_000
+)
+
+func (c *facts) rate() uint64 {
+	return c.b.busy.rate(c.b.h.Recording.Coverage.Overwritten > 0)
+}
+
+// lastly says which call the busiest thread makes, if its last ones were alike.
+func (c *facts) lastly() string {
+	var last *thread
+	for _, t := range c.b.threads {
+		if t.proc.end == 0 && !t.ended && t.n >= lastCalls && !t.guard &&
+			(last == nil || t.n > last.n || t.n == last.n && t.host < last.host) {
+			last = t
+		}
+	}
+	if last == nil {
+		return ""
+	}
+	name := ""
+	alike := true
+	last.each(func(ev *replay.Event) {
+		one := nameOf(ev)
+		alike = alike && (name == "" || name == one) && ev.Kind == replay.KindCall
+		name = one
+	})
+	if !alike {
+		return ""
+	}
+	return ", the last of " + c.b.thread(last.proc, last.tid, last.comm) + " all " + name
+}
 
 func (c *facts) runningVerdict(signs []Sign) string {
 	v := "still running"
@@ -67,6 +103,9 @@ func (c *facts) runningVerdict(signs []Sign) string {
 				duration(in.ForNs) + " in " + in.what() + c.waitsAt(in) + extra
 		}
 	}
+	if rate := c.rate(); rate >= hurried && c.end-c.b.last < 2e9 {
+		return v + ", and busy: " + counted(rate, "call") + " in a second" + c.lastly() + extra
+	}
 	if len(c.running) > 0 {
 		if in := &c.running[0]; in.Tid == c.main.Pid {
 			text := ": " + c.b.thread(c.main, in.Tid, in.Comm) + " waiting"
@@ -80,12 +119,8 @@ func (c *facts) runningVerdict(signs []Sign) string {
 			return v + text + extra
 		}
 	}
-	if n := len(c.b.busy); n >= 2 && c.end-c.b.last < 2e9 {
-		rate := c.b.busy[n-1]
-		if n >= 4 {
-			rate = c.b.busy[n-3]
-		}
-		return v + ", and busy: " + counted(rate, "call") + " in a second" + extra
+	if c.b.busy.calls > 0 && c.end-c.b.last < 2e9 {
+		return v + ", and busy: " + counted(c.rate(), "call") + " in a second" + c.lastly() + extra
 	}
 	if c.b.last > 0 && c.end > c.b.last {
 		return v + ", but its last call was " + duration(c.end-c.b.last) + " ago" + extra

@@ -492,3 +492,25 @@ func TestTooFast(t *testing.T) {
 		t.Errorf("verdict %s\nwant    %s", r.Verdict, want)
 	}
 }
+
+// TestBusyLoop catches a loop that is said to wait, as its thread was in a call, or not on the
+// CPU, when somebody looked; and a rate that is that of a part of a second.
+func TestBusyLoop(t *testing.T) {
+	h := header()
+	c := &h.Recording.Coverage
+	c.Written, c.Overwritten, c.Kept = 2_000_000, 1_970_000, 30_000
+	s := newStory(t, h)
+	s.task(1001, 1001, 0, 0, 0, "app")
+	nr := number(t, "getppid")
+	for i := range uint64(30_000) {
+		s.add(&record.Record{Type: layout.RecCall, Tid: 1001, Nr: nr, Ret: 1, Dur: 200,
+			Time: at(10_000) - 150e6 + i*5000})
+	}
+	s.blocked(1001, "getppid", 9990)
+	r := build(t, s.done(), Options{})
+	want := "still running, and busy: 200,006 calls in a second, the last of main thread 1 (app) " +
+		"all getppid"
+	if r.Verdict != want {
+		t.Errorf("verdict %s\nwant    %s", r.Verdict, want)
+	}
+}

@@ -20,18 +20,45 @@ type run struct {
 	call        replay.Copy
 }
 
-// count counts calls by second, so that the report can say how busy the end was.
-func (b *builder) count(ns uint64) {
-	const kept = 4
+// busy counts calls by second, so that the report can say how busy the end was.
+type busy struct {
+	seconds     [4]struct{ sec, calls uint64 } // a ring of the last ones
+	n           int                            // ever
+	first, last uint64                         // ns
+	calls       uint64
+}
+
+func (b *busy) count(ns uint64) {
+	if b.calls == 0 {
+		b.first = ns
+	}
+	b.calls++
+	b.last = max(b.last, ns)
 	sec := ns / 1e9
-	if n := len(b.busy); n >= 2 && b.busy[n-2] == sec {
-		b.busy[n-1]++
-		return
+	at := &b.seconds[max(b.n-1, 0)%len(b.seconds)]
+	if b.n == 0 || at.sec != sec {
+		at = &b.seconds[b.n%len(b.seconds)]
+		at.sec, at.calls = sec, 0
+		b.n++
 	}
-	b.busy = append(b.busy, sec, 1)
-	if len(b.busy) > 2*kept {
-		b.busy = append(b.busy[:0], b.busy[2:]...)
+	at.calls++
+}
+
+// rate is how many calls there were in a second at the end: in the last whole one, if that is
+// known. If older calls are overwritten, as many as there would have been in one.
+func (b *busy) rate(overwritten bool) uint64 {
+	last := func(i int) uint64 { return b.seconds[(b.n-i)%len(b.seconds)].calls }
+	switch took := b.last - b.first; {
+	case b.calls == 0:
+		return 0
+	case b.n > 2:
+		return last(2)
+	case overwritten && took > 0:
+		return uint64(float64(b.calls) * 1e9 / float64(took))
+	case b.n == 2:
+		return max(last(1), last(2))
 	}
+	return last(1)
 }
 
 // repeat notices calls that fail again and again.
