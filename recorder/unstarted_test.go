@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/recorderd/recorderd/api"
@@ -15,8 +16,10 @@ import (
 func runcBundle(t *testing.T, cgroup string, namespaces []string, args ...string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(dir, "rootfs/bin"), 0o755); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"bin", "dev", "proc"} {
+		if err := os.MkdirAll(filepath.Join(dir, "rootfs", name), 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, name := range []string{"busybox", "sh"} {
 		if out, err := exec.Command("cp", "/usr/bin/busybox", filepath.Join(dir, "rootfs/bin", name)).CombinedOutput(); err != nil {
@@ -51,7 +54,27 @@ func runcBundle(t *testing.T, cgroup string, namespaces []string, args ...string
 // TestNeverExecuted catches a container whose program could not be executed, and that is
 // told to have ended well: what ended with 0 was the runtime's own process.
 func TestNeverExecuted(t *testing.T) {
-	c := makeCgroups(t, "unstarted")
+	for _, runtime := range []string{"runc", "crun"} { // as CRI-O and Podman call them
+		t.Run(runtime, func(t *testing.T) {
+			if _, err := exec.LookPath(runtime); err != nil {
+				t.Skip(runtime, "is not installed")
+			}
+			testNeverExecuted(t, runtime)
+		})
+	}
+}
+
+// runBy is a runtime's command. crun knows no mixture of cgroup v1 and v2: it sees v2 alone.
+func runBy(runtime string, args ...string) *exec.Cmd {
+	if runtime == "runc" {
+		return exec.Command(runtime, args...)
+	}
+	const alone = `umount -l /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec "$@"`
+	return exec.Command("unshare", append([]string{"-m", "sh", "-c", alone, "sh", runtime}, args...)...)
+}
+
+func testNeverExecuted(t *testing.T, runtime string) {
+	c := makeCgroups(t, "unstarted-"+runtime)
 	r := testRecorder(t, Config{Watch: []string{c.path}, OnlyWatched: true, StateDir: t.TempDir(), SpoolOn: SpoolKinds, RingSize: 64 << 10})
 	for i, tc := range []struct {
 		namespaces []string
@@ -65,7 +88,7 @@ func TestNeverExecuted(t *testing.T) {
 	} {
 		for n := range 2 {
 			name := fmt.Sprintf("n%d-%d", i, n)
-			cmd := exec.Command("runc", "--root", t.TempDir(), "run", "--bundle", runcBundle(t, c.path+"/"+name, tc.namespaces, tc.args...), fmt.Sprintf("recorderd-test-%d-%s", os.Getpid(), name))
+			cmd := runBy(runtime, "--root", t.TempDir(), "run", "--bundle", runcBundle(t, c.path+"/"+name, tc.namespaces, tc.args...), fmt.Sprintf("recorderd-test-%d-%s", os.Getpid(), name))
 			out, err := cmd.CombinedOutput()
 			if err == nil {
 				t.Fatalf("%v in %v: it was run: %s", tc.args, tc.namespaces, out)
@@ -82,11 +105,15 @@ func TestNeverExecuted(t *testing.T) {
 				}
 				return err == nil
 			})
-			t.Logf("%v %v: %s", tc.namespaces, tc.args, why)
+			rec = at(t, r, c.path+"/"+name, func(rec api.Recording) bool { return rec.Verdict != nil })
+			if v := rec.Verdict; !strings.HasPrefix(v.Text, "could not start: ") || !strings.Contains(v.Text, tc.args[0]) && tc.args[0] != "/proc" || v.Cause != "not-started" || v.Fingerprint == "" {
+				t.Errorf("%v in %v: verdict %+v", tc.args, tc.namespaces, v)
+			}
+			t.Logf("%v %v: %s: %s", tc.namespaces, tc.args, why, rec.Verdict.Sentence())
 		}
 	}
 	// One that is executed and ends with 0 has done so.
-	if out, err := exec.Command("runc", "--root", t.TempDir(), "run", "--bundle", runcBundle(t, c.path+"/well", []string{"mount", "pid"}, "/bin/sh", "-c", "exit 0"), fmt.Sprintf("recorderd-test-%d-well", os.Getpid())).CombinedOutput(); err != nil {
+	if out, err := runBy(runtime, "--root", t.TempDir(), "run", "--bundle", runcBundle(t, c.path+"/well", []string{"mount", "pid"}, "/bin/sh", "-c", "exit 0"), fmt.Sprintf("recorderd-test-%d-well", os.Getpid())).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	if rec := at(t, r, c.path+"/well", ended); rec.Exit.Code != 0 || rec.Exit.Signal != "" {

@@ -44,7 +44,7 @@ func TestSettingsByName(t *testing.T) {
 			t.Errorf("%s=%s: %v, want %q", tc[0], tc[1], err, tc[2])
 		}
 	}
-	if len(Names()) != 9 {
+	if len(Names()) != 10 {
 		t.Errorf("names are %v", Names())
 	}
 }

@@ -246,7 +246,7 @@ func (b *builder) call(ev *replay.Event, p *proc, t *thread) {
 		b.busy.count(ev.Time)
 	}
 	b.repeat(ev, t, name)
-	if looks(name) && runtimes(p.Comm) && ev.Path() != "" {
+	if looks(name) && p.setsUp() && ev.Path() != "" {
 		p.looked = look{}
 		if ev.Failed() {
 			p.looked.short = b.about(ev, name).short(name)

@@ -17,6 +17,7 @@ type ending struct {
 }
 
 var endings = []ending{
+	{func(c *facts) bool { return c.noStart && c.outcome == Ended }, (*facts).noStartVerdict, true},
 	{func(c *facts) bool { return c.outcome == Ended }, func(*facts) string {
 		return "it has ended; how is not known: nobody saw the end of its first process"
 	}, true},
@@ -163,13 +164,17 @@ func (c *facts) noStartVerdict() string {
 	if cause := c.cause(); cause != nil {
 		return v + cause.sentence() + "; " + endOf(c.status)
 	}
-	if !runtimes(c.main.Comm) {
+	if !c.main.setsUp() {
 		return v + endOf(c.status)
 	}
-	if what := c.lookedInVain(); what != "" {
-		return v + what + "; the runtime " + endOf(c.status)
+	end := endOf(c.status)
+	if c.status&0x7f != 0 {
+		end = "was " + end
 	}
-	return v + "the runtime " + endOf(c.status) + " before it executed the container's program"
+	if what := c.lookedInVain(); what != "" {
+		return v + what + "; the runtime " + end
+	}
+	return v + "the runtime " + end + " before it executed the container's program"
 }
 
 // leftBehind is a child that still ran when process 1 of a container ended, which ends all others.

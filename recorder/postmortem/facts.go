@@ -13,7 +13,7 @@ import (
 // mainProc is the process whose end is the container's.
 func (b *builder) mainProc() *proc {
 	all := b.all()
-	if m := b.main; m != nil && m.execs == 0 && m.Pid != 1 && runtimes(m.Comm) {
+	if m := b.main; m != nil && m.execs == 0 && m.Pid != 1 && m.setsUp() {
 		// A helper of the runtime's, which ends when it has made process 1.
 		for _, p := range all {
 			if p.Pid == 1 && p.HostPid != 1 && p.end != 0 {
@@ -127,6 +127,14 @@ func (b *builder) investigate(main *proc, lines []Line) *facts {
 		c.end = main.end
 	}
 	c.anchor = c.end
+	if c.outcome == Ended {
+		if p := b.unstarted(); p != nil {
+			c.noStart, c.main, c.proc, c.status, c.end = true, p, p, p.status, p.end
+			c.anchor, c.path = p.end, []*proc{p}
+			c.look(lines)
+			return c
+		}
+	}
 	if c.outcome == Running || c.outcome == Ended && main.end == 0 {
 		return c
 	}
@@ -141,7 +149,7 @@ func (b *builder) investigate(main *proc, lines []Line) *facts {
 		c.proc = child
 		c.look(lines)
 	}
-	c.noStart = main.execs == 0 && (runtimes(main.Comm) ||
+	c.noStart = main.execs == 0 && (main.setsUp() ||
 		slices.ContainsFunc(main.fails, func(f *failure) bool { return executes(f.call) }))
 	return c
 }

@@ -108,7 +108,7 @@ func (b *builder) failedFor(ev *replay.Event, p *proc, t *thread, name string, e
 	if lost {
 		w *= tolerated
 	}
-	if runtimes(b.commOf(ev)) && name != "execve" && name != "execveat" {
+	if (runtimes(b.commOf(ev)) || p.setsUp()) && name != "execve" && name != "execveat" {
 		w *= runtimeFactor
 	}
 	k := b.kind(kindKey{name, errno}, ev.Time)

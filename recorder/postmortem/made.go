@@ -33,6 +33,10 @@ func (c *facts) made(full string, signs []Sign) *api.Verdict {
 			v.Spoken, v.Words = c.spoken()
 		}
 	}
+	if c.noStart && c.words != nil && v.Words == "" && c.main.setsUp() {
+		_, v.Words = c.spoken()
+		v.Spoken = "its runtime said"
+	}
 	why := c.why(signs)
 	v.Text, v.Cause, v.Fingerprint = full, why.cause, c.fingerprint(&why)
 	c.heard(v)
@@ -122,7 +126,7 @@ func (c *facts) why(signs []Sign) because {
 	if c.outcome == Running {
 		return because{cause: or(uses(doing), causeRunning)}
 	}
-	if c.main == nil || c.main.end == 0 || c.outcome == Ended {
+	if c.main == nil || c.main.end == 0 || c.outcome == Ended && !c.noStart {
 		return because{cause: causeUnseen}
 	}
 	w := because{sig: int(c.proc.status & 0x7f)}
