@@ -42,7 +42,10 @@ const (
 // An error of the dump (see dump.Reader) comes with a report on all that could be read,
 // and so does one that wraps dump.ErrCorrupt if the dump says that parts of it are
 // missing; Lacks says so, too.
-func Build(r *dump.Reader, o Options) (*Report, error) {
+func Build(r *dump.Reader, o Options) (*Report, error) { return buildAlso(r, o, nil) }
+
+// buildAlso is Build. also, if it is not nil, sees each event after the builder has.
+func buildAlso(r *dump.Reader, o Options, also func(*builder, *replay.Event)) (*Report, error) {
 	if o.Items <= 0 {
 		o.Items = 20
 	}
@@ -61,6 +64,9 @@ func Build(r *dump.Reader, o Options) (*Report, error) {
 	}
 	stats, err := replay.Walk(r, replay.Query{Fds: true}, time.UTC, func(ev *replay.Event) error {
 		b.event(ev)
+		if also != nil {
+			also(b, ev)
+		}
 		return nil
 	})
 	b.h = r.Header()

@@ -259,11 +259,12 @@ var (
 
 // general is a text without what only this run has: numbers, ids, hashes, the pod's name. Of an
 // address the port stays: it says which service it is.
-func (c *facts) general(text string) string {
+func (c *facts) general(text string) string { return general(&c.b.h.Recording, text) }
+
+func general(rec *api.Recording, text string) string {
 	if a, err := netip.ParseAddrPort(text); err == nil {
 		return "#:" + itoa(uint64(a.Port()))
 	}
-	rec := &c.b.h.Recording
 	own := []string{rec.Container.ID}
 	if rec.Pod != nil {
 		own = append(own, rec.Pod.UID, rec.Pod.Name)

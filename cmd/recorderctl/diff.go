@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/api/target"
+	"github.com/recorderd/recorderd/cmd/recorderctl/internal/render"
+	"github.com/recorderd/recorderd/recorder/dump"
+	"github.com/recorderd/recorderd/recorder/postmortem"
+	"github.com/recorderd/recorderd/recorder/replay"
+	"github.com/recorderd/recorderd/recorder/spool"
+)
+
+// diffFlags are the flags of the command diff.
+type diffFlags struct {
+	show  showFlags // its width, format, colour and selector
+	files bool
+}
+
+func (a *app) diff() *cobra.Command {
+	var o diffFlags
+	cmd := &cobra.Command{
+		Use:   "diff A B",
+		Short: "Show what one of two recordings has and the other lacks",
+		Long: `Compare two recordings: a good run and a bad one, two replicas, two files. It shows
+the first point where the two part, and then what only one of them has: calls that
+failed, files, peers, programs, signals, calls, the weightiest first. Numbers, ids,
+hashes and times are not compared; of an address only the port is.
+
+With --previous and one TARGET, which is B, A is the last instance of its container before
+that ended in another way: a good run before the one that crashed, also in a crash loop. With --files, A and B are what dump -o raw has saved or
+spooled files, as decode reads them. Where the two part is known only if both recordings
+have the beginning of their containers.`,
+		Example: `  recorderctl diff pod/web-0 -n shop -c app --previous
+  recorderctl diff pod/web-0 pod/web-1 -n shop -c app
+  recorderctl diff 82d935feeb59 366ed0c84781 -o json
+  recorderctl diff --files good.rec bad.rec`,
+		Args: func(_ *cobra.Command, args []string) error {
+			switch {
+			case o.files && o.show.sel != (target.Selector{}):
+				return usagef("diff: -n, -c and --previous choose recordings, not files")
+			case o.show.sel.Previous && len(args) != 1:
+				return usagef("diff: %d targets are given: with --previous one is expected", len(args))
+			case !o.show.sel.Previous && len(args) != 2:
+				return usagef("diff: %d are given: two are expected, or one with --previous", len(args))
+			}
+			return nil
+		},
+		ValidArgsFunction: a.completeTargets(2),
+	}
+	selectorFlags(cmd, &o.show.sel)
+	f := cmd.Flags()
+	f.BoolVar(&o.files, "files", false, "A and B are files instead of recordings")
+	f.IntVar(&o.show.width, "width", 0, "columns of text (default: the terminal's, else 120)")
+	o.show.format = outputFlag(cmd, "text", "json", "yaml")
+	o.show.color = colorFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if o.show.width < 0 {
+			return usagef("diff: --width %d is negative", o.show.width)
+		}
+		if o.files {
+			return o.ofFiles(cmd, args)
+		}
+		return o.ofRecordings(a, cmd, args)
+	}
+	return cmd
+}
+
+func (o *diffFlags) ofRecordings(a *app, cmd *cobra.Command, args []string) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	type one struct {
+		name string
+		sel  target.Selector
+	}
+	sel := o.show.sel
+	sel.Previous = false
+	both := []one{{args[0], sel}, {args[len(args)-1], sel}}
+	if o.show.sel.Previous {
+		a, b, err := before(cmd.Context(), c, args[0], sel)
+		if err != nil {
+			return err
+		}
+		both = []one{{a, target.Selector{}}, {b, target.Selector{}}}
+	}
+	var dumps []*dump.Reader
+	for _, t := range both {
+		body, err := c.Dump(cmd.Context(), t.name, t.sel, replay.Query{Format: replay.FormatRaw})
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+		// The second waits while the first is read, which its daemon would take for a client that
+		// does not read: each goes to a file first.
+		file, err := os.CreateTemp("", "recorderctl-")
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		if err := os.Remove(file.Name()); err != nil {
+			return err
+		}
+		if _, err := io.Copy(file, body); err != nil {
+			return fmt.Errorf("read the recording of %s: %w", t.name, err)
+		}
+		if _, err := file.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		d, err := dump.NewReader(file)
+		if err != nil {
+			return err
+		}
+		dumps = append(dumps, d)
+	}
+	return o.print(cmd, dumps)
+}
+
+// before returns the ids of a recording and of the last one of the same container before it that
+// ended in another way, else simply the last one: in a crash loop the one before has crashed alike.
+func before(ctx context.Context, c recorders, name string, sel target.Selector) (a, b string, err error) {
+	now, err := c.Get(ctx, name, sel)
+	if err != nil {
+		return "", "", err
+	}
+	var filter target.Filter
+	if now.Pod != nil {
+		filter.Namespace = now.Pod.Namespace
+	}
+	list, err := c.List(ctx, filter)
+	if err != nil {
+		return "", "", err
+	}
+	alike := func(r *api.Recording) bool {
+		return r.Verdict != nil && now.Verdict != nil && now.Verdict.Fingerprint != "" && r.Verdict.Fingerprint == now.Verdict.Fingerprint
+	}
+	var best *api.Recording
+	for i := range list.Recordings {
+		r := &list.Recordings[i]
+		if r.ContainerKey() != now.ContainerKey() || !r.Started.Before(now.Started) || api.BaseID(r.ID) == api.BaseID(now.ID) {
+			continue
+		}
+		if best == nil || alike(best) && !alike(r) || alike(best) == alike(r) && r.Started.After(best.Started) {
+			best = r
+		}
+	}
+	if best == nil {
+		return "", "", api.Errorf(api.CodeNotFound, "there is no earlier recording of %s", name)
+	}
+	return best.ID, now.ID, nil
+}
+
+func (o *diffFlags) ofFiles(cmd *cobra.Command, args []string) error {
+	var dumps []*dump.Reader
+	for _, name := range args {
+		f, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		raw, done, err := unpack(f)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		defer done()
+		d, err := dump.NewReader(raw)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		spool.Judged(&d.Header().Recording, beside(name))
+		dumps = append(dumps, d)
+	}
+	return o.print(cmd, dumps)
+}
+
+func (o *diffFlags) print(cmd *cobra.Command, dumps []*dump.Reader) error {
+	diff, err := postmortem.Compare(dumps[0], dumps[1], 0)
+	if err != nil {
+		return err
+	}
+	w, done := output(cmd)
+	switch o.show.format.value {
+	case "json":
+		err = render.JSON(w, diff)
+	case "yaml":
+		err = render.YAML(w, diff)
+	default:
+		err = postmortem.WriteDifference(w, diff, postmortem.TextOptions{
+			Width: o.show.columns(cmd), Colour: colored(cmd, o.show.color), Location: time.Local,
+		})
+	}
+	return done(err)
+}
