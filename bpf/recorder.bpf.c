@@ -13,7 +13,8 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-enum { MAX_SLOTS = 4096, MAX_CLAIMS = 16384, MAX_ROOTS = 256, MAX_SUBPLANS = 2048, SCRATCH = 16384 };
+enum { MAX_SLOTS = 4096, MAX_CLAIMS = 16384, MAX_ROOTS = 256, MAX_SUBPLANS = 2048, SCRATCH = 16384, MAX_IOVS = 32, MAX_MMSGS = 8, PIECE_FAULT = 0xffff, READY_MAX = 256 };
+enum { X32_CALLS = 548 }; /* one more than the highest number of an x32 call */
 
 /* Set by user space before loading; constants to the verifier. */
 const volatile u64 main_at = RING_HEADER, main_size = RING_MIN; /* the main lane, in bytes; the small lanes are before it */
@@ -158,7 +159,13 @@ struct scratch {
 	u32 flags; /* enum rec_flag */
 	u32 wide;  /* bytes of a pointer */
 	u32 limit; /* bytes of contents to keep, 0: none */
-	u32 at, room; /* of the contents of an iovec array: bytes done and wanted */
+	/* of an iovec array: bytes of the contents that are done, wanted, and each one's share of
+	 * these; what the rest of them will need; those that are cut and unread */
+	u32 at, room, share, shares;
+	u32 split, pieces; /* the last one was cut; pieces have to tell where each begins */
+	u64 left, all;
+	u64 iovs[2 * MAX_IOVS]; /* also used for pollfds */
+	u16 piece[MAX_IOVS];
 	/* Here and not on the stack: a chain of calls has 512 bytes of that, in which
 	 * kernels before 6.13 round each function's up to 32. */
 	u64 msg[7];
@@ -594,23 +601,60 @@ __noinline int cap_mem(u32 user, u64 ptr, u64 n, u32 max, u32 tag)
 	return 0;
 }
 
+/* Makes 8 bytes of each of the numbers of a compat task's iovecs. */
+__noinline int widen(u32 user)
+{
+	struct scratch *s = scratch_of(user);
+	u32 i;
+
+	if (!s)
+		return 0;
+	for (i = 0; i < 2 * MAX_IOVS; i++)
+		s->iovs[2 * MAX_IOVS - 1 - i] = ((u32 *)s->iovs)[2 * MAX_IOVS - 1 - i];
+	return 0;
+}
+
+/* How much of an iovec is wanted: its share at most. The contents can have s->left bytes more. */
+__noinline int need_iov(u32 user, u32 i)
+{
+	struct scratch *s = scratch_of(user);
+	u64 len;
+
+	if (!s || i >= MAX_IOVS)
+		return 1;
+	len = s->iovs[2 * i + 1];
+	if (len > s->left)
+		len = s->left;
+	s->left -= len;
+	s->all += len;
+	s->shares += len < s->share ? len : s->share;
+	return 0;
+}
+
 /*
- * Adds len bytes of one iovec to the contents at s->off. A function of its own,
- * as are the others here: the verifier then looks at it once, not once a turn of
- * each loop around it. Returns not 0 when there is no more to add.
+ * Adds an iovec to the contents at s->off: what it needs, but for the shares of those behind it.
+ * A function of its own, as are the others here: the verifier then looks at it once, not once a
+ * turn of each loop around it.
  */
-__noinline int add_iov(u32 user, u64 ptr, u64 len)
+__noinline int take_iov(u32 user, u32 i)
 {
 	struct scratch *s = scratch_of(user);
 	u32 off, at, take;
+	u64 len;
 
-	if (!s)
+	if (!s || i >= MAX_IOVS)
 		return 1;
+	len = s->iovs[2 * i + 1];
+	if (len > s->left)
+		len = s->left;
+	s->left -= len;
+	s->shares -= len < s->share ? len : s->share;
 	off = s->off;
 	at = s->at;
-	if (off > REC_MAX - 8 || at >= s->room || at > 4096)
+	if (off > REC_MAX - 8 || at > 4096)
 		return 1;
 	take = s->room - at;
+	take = take > s->shares ? take - s->shares : 0;
 	if (take > 4096)
 		take = 4096;
 	if (len < take)
@@ -618,9 +662,16 @@ __noinline int add_iov(u32 user, u64 ptr, u64 len)
 	opaque(take);
 	if (take > 4096)
 		return 1;
-	if (take && bpf_probe_read_user(s->buf + off + 4 + at, take, (void *)ptr))
-		return 1;
+	if (take && bpf_probe_read_user(s->buf + off + 4 + at, take, (void *)s->iovs[2 * i])) {
+		s->piece[i] = PIECE_FAULT;
+		s->pieces = 1;
+		return 0;
+	}
+	s->piece[i] = take;
 	s->at = at + take;
+	if (s->split)
+		s->pieces = 1; /* one was cut, and this one stands behind it */
+	s->split = take < len;
 	return 0;
 }
 
@@ -629,38 +680,63 @@ __noinline int add_iov(u32 user, u64 ptr, u64 len)
 __noinline int cap_iov(u32 user, u64 ptr, u64 n, u64 bytes, u32 arg)
 {
 	struct scratch *s = scratch_of(user);
-	u32 off, at, room, i;
+	u32 off, at, room, i, few;
 
 	if (!s || !ptr)
 		return 0;
-	if (n > 64)
-		n = 64;
-	cap_mem(user, ptr, n * 2 * s->wide, 16 * 2 * s->wide, tag(arg, ITEM_IOV));
+	if (n > 1024)
+		n = 1024;
+	at = s->off;
+	cap_mem(user, ptr, n * 2 * s->wide, MAX_IOVS * 2 * s->wide, tag(arg, ITEM_IOV));
 	room = s->limit;
-	if (!room)
+	off = s->off;
+	if (!room || off < at + 4)
+		return 0;
+	n = (off - at - 4) / (2 * s->wide); /* as many as there are up to a bad page */
+	if (!n)
+		return 0;
+	if (off > REC_MAX - 16 - 2 * MAX_IOVS)
 		return 0;
 	if (room > bytes)
 		room = bytes;
-	off = s->off;
-	if (off > REC_MAX - 16)
+	if (room > REC_MAX - 16 - 2 * MAX_IOVS - off)
+		room = REC_MAX - 16 - 2 * MAX_IOVS - off;
+	few = n > MAX_IOVS ? MAX_IOVS : n;
+	opaque(few);
+	if (few > MAX_IOVS)
 		return 0;
-	if (room > REC_MAX - 8 - off)
-		room = REC_MAX - 8 - off;
+	if (bpf_probe_read_user(s->iovs, few * (s->wide == 4 ? 8 : 16), (void *)ptr))
+		return 0;
+	if (s->wide == 4)
+		widen(user);
 	s->room = room;
-	s->at = 0;
-	for (i = 0; i < 16; i++) {
-		if (i >= n)
+	s->share = room / few;
+	s->shares = s->at = s->pieces = s->split = 0;
+	s->all = 0;
+	s->left = bytes;
+	for (i = 0; i < MAX_IOVS; i++) {
+		if (i >= few || need_iov(user, i))
 			break;
-		if (bpf_probe_read_user(s->iov, 2 * s->wide == 8 ? 8 : 16, (void *)ptr + i * 2 * s->wide))
-			break;
-		if (s->wide == 4 ? add_iov(user, (u32)s->iov[0], s->iov[0] >> 32) : add_iov(user, s->iov[0], s->iov[1]))
+		again(i);
+	}
+	s->left = bytes;
+	for (i = 0; i < MAX_IOVS; i++) {
+		if (i >= few || take_iov(user, i))
 			break;
 		again(i);
 	}
 	at = s->at;
 	if (at > 8192)
 		return 0;
-	item(s, off, tag(arg, ITEM_IOVDATA), at, bytes > at ? ITEM_CUT : 0);
+	item(s, off, tag(arg, ITEM_IOVDATA), at, s->all > at ? ITEM_CUT : 0);
+	off = s->off;
+	if (!s->pieces || off > REC_MAX - 8 - 2 * MAX_IOVS)
+		return 0;
+	few *= 2;
+	opaque(few);
+	if (few > sizeof(s->piece) || bpf_probe_read_kernel(s->buf + off + 4, few, s->piece))
+		return 0;
+	item(s, off, tag(arg, ITEM_PIECES), few, 0);
 	return 0;
 }
 
@@ -756,6 +832,117 @@ __noinline int cap_msg(u32 user, u64 ptr, u64 bytes, u32 arg)
 	return 0;
 }
 
+/* n mmsghdrs, and the parts of the first. input: their contents are all valid. */
+__noinline int cap_mmsg(u32 user, u64 ptr, u64 n, u32 input, u32 arg)
+{
+	struct scratch *s = scratch_of(user);
+	u32 size, i;
+
+	if (!s || !ptr)
+		return 0;
+	size = s->wide == 4 ? 32 : 64;
+	cap_mem(user, ptr, n * size, MAX_MMSGS * size, tag(arg, ITEM_MMSG));
+	for (i = 0; i < MAX_MMSGS; i++) {
+		u32 bytes = 0;
+
+		if (i >= n)
+			break;
+		/* msg_len stands behind the msghdr */
+		if (s->ret > 0)
+			bpf_probe_read_user(&bytes, sizeof(bytes), (void *)ptr + (i + 1) * size - (s->wide == 4 ? 4 : 8));
+		cap_msg(user, ptr + i * size, input ? ~0ull : bytes, arg);
+		again(i);
+	}
+	return 0;
+}
+
+/* Adds a pollfd of those in s->iovs to the item at s->off, if it is ready. */
+__noinline int add_ready(u32 user, u32 i)
+{
+	struct scratch *s = scratch_of(user);
+	u32 off, at;
+	u64 fd;
+
+	if (!s || i >= 2 * MAX_IOVS)
+		return 1;
+	fd = s->iovs[i];
+	if (!(fd >> 48)) /* revents */
+		return 0;
+	off = s->off;
+	at = s->at;
+	if (off > REC_MAX - 16 - READY_MAX || at > READY_MAX - 8)
+		return 1;
+	off += 4 + at;
+	opaque(off);
+	if (off > REC_MAX)
+		return 1;
+	*(u64 *)(s->buf + off) = fd;
+	s->at = at + 8;
+	return 0;
+}
+
+/* The same for n pollfds at ptr, 64 at most. */
+__noinline int add_all_ready(u32 user, u64 ptr, u64 n)
+{
+	struct scratch *s = scratch_of(user);
+	u32 i, few = n > 2 * MAX_IOVS ? 2 * MAX_IOVS : n;
+
+	if (!s)
+		return 1;
+	opaque(few);
+	if (few > 2 * MAX_IOVS || bpf_probe_read_user(s->iovs, few * 8, (void *)ptr))
+		return 1;
+	for (i = 0; i < 2 * MAX_IOVS; i++) {
+		if (i >= few)
+			break;
+		if (add_ready(user, i))
+			return 1;
+		again(i);
+	}
+	return 0;
+}
+
+/* Of n pollfds those that are ready, at most READY_MAX bytes of them. */
+__noinline int cap_ready(u32 user, u64 ptr, u64 n, u32 arg)
+{
+	struct scratch *s = scratch_of(user);
+	u32 i, off, at, flags = 0;
+
+	if (!s)
+		return 0;
+	off = s->off;
+	if (off > REC_MAX - 16 - READY_MAX)
+		return 0;
+	s->at = 0;
+	for (i = 0; i < 32; i++) {
+		if (i * 2 * MAX_IOVS >= n)
+			break;
+		if (add_all_ready(user, ptr + i * 2 * MAX_IOVS * 8, n - i * 2 * MAX_IOVS)) {
+			flags = ITEM_CUT;
+			break;
+		}
+		again(i);
+	}
+	at = s->at;
+	if (at > READY_MAX)
+		return 0;
+	if (i == 32)
+		flags = ITEM_CUT;
+	item(s, off, tag(arg, ITEM_READY), at, flags);
+	return 0;
+}
+
+/* How long the address may be for which a msghdr has room. */
+__noinline int cap_room(u32 user, u64 ptr, u32 tag)
+{
+	struct scratch *s = scratch_of(user);
+	u64 name = 0;
+
+	if (!s || bpf_probe_read_user(&name, s->wide == 4 ? 4 : 8, (void *)ptr) || !name)
+		return 0;
+	return cap_mem(user, ptr + s->wide, 4, 4, tag);
+}
+
 /* A vector of strings, ended by NULL. */
 __noinline int cap_strv(u32 user, u64 ptr, u32 max, u32 arg)
 {
@@ -825,7 +1012,7 @@ __noinline int cap_vec(u32 user, u64 ptr, u64 n, u32 size, u32 tag)
 
 	if (!s || !ptr)
 		return 0;
-	for (i = 0; i < 16; i++) {
+	for (i = 0; i < MAX_IOVS; i++) {
 		u64 p = 0;
 		u32 wide = s->wide == 4 ? 4 : 8;
 
@@ -896,6 +1083,17 @@ static __always_inline bool written_over(struct scratch *s, struct plan_op *op, 
 	return ptr - s->args[out < 6 ? out : 0] < n;
 }
 
+/* Is this read when the call begins? */
+static __always_inline bool at_entry(struct scratch *s, struct plan_op *op)
+{
+	u64 ptr = s->args[op->arg < 6 ? op->arg : 0];
+	u32 out = op->over & 7;
+
+	if (op->when == OP_SAME)
+		return ptr && ptr == s->args[out < 6 ? out : 0];
+	return op->when == OP_ENTRY && (op->kind == OP_STACK || ptr);
+}
+
 /*
  * Follows the pointers of a call by its plan. phase: 0 at the call's end, 1 at
  * its start for OP_ENTRY only, 2 at its start for all that can be read there.
@@ -925,18 +1123,18 @@ __noinline int capture(u32 user, u32 index, u32 phase)
 		if (i >= p->nops)
 			break;
 		op = &p->op[i];
-		if (phase == 0 && (op->when == OP_ENTRY || (op->when == OP_OK && s->ret < 0)))
+		if (phase == 0 && (op->when == OP_ENTRY || op->when == OP_SAME || (op->when == OP_OK && s->ret < 0)))
 			continue;
-		if (phase == 1 && op->when != OP_ENTRY)
+		if (phase == 1 && !at_entry(s, op))
 			continue;
-		if (phase == 2 && op->when == OP_OK)
+		if (phase == 2 && (op->when == OP_OK || op->when == OP_SAME))
 			continue;
 		if ((op->when == OP_CALLER && !s->ret) || (op->when == OP_PARENT && s->ret <= 0))
 			continue;
 		ptr = s->args[op->arg < 6 ? op->arg : 0];
 		if (!ptr && op->kind != OP_STACK)
 			continue;
-		if (op->over && s->ret >= 0 && written_over(s, op, ptr))
+		if (phase == 0 && op->over && s->ret >= 0 && written_over(s, op, ptr))
 			continue;
 		carg = s->args[op->carg < 6 ? op->carg : 0];
 		switch (op->count) {
@@ -987,25 +1185,25 @@ __noinline int capture(u32 user, u32 index, u32 phase)
 			cap_count(user, ptr, op->arg);
 			break;
 		case OP_IOV:
-			cap_iov(user, ptr, n, s->ret > 0 ? s->ret : 0, op->arg);
+			cap_iov(user, ptr, n, op->at & AT_INPUT ? ~0ull : s->ret > 0 ? s->ret : 0, op->arg);
 			break;
 		case OP_MSG:
-			cap_msg(user, ptr, s->ret > 0 ? s->ret : 0, op->arg);
+			if (s->ret < 0 && !(op->at & AT_INPUT)) /* nothing is in it */
+				cap_mem(user, ptr, 7 * s->wide, 7 * s->wide, tag(op->arg, ITEM_MSG));
+			else
+				cap_msg(user, ptr, op->at & AT_INPUT ? ~0ull : s->ret, op->arg);
 			break;
-		case OP_MMSG: {
-			u32 size = s->wide == 4 ? 32 : 64;
-
-			cap_mem(user, ptr, n * size, 8 * size, tag(op->arg, ITEM_MMSG));
-			if (n) {
-				/* msg_len stands behind the msghdr */
-				u32 bytes = 0;
-
-				if (s->ret > 0)
-					bpf_probe_read_user(&bytes, sizeof(bytes), (void *)ptr + size - (s->wide == 4 ? 4 : 8));
-				cap_msg(user, ptr, bytes, op->arg);
-			}
+		case OP_MMSG:
+			cap_mmsg(user, ptr, n, op->at & AT_INPUT, op->arg);
 			break;
-		}
+		case OP_POLL:
+			cap_mem(user, ptr, n * op->size, op->max, tag(op->arg, ITEM_MEM) | flag);
+			if (n * op->size > op->max && s->ret > 0)
+				cap_ready(user, ptr + op->max, n - op->max / 8, op->arg);
+			break;
+		case OP_ROOM:
+			cap_room(user, ptr, tag(op->arg, ITEM_LEN) | flag);
+			break;
 		case OP_VIA:
 			cap_mem(user, pointer_at(user, ptr, op->at), n * op->size, op->max, tag(op->arg, ITEM_VIA) | flag);
 			break;
@@ -1439,7 +1637,7 @@ static __always_inline bool reads_at_entry(struct scratch *s, struct plan *p)
 
 		if (i >= p->nops)
 			break;
-		if (op->when == OP_ENTRY && (op->kind == OP_STACK || s->args[op->arg < 6 ? op->arg : 0]))
+		if (at_entry(s, op))
 			return true;
 	}
 	return false;
@@ -1448,14 +1646,20 @@ static __always_inline bool reads_at_entry(struct scratch *s, struct plan *p)
 static __noinline int enter_slow(struct task_state *ts, struct pt_regs *regs, u32 index, u32 tid)
 {
 	struct scratch *s = scratch_of(BY_ENTER);
-	struct plan *p = bpf_map_lookup_elem(&plans, &index);
+	struct plan *p = bpf_map_lookup_elem(&plans, &index), *sub = NULL;
 	struct ring_head *r;
 
 	if (!s || !p || unlikely(p->flags & PLAN_MUTE))
 		return 0;
 	read_args(s->args, regs, index >= PLAN_CALLS);
-	/* recv() is a recvfrom without an address: nothing to read for most calls. */
-	if (!(p->flags & (PLAN_ENTER | PLAN_SUB)) && !reads_at_entry(s, p))
+	if (p->flags & PLAN_SUB) {
+		struct subplan_key key = { .nr = index, .cmd = s->args[p->sub < 6 ? p->sub : 0] };
+
+		sub = bpf_map_lookup_elem(&subplans, &key);
+	}
+	/* recv() is a recvfrom without an address, and few ioctls have an input that is
+	 * overwritten: nothing to read for most calls. */
+	if (!(p->flags & PLAN_ENTER) && !(sub && sub->flags & PLAN_ARGS) && !reads_at_entry(s, sub ? sub : p))
 		return 0;
 	r = ring_of(ts->slot);
 	if (!r || r->gen != ts->gen)
@@ -1635,7 +1839,7 @@ static __always_inline int sys_exit(u64 *ctx, bool perf)
 		goto out;
 	index = nr;
 	if (unlikely(nr >= PLAN_CALLS)) {
-		if (nr >> 30 == 1) {
+		if (nr >> 30 == 1 && (nr & 0x3fffffff) < X32_CALLS) {
 			nr &= 0x3fffffff;
 			flags |= RECF_X32;
 		}
@@ -1643,7 +1847,7 @@ static __always_inline int sys_exit(u64 *ctx, bool perf)
 			index = nr;
 		} else {
 			/* No call that has a plan: 6 arguments, nothing followed. */
-			nr = nr > 0xffff ? 0xffff : nr;
+			nr = nr > NR_ITEM ? NR_ITEM : nr;
 			p = NULL;
 			nargs = 6;
 			goto plain;
@@ -1672,6 +1876,11 @@ plain:
 	if (compat)
 		flags |= RECF_COMPAT;
 	off = put_values((u8 *)ts->build, flags & RECF_NODUR ? 0 : now - enter, ret, args, nargs, &sizes);
+	if (unlikely(nr == NR_ITEM)) {
+		*(u32 *)((u8 *)ts->build + off) = tag(0, ITEM_NUMBER) | 4 << 16;
+		*(u32 *)((u8 *)ts->build + off + 4) = ts->nr;
+		off += 8;
+	}
 	*(u64 *)((u8 *)ts->build + off) = 0; /* what is padding shall not look like an item */
 	put_head((u8 *)ts->build, now, task->pid, nr, sizes);
 	len = (off + 7) & ~7u;

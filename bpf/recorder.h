@@ -249,6 +249,7 @@ struct ring_head {
  *        last. A stamp that does not name its own position is no record's.
  * time   ns, CLOCK_MONOTONIC, at the end of the call (REC_ENTER: at its start)
  * tid    thread id in the host's pid namespace
+ * nr     number of the call; NR_ITEM: an item has it
  * sizes  two bits each for duration, result and the six arguments, lowest first:
  *        0: the value is 0 and takes no bytes, 1: 4 bytes, to be sign-extended,
  *        2: 8 bytes
@@ -257,6 +258,7 @@ struct ring_head {
 enum rec_consts {
 	REC_MAX  = 8184, /* bytes, a multiple of 8, below 2^10 * 8 */
 	REC_HEAD = 24,
+	NR_ITEM  = 0xffff, /* in rec.nr: ITEM_NUMBER has it */
 };
 
 struct rec {
@@ -360,6 +362,8 @@ enum op_kind {
 	OP_VEC,     /* a vector of `count` pointers: `size` bytes at each */
 	OP_STACK,   /* `size` bytes, `max` bytes above the stack pointer; only with OP_ENTRY */
 	OP_SOCKOPT, /* OP_MEM for the value of the socket option in arguments 1 and 2, unless it may be a key */
+	OP_POLL,    /* OP_MEM for an array of pollfd, and those that are ready */
+	OP_ROOM,    /* how long the address may be for which a msghdr has room, if it has: 4 bytes; an OP_LEN */
 };
 
 enum op_when {
@@ -372,6 +376,7 @@ enum op_when {
 	 */
 	OP_CALLER, /* not in the child */
 	OP_PARENT, /* only if the call succeeded, and not in the child */
+	OP_SAME,   /* at sys_enter, if the output `over` goes to the same address; PLAN_ENTRY is set then */
 };
 
 enum op_times {
@@ -383,8 +388,12 @@ enum op_times {
 	COUNT_ARG_LONG, /* the value of argument `carg`, size_t */
 };
 
-/* In plan_op.at: the pointer takes 8 bytes on every ABI. */
-enum op_at { AT_WIDE = 1 << 7 };
+/*
+ * In plan_op.at. Of a pointer in memory: it takes 8 bytes on every ABI. Of OP_IOV, OP_MSG and
+ * OP_MMSG: the contents are input, and all there before the call. Otherwise as many bytes are
+ * as the result says.
+ */
+enum op_at { AT_WIDE = 1 << 7, AT_INPUT = 1 << 0 };
 
 /* In plan_op.over: there is one. */
 enum op_over { OVER = 1 << 7 };
@@ -395,7 +404,7 @@ struct plan_op {
 	__u8  when;  /* enum op_when */
 	__u8  count; /* enum op_times */
 	__u8  carg;
-	__u8  at;    /* OP_VIA: where the pointer stands; see op_at */
+	__u8  at;    /* see op_at; OP_VIA: where the pointer stands */
 	__u16 size;  /* bytes of an element */
 	__u16 max;   /* bytes at most */
 	/*
@@ -423,7 +432,7 @@ struct subplan_key {
 };
 
 /* Value of the tasks' storage: a traced task. */
-enum entry_consts { ENTRY_DATA = 256, ENTRY_LOST = 1 << 16 };
+enum entry_consts { ENTRY_DATA = 640, ENTRY_LOST = 1 << 16 }; /* three sets of 1536 descriptors and a timeout */
 enum seen_event { SEEN_EXEC = 1 << 0, SEEN_SIGNAL = 1 << 1, SEEN_RENAME = 1 << 2 };
 struct task_state {
 	union {
@@ -437,7 +446,7 @@ struct task_state {
 	__u32 nr;    /* of that call */
 	__u32 entry; /* bytes in entry_data */
 	__u64 calls;
-	__u64 build[12]; /* where the task's next short record is put together */
+	__u64 build[14]; /* where the task's next short record is put together */
 	char  first_comm[COMM_LEN];
 	__u8  entry_data[ENTRY_DATA]; /* items read at sys_enter */
 	__u64 seen;  /* enum seen_event: events whose first program has run, and whose second has not */

@@ -25,12 +25,15 @@ enum item_kind {
 	ITEM_MSG = 7, /* a msghdr; its name, iovec array and control messages follow */
 	ITEM_NAME = 8, /* the socket address of a msghdr */
 	ITEM_CONTROL = 9, /* the control messages of a msghdr */
-	ITEM_MMSG = 10, /* an array of mmsghdr; the parts of the first follow */
+	ITEM_MMSG = 10, /* an array of mmsghdr; the msghdr of each follows, with its parts */
 	ITEM_ARGV = 11, /* strings with their NULs, as in /proc/PID/cmdline */
 	ITEM_LEN = 12, /* the 4 or 8 bytes of a length that an argument points to */
 	ITEM_COUNT = 13, /* how many pointers a vector holds (4 bytes) */
 	ITEM_VIA = 14, /* what a pointer inside the argument's memory points to */
 	ITEM_ELEM = 15, /* what one pointer of a vector points to; more of this kind follow */
+	ITEM_NUMBER = 16, /* the number of a call (4 bytes), where it does not fit into the record's head */
+	ITEM_PIECES = 17, /* how much of the contents of iovecs is each one's (2 bytes each), where one that is not the last was cut */
+	ITEM_READY = 18, /* those of an array of pollfd that are ready, where not all of it was kept */
 };
 
 enum stat_id {

@@ -55,6 +55,10 @@ func (r *Recorder) progress(t *layout.TaskDump, follow bool) *record.Record {
 	if t.Nr >= layout.PlanCalls {
 		plan = layout.Plan{Nargs: 6} // no call that has a plan
 	}
+	if t.Nr >= layout.NrItem {
+		rec.Nr = layout.NrItem
+		rec.Items = append(rec.Items, record.Item{Kind: layout.ItemNumber, Data: binary.LittleEndian.AppendUint32(nil, t.Nr)})
+	}
 	for i := int(plan.Nargs); i < len(rec.Args); i++ {
 		rec.Args[i] = 0
 	}
@@ -81,7 +85,7 @@ func (r *Recorder) progress(t *layout.TaskDump, follow bool) *record.Record {
 		}
 	}
 	for _, op := range plan.Op[:min(int(plan.Nops), len(plan.Op))] {
-		if layout.OpWhen(op.When) == layout.OpOk || op.Arg > 5 {
+		if when := layout.OpWhen(op.When); when == layout.OpOk || when == layout.OpSame || op.Arg > 5 {
 			continue
 		}
 		if it, ok := readItem(int(t.Info.Tid), &op, &args); ok {
@@ -102,7 +106,7 @@ func readItem(tid int, op *layout.PlanOp, args *[6]uint64) (record.Item, bool) {
 	switch layout.OpKind(op.Kind) {
 	case layout.OpStr:
 		it.Kind, n = layout.ItemStr, uint64(op.Max)
-	case layout.OpMem:
+	case layout.OpMem, layout.OpPoll:
 		count := uint64(1)
 		switch layout.OpTimes(op.Count) {
 		case layout.CountArg:

@@ -24,6 +24,7 @@ type field struct {
 	char   bool
 	hidden bool
 	via    bool // a pointer that is followed; typ is what it points to
+	many   bool // it points to an array, whose size in bytes the struct's first field has
 	n      int  // elements, 0: not an array
 }
 
@@ -103,6 +104,7 @@ func parseField(w string) (field, error) {
 	f.st, f.nested = strings.TrimPrefix(f.st, "@"), strings.HasPrefix(f.st, "@")
 	f.char = f.st == "char"
 	f.typ, f.via = strings.TrimPrefix(f.typ, "&"), strings.HasPrefix(f.typ, "&")
+	f.typ, f.many = strings.TrimSuffix(f.typ, "[]"), strings.HasSuffix(f.typ, "[]")
 	if f.typ == "" {
 		switch {
 		case f.nested:
@@ -214,7 +216,7 @@ func (g *gen) structLits() ([]string, error) {
 				for _, o := range []struct {
 					on   bool
 					name string
-				}{{f.signed(), "Signed"}, {f.char, "Char"}, {f.hidden, "Hidden"}, {f.via, "Via"}} {
+				}{{f.signed(), "Signed"}, {f.char, "Char"}, {f.hidden, "Hidden"}, {f.via, "Via"}, {f.many, "Many"}} {
 					if o.on {
 						fmt.Fprintf(&b, ", %s: true", o.name)
 					}

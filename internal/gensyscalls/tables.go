@@ -31,7 +31,7 @@ var scalars = map[string]struct {
 // customs are decoded by functions of package strace.
 var customs = map[string]struct{ size, max int }{
 	"pgoff": {0, 0}, "offhl": {8, 0}, "offhilo": {8, 0}, "clockid": {4, 0}, "wstatus": {4, 0}, "sigset": {8, 0}, "old_sigset": {0, 0}, "old_sigset_arg": {0, 0},
-	"sigmask": {8, 0}, "fdset": {1, 128}, "cpuset": {1, 128}, "sockaddr": {1, 128}, "sockoptval": {1, 64}, "sockopt": {4, 0}, "sockproto": {4, 0},
+	"sigmask": {8, 0}, "fdset": {1, 192}, "cpuset": {1, 128}, "sockaddr": {1, 128}, "sockoptval": {1, 64}, "sockopt": {4, 0}, "sockproto": {4, 0},
 	"nodemask": {1, 256}, "cloneflags": {0, 0}, "clone3flags": {8, 0}, "parenttid": {4, 0}, "capmask": {4, 0}, "rlim": {0, 0}, "sighandler": {0, 0},
 	"futexwakeop": {4, 0}, "inaddr": {4, 0}, "hwaddr": {1, 0}, "bytes": {1, 0}, "termoflag": {4, 0}, "termcflag": {4, 0},
 	"ptracer": {0, 0}, "ioprio": {4, 0}, "fanmask64": {8, 0}, "ioctlcmd": {4, 0}, "poll": {4, 0}, "select": {4, 0}, "sigwait": {4, 0},

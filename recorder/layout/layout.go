@@ -100,6 +100,7 @@ const (
 const (
 	RecMax  = 8184
 	RecHead = 24
+	NrItem  = 65535
 )
 
 // RecType is enum rec_type of bpf/recorder.h.
@@ -172,6 +173,9 @@ const (
 	ItemCount   ItemKind = 13
 	ItemVia     ItemKind = 14
 	ItemElem    ItemKind = 15
+	ItemNumber  ItemKind = 16
+	ItemPieces  ItemKind = 17
+	ItemReady   ItemKind = 18
 )
 
 const (
@@ -211,6 +215,8 @@ const (
 	OpVec     OpKind = 12
 	OpStack   OpKind = 13
 	OpSockopt OpKind = 14
+	OpPoll    OpKind = 15
+	OpRoom    OpKind = 16
 )
 
 // OpWhen is enum op_when of bpf/recorder.h.
@@ -222,6 +228,7 @@ const (
 	OpEntry  OpWhen = 2
 	OpCaller OpWhen = 3
 	OpParent OpWhen = 4
+	OpSame   OpWhen = 5
 )
 
 // OpTimes is enum op_times of bpf/recorder.h.
@@ -240,7 +247,8 @@ const (
 type OpAt uint32
 
 const (
-	AtWide OpAt = 128
+	AtWide  OpAt = 128
+	AtInput OpAt = 1
 )
 
 // OpOver is enum op_over of bpf/recorder.h.
@@ -251,7 +259,7 @@ const (
 )
 
 const (
-	EntryData = 256
+	EntryData = 640
 	EntryLost = 65536
 )
 

@@ -22,7 +22,7 @@ func (k ItemKind) Blanking() Blanking {
 		return BlankVector
 	case ItemMem, ItemName, ItemControl, ItemVia, ItemElem:
 		return BlankRuns
-	case ItemIov, ItemMsg, ItemMmsg, ItemLen, ItemCount:
+	case ItemIov, ItemMsg, ItemMmsg, ItemLen, ItemCount, ItemNumber, ItemPieces, ItemReady:
 		return BlankNever
 	case ItemStr, ItemData, ItemIovdata, ItemArgv:
 		return BlankText
@@ -47,4 +47,7 @@ var ItemKinds = [...]ItemKind{
 	ItemCount,
 	ItemVia,
 	ItemElem,
+	ItemNumber,
+	ItemPieces,
+	ItemReady,
 }

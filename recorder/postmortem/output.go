@@ -80,10 +80,15 @@ func (b *builder) streams(ev *replay.Event, p *proc, name string) {
 	if target == "/dev/null" {
 		return // that is nobody's output
 	}
-	for _, it := range rec.Items {
-		if it.Kind == layout.ItemData || it.Kind == layout.ItemIovdata {
-			data := it.Data[:min(int64(len(it.Data)), rec.Ret)]
-			b.out.write(b, ev, p, stream, target, data, int64(len(data)) < rec.Ret)
+	for i, it := range rec.Items {
+		if it.Kind != layout.ItemData && it.Kind != layout.ItemIovdata {
+			continue
+		}
+		pieces, left := rec.Pieces(i), rec.Ret
+		for i, piece := range pieces {
+			data := piece.Data[:min(int64(len(piece.Data)), left)]
+			left -= int64(len(data))
+			b.out.write(b, ev, p, stream, target, data, piece.Cut && left > 0 || i+1 == len(pieces) && left > 0 && len(pieces) == 1)
 		}
 	}
 }

@@ -64,10 +64,23 @@ type Record struct {
 	Time  uint64 // ns, CLOCK_MONOTONIC: the end of a call, or when the thing happened
 	Dur   uint64 // ns; 0 and RecfNodur in Flags: not known
 	Tid   uint32 // in the host's pid namespace
-	Nr    uint16 // system call number of its ABI, or what Type says
+	Nr    uint16 // system call number of its ABI, or what Type says; see Number
 	Ret   int64  // result, -4095..-1: an error
 	Args  [6]uint64
 	Items []Item
+}
+
+// Number returns the number of a call, of which Nr has no room for all. As the kernel takes it, it
+// is an int.
+func (r *Record) Number() int64 {
+	if r.Nr == layout.NrItem && (r.Type == layout.RecCall || r.Type == layout.RecEnter) {
+		for i := range r.Items {
+			if it := &r.Items[i]; it.Kind == layout.ItemNumber && len(it.Data) == 4 {
+				return int64(int32(binary.LittleEndian.Uint32(it.Data)))
+			}
+		}
+	}
+	return int64(r.Nr)
 }
 
 // Item is what an argument points to, or a part of it.
@@ -86,6 +99,43 @@ func (i Item) Fault() bool { return i.Flags&layout.ItemFault != 0 }
 
 // Entry reports whether the item was read when the call began, rather than at its end.
 func (i Item) Entry() bool { return i.Flags&layout.ItemEntry != 0 }
+
+// Piece is a part of contents that were written or read at once.
+type Piece struct {
+	Data []byte
+	Cut  bool // there was more, before the next piece
+}
+
+// PieceFault stands in an ItemPieces for a part of a vector that could not be read.
+const PieceFault = 0xffff
+
+// Pieces returns the contents in an item: one piece, or those of the parts of a vector where one that
+// is not the last was cut.
+func (r *Record) Pieces(at int) []Piece {
+	it := &r.Items[at]
+	if it.Kind != layout.ItemIovdata || at == 0 || at+1 >= len(r.Items) || r.Items[at+1].Kind != layout.ItemPieces {
+		return []Piece{{Data: it.Data, Cut: it.Cut()}}
+	}
+	iov, sizes, data := r.Items[at-1].Data, r.Items[at+1].Data, it.Data
+	n := len(sizes) / 2
+	var pieces []Piece
+	for i := range n {
+		size := int(binary.LittleEndian.Uint16(sizes[2*i:]))
+		if size == PieceFault {
+			size = 0
+		}
+		p := Piece{Data: data[:min(size, len(data))]}
+		data = data[len(p.Data):]
+		switch end := len(iov) / n * (i + 1); len(iov) / n { // a struct iovec, its length behind its address
+		case 8:
+			p.Cut = uint64(binary.LittleEndian.Uint32(iov[end-4:])) > uint64(len(p.Data))
+		case 16:
+			p.Cut = binary.LittleEndian.Uint64(iov[end-8:]) > uint64(len(p.Data))
+		}
+		pieces = append(pieces, p)
+	}
+	return pieces
+}
 
 // Start returns the time at which the call began, or Time if that is not known.
 func (r *Record) Start() uint64 {

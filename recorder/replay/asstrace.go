@@ -238,7 +238,7 @@ func (s *straceSink) line(i uint32, write func(*Event)) error {
 	h.restore(&s.ev)
 	s.format.opt.Resumes = ""
 	if h.resumes {
-		s.format.opt.Resumes = string(strace.AppendName(nil, s.format.abi(&s.ev), uint32(h.resumed)))
+		s.format.opt.Resumes = string(strace.AppendName(nil, s.format.abi(&s.ev), int64(h.resumed)))
 	}
 	write(&s.ev)
 	return s.done()

@@ -89,7 +89,7 @@ func (f *formatter) entry(b []byte, ev *Event) []byte {
 		return strace.AppendEntry(b, f.abi(ev), &ev.Rec, f.opt)
 	}
 	if ev.Kind != KindExec {
-		return append(strace.AppendName(b, f.abi(ev), uint32(ev.Rec.Nr)), '(')
+		return append(strace.AppendName(b, f.abi(ev), ev.Rec.Number()), '(')
 	}
 	// File and argv are known, but neither where they stood nor the environment.
 	rec := ev.Rec
@@ -127,7 +127,7 @@ func (f *formatter) resumed(b []byte, ev *Event, column int) []byte {
 	if ev.State == Finished && !ev.NoArgs {
 		_, rest := f.halves(ev)
 		b = append(b, "<... "...)
-		b = strace.AppendName(b, f.abi(ev), uint32(ev.Rec.Nr))
+		b = strace.AppendName(b, f.abi(ev), ev.Rec.Number())
 		b = append(b, " resumed>"...)
 		return append(b, rest...)
 	}
@@ -138,7 +138,7 @@ func (f *formatter) resumed(b []byte, ev *Event, column int) []byte {
 		b = b[:start]
 	}
 	b = append(b, "<... "...)
-	b = strace.AppendName(b, f.abi(ev), uint32(ev.Rec.Nr))
+	b = strace.AppendName(b, f.abi(ev), ev.Rec.Number())
 	b = append(b, " resumed>"...)
 	if more {
 		b = append(b, unfinished...)

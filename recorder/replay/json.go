@@ -196,7 +196,7 @@ func (j *jsonSink) call(b []byte, ev *Event) []byte {
 	b = append(b, `,"syscall":"`...)
 	b = j.decode.AppendName(b)
 	b = append(b, '"')
-	b = jsonUint(b, "nr", uint64(rec.Nr))
+	b = jsonInt(b, "nr", rec.Number())
 	b = append(b, `,"arch":"`...)
 	b = append(b, arch.String()...)
 	b = append(b, '"')

@@ -115,7 +115,7 @@ func (s *summarySink) event(ev *Event) error {
 	key := uint32(ev.abi)<<16 | uint32(ev.Rec.Nr)
 	row := s.calls[key]
 	if row == nil {
-		row = &SummaryRow{Syscall: string(strace.AppendName(nil, ev.abi, uint32(ev.Rec.Nr)))}
+		row = &SummaryRow{Syscall: string(strace.AppendName(nil, ev.abi, int64(ev.Rec.Nr)))}
 		s.calls[key] = row
 	}
 	row.add(ev)

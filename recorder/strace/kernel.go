@@ -2,6 +2,7 @@ package strace
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 
 	"github.com/recorderd/recorderd/recorder/layout"
@@ -371,9 +372,18 @@ func perfEventAttr(d *decoder, _ *syscalls.Type, l *syscalls.Layout, data []byte
 // ifreq decodes an interface's name and what is asked of it: the requests to get
 // something have odd numbers, and have an answer if they succeed.
 func ifreq(d *decoder, t *syscalls.Type, l *syscalls.Layout, data []byte) {
+	const siocgifname = 0x8910
 	asks := d.rec.Args[1]&1 != 0
 	if t.Name == "ifreq_qlen" {
 		asks = !asks // the other way round
+	}
+	if uint32(d.rec.Args[1]) == siocgifname { // here the name is the answer
+		d.object(nil, func() {
+			if d.fieldList(l, data, "ifr_ifindex"); !d.failed() && !d.entering {
+				d.fieldList(l, data, "ifr_name")
+			}
+		})
+		return
 	}
 	if asks && d.failed() {
 		at := d.Open(value.Object)
@@ -383,3 +393,55 @@ func ifreq(d *decoder, t *syscalls.Type, l *syscalls.Layout, data []byte) {
 	}
 	d.fields(t, l, data)
 }
+
+// ifconf decodes the addresses of interfaces. The length is that of the room for them, and then of
+// what there is.
+func ifconf(d *decoder, _ *syscalls.Type, l *syscalls.Layout, data []byte) {
+	after := d.item(2, memKind, false)
+	if d.entering || after == nil || len(after.Data) < int(l.Size) {
+		after = nil
+	}
+	ifreqSize := 40
+	if d.word == 4 {
+		ifreqSize = 32
+	}
+	length := func(n int64) {
+		v := d.Int(n)
+		if size := int64(ifreqSize); n > 0 && n%size == 0 {
+			comment := strconv.AppendInt(d.Comment(), n/size, 10)
+			v.Data = d.KeepComment(append(comment, " * sizeof(struct ifreq)"...))
+		}
+	}
+	buf, before := get(l, data, "ifc_buf"), getSigned(l, data, "ifc_len")
+	d.object(nil, func() {
+		d.Name("ifc_len")
+		d.object(inOutForm, func() {
+			if d.Name("in"); buf == 0 && after != nil {
+				d.Mark(value.NoText)
+			}
+			if after == nil || getSigned(l, after.Data, "ifc_len") == before {
+				length(before)
+			} else {
+				d.Int(before) // its comment stands behind the second
+			}
+			if after != nil {
+				n := getSigned(l, after.Data, "ifc_len")
+				if d.Name("out"); n == before && buf != 0 {
+					d.Mark(value.NoText)
+				}
+				length(n)
+			}
+		})
+		d.Name("ifc_buf")
+		via := d.item(2, layout.ItemVia, false)
+		if buf == 0 || after == nil || via == nil {
+			d.Addr(buf)
+			return
+		}
+		if list := d.list(len(via.Data)/ifreqSize, func(i int) { d.fields(ifreqType, ifreqType.Struct.On(d.arch), via.Data[i*ifreqSize:]) }); via.Cut() || via.Fault() {
+			list.Flags |= value.Cut
+		}
+	})
+}
+
+var ifreqType = structType("ifreq_addr")

@@ -3,6 +3,8 @@ package strace
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
+	"slices"
 
 	"github.com/recorderd/recorderd/recorder/layout"
 	"github.com/recorderd/recorderd/recorder/record"
@@ -247,10 +249,10 @@ func (d *decoder) hwaddr(b []byte) {
 // mac decodes a hardware address: 02:fc:00:00:00:01.
 func (d *decoder) mac(b []byte) { d.Add(value.Node{Kind: value.MAC, Data: b}) }
 
-// sockproto decodes the third argument of socket(2), which depends on the first.
+// sockproto decodes the third argument of socket(2), which depends on the first. Both are whole
+// registers to strace, other than to the kernel.
 func sockproto(d *decoder, _ *syscalls.Type, v uint64) {
-	v &= 0xffffffff
-	switch uint32(d.rec.Args[0]) {
+	switch d.rec.Args[0] & d.longMask() {
 	case afInet, afInet6:
 		d.set(ipprotoSet, v, true)
 	case afNetlink:
@@ -340,6 +342,8 @@ const (
 	ipv6DropMember    = 21
 	ipv6JoinAnycast   = 27
 	ipv6LeaveAnycast  = 28
+	solRaw            = 255
+	icmpFilter        = 1
 	solPacket         = 263
 	packetStatistics  = 6
 	soGetFilter       = 26
@@ -424,6 +428,17 @@ func sockoptval(d *decoder, a *syscalls.Arg, it *record.Item) bool {
 				return true
 			}
 		}
+	case solRaw:
+		if opt == icmpFilter && len(b) > 0 && a.Count != syscalls.CountOne {
+			filter := [4]byte{0xff, 0xff, 0xff, 0xff}
+			if copy(filter[:], b); len(b) < 4 {
+				for i := len(b); i < 4; i++ {
+					filter[i] = 0
+				}
+			}
+			d.icmpFilter(uint32(load(filter[:], 4)))
+			return true
+		}
 	case solPacket:
 		if opt == packetStatistics && len(b) == 8 && a.Dir&syscalls.DirOut != 0 {
 			return show(packetStatsType)
@@ -438,33 +453,76 @@ func sockoptval(d *decoder, a *syscalls.Arg, it *record.Item) bool {
 	return true
 }
 
-// iovecs decodes an array of iovec, with the contents that data holds of them.
-func (d *decoder) iovecs(iov, data *record.Item) {
+var (
+	icmpTypeSet = syscalls.SetByName("icmptype")
+	exceptForm  = &value.Form{Open: "~[", Close: "]", Sep: " "}
+	plainForm   = &value.Form{Sep: " ", Bare: true}
+)
+
+// icmpFilter decodes which kinds of ICMP messages a socket does not want: those that it does if
+// they are fewer.
+func (d *decoder) icmpFilter(mask uint32) {
+	name, form := "blocked", bitsForm
+	if bits.OnesCount32(mask) > 16 {
+		name, form, mask = "passed", exceptForm, ^mask
+	}
+	d.object(plainForm, func() {
+		d.Name(name)
+		d.With(form)
+		at := d.Open(value.List)
+		for i := range uint64(32) {
+			if mask>>i&1 != 0 {
+				d.set(icmpTypeSet, i, true)
+			}
+		}
+		d.Close(at)
+	})
+}
+
+// iovecs decodes an array of iovec, with the contents that data holds of them. pieces says where
+// those of each begin; without it they stand in a row, and what is missing is missing at the end.
+// at is the address of the array.
+func (d *decoder) iovecs(at uint64, iov, data, pieces *record.Item) {
 	size := 2 * d.word
 	var contents []byte
 	if data != nil {
 		contents = data.Data
 	}
+	left := uint64(1<<64 - 1) // of what is valid
+	if d.rec.Ret >= 0 && d.call.Flags&syscalls.FlagWrite == 0 && d.call.Name != "vmsplice" {
+		left = uint64(d.rec.Ret)
+	}
 	d.Mark(value.Limited)
 	l := d.list(len(iov.Data)/size, func(i int) {
 		base, length := load(iov.Data[i*size:], d.word), load(iov.Data[i*size+d.word:], d.word)
-		at := d.Open(value.Object)
+		valid := min(length, left)
+		left -= valid
+		take, cut, known := min(length, uint64(len(contents))), false, data != nil || length == 0
+		if pieces != nil && 2*i+2 <= len(pieces.Data) {
+			take = load(pieces.Data[2*i:], 2)
+			known = take != record.PieceFault && take <= uint64(len(contents))
+			cut = known && take < valid
+		} else if data != nil && (data.Cut() || d.failed()) {
+			known = take > 0 || valid == 0 && !d.failed() || length == 0
+			cut = take < valid && take > 0
+		}
+		elem := d.Open(value.Object)
 		d.Name("iov_base")
-		switch take := min(length, uint64(len(contents))); {
-		case base == 0:
-			d.Addr(0)
-		case data == nil && length > 0 || data != nil && take == 0 && length > 0 && (data.Cut() || d.failed()):
+		if base == 0 || !known {
 			d.Addr(base)
-		default:
-			d.String(contents[:take], take < length && data != nil && data.Cut() && take > 0)
+		} else {
+			d.String(contents[:take], cut)
 			contents = contents[take:]
 		}
 		d.Name("iov_len")
 		d.Uint(length)
-		d.Close(at)
+		d.Close(elem)
 	})
 	if iov.Cut() || iov.Fault() {
 		l.Flags |= value.Cut
+		if iov.Fault() && at != 0 {
+			l.Data = d.KeepComment(appendHex(d.Comment(), at+uint64(len(iov.Data)/size*size)))
+		}
 	}
 }
 
@@ -474,26 +532,59 @@ func (d *decoder) msghdr(a *syscalls.Arg, entry bool) bool {
 	if it == nil || len(it.Data) < 7*d.word {
 		return false
 	}
-	d.msg(a, it.Data, entry)
+	if d.failed() && a.Dir&syscalls.DirOut != 0 { // there is none
+		d.object(nil, func() {
+			d.Name("msg_namelen")
+			d.Int(int64(int32(load(it.Data[d.word:], 4))))
+		})
+		return true
+	}
+	d.msg(a, it.Data, d.rec.Items, entry)
 	return true
 }
 
-func (d *decoder) msg(a *syscalls.Arg, b []byte, entry bool) {
+// part returns the first item of a kind among those of a message.
+func part(parts []record.Item, reg uint8, kind layout.ItemKind, entry bool) *record.Item {
+	for i := range parts {
+		if it := &parts[i]; it.Arg == reg && it.Kind == kind && it.Entry() == entry {
+			if it.Fault() && len(it.Data) == 0 {
+				return nil
+			}
+			return it
+		}
+	}
+	return nil
+}
+
+// msg decodes a struct msghdr, whose parts are among some items.
+func (d *decoder) msg(a *syscalls.Arg, b []byte, parts []record.Item, entry bool) {
 	w := d.word
 	name, iov, control, controlLen := load(b, w), load(b[2*w:], w), load(b[4*w:], w), load(b[5*w:], w)
 	at := d.Open(value.Object)
 	d.Name("msg_name")
-	sender := d.item(a.Reg, layout.ItemName, entry)
+	sender := part(parts, a.Reg, layout.ItemName, entry)
 	if sender != nil && len(sender.Data) >= 2 && name != 0 {
 		d.sockaddr(sender.Data)
 	} else {
 		d.Addr(name)
 	}
 	d.Name("msg_namelen")
-	d.Uint(uint64(uint32(load(b[w:], 4))))
+	if room := lengthOf(part(parts, a.Reg, layout.ItemLen, true)); room != nil && a.Form == syscalls.FormMsg && name != 0 {
+		after := int64(int32(load(b[w:], 4)))
+		d.object(inOutForm, func() {
+			d.Name("in")
+			d.Int(*room)
+			if d.Name("out"); after == *room {
+				d.Mark(value.NoText)
+			}
+			d.Int(after)
+		})
+	} else {
+		d.Uint(uint64(uint32(load(b[w:], 4))))
+	}
 	d.Name("msg_iov")
-	if n := d.item(a.Reg, layout.ItemIov, entry); n != nil && iov != 0 {
-		data := d.item(a.Reg, layout.ItemIovdata, entry)
+	if n := part(parts, a.Reg, layout.ItemIov, entry); n != nil && iov != 0 {
+		data := part(parts, a.Reg, layout.ItemIovdata, entry)
 		if data != nil && len(data.Data) == 0 && a.Form == syscalls.FormMmsg {
 			data = nil // how much of it is valid was not known when it was read
 		}
@@ -507,7 +598,7 @@ func (d *decoder) msg(a *syscalls.Arg, b []byte, entry bool) {
 				})
 			})
 		} else {
-			d.iovecs(n, data)
+			d.iovecs(iov, n, data, part(parts, a.Reg, layout.ItemPieces, entry))
 		}
 	} else {
 		d.Addr(iov)
@@ -516,7 +607,7 @@ func (d *decoder) msg(a *syscalls.Arg, b []byte, entry bool) {
 	d.Uint(load(b[3*w:], w))
 	if controlLen > 0 {
 		d.Name("msg_control")
-		if n := d.item(a.Reg, layout.ItemControl, entry); n != nil && len(n.Data) >= 2*w+4 {
+		if n := part(parts, a.Reg, layout.ItemControl, entry); n != nil && len(n.Data) >= 2*w+4 {
 			d.controls(n)
 		} else {
 			d.Addr(control)
@@ -555,7 +646,7 @@ var ipCmsgSet = syscalls.SetByName("ipcmsg")
 func (d *decoder) controls(it *record.Item) {
 	w := d.word
 	head := w + 8
-	list := d.Open(value.List)
+	list, whole := d.Open(value.List), false
 	b := it.Data
 	for len(b) >= head {
 		length, level, kind := load(b, w), uint32(load(b[w:], 4)), uint32(load(b[w+4:], 4))
@@ -582,11 +673,12 @@ func (d *decoder) controls(it *record.Item) {
 		if len(body) > 0 {
 			before := d.Len()
 			d.Name("cmsg_data")
-			if !d.control(level, kind, body) {
+			if !d.control(level, kind, body, it.Cut() && uint64(len(b)) < length) {
 				d.Truncate(before)
 			}
 		}
 		d.Close(at)
+		whole = length >= uint64(len(b)) // what was cut is a part of this one
 		step := (length + uint64(w) - 1) &^ uint64(w-1)
 		if length < uint64(head) || step >= uint64(len(b)) || step < length {
 			b = nil
@@ -594,13 +686,14 @@ func (d *decoder) controls(it *record.Item) {
 		}
 		b = b[step:]
 	}
-	if n := d.Close(list); it.Cut() || len(b) > 0 {
+	if n := d.Close(list); it.Cut() && !whole || len(b) > 0 {
 		n.Flags |= value.Cut
 	}
 }
 
-// control decodes the contents of a control message, and reports whether strace does.
-func (d *decoder) control(level, kind uint32, body []byte) bool {
+// control decodes the contents of a control message, and reports whether strace does. cut: there
+// was more of it.
+func (d *decoder) control(level, kind uint32, body []byte, cut bool) bool {
 	times := func(t *syscalls.Type, n int) bool {
 		size := t.SizeOn(d.arch)
 		if size == 0 || len(body) < n*size {
@@ -617,7 +710,10 @@ func (d *decoder) control(level, kind uint32, body []byte) bool {
 	case solSocket:
 		switch {
 		case kind == scmRights && len(body) >= 4:
-			d.list(len(body)/4, func(i int) { d.Int(int64(int32(load(body[4*i:], 4)))) })
+			d.Mark(value.Limited)
+			if l := d.list(len(body)/4, func(i int) { d.Int(int64(int32(load(body[4*i:], 4)))) }); cut {
+				l.Flags |= value.Cut
+			}
 			return true
 		case kind == scmCredentials && len(body) >= 12:
 			d.structure(ucredType, body)
@@ -676,22 +772,34 @@ func (d *decoder) control(level, kind uint32, body []byte) bool {
 // ifindex decodes the number of an interface; strace asks its own kernel for the name.
 func (d *decoder) ifindex(n uint32) { d.Uint(uint64(n)) }
 
-// mmsghdr decodes an array of struct mmsghdr; only the parts of the first were captured.
+// mmsghdr decodes an array of struct mmsghdr. The items of each begin with its ItemMsg; of some
+// only the first ones were captured.
 func (d *decoder) mmsghdr(a *syscalls.Arg, entry bool) bool {
 	it := d.item(a.Reg, layout.ItemMmsg, entry)
 	size := 8 * d.word
 	if it == nil || len(it.Data) < size {
 		return false
 	}
+	rest := d.rec.Items
+	next := func() []record.Item {
+		isMsg := func(it record.Item) bool { return it.Arg == a.Reg && it.Kind == layout.ItemMsg && it.Entry() == entry }
+		from := slices.IndexFunc(rest, isMsg)
+		if from < 0 {
+			return nil
+		}
+		parts := rest[from+1:]
+		if to := slices.IndexFunc(parts, isMsg); to >= 0 {
+			parts = parts[:to]
+		}
+		rest = rest[from+1:]
+		return parts
+	}
+	d.Mark(value.Limited)
 	l := d.list(len(it.Data)/size, func(i int) {
 		b := it.Data[i*size : (i+1)*size]
-		of := *a
-		if i > 0 {
-			of.Reg = 7 // no argument's: the parts are not those of this one
-		}
 		at := d.Open(value.Object)
 		d.Name("msg_hdr")
-		d.msg(&of, b, entry)
+		d.msg(a, b, next(), entry)
 		d.Name("msg_len")
 		d.Uint(load(b[7*d.word:], 4))
 		d.Close(at)

@@ -109,18 +109,19 @@ const contents = 256
 func (t *tracer) iov(rec *record.Record, arg uint8, addr, n, valid uint64) {
 	w := syscalls.Word(t.arch)
 	n = min(n, 64)
-	t.mem(rec, layout.ItemIov, arg, addr, n*2*uint64(w), uint64(32*w), false)
+	t.mem(rec, layout.ItemIov, arg, addr, n*2*uint64(w), uint64(64*w), false)
 	b, _ := t.read(addr, int(n)*2*w)
 	var data []byte
-	room := min(valid, contents)
+	room, all := min(valid, contents), uint64(0)
 	for i := 0; i < int(n) && (i+1)*2*w <= len(b); i++ {
 		base, l := load(b[2*w*i:], w), load(b[2*w*i+w:], w)
 		take := min(l, room-uint64(len(data)))
 		d, _ := t.read(base, int(take))
 		data = append(data, d...)
+		all += min(l, valid-all)
 	}
 	it := record.Item{Arg: arg, Kind: layout.ItemIovdata, Data: data}
-	if valid > uint64(len(data)) {
+	if all > uint64(len(data)) {
 		it.Flags |= layout.ItemCut
 	}
 	rec.Items = append(rec.Items, it)
@@ -167,8 +168,9 @@ func (t *tracer) capture(rec *record.Record, phase int) {
 	}
 	for _, op := range plan.Op[:plan.Nops] {
 		when := layout.OpWhen(op.When)
-		if phase == 0 && (when == layout.OpEntry || when == layout.OpOk && rec.Ret < 0) ||
-			phase == 1 && when != layout.OpEntry || phase == 2 && when == layout.OpOk ||
+		same := when == layout.OpSame && args[op.Arg] != 0 && args[op.Arg] == args[op.Over&^uint8(layout.Over)]
+		if phase == 0 && (when == layout.OpEntry || when == layout.OpSame || when == layout.OpOk && rec.Ret < 0) ||
+			phase == 1 && when != layout.OpEntry && !same || phase == 2 && (when == layout.OpOk || when == layout.OpSame) ||
 			when == layout.OpCaller && rec.Ret == 0 || when == layout.OpParent && rec.Ret <= 0 {
 			continue
 		}
@@ -197,11 +199,14 @@ func (t *tracer) capture(rec *record.Record, phase int) {
 			n = (uint64(max(0, int32(carg))) + w*8 - 1) / (w * 8) * w
 		}
 		n = min(n, 1<<20)
-		ret := uint64(max(0, rec.Ret))
+		valid := uint64(max(0, rec.Ret))
+		if op.At&uint8(layout.AtInput) != 0 {
+			valid = 1<<64 - 1
+		}
 		switch layout.OpKind(op.Kind) {
 		case layout.OpStr:
 			t.str(rec, layout.ItemStr, op.Arg, addr, int(op.Max), phase > 0)
-		case layout.OpMem, layout.OpSockopt: // the programs set no keys
+		case layout.OpMem, layout.OpSockopt, layout.OpPoll: // the programs set no keys, and poll few
 			t.mem(rec, layout.ItemMem, op.Arg, addr, n*uint64(op.Size), uint64(op.Max), phase > 0)
 		case layout.OpVia, layout.OpViaStr:
 			w := syscalls.Word(t.arch)
@@ -216,7 +221,7 @@ func (t *tracer) capture(rec *record.Record, phase int) {
 			}
 		case layout.OpVec:
 			w := syscalls.Word(t.arch)
-			for i := range min(n, 16) {
+			for i := range min(n, 32) {
 				b, ok := t.read(addr+i*uint64(w), w)
 				it := record.Item{Arg: op.Arg, Kind: layout.ItemElem}
 				if !ok {
@@ -233,6 +238,11 @@ func (t *tracer) capture(rec *record.Record, phase int) {
 			}
 		case layout.OpStack:
 			t.mem(rec, layout.ItemMem, op.Arg, t.sp+uint64(op.Max), uint64(op.Size), 64, phase > 0)
+		case layout.OpRoom:
+			w := syscalls.Word(t.arch)
+			if b, _ := t.read(addr, w); load(b, w) != 0 {
+				t.mem(rec, layout.ItemLen, op.Arg, addr+uint64(w), 4, 4, phase > 0)
+			}
 		case layout.OpLen:
 			t.mem(rec, layout.ItemLen, op.Arg, addr, uint64(op.Size), 8, phase > 0)
 		case layout.OpData:
@@ -259,14 +269,23 @@ func (t *tracer) capture(rec *record.Record, phase int) {
 			}
 			rec.Items = append(rec.Items, record.Item{Arg: op.Arg, Kind: layout.ItemCount, Data: binary.LittleEndian.AppendUint32(nil, uint32(i))})
 		case layout.OpIov:
-			t.iov(rec, op.Arg, addr, n, ret)
+			t.iov(rec, op.Arg, addr, n, valid)
 		case layout.OpMsg:
-			t.msg(rec, op.Arg, addr, ret)
+			if rec.Ret < 0 && op.At == 0 {
+				t.mem(rec, layout.ItemMsg, op.Arg, addr, uint64(7*syscalls.Word(t.arch)), 56, false)
+			} else {
+				t.msg(rec, op.Arg, addr, valid)
+			}
 		case layout.OpMmsg:
 			size := uint64(8 * syscalls.Word(t.arch))
 			t.mem(rec, layout.ItemMmsg, op.Arg, addr, n*size, 8*size, false)
-			if n > 0 {
-				t.msg(rec, op.Arg, addr, 0)
+			for i := range min(n, 8) {
+				bytes := valid
+				if op.At == 0 {
+					b, _ := t.read(addr+i*size+size-uint64(syscalls.Word(t.arch)), 4)
+					bytes = load(b, 4)
+				}
+				t.msg(rec, op.Arg, addr+i*size, bytes)
 			}
 		}
 	}

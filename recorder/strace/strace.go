@@ -3,6 +3,7 @@
 package strace
 
 import (
+	"math"
 	"strconv"
 	"sync"
 
@@ -83,9 +84,11 @@ func AppendNoReturn(dst []byte, start int, opt Options) []byte {
 }
 
 // AppendName appends the name of a call, syscall_0x1c3 if its number is unknown.
-func AppendName(dst []byte, arch record.Arch, nr uint32) []byte {
-	if c := syscalls.Lookup(arch, nr); c != nil {
-		return append(dst, c.Name...)
+func AppendName(dst []byte, arch record.Arch, nr int64) []byte {
+	if nr >= 0 && nr <= math.MaxInt32 {
+		if c := syscalls.Lookup(arch, uint32(nr)); c != nil {
+			return append(dst, c.Name...)
+		}
 	}
 	dst = append(dst, "syscall_0x"...)
 	return strconv.AppendUint(dst, uint64(nr), 16)
@@ -347,7 +350,7 @@ func (d *decoder) appendCall(dst []byte, opt *Options) []byte {
 
 func (d *decoder) appendName(dst []byte) []byte {
 	if d.call.Name == "" {
-		return AppendName(dst, d.arch, uint32(d.rec.Nr))
+		return AppendName(dst, d.arch, d.rec.Number())
 	}
 	return append(dst, d.call.Name...)
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/recorderd/recorderd/recorder/layout"
 	"github.com/recorderd/recorderd/recorder/record"
 	"github.com/recorderd/recorderd/recorder/syscalls"
 	"github.com/recorderd/recorderd/recorder/value"
@@ -33,7 +34,7 @@ func init() {
 		"siginfo": siginfo, "sigaction": sigaction, "old_sigaction": sigaction, "flock": flock, "flock64": flock, "flock_ofd": flock,
 		"clone_args": cloneArgs, "io_uring_params": uringParams, "file_handle": fileHandle, "open_how": openHow,
 		"sigevent": sigevent, "pollfd": pollfd, "sched_attr": schedAttr, "utimbuf": utimbuf, "utimeval": utimeval, "fiemap": fiemap,
-		"ipc_perm": ipcPerm, "shmid_ds": shmidDs, "msqid_ds": msqidDs, "semid_ds": semidDs, "sigmaskarg": sigmaskArg, "iocb": iocb, "ifreq_index": ifreq, "ifreq_flags": ifreq, "ifreq_addr": ifreq, "ifreq_netmask": ifreq, "ifreq_broadaddr": ifreq, "ifreq_hwaddr": ifreq, "ifreq_mtu": ifreq, "user_desc": userDesc,
+		"ipc_perm": ipcPerm, "shmid_ds": shmidDs, "msqid_ds": msqidDs, "semid_ds": semidDs, "sigmaskarg": sigmaskArg, "iocb": iocb, "ifconf": ifconf, "ifreq_index": ifreq, "ifreq_flags": ifreq, "ifreq_addr": ifreq, "ifreq_netmask": ifreq, "ifreq_broadaddr": ifreq, "ifreq_hwaddr": ifreq, "ifreq_mtu": ifreq, "user_desc": userDesc,
 		"ifreq_dstaddr": ifreq, "ifreq_metric": ifreq, "ifreq_qlen": ifreq, "tms": tms, "perf_event_attr": perfEventAttr,
 	}
 	for _, name := range []string{"map_create", "elem", "update_elem", "lookup_delete", "key", "next_key", "map_fd", "prog_load", "obj", "attach", "detach", "next_id", "prog_id", "map_id",
@@ -682,18 +683,24 @@ func pollResult(d *decoder, ret int64) {
 		d.Name("ready")
 		d.Mark(value.Limited)
 		at, found := d.Open(value.List), int64(0)
-		for b := it.Data; len(b) >= 8; b = b[8:] {
-			revents := load(b[6:], 2)
-			if revents == 0 {
-				continue
+		ready := func(b []byte) {
+			for ; len(b) >= 8; b = b[8:] {
+				revents := load(b[6:], 2)
+				if revents == 0 {
+					continue
+				}
+				found++
+				fd := d.Open(value.Object)
+				d.Name("fd")
+				d.Int(int64(int32(load(b, 4))))
+				d.Name("revents")
+				d.set(pollEventSet, revents, true)
+				d.Close(fd)
 			}
-			found++
-			fd := d.Open(value.Object)
-			d.Name("fd")
-			d.Int(int64(int32(load(b, 4))))
-			d.Name("revents")
-			d.set(pollEventSet, revents, true)
-			d.Close(fd)
+		}
+		ready(it.Data)
+		if more := d.item(0, layout.ItemReady, false); more != nil {
+			ready(more.Data) // of those that were not kept
 		}
 		if l := d.Close(at); it.Cut() && found < ret {
 			l.Flags |= value.Cut // they are among those that were not captured

@@ -56,7 +56,7 @@ func (d *decoder) pointer(a *syscalls.Arg, v uint64) bool {
 		return false
 	}
 	out := a.Dir&syscalls.DirOut != 0 && a.Dir&(syscalls.DirIn|syscalls.DirEntry) == 0
-	if out && d.wroteNothing() {
+	if out && d.wroteNothing() && a.Form != syscalls.FormIovec && a.Form != syscalls.FormMsg {
 		return false
 	}
 	// What is read when the call begins has the flag; at the start of calls that
@@ -89,9 +89,8 @@ func (d *decoder) pointer(a *syscalls.Arg, v uint64) bool {
 	case syscalls.FormCount:
 		return d.count(a, v)
 	case syscalls.FormIovec:
-		iov, data := d.item(a.Reg, layout.ItemIov, entry), d.item(a.Reg, layout.ItemIovdata, entry)
-		if iov != nil {
-			d.iovecs(iov, data)
+		if iov := d.item(a.Reg, layout.ItemIov, entry); iov != nil {
+			d.iovecs(v, iov, d.item(a.Reg, layout.ItemIovdata, entry), d.item(a.Reg, layout.ItemPieces, entry))
 			return true
 		}
 	case syscalls.FormMsg:

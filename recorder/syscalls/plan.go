@@ -13,7 +13,7 @@ func Plan(arch record.Arch, nr uint32) layout.Plan {
 		return layout.Plan{Nargs: 6}
 	}
 	p := plan(arch, c)
-	if c.Sub >= 0 {
+	if c.Sub >= 0 && nr < layout.PlanCalls { // others have no sub-plans
 		for _, v := range c.Subs {
 			// Variants that read nothing need no plan, unless the call itself reads.
 			if q := plan(arch, v.Call); q.Nops > 0 || p.Nops > 0 {
@@ -136,7 +136,7 @@ func plan(arch record.Arch, c *Call) layout.Plan {
 		if int(p.Nops) == len(p.Op) {
 			return
 		}
-		if op.When == uint8(layout.OpEntry) {
+		if op.When == uint8(layout.OpEntry) || op.When == uint8(layout.OpSame) {
 			p.Flags |= uint8(layout.PlanEntry)
 		}
 		switch layout.OpKind(op.Kind) {
@@ -162,13 +162,24 @@ func plan(arch record.Arch, c *Call) layout.Plan {
 			add(op)
 		}
 		if a.Dir&DirOut != 0 {
-			op.When = uint8(ok)
+			switch op.When = uint8(ok); a.Form {
+			case FormMsg:
+				add(layout.PlanOp{Arg: a.Reg, Kind: uint8(layout.OpRoom), When: uint8(layout.OpEntry), Size: 4, Max: 4})
+				op.When = uint8(always) // of one that failed the struct alone
+			case FormIovec:
+				op.When = uint8(always) // and the array without contents
+			}
 			add(op)
 		}
 		if a.Dir&DirIn != 0 {
 			op.When = uint8(always)
 			if a.Dir == DirIn {
 				op.Over, op.Span = overOf(arch, c, a)
+				if same(c, a) {
+					before := op
+					before.When = uint8(layout.OpSame)
+					add(before)
+				}
 			}
 			add(op)
 		}
@@ -207,6 +218,18 @@ func overOf(arch record.Arch, c *Call, in *Arg) (over uint8, span uint16) {
 	return 0, 0
 }
 
+// same reports whether a call writes something of the type of one of its inputs, as those do that
+// set what there is and tell what there was. Programs use one struct for both.
+func same(c *Call, in *Arg) bool {
+	for i := range c.Args {
+		a := &c.Args[i]
+		if a != in && a.Dir == DirOut && a.Form == FormPointer && in.Form == FormPointer && a.Type == in.Type && a.Count == CountOne {
+			return true
+		}
+	}
+	return false
+}
+
 // viaOf returns the op for the pointer in a struct that an argument points to.
 func viaOf(arch record.Arch, a *Arg) (layout.PlanOp, bool) {
 	if a.Form != FormPointer || a.Type.Struct == nil || a.Type.Struct.On(arch) == nil {
@@ -225,6 +248,9 @@ func viaOf(arch record.Arch, a *Arg) (layout.PlanOp, bool) {
 		} else {
 			op.Kind, op.Size = uint8(layout.OpVia), uint16(f.Type().SizeOn(arch))
 			op.Max = op.Size
+		}
+		if f.Many {
+			op.Count, op.Carg, op.Size, op.Max = uint8(layout.CountPtr), a.Reg, 1, arrayMax
 		}
 		return op, true
 	}
@@ -266,11 +292,11 @@ func opOf(arch record.Arch, a *Arg) (layout.PlanOp, bool) {
 	case FormData:
 		op.Kind = uint8(layout.OpData)
 	case FormIovec:
-		op.Kind, op.Size = uint8(layout.OpIov), 2*word
+		op.Kind, op.Size, op.At = uint8(layout.OpIov), 2*word, input(a)
 	case FormMsg:
-		op.Kind, op.Size, op.Max = uint8(layout.OpMsg), 7*word, 7*word
+		op.Kind, op.Size, op.Max, op.At = uint8(layout.OpMsg), 7*word, 7*word, input(a)
 	case FormMmsg:
-		op.Kind, op.Size = uint8(layout.OpMmsg), 8*word
+		op.Kind, op.Size, op.At = uint8(layout.OpMmsg), 8*word, input(a)
 	case FormLen:
 		op.Kind, op.Size = uint8(layout.OpLen), 4
 	case FormVector:
@@ -287,8 +313,11 @@ func opOf(arch record.Arch, a *Arg) (layout.PlanOp, bool) {
 			return op, false
 		}
 		op.Kind, op.Size = uint8(layout.OpMem), uint16(size)
-		if a.Type.Name == "sockoptval" {
+		switch a.Type.Name {
+		case "sockoptval":
 			op.Kind = uint8(layout.OpSockopt)
+		case "pollfd":
+			op.Kind = uint8(layout.OpPoll)
 		}
 		switch a.Count {
 		case CountFixed:
@@ -310,4 +339,12 @@ func opOf(arch record.Arch, a *Arg) (layout.PlanOp, bool) {
 		return op, false
 	}
 	return op, true
+}
+
+// input says for PlanOp.At whether contents are all there before the call.
+func input(a *Arg) uint8 {
+	if a.Dir&DirIn != 0 {
+		return uint8(layout.AtInput)
+	}
+	return 0
 }

@@ -295,6 +295,7 @@ type Field struct {
 	Char   bool // an array of characters
 	Hidden bool // left out of text, as strace does without -v
 	Via    bool // a pointer to a string or to one value of Type, which is captured as well; one in a struct at most
+	Many   bool // Via, to an array, whose size in bytes is the number that the struct begins with
 }
 
 // IsString reports whether a pointer in a struct (see Via) points to a string.

@@ -43,14 +43,14 @@ func checkPlan(t *testing.T, where string, p layout.Plan, subs bool) {
 		if op.Arg >= p.Nargs || op.Carg >= max(p.Nargs, 1) {
 			t.Errorf("%s: an op follows argument %d, counted by %d, of %d", where, op.Arg, op.Carg, p.Nargs)
 		}
-		if op.Kind < uint8(layout.OpStr) || op.Kind > uint8(layout.OpSockopt) || op.Size == 0 || op.Max == 0 && op.Kind != uint8(layout.OpVec) || op.Max > 4096 {
+		if op.Kind < uint8(layout.OpStr) || op.Kind > uint8(layout.OpRoom) || op.Size == 0 || op.Max == 0 && op.Kind != uint8(layout.OpVec) || op.Max > 4096 {
 			t.Errorf("%s: %+v", where, op)
 		}
 		if op.Count == uint8(layout.CountOne) && op.Kind == uint8(layout.OpMem) && op.Size > op.Max {
 			t.Errorf("%s: a struct of %d bytes is cut at %d", where, op.Size, op.Max)
 		}
 		data = data && op.Kind == uint8(layout.OpData)
-		if op.When == uint8(layout.OpEntry) {
+		if op.When == uint8(layout.OpEntry) || op.When == uint8(layout.OpSame) {
 			entry = true
 			held += int(op.Max) + layout.SizeofItem
 			if op.Count != uint8(layout.CountOne) {
@@ -102,6 +102,9 @@ func TestPlans(t *testing.T) {
 				if _, ok := opOf(a, &c.Args[i]); ok {
 					for d := c.Args[i].Dir; d != 0; d &= d - 1 {
 						want++
+					}
+					if a := &c.Args[i]; a.Form == FormMsg && a.Dir&DirOut != 0 || a.Dir == DirIn && same(c, a) {
+						want++ // a second time, when the call begins
 					}
 				}
 				if _, ok := viaOf(a, &c.Args[i]); ok {

@@ -20,840 +20,840 @@ var calls_x86_64 = [...]Call{
 	14:  {Name: "rt_sigprocmask", Nr: 14, Args: args13, Nargs: 4, Sub: -1, Class: ClassSignal},
 	15:  {Name: "rt_sigreturn", Nr: 15, Args: args14, Nargs: 0, Sub: -1, Class: ClassSignal},
 	16:  {Name: "ioctl", Nr: 16, Args: args15, Nargs: 3, Sub: 1, Subs: subs_x86_64_16, SubMask: 0xffffffff, Class: ClassDesc},
-	17:  {Name: "pread64", Nr: 17, Args: args73, Nargs: 4, Sub: -1, Class: ClassDesc},
-	18:  {Name: "pwrite64", Nr: 18, Args: args74, Nargs: 4, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	19:  {Name: "readv", Nr: 19, Args: args75, Nargs: 3, Sub: -1, Class: ClassDesc},
-	20:  {Name: "writev", Nr: 20, Args: args76, Nargs: 3, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	21:  {Name: "access", Nr: 21, Args: args77, Nargs: 2, Sub: -1, Class: ClassFile},
-	22:  {Name: "pipe", Nr: 22, Args: args78, Nargs: 1, Sub: -1, Class: ClassDesc},
-	23:  {Name: "select", Nr: 23, Args: args79, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[67]},
-	24:  {Name: "sched_yield", Nr: 24, Args: args80, Nargs: 0, Sub: -1},
-	25:  {Name: "mremap", Nr: 25, Args: args81, Nargs: 5, Sub: -1, Class: ClassMemory, Ret: &types[13]},
-	26:  {Name: "msync", Nr: 26, Args: args82, Nargs: 3, Sub: -1, Class: ClassMemory},
-	27:  {Name: "mincore", Nr: 27, Args: args83, Nargs: 3, Sub: -1, Class: ClassMemory},
-	28:  {Name: "madvise", Nr: 28, Args: args84, Nargs: 3, Sub: -1, Class: ClassMemory},
-	29:  {Name: "shmget", Nr: 29, Args: args85, Nargs: 3, Sub: -1, Class: ClassIPC},
-	30:  {Name: "shmat", Nr: 30, Args: args86, Nargs: 3, Sub: -1, Class: ClassIPC | ClassMemory, Ret: &types[13]},
-	31:  {Name: "shmctl", Nr: 31, Args: args87, Nargs: 3, Sub: 1, Subs: subs_x86_64_31, SubMask: 0xff, Class: ClassIPC},
+	17:  {Name: "pread64", Nr: 17, Args: args72, Nargs: 4, Sub: -1, Class: ClassDesc},
+	18:  {Name: "pwrite64", Nr: 18, Args: args73, Nargs: 4, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	19:  {Name: "readv", Nr: 19, Args: args74, Nargs: 3, Sub: -1, Class: ClassDesc},
+	20:  {Name: "writev", Nr: 20, Args: args75, Nargs: 3, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	21:  {Name: "access", Nr: 21, Args: args76, Nargs: 2, Sub: -1, Class: ClassFile},
+	22:  {Name: "pipe", Nr: 22, Args: args77, Nargs: 1, Sub: -1, Class: ClassDesc},
+	23:  {Name: "select", Nr: 23, Args: args78, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[67]},
+	24:  {Name: "sched_yield", Nr: 24, Args: args79, Nargs: 0, Sub: -1},
+	25:  {Name: "mremap", Nr: 25, Args: args80, Nargs: 5, Sub: -1, Class: ClassMemory, Ret: &types[13]},
+	26:  {Name: "msync", Nr: 26, Args: args81, Nargs: 3, Sub: -1, Class: ClassMemory},
+	27:  {Name: "mincore", Nr: 27, Args: args82, Nargs: 3, Sub: -1, Class: ClassMemory},
+	28:  {Name: "madvise", Nr: 28, Args: args83, Nargs: 3, Sub: -1, Class: ClassMemory},
+	29:  {Name: "shmget", Nr: 29, Args: args84, Nargs: 3, Sub: -1, Class: ClassIPC},
+	30:  {Name: "shmat", Nr: 30, Args: args85, Nargs: 3, Sub: -1, Class: ClassIPC | ClassMemory, Ret: &types[13]},
+	31:  {Name: "shmctl", Nr: 31, Args: args86, Nargs: 3, Sub: 1, Subs: subs_x86_64_31, SubMask: 0xff, Class: ClassIPC},
 	32:  {Name: "dup", Nr: 32, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	33:  {Name: "dup2", Nr: 33, Args: args92, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	34:  {Name: "pause", Nr: 34, Args: args80, Nargs: 0, Sub: -1, Class: ClassSignal},
-	35:  {Name: "nanosleep", Nr: 35, Args: args93, Nargs: 2, Sub: -1},
-	36:  {Name: "getitimer", Nr: 36, Args: args94, Nargs: 2, Sub: -1},
-	37:  {Name: "alarm", Nr: 37, Args: args95, Nargs: 1, Sub: -1},
-	38:  {Name: "setitimer", Nr: 38, Args: args96, Nargs: 3, Sub: -1},
-	39:  {Name: "getpid", Nr: 39, Args: args80, Nargs: 0, Sub: -1, Ret: &types[27]},
-	40:  {Name: "sendfile", Nr: 40, Args: args97, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
-	41:  {Name: "socket", Nr: 41, Args: args98, Nargs: 3, Sub: -1, Class: ClassNetwork, Ret: &types[0]},
-	42:  {Name: "connect", Nr: 42, Args: args99, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
-	43:  {Name: "accept", Nr: 43, Args: args100, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc, Ret: &types[0]},
-	44:  {Name: "sendto", Nr: 44, Args: args101, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassNetwork | ClassDesc},
-	45:  {Name: "recvfrom", Nr: 45, Args: args102, Nargs: 6, Sub: -1, Class: ClassNetwork | ClassDesc},
-	46:  {Name: "sendmsg", Nr: 46, Args: args103, Nargs: 3, Sub: -1, Flags: FlagWrite, Class: ClassNetwork | ClassDesc},
-	47:  {Name: "recvmsg", Nr: 47, Args: args104, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
-	48:  {Name: "shutdown", Nr: 48, Args: args105, Nargs: 2, Sub: -1, Class: ClassNetwork | ClassDesc},
-	49:  {Name: "bind", Nr: 49, Args: args99, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
-	50:  {Name: "listen", Nr: 50, Args: args106, Nargs: 2, Sub: -1, Class: ClassNetwork | ClassDesc},
-	51:  {Name: "getsockname", Nr: 51, Args: args100, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
-	52:  {Name: "getpeername", Nr: 52, Args: args100, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
-	53:  {Name: "socketpair", Nr: 53, Args: args107, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
-	54:  {Name: "setsockopt", Nr: 54, Args: args108, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
-	55:  {Name: "getsockopt", Nr: 55, Args: args109, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
-	56:  {Name: "clone", Nr: 56, Args: args110, Nargs: 5, Sub: -1, Flags: FlagFork, Class: ClassProcess},
-	57:  {Name: "fork", Nr: 57, Args: args80, Nargs: 0, Sub: -1, Flags: FlagFork, Class: ClassProcess},
-	58:  {Name: "vfork", Nr: 58, Args: args80, Nargs: 0, Sub: -1, Flags: FlagFork, Class: ClassProcess},
-	59:  {Name: "execve", Nr: 59, Args: args111, Nargs: 3, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassFile},
-	60:  {Name: "exit", Nr: 60, Args: args112, Nargs: 1, Sub: -1, Flags: FlagEnter, Class: ClassProcess},
-	61:  {Name: "wait4", Nr: 61, Args: args113, Nargs: 4, Sub: -1, Class: ClassProcess, Ret: &types[27]},
-	62:  {Name: "kill", Nr: 62, Args: args114, Nargs: 2, Sub: -1, Class: ClassSignal | ClassProcess},
-	63:  {Name: "uname", Nr: 63, Args: args115, Nargs: 1, Sub: -1},
-	64:  {Name: "semget", Nr: 64, Args: args116, Nargs: 3, Sub: -1, Class: ClassIPC},
-	65:  {Name: "semop", Nr: 65, Args: args117, Nargs: 3, Sub: -1, Class: ClassIPC},
-	66:  {Name: "semctl", Nr: 66, Args: args118, Nargs: 4, Sub: 2, Subs: subs_x86_64_66, SubMask: 0xff, Class: ClassIPC},
-	67:  {Name: "shmdt", Nr: 67, Args: args122, Nargs: 1, Sub: -1, Class: ClassIPC | ClassMemory},
-	68:  {Name: "msgget", Nr: 68, Args: args123, Nargs: 2, Sub: -1, Class: ClassIPC},
-	69:  {Name: "msgsnd", Nr: 69, Args: args124, Nargs: 4, Sub: -1, Class: ClassIPC},
-	70:  {Name: "msgrcv", Nr: 70, Args: args125, Nargs: 5, Sub: -1, Class: ClassIPC},
-	71:  {Name: "msgctl", Nr: 71, Args: args126, Nargs: 3, Sub: 1, Subs: subs_x86_64_71, SubMask: 0xff, Class: ClassIPC},
-	72:  {Name: "fcntl", Nr: 72, Args: args130, Nargs: 3, Sub: 1, Subs: subs_x86_64_72, SubMask: 0xffffffff, Class: ClassDesc},
-	73:  {Name: "flock", Nr: 73, Args: args145, Nargs: 2, Sub: -1, Class: ClassDesc},
+	33:  {Name: "dup2", Nr: 33, Args: args91, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	34:  {Name: "pause", Nr: 34, Args: args79, Nargs: 0, Sub: -1, Class: ClassSignal},
+	35:  {Name: "nanosleep", Nr: 35, Args: args92, Nargs: 2, Sub: -1},
+	36:  {Name: "getitimer", Nr: 36, Args: args93, Nargs: 2, Sub: -1},
+	37:  {Name: "alarm", Nr: 37, Args: args94, Nargs: 1, Sub: -1},
+	38:  {Name: "setitimer", Nr: 38, Args: args95, Nargs: 3, Sub: -1},
+	39:  {Name: "getpid", Nr: 39, Args: args79, Nargs: 0, Sub: -1, Ret: &types[27]},
+	40:  {Name: "sendfile", Nr: 40, Args: args96, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
+	41:  {Name: "socket", Nr: 41, Args: args97, Nargs: 3, Sub: -1, Class: ClassNetwork, Ret: &types[0]},
+	42:  {Name: "connect", Nr: 42, Args: args98, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
+	43:  {Name: "accept", Nr: 43, Args: args99, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc, Ret: &types[0]},
+	44:  {Name: "sendto", Nr: 44, Args: args100, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassNetwork | ClassDesc},
+	45:  {Name: "recvfrom", Nr: 45, Args: args101, Nargs: 6, Sub: -1, Class: ClassNetwork | ClassDesc},
+	46:  {Name: "sendmsg", Nr: 46, Args: args102, Nargs: 3, Sub: -1, Flags: FlagWrite, Class: ClassNetwork | ClassDesc},
+	47:  {Name: "recvmsg", Nr: 47, Args: args103, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
+	48:  {Name: "shutdown", Nr: 48, Args: args104, Nargs: 2, Sub: -1, Class: ClassNetwork | ClassDesc},
+	49:  {Name: "bind", Nr: 49, Args: args98, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
+	50:  {Name: "listen", Nr: 50, Args: args105, Nargs: 2, Sub: -1, Class: ClassNetwork | ClassDesc},
+	51:  {Name: "getsockname", Nr: 51, Args: args99, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
+	52:  {Name: "getpeername", Nr: 52, Args: args99, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
+	53:  {Name: "socketpair", Nr: 53, Args: args106, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
+	54:  {Name: "setsockopt", Nr: 54, Args: args107, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
+	55:  {Name: "getsockopt", Nr: 55, Args: args108, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
+	56:  {Name: "clone", Nr: 56, Args: args109, Nargs: 5, Sub: -1, Flags: FlagFork, Class: ClassProcess},
+	57:  {Name: "fork", Nr: 57, Args: args79, Nargs: 0, Sub: -1, Flags: FlagFork, Class: ClassProcess},
+	58:  {Name: "vfork", Nr: 58, Args: args79, Nargs: 0, Sub: -1, Flags: FlagFork, Class: ClassProcess},
+	59:  {Name: "execve", Nr: 59, Args: args110, Nargs: 3, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassFile},
+	60:  {Name: "exit", Nr: 60, Args: args111, Nargs: 1, Sub: -1, Flags: FlagEnter, Class: ClassProcess},
+	61:  {Name: "wait4", Nr: 61, Args: args112, Nargs: 4, Sub: -1, Class: ClassProcess, Ret: &types[27]},
+	62:  {Name: "kill", Nr: 62, Args: args113, Nargs: 2, Sub: -1, Class: ClassSignal | ClassProcess},
+	63:  {Name: "uname", Nr: 63, Args: args114, Nargs: 1, Sub: -1},
+	64:  {Name: "semget", Nr: 64, Args: args115, Nargs: 3, Sub: -1, Class: ClassIPC},
+	65:  {Name: "semop", Nr: 65, Args: args116, Nargs: 3, Sub: -1, Class: ClassIPC},
+	66:  {Name: "semctl", Nr: 66, Args: args117, Nargs: 4, Sub: 2, Subs: subs_x86_64_66, SubMask: 0xff, Class: ClassIPC},
+	67:  {Name: "shmdt", Nr: 67, Args: args121, Nargs: 1, Sub: -1, Class: ClassIPC | ClassMemory},
+	68:  {Name: "msgget", Nr: 68, Args: args122, Nargs: 2, Sub: -1, Class: ClassIPC},
+	69:  {Name: "msgsnd", Nr: 69, Args: args123, Nargs: 4, Sub: -1, Class: ClassIPC},
+	70:  {Name: "msgrcv", Nr: 70, Args: args124, Nargs: 5, Sub: -1, Class: ClassIPC},
+	71:  {Name: "msgctl", Nr: 71, Args: args125, Nargs: 3, Sub: 1, Subs: subs_x86_64_71, SubMask: 0xff, Class: ClassIPC},
+	72:  {Name: "fcntl", Nr: 72, Args: args129, Nargs: 3, Sub: 1, Subs: subs_x86_64_72, SubMask: 0xffffffff, Class: ClassDesc},
+	73:  {Name: "flock", Nr: 73, Args: args144, Nargs: 2, Sub: -1, Class: ClassDesc},
 	74:  {Name: "fsync", Nr: 74, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
 	75:  {Name: "fdatasync", Nr: 75, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
-	76:  {Name: "truncate", Nr: 76, Args: args146, Nargs: 2, Sub: -1, Class: ClassFile},
-	77:  {Name: "ftruncate", Nr: 77, Args: args147, Nargs: 2, Sub: -1, Class: ClassDesc},
-	78:  {Name: "getdents", Nr: 78, Args: args148, Nargs: 3, Sub: -1, Class: ClassDesc},
-	79:  {Name: "getcwd", Nr: 79, Args: args149, Nargs: 2, Sub: -1, Class: ClassFile},
-	80:  {Name: "chdir", Nr: 80, Args: args150, Nargs: 1, Sub: -1, Class: ClassFile},
+	76:  {Name: "truncate", Nr: 76, Args: args145, Nargs: 2, Sub: -1, Class: ClassFile},
+	77:  {Name: "ftruncate", Nr: 77, Args: args146, Nargs: 2, Sub: -1, Class: ClassDesc},
+	78:  {Name: "getdents", Nr: 78, Args: args147, Nargs: 3, Sub: -1, Class: ClassDesc},
+	79:  {Name: "getcwd", Nr: 79, Args: args148, Nargs: 2, Sub: -1, Class: ClassFile},
+	80:  {Name: "chdir", Nr: 80, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
 	81:  {Name: "fchdir", Nr: 81, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
-	82:  {Name: "rename", Nr: 82, Args: args151, Nargs: 2, Sub: -1, Class: ClassFile},
-	83:  {Name: "mkdir", Nr: 83, Args: args152, Nargs: 2, Sub: -1, Class: ClassFile},
-	84:  {Name: "rmdir", Nr: 84, Args: args150, Nargs: 1, Sub: -1, Class: ClassFile},
-	85:  {Name: "creat", Nr: 85, Args: args152, Nargs: 2, Sub: -1, Class: ClassFile, Ret: &types[0]},
-	86:  {Name: "link", Nr: 86, Args: args151, Nargs: 2, Sub: -1, Class: ClassFile},
-	87:  {Name: "unlink", Nr: 87, Args: args150, Nargs: 1, Sub: -1, Class: ClassFile},
-	88:  {Name: "symlink", Nr: 88, Args: args153, Nargs: 2, Sub: -1, Class: ClassFile},
-	89:  {Name: "readlink", Nr: 89, Args: args154, Nargs: 3, Sub: -1, Class: ClassFile},
-	90:  {Name: "chmod", Nr: 90, Args: args152, Nargs: 2, Sub: -1, Class: ClassFile},
-	91:  {Name: "fchmod", Nr: 91, Args: args155, Nargs: 2, Sub: -1, Class: ClassDesc},
-	92:  {Name: "chown", Nr: 92, Args: args156, Nargs: 3, Sub: -1, Class: ClassFile},
-	93:  {Name: "fchown", Nr: 93, Args: args157, Nargs: 3, Sub: -1, Class: ClassDesc},
-	94:  {Name: "lchown", Nr: 94, Args: args156, Nargs: 3, Sub: -1, Class: ClassFile},
-	95:  {Name: "umask", Nr: 95, Args: args158, Nargs: 1, Sub: -1, Ret: &types[130]},
-	96:  {Name: "gettimeofday", Nr: 96, Args: args159, Nargs: 2, Sub: -1, Class: ClassClock},
-	97:  {Name: "getrlimit", Nr: 97, Args: args160, Nargs: 2, Sub: -1},
-	98:  {Name: "getrusage", Nr: 98, Args: args161, Nargs: 2, Sub: -1},
-	99:  {Name: "sysinfo", Nr: 99, Args: args162, Nargs: 1, Sub: -1},
-	100: {Name: "times", Nr: 100, Args: args163, Nargs: 1, Sub: -1, Ret: &types[107]},
-	101: {Name: "ptrace", Nr: 101, Args: args164, Nargs: 4, Sub: 0, Subs: subs_x86_64_101, SubMask: 0xffffffff},
-	102: {Name: "getuid", Nr: 102, Args: args80, Nargs: 0, Sub: -1, Class: ClassCreds},
-	103: {Name: "syslog", Nr: 103, Args: args184, Nargs: 3, Sub: 0, Subs: subs_x86_64_103, SubMask: 0xffffffff},
-	104: {Name: "getgid", Nr: 104, Args: args80, Nargs: 0, Sub: -1, Class: ClassCreds},
-	105: {Name: "setuid", Nr: 105, Args: args186, Nargs: 1, Sub: -1, Class: ClassCreds},
-	106: {Name: "setgid", Nr: 106, Args: args187, Nargs: 1, Sub: -1, Class: ClassCreds},
-	107: {Name: "geteuid", Nr: 107, Args: args80, Nargs: 0, Sub: -1, Class: ClassCreds},
-	108: {Name: "getegid", Nr: 108, Args: args80, Nargs: 0, Sub: -1, Class: ClassCreds},
-	109: {Name: "setpgid", Nr: 109, Args: args188, Nargs: 2, Sub: -1},
-	110: {Name: "getppid", Nr: 110, Args: args80, Nargs: 0, Sub: -1, Ret: &types[27]},
-	111: {Name: "getpgrp", Nr: 111, Args: args80, Nargs: 0, Sub: -1},
-	112: {Name: "setsid", Nr: 112, Args: args80, Nargs: 0, Sub: -1},
-	113: {Name: "setreuid", Nr: 113, Args: args189, Nargs: 2, Sub: -1, Class: ClassCreds},
-	114: {Name: "setregid", Nr: 114, Args: args190, Nargs: 2, Sub: -1, Class: ClassCreds},
-	115: {Name: "getgroups", Nr: 115, Args: args191, Nargs: 2, Sub: -1, Class: ClassCreds},
-	116: {Name: "setgroups", Nr: 116, Args: args192, Nargs: 2, Sub: -1, Class: ClassCreds},
-	117: {Name: "setresuid", Nr: 117, Args: args193, Nargs: 3, Sub: -1, Class: ClassCreds},
-	118: {Name: "getresuid", Nr: 118, Args: args194, Nargs: 3, Sub: -1, Class: ClassCreds},
-	119: {Name: "setresgid", Nr: 119, Args: args195, Nargs: 3, Sub: -1, Class: ClassCreds},
-	120: {Name: "getresgid", Nr: 120, Args: args196, Nargs: 3, Sub: -1, Class: ClassCreds},
-	121: {Name: "getpgid", Nr: 121, Args: args197, Nargs: 1, Sub: -1},
-	122: {Name: "setfsuid", Nr: 122, Args: args186, Nargs: 1, Sub: -1, Class: ClassCreds},
-	123: {Name: "setfsgid", Nr: 123, Args: args187, Nargs: 1, Sub: -1, Class: ClassCreds},
-	124: {Name: "getsid", Nr: 124, Args: args197, Nargs: 1, Sub: -1},
-	125: {Name: "capget", Nr: 125, Args: args198, Nargs: 2, Sub: -1, Class: ClassCreds},
-	126: {Name: "capset", Nr: 126, Args: args199, Nargs: 2, Sub: -1, Class: ClassCreds},
-	127: {Name: "rt_sigpending", Nr: 127, Args: args200, Nargs: 2, Sub: -1, Class: ClassSignal},
-	128: {Name: "rt_sigtimedwait", Nr: 128, Args: args201, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[149]},
-	129: {Name: "rt_sigqueueinfo", Nr: 129, Args: args202, Nargs: 3, Sub: -1, Class: ClassSignal},
-	130: {Name: "rt_sigsuspend", Nr: 130, Args: args203, Nargs: 2, Sub: -1, Class: ClassSignal},
-	131: {Name: "sigaltstack", Nr: 131, Args: args204, Nargs: 2, Sub: -1, Class: ClassSignal},
-	132: {Name: "utime", Nr: 132, Args: args205, Nargs: 2, Sub: -1, Class: ClassFile},
-	133: {Name: "mknod", Nr: 133, Args: args206, Nargs: 3, Sub: -1, Class: ClassFile},
-	134: {Name: "uselib", Nr: 134, Args: args207, Nargs: 1, Sub: -1, Class: ClassFile},
-	135: {Name: "personality", Nr: 135, Args: args208, Nargs: 1, Sub: -1, Ret: &types[155]},
-	136: {Name: "ustat", Nr: 136, Args: args209, Nargs: 2, Sub: -1},
-	137: {Name: "statfs", Nr: 137, Args: args210, Nargs: 2, Sub: -1, Class: ClassFile},
-	138: {Name: "fstatfs", Nr: 138, Args: args211, Nargs: 2, Sub: -1, Class: ClassDesc},
-	139: {Name: "sysfs", Nr: 139, Args: args212, Nargs: 3, Sub: -1},
-	140: {Name: "getpriority", Nr: 140, Args: args213, Nargs: 2, Sub: -1},
-	141: {Name: "setpriority", Nr: 141, Args: args214, Nargs: 3, Sub: -1},
-	142: {Name: "sched_setparam", Nr: 142, Args: args215, Nargs: 2, Sub: -1},
-	143: {Name: "sched_getparam", Nr: 143, Args: args216, Nargs: 2, Sub: -1},
-	144: {Name: "sched_setscheduler", Nr: 144, Args: args217, Nargs: 3, Sub: -1},
-	145: {Name: "sched_getscheduler", Nr: 145, Args: args197, Nargs: 1, Sub: -1, Ret: &types[161]},
-	146: {Name: "sched_get_priority_max", Nr: 146, Args: args218, Nargs: 1, Sub: -1},
-	147: {Name: "sched_get_priority_min", Nr: 147, Args: args218, Nargs: 1, Sub: -1},
-	148: {Name: "sched_rr_get_interval", Nr: 148, Args: args219, Nargs: 2, Sub: -1},
+	82:  {Name: "rename", Nr: 82, Args: args150, Nargs: 2, Sub: -1, Class: ClassFile},
+	83:  {Name: "mkdir", Nr: 83, Args: args151, Nargs: 2, Sub: -1, Class: ClassFile},
+	84:  {Name: "rmdir", Nr: 84, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
+	85:  {Name: "creat", Nr: 85, Args: args151, Nargs: 2, Sub: -1, Class: ClassFile, Ret: &types[0]},
+	86:  {Name: "link", Nr: 86, Args: args150, Nargs: 2, Sub: -1, Class: ClassFile},
+	87:  {Name: "unlink", Nr: 87, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
+	88:  {Name: "symlink", Nr: 88, Args: args152, Nargs: 2, Sub: -1, Class: ClassFile},
+	89:  {Name: "readlink", Nr: 89, Args: args153, Nargs: 3, Sub: -1, Class: ClassFile},
+	90:  {Name: "chmod", Nr: 90, Args: args151, Nargs: 2, Sub: -1, Class: ClassFile},
+	91:  {Name: "fchmod", Nr: 91, Args: args154, Nargs: 2, Sub: -1, Class: ClassDesc},
+	92:  {Name: "chown", Nr: 92, Args: args155, Nargs: 3, Sub: -1, Class: ClassFile},
+	93:  {Name: "fchown", Nr: 93, Args: args156, Nargs: 3, Sub: -1, Class: ClassDesc},
+	94:  {Name: "lchown", Nr: 94, Args: args155, Nargs: 3, Sub: -1, Class: ClassFile},
+	95:  {Name: "umask", Nr: 95, Args: args157, Nargs: 1, Sub: -1, Ret: &types[130]},
+	96:  {Name: "gettimeofday", Nr: 96, Args: args158, Nargs: 2, Sub: -1, Class: ClassClock},
+	97:  {Name: "getrlimit", Nr: 97, Args: args159, Nargs: 2, Sub: -1},
+	98:  {Name: "getrusage", Nr: 98, Args: args160, Nargs: 2, Sub: -1},
+	99:  {Name: "sysinfo", Nr: 99, Args: args161, Nargs: 1, Sub: -1},
+	100: {Name: "times", Nr: 100, Args: args162, Nargs: 1, Sub: -1, Ret: &types[107]},
+	101: {Name: "ptrace", Nr: 101, Args: args163, Nargs: 4, Sub: 0, Subs: subs_x86_64_101, SubMask: 0xffffffff},
+	102: {Name: "getuid", Nr: 102, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
+	103: {Name: "syslog", Nr: 103, Args: args183, Nargs: 3, Sub: 0, Subs: subs_x86_64_103, SubMask: 0xffffffff},
+	104: {Name: "getgid", Nr: 104, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
+	105: {Name: "setuid", Nr: 105, Args: args185, Nargs: 1, Sub: -1, Class: ClassCreds},
+	106: {Name: "setgid", Nr: 106, Args: args186, Nargs: 1, Sub: -1, Class: ClassCreds},
+	107: {Name: "geteuid", Nr: 107, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
+	108: {Name: "getegid", Nr: 108, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
+	109: {Name: "setpgid", Nr: 109, Args: args187, Nargs: 2, Sub: -1},
+	110: {Name: "getppid", Nr: 110, Args: args79, Nargs: 0, Sub: -1, Ret: &types[27]},
+	111: {Name: "getpgrp", Nr: 111, Args: args79, Nargs: 0, Sub: -1},
+	112: {Name: "setsid", Nr: 112, Args: args79, Nargs: 0, Sub: -1},
+	113: {Name: "setreuid", Nr: 113, Args: args188, Nargs: 2, Sub: -1, Class: ClassCreds},
+	114: {Name: "setregid", Nr: 114, Args: args189, Nargs: 2, Sub: -1, Class: ClassCreds},
+	115: {Name: "getgroups", Nr: 115, Args: args190, Nargs: 2, Sub: -1, Class: ClassCreds},
+	116: {Name: "setgroups", Nr: 116, Args: args191, Nargs: 2, Sub: -1, Class: ClassCreds},
+	117: {Name: "setresuid", Nr: 117, Args: args192, Nargs: 3, Sub: -1, Class: ClassCreds},
+	118: {Name: "getresuid", Nr: 118, Args: args193, Nargs: 3, Sub: -1, Class: ClassCreds},
+	119: {Name: "setresgid", Nr: 119, Args: args194, Nargs: 3, Sub: -1, Class: ClassCreds},
+	120: {Name: "getresgid", Nr: 120, Args: args195, Nargs: 3, Sub: -1, Class: ClassCreds},
+	121: {Name: "getpgid", Nr: 121, Args: args196, Nargs: 1, Sub: -1},
+	122: {Name: "setfsuid", Nr: 122, Args: args185, Nargs: 1, Sub: -1, Class: ClassCreds},
+	123: {Name: "setfsgid", Nr: 123, Args: args186, Nargs: 1, Sub: -1, Class: ClassCreds},
+	124: {Name: "getsid", Nr: 124, Args: args196, Nargs: 1, Sub: -1},
+	125: {Name: "capget", Nr: 125, Args: args197, Nargs: 2, Sub: -1, Class: ClassCreds},
+	126: {Name: "capset", Nr: 126, Args: args198, Nargs: 2, Sub: -1, Class: ClassCreds},
+	127: {Name: "rt_sigpending", Nr: 127, Args: args199, Nargs: 2, Sub: -1, Class: ClassSignal},
+	128: {Name: "rt_sigtimedwait", Nr: 128, Args: args200, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[149]},
+	129: {Name: "rt_sigqueueinfo", Nr: 129, Args: args201, Nargs: 3, Sub: -1, Class: ClassSignal},
+	130: {Name: "rt_sigsuspend", Nr: 130, Args: args202, Nargs: 2, Sub: -1, Class: ClassSignal},
+	131: {Name: "sigaltstack", Nr: 131, Args: args203, Nargs: 2, Sub: -1, Class: ClassSignal},
+	132: {Name: "utime", Nr: 132, Args: args204, Nargs: 2, Sub: -1, Class: ClassFile},
+	133: {Name: "mknod", Nr: 133, Args: args205, Nargs: 3, Sub: -1, Class: ClassFile},
+	134: {Name: "uselib", Nr: 134, Args: args206, Nargs: 1, Sub: -1, Class: ClassFile},
+	135: {Name: "personality", Nr: 135, Args: args207, Nargs: 1, Sub: -1, Ret: &types[155]},
+	136: {Name: "ustat", Nr: 136, Args: args208, Nargs: 2, Sub: -1},
+	137: {Name: "statfs", Nr: 137, Args: args209, Nargs: 2, Sub: -1, Class: ClassFile},
+	138: {Name: "fstatfs", Nr: 138, Args: args210, Nargs: 2, Sub: -1, Class: ClassDesc},
+	139: {Name: "sysfs", Nr: 139, Args: args211, Nargs: 3, Sub: -1},
+	140: {Name: "getpriority", Nr: 140, Args: args212, Nargs: 2, Sub: -1},
+	141: {Name: "setpriority", Nr: 141, Args: args213, Nargs: 3, Sub: -1},
+	142: {Name: "sched_setparam", Nr: 142, Args: args214, Nargs: 2, Sub: -1},
+	143: {Name: "sched_getparam", Nr: 143, Args: args215, Nargs: 2, Sub: -1},
+	144: {Name: "sched_setscheduler", Nr: 144, Args: args216, Nargs: 3, Sub: -1},
+	145: {Name: "sched_getscheduler", Nr: 145, Args: args196, Nargs: 1, Sub: -1, Ret: &types[161]},
+	146: {Name: "sched_get_priority_max", Nr: 146, Args: args217, Nargs: 1, Sub: -1},
+	147: {Name: "sched_get_priority_min", Nr: 147, Args: args217, Nargs: 1, Sub: -1},
+	148: {Name: "sched_rr_get_interval", Nr: 148, Args: args218, Nargs: 2, Sub: -1},
 	149: {Name: "mlock", Nr: 149, Args: args10, Nargs: 2, Sub: -1, Class: ClassMemory},
 	150: {Name: "munlock", Nr: 150, Args: args10, Nargs: 2, Sub: -1, Class: ClassMemory},
-	151: {Name: "mlockall", Nr: 151, Args: args220, Nargs: 1, Sub: -1, Class: ClassMemory},
-	152: {Name: "munlockall", Nr: 152, Args: args80, Nargs: 0, Sub: -1, Class: ClassMemory},
-	153: {Name: "vhangup", Nr: 153, Args: args80, Nargs: 0, Sub: -1},
-	154: {Name: "modify_ldt", Nr: 154, Args: args221, Nargs: 3, Sub: 0, Subs: subs_x86_64_154, SubMask: 0xffffffff, Ret: &types[165]},
-	155: {Name: "pivot_root", Nr: 155, Args: args223, Nargs: 2, Sub: -1, Class: ClassFile},
-	156: {Name: "_sysctl", Nr: 156, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	157: {Name: "prctl", Nr: 157, Args: args225, Nargs: 5, Sub: 0, Subs: subs_x86_64_157, SubMask: 0xffffffff},
-	158: {Name: "arch_prctl", Nr: 158, Args: args250, Nargs: 2, Sub: 0, Subs: subs_x86_64_158, SubMask: 0xffffffff},
-	159: {Name: "adjtimex", Nr: 159, Args: args253, Nargs: 1, Sub: -1, Class: ClassClock, Ret: &types[192]},
-	160: {Name: "setrlimit", Nr: 160, Args: args254, Nargs: 2, Sub: -1},
-	161: {Name: "chroot", Nr: 161, Args: args150, Nargs: 1, Sub: -1, Class: ClassFile},
-	162: {Name: "sync", Nr: 162, Args: args80, Nargs: 0, Sub: -1},
-	163: {Name: "acct", Nr: 163, Args: args255, Nargs: 1, Sub: -1, Class: ClassFile},
-	164: {Name: "settimeofday", Nr: 164, Args: args256, Nargs: 2, Sub: -1, Class: ClassClock},
-	165: {Name: "mount", Nr: 165, Args: args257, Nargs: 5, Sub: -1, Class: ClassFile},
-	166: {Name: "umount2", Nr: 166, Args: args258, Nargs: 2, Sub: -1, Class: ClassFile},
-	167: {Name: "swapon", Nr: 167, Args: args259, Nargs: 2, Sub: -1, Class: ClassFile},
-	168: {Name: "swapoff", Nr: 168, Args: args150, Nargs: 1, Sub: -1, Class: ClassFile},
-	169: {Name: "reboot", Nr: 169, Args: args260, Nargs: 4, Sub: 2, Subs: subs_x86_64_169, SubMask: 0xffffffff},
-	170: {Name: "sethostname", Nr: 170, Args: args262, Nargs: 2, Sub: -1},
-	171: {Name: "setdomainname", Nr: 171, Args: args262, Nargs: 2, Sub: -1},
-	172: {Name: "iopl", Nr: 172, Args: args263, Nargs: 1, Sub: -1},
-	173: {Name: "ioperm", Nr: 173, Args: args264, Nargs: 3, Sub: -1},
-	174: {Name: "create_module", Nr: 174, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
+	151: {Name: "mlockall", Nr: 151, Args: args219, Nargs: 1, Sub: -1, Class: ClassMemory},
+	152: {Name: "munlockall", Nr: 152, Args: args79, Nargs: 0, Sub: -1, Class: ClassMemory},
+	153: {Name: "vhangup", Nr: 153, Args: args79, Nargs: 0, Sub: -1},
+	154: {Name: "modify_ldt", Nr: 154, Args: args220, Nargs: 3, Sub: 0, Subs: subs_x86_64_154, SubMask: 0xffffffff, Ret: &types[165]},
+	155: {Name: "pivot_root", Nr: 155, Args: args222, Nargs: 2, Sub: -1, Class: ClassFile},
+	156: {Name: "_sysctl", Nr: 156, Args: args223, Nargs: 1, Sub: -1},
+	157: {Name: "prctl", Nr: 157, Args: args224, Nargs: 5, Sub: 0, Subs: subs_x86_64_157, SubMask: 0xffffffff},
+	158: {Name: "arch_prctl", Nr: 158, Args: args249, Nargs: 2, Sub: 0, Subs: subs_x86_64_158, SubMask: 0xffffffff},
+	159: {Name: "adjtimex", Nr: 159, Args: args252, Nargs: 1, Sub: -1, Class: ClassClock, Ret: &types[192]},
+	160: {Name: "setrlimit", Nr: 160, Args: args253, Nargs: 2, Sub: -1},
+	161: {Name: "chroot", Nr: 161, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
+	162: {Name: "sync", Nr: 162, Args: args79, Nargs: 0, Sub: -1},
+	163: {Name: "acct", Nr: 163, Args: args254, Nargs: 1, Sub: -1, Class: ClassFile},
+	164: {Name: "settimeofday", Nr: 164, Args: args255, Nargs: 2, Sub: -1, Class: ClassClock},
+	165: {Name: "mount", Nr: 165, Args: args256, Nargs: 5, Sub: -1, Class: ClassFile},
+	166: {Name: "umount2", Nr: 166, Args: args257, Nargs: 2, Sub: -1, Class: ClassFile},
+	167: {Name: "swapon", Nr: 167, Args: args258, Nargs: 2, Sub: -1, Class: ClassFile},
+	168: {Name: "swapoff", Nr: 168, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
+	169: {Name: "reboot", Nr: 169, Args: args259, Nargs: 4, Sub: 2, Subs: subs_x86_64_169, SubMask: 0xffffffff},
+	170: {Name: "sethostname", Nr: 170, Args: args261, Nargs: 2, Sub: -1},
+	171: {Name: "setdomainname", Nr: 171, Args: args261, Nargs: 2, Sub: -1},
+	172: {Name: "iopl", Nr: 172, Args: args262, Nargs: 1, Sub: -1},
+	173: {Name: "ioperm", Nr: 173, Args: args263, Nargs: 3, Sub: -1},
+	174: {Name: "create_module", Nr: 174, Args: args264, Nargs: 2, Sub: -1},
 	175: {Name: "init_module", Nr: 175, Args: args265, Nargs: 3, Sub: -1},
 	176: {Name: "delete_module", Nr: 176, Args: args266, Nargs: 2, Sub: -1},
-	177: {Name: "get_kernel_syms", Nr: 177, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	178: {Name: "query_module", Nr: 178, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	179: {Name: "quotactl", Nr: 179, Args: args267, Nargs: 4, Sub: 0, Subs: subs_x86_64_179, SubMask: 0xffffff00, Class: ClassFile},
-	180: {Name: "nfsservctl", Nr: 180, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	181: {Name: "getpmsg", Nr: 181, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	182: {Name: "putpmsg", Nr: 182, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	183: {Name: "afs_syscall", Nr: 183, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	184: {Name: "tuxcall", Nr: 184, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	185: {Name: "security", Nr: 185, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	186: {Name: "gettid", Nr: 186, Args: args80, Nargs: 0, Sub: -1, Ret: &types[27]},
-	187: {Name: "readahead", Nr: 187, Args: args278, Nargs: 3, Sub: -1, Class: ClassDesc},
-	188: {Name: "setxattr", Nr: 188, Args: args279, Nargs: 5, Sub: -1, Class: ClassFile},
-	189: {Name: "lsetxattr", Nr: 189, Args: args279, Nargs: 5, Sub: -1, Class: ClassFile},
-	190: {Name: "fsetxattr", Nr: 190, Args: args280, Nargs: 5, Sub: -1, Class: ClassDesc},
-	191: {Name: "getxattr", Nr: 191, Args: args281, Nargs: 4, Sub: -1, Class: ClassFile},
-	192: {Name: "lgetxattr", Nr: 192, Args: args281, Nargs: 4, Sub: -1, Class: ClassFile},
-	193: {Name: "fgetxattr", Nr: 193, Args: args282, Nargs: 4, Sub: -1, Class: ClassDesc},
-	194: {Name: "listxattr", Nr: 194, Args: args283, Nargs: 3, Sub: -1, Class: ClassFile},
-	195: {Name: "llistxattr", Nr: 195, Args: args283, Nargs: 3, Sub: -1, Class: ClassFile},
-	196: {Name: "flistxattr", Nr: 196, Args: args284, Nargs: 3, Sub: -1, Class: ClassDesc},
-	197: {Name: "removexattr", Nr: 197, Args: args285, Nargs: 2, Sub: -1, Class: ClassFile},
-	198: {Name: "lremovexattr", Nr: 198, Args: args285, Nargs: 2, Sub: -1, Class: ClassFile},
-	199: {Name: "fremovexattr", Nr: 199, Args: args286, Nargs: 2, Sub: -1, Class: ClassDesc},
-	200: {Name: "tkill", Nr: 200, Args: args287, Nargs: 2, Sub: -1, Class: ClassSignal | ClassProcess},
-	201: {Name: "time", Nr: 201, Args: args288, Nargs: 1, Sub: -1, Ret: &types[107]},
-	202: {Name: "futex", Nr: 202, Args: args289, Nargs: 6, Sub: 1, Subs: subs_x86_64_202, SubMask: 0x7f},
-	203: {Name: "sched_setaffinity", Nr: 203, Args: args300, Nargs: 3, Sub: -1},
-	204: {Name: "sched_getaffinity", Nr: 204, Args: args301, Nargs: 3, Sub: -1},
-	205: {Name: "set_thread_area", Nr: 205, Args: args302, Nargs: 1, Sub: -1, Ret: &types[211]},
-	206: {Name: "io_setup", Nr: 206, Args: args303, Nargs: 2, Sub: -1, Class: ClassMemory},
-	207: {Name: "io_destroy", Nr: 207, Args: args304, Nargs: 1, Sub: -1, Class: ClassMemory},
-	208: {Name: "io_getevents", Nr: 208, Args: args305, Nargs: 5, Sub: -1},
-	209: {Name: "io_submit", Nr: 209, Args: args306, Nargs: 3, Sub: -1},
-	210: {Name: "io_cancel", Nr: 210, Args: args307, Nargs: 3, Sub: -1},
-	211: {Name: "get_thread_area", Nr: 211, Args: args308, Nargs: 1, Sub: -1},
-	212: {Name: "lookup_dcookie", Nr: 212, Args: args309, Nargs: 3, Sub: -1},
-	213: {Name: "epoll_create", Nr: 213, Args: args310, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	214: {Name: "epoll_ctl_old", Nr: 214, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	215: {Name: "epoll_wait_old", Nr: 215, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	216: {Name: "remap_file_pages", Nr: 216, Args: args311, Nargs: 5, Sub: -1, Class: ClassMemory},
-	217: {Name: "getdents64", Nr: 217, Args: args148, Nargs: 3, Sub: -1, Class: ClassDesc},
-	218: {Name: "set_tid_address", Nr: 218, Args: args312, Nargs: 1, Sub: -1},
-	219: {Name: "restart_syscall", Nr: 219, Args: args80, Nargs: 0, Sub: -1},
-	220: {Name: "semtimedop", Nr: 220, Args: args313, Nargs: 4, Sub: -1, Class: ClassIPC},
-	221: {Name: "fadvise64", Nr: 221, Args: args314, Nargs: 4, Sub: -1, Class: ClassDesc},
-	222: {Name: "timer_create", Nr: 222, Args: args315, Nargs: 3, Sub: -1},
-	223: {Name: "timer_settime", Nr: 223, Args: args316, Nargs: 4, Sub: -1},
-	224: {Name: "timer_gettime", Nr: 224, Args: args317, Nargs: 2, Sub: -1},
-	225: {Name: "timer_getoverrun", Nr: 225, Args: args318, Nargs: 1, Sub: -1},
-	226: {Name: "timer_delete", Nr: 226, Args: args318, Nargs: 1, Sub: -1},
-	227: {Name: "clock_settime", Nr: 227, Args: args319, Nargs: 2, Sub: -1, Class: ClassClock},
-	228: {Name: "clock_gettime", Nr: 228, Args: args320, Nargs: 2, Sub: -1, Class: ClassClock},
-	229: {Name: "clock_getres", Nr: 229, Args: args321, Nargs: 2, Sub: -1, Class: ClassClock},
-	230: {Name: "clock_nanosleep", Nr: 230, Args: args322, Nargs: 4, Sub: -1},
-	231: {Name: "exit_group", Nr: 231, Args: args112, Nargs: 1, Sub: -1, Flags: FlagEnter, Class: ClassProcess},
-	232: {Name: "epoll_wait", Nr: 232, Args: args323, Nargs: 4, Sub: -1, Class: ClassDesc},
-	233: {Name: "epoll_ctl", Nr: 233, Args: args324, Nargs: 4, Sub: 1, Subs: subs_x86_64_233, SubMask: 0xffffffff, Class: ClassDesc},
-	234: {Name: "tgkill", Nr: 234, Args: args326, Nargs: 3, Sub: -1, Class: ClassSignal | ClassProcess},
-	235: {Name: "utimes", Nr: 235, Args: args327, Nargs: 2, Sub: -1, Class: ClassFile},
-	236: {Name: "vserver", Nr: 236, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	237: {Name: "mbind", Nr: 237, Args: args328, Nargs: 6, Sub: -1, Class: ClassMemory},
-	238: {Name: "set_mempolicy", Nr: 238, Args: args329, Nargs: 3, Sub: -1, Class: ClassMemory},
-	239: {Name: "get_mempolicy", Nr: 239, Args: args330, Nargs: 5, Sub: -1, Class: ClassMemory},
-	240: {Name: "mq_open", Nr: 240, Args: args331, Nargs: 4, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	241: {Name: "mq_unlink", Nr: 241, Args: args332, Nargs: 1, Sub: -1},
-	242: {Name: "mq_timedsend", Nr: 242, Args: args333, Nargs: 5, Sub: -1, Class: ClassDesc},
-	243: {Name: "mq_timedreceive", Nr: 243, Args: args334, Nargs: 5, Sub: -1, Class: ClassDesc},
-	244: {Name: "mq_notify", Nr: 244, Args: args335, Nargs: 2, Sub: -1, Class: ClassDesc},
-	245: {Name: "mq_getsetattr", Nr: 245, Args: args336, Nargs: 3, Sub: -1, Class: ClassDesc},
-	246: {Name: "kexec_load", Nr: 246, Args: args337, Nargs: 4, Sub: -1},
-	247: {Name: "waitid", Nr: 247, Args: args338, Nargs: 5, Sub: -1, Class: ClassProcess},
-	248: {Name: "add_key", Nr: 248, Args: args339, Nargs: 5, Sub: -1},
-	249: {Name: "request_key", Nr: 249, Args: args340, Nargs: 4, Sub: -1},
-	250: {Name: "keyctl", Nr: 250, Args: args341, Nargs: 5, Sub: 0, Subs: subs_x86_64_250, SubMask: 0xffffffff},
-	251: {Name: "ioprio_set", Nr: 251, Args: args364, Nargs: 3, Sub: -1},
-	252: {Name: "ioprio_get", Nr: 252, Args: args365, Nargs: 2, Sub: -1, Ret: &types[239]},
-	253: {Name: "inotify_init", Nr: 253, Args: args80, Nargs: 0, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	254: {Name: "inotify_add_watch", Nr: 254, Args: args366, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	255: {Name: "inotify_rm_watch", Nr: 255, Args: args367, Nargs: 2, Sub: -1, Class: ClassDesc},
-	256: {Name: "migrate_pages", Nr: 256, Args: args368, Nargs: 4, Sub: -1, Class: ClassMemory},
-	257: {Name: "openat", Nr: 257, Args: args369, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	258: {Name: "mkdirat", Nr: 258, Args: args370, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	259: {Name: "mknodat", Nr: 259, Args: args371, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	260: {Name: "fchownat", Nr: 260, Args: args372, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	261: {Name: "futimesat", Nr: 261, Args: args373, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	262: {Name: "newfstatat", Nr: 262, Args: args374, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	263: {Name: "unlinkat", Nr: 263, Args: args375, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	264: {Name: "renameat", Nr: 264, Args: args376, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	265: {Name: "linkat", Nr: 265, Args: args377, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	266: {Name: "symlinkat", Nr: 266, Args: args378, Nargs: 3, Sub: -1, Class: ClassFile | ClassDesc},
-	267: {Name: "readlinkat", Nr: 267, Args: args379, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	268: {Name: "fchmodat", Nr: 268, Args: args370, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	269: {Name: "faccessat", Nr: 269, Args: args380, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	270: {Name: "pselect6", Nr: 270, Args: args381, Nargs: 6, Sub: -1, Class: ClassDesc, Ret: &types[67]},
-	271: {Name: "ppoll", Nr: 271, Args: args382, Nargs: 5, Sub: -1, Ret: &types[10]},
-	272: {Name: "unshare", Nr: 272, Args: args383, Nargs: 1, Sub: -1},
-	273: {Name: "set_robust_list", Nr: 273, Args: args384, Nargs: 2, Sub: -1},
-	274: {Name: "get_robust_list", Nr: 274, Args: args385, Nargs: 3, Sub: -1},
-	275: {Name: "splice", Nr: 275, Args: args386, Nargs: 6, Sub: -1, Class: ClassDesc},
-	276: {Name: "tee", Nr: 276, Args: args387, Nargs: 4, Sub: -1, Class: ClassDesc},
-	277: {Name: "sync_file_range", Nr: 277, Args: args388, Nargs: 4, Sub: -1, Class: ClassDesc},
-	278: {Name: "vmsplice", Nr: 278, Args: args389, Nargs: 4, Sub: -1, Class: ClassDesc},
-	279: {Name: "move_pages", Nr: 279, Args: args390, Nargs: 6, Sub: -1, Class: ClassMemory},
-	280: {Name: "utimensat", Nr: 280, Args: args391, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	281: {Name: "epoll_pwait", Nr: 281, Args: args392, Nargs: 6, Sub: -1, Class: ClassDesc},
-	282: {Name: "signalfd", Nr: 282, Args: args393, Nargs: 3, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
-	283: {Name: "timerfd_create", Nr: 283, Args: args394, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	284: {Name: "eventfd", Nr: 284, Args: args395, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	285: {Name: "fallocate", Nr: 285, Args: args396, Nargs: 4, Sub: -1, Class: ClassDesc},
-	286: {Name: "timerfd_settime", Nr: 286, Args: args397, Nargs: 4, Sub: -1, Class: ClassDesc},
-	287: {Name: "timerfd_gettime", Nr: 287, Args: args398, Nargs: 2, Sub: -1, Class: ClassDesc},
-	288: {Name: "accept4", Nr: 288, Args: args399, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc, Ret: &types[0]},
-	289: {Name: "signalfd4", Nr: 289, Args: args400, Nargs: 4, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
-	290: {Name: "eventfd2", Nr: 290, Args: args401, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	291: {Name: "epoll_create1", Nr: 291, Args: args402, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	292: {Name: "dup3", Nr: 292, Args: args403, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	293: {Name: "pipe2", Nr: 293, Args: args404, Nargs: 2, Sub: -1, Class: ClassDesc},
-	294: {Name: "inotify_init1", Nr: 294, Args: args405, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	295: {Name: "preadv", Nr: 295, Args: args406, Nargs: 5, Sub: -1, Class: ClassDesc},
-	296: {Name: "pwritev", Nr: 296, Args: args407, Nargs: 5, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	297: {Name: "rt_tgsigqueueinfo", Nr: 297, Args: args408, Nargs: 4, Sub: -1, Class: ClassSignal},
-	298: {Name: "perf_event_open", Nr: 298, Args: args409, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	299: {Name: "recvmmsg", Nr: 299, Args: args410, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
-	300: {Name: "fanotify_init", Nr: 300, Args: args411, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	301: {Name: "fanotify_mark", Nr: 301, Args: args412, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	302: {Name: "prlimit64", Nr: 302, Args: args413, Nargs: 4, Sub: -1},
-	303: {Name: "name_to_handle_at", Nr: 303, Args: args414, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	304: {Name: "open_by_handle_at", Nr: 304, Args: args415, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	305: {Name: "clock_adjtime", Nr: 305, Args: args416, Nargs: 2, Sub: -1, Class: ClassClock, Ret: &types[192]},
+	177: {Name: "get_kernel_syms", Nr: 177, Args: args267, Nargs: 1, Sub: -1},
+	178: {Name: "query_module", Nr: 178, Args: args268, Nargs: 5, Sub: -1},
+	179: {Name: "quotactl", Nr: 179, Args: args269, Nargs: 4, Sub: 0, Subs: subs_x86_64_179, SubMask: 0xffffff00, Class: ClassFile},
+	180: {Name: "nfsservctl", Nr: 180, Args: args280, Nargs: 3, Sub: -1},
+	181: {Name: "getpmsg", Nr: 181, Args: args281, Nargs: 5, Sub: -1, Class: ClassNetwork},
+	182: {Name: "putpmsg", Nr: 182, Args: args281, Nargs: 5, Sub: -1, Class: ClassNetwork},
+	183: {Name: "afs_syscall", Nr: 183, Args: args281, Nargs: 5, Sub: -1},
+	184: {Name: "tuxcall", Nr: 184, Args: args282, Nargs: 3, Sub: -1},
+	185: {Name: "security", Nr: 185, Args: args282, Nargs: 3, Sub: -1},
+	186: {Name: "gettid", Nr: 186, Args: args79, Nargs: 0, Sub: -1, Ret: &types[27]},
+	187: {Name: "readahead", Nr: 187, Args: args283, Nargs: 3, Sub: -1, Class: ClassDesc},
+	188: {Name: "setxattr", Nr: 188, Args: args284, Nargs: 5, Sub: -1, Class: ClassFile},
+	189: {Name: "lsetxattr", Nr: 189, Args: args284, Nargs: 5, Sub: -1, Class: ClassFile},
+	190: {Name: "fsetxattr", Nr: 190, Args: args285, Nargs: 5, Sub: -1, Class: ClassDesc},
+	191: {Name: "getxattr", Nr: 191, Args: args286, Nargs: 4, Sub: -1, Class: ClassFile},
+	192: {Name: "lgetxattr", Nr: 192, Args: args286, Nargs: 4, Sub: -1, Class: ClassFile},
+	193: {Name: "fgetxattr", Nr: 193, Args: args287, Nargs: 4, Sub: -1, Class: ClassDesc},
+	194: {Name: "listxattr", Nr: 194, Args: args288, Nargs: 3, Sub: -1, Class: ClassFile},
+	195: {Name: "llistxattr", Nr: 195, Args: args288, Nargs: 3, Sub: -1, Class: ClassFile},
+	196: {Name: "flistxattr", Nr: 196, Args: args289, Nargs: 3, Sub: -1, Class: ClassDesc},
+	197: {Name: "removexattr", Nr: 197, Args: args290, Nargs: 2, Sub: -1, Class: ClassFile},
+	198: {Name: "lremovexattr", Nr: 198, Args: args290, Nargs: 2, Sub: -1, Class: ClassFile},
+	199: {Name: "fremovexattr", Nr: 199, Args: args291, Nargs: 2, Sub: -1, Class: ClassDesc},
+	200: {Name: "tkill", Nr: 200, Args: args292, Nargs: 2, Sub: -1, Class: ClassSignal | ClassProcess},
+	201: {Name: "time", Nr: 201, Args: args293, Nargs: 1, Sub: -1, Ret: &types[107]},
+	202: {Name: "futex", Nr: 202, Args: args294, Nargs: 6, Sub: 1, Subs: subs_x86_64_202, SubMask: 0x7f},
+	203: {Name: "sched_setaffinity", Nr: 203, Args: args305, Nargs: 3, Sub: -1},
+	204: {Name: "sched_getaffinity", Nr: 204, Args: args306, Nargs: 3, Sub: -1},
+	205: {Name: "set_thread_area", Nr: 205, Args: args307, Nargs: 1, Sub: -1, Ret: &types[211]},
+	206: {Name: "io_setup", Nr: 206, Args: args308, Nargs: 2, Sub: -1, Class: ClassMemory},
+	207: {Name: "io_destroy", Nr: 207, Args: args309, Nargs: 1, Sub: -1, Class: ClassMemory},
+	208: {Name: "io_getevents", Nr: 208, Args: args310, Nargs: 5, Sub: -1},
+	209: {Name: "io_submit", Nr: 209, Args: args311, Nargs: 3, Sub: -1},
+	210: {Name: "io_cancel", Nr: 210, Args: args312, Nargs: 3, Sub: -1},
+	211: {Name: "get_thread_area", Nr: 211, Args: args313, Nargs: 1, Sub: -1},
+	212: {Name: "lookup_dcookie", Nr: 212, Args: args314, Nargs: 3, Sub: -1},
+	213: {Name: "epoll_create", Nr: 213, Args: args315, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	214: {Name: "epoll_ctl_old", Nr: 214, Args: args316, Nargs: 4, Sub: -1},
+	215: {Name: "epoll_wait_old", Nr: 215, Args: args316, Nargs: 4, Sub: -1},
+	216: {Name: "remap_file_pages", Nr: 216, Args: args317, Nargs: 5, Sub: -1, Class: ClassMemory},
+	217: {Name: "getdents64", Nr: 217, Args: args147, Nargs: 3, Sub: -1, Class: ClassDesc},
+	218: {Name: "set_tid_address", Nr: 218, Args: args318, Nargs: 1, Sub: -1},
+	219: {Name: "restart_syscall", Nr: 219, Args: args79, Nargs: 0, Sub: -1},
+	220: {Name: "semtimedop", Nr: 220, Args: args319, Nargs: 4, Sub: -1, Class: ClassIPC},
+	221: {Name: "fadvise64", Nr: 221, Args: args320, Nargs: 4, Sub: -1, Class: ClassDesc},
+	222: {Name: "timer_create", Nr: 222, Args: args321, Nargs: 3, Sub: -1},
+	223: {Name: "timer_settime", Nr: 223, Args: args322, Nargs: 4, Sub: -1},
+	224: {Name: "timer_gettime", Nr: 224, Args: args323, Nargs: 2, Sub: -1},
+	225: {Name: "timer_getoverrun", Nr: 225, Args: args324, Nargs: 1, Sub: -1},
+	226: {Name: "timer_delete", Nr: 226, Args: args324, Nargs: 1, Sub: -1},
+	227: {Name: "clock_settime", Nr: 227, Args: args325, Nargs: 2, Sub: -1, Class: ClassClock},
+	228: {Name: "clock_gettime", Nr: 228, Args: args326, Nargs: 2, Sub: -1, Class: ClassClock},
+	229: {Name: "clock_getres", Nr: 229, Args: args327, Nargs: 2, Sub: -1, Class: ClassClock},
+	230: {Name: "clock_nanosleep", Nr: 230, Args: args328, Nargs: 4, Sub: -1},
+	231: {Name: "exit_group", Nr: 231, Args: args111, Nargs: 1, Sub: -1, Flags: FlagEnter, Class: ClassProcess},
+	232: {Name: "epoll_wait", Nr: 232, Args: args329, Nargs: 4, Sub: -1, Class: ClassDesc},
+	233: {Name: "epoll_ctl", Nr: 233, Args: args330, Nargs: 4, Sub: 1, Subs: subs_x86_64_233, SubMask: 0xffffffff, Class: ClassDesc},
+	234: {Name: "tgkill", Nr: 234, Args: args332, Nargs: 3, Sub: -1, Class: ClassSignal | ClassProcess},
+	235: {Name: "utimes", Nr: 235, Args: args333, Nargs: 2, Sub: -1, Class: ClassFile},
+	236: {Name: "vserver", Nr: 236, Args: args281, Nargs: 5, Sub: -1},
+	237: {Name: "mbind", Nr: 237, Args: args334, Nargs: 6, Sub: -1, Class: ClassMemory},
+	238: {Name: "set_mempolicy", Nr: 238, Args: args335, Nargs: 3, Sub: -1, Class: ClassMemory},
+	239: {Name: "get_mempolicy", Nr: 239, Args: args336, Nargs: 5, Sub: -1, Class: ClassMemory},
+	240: {Name: "mq_open", Nr: 240, Args: args337, Nargs: 4, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	241: {Name: "mq_unlink", Nr: 241, Args: args338, Nargs: 1, Sub: -1},
+	242: {Name: "mq_timedsend", Nr: 242, Args: args339, Nargs: 5, Sub: -1, Class: ClassDesc},
+	243: {Name: "mq_timedreceive", Nr: 243, Args: args340, Nargs: 5, Sub: -1, Class: ClassDesc},
+	244: {Name: "mq_notify", Nr: 244, Args: args341, Nargs: 2, Sub: -1, Class: ClassDesc},
+	245: {Name: "mq_getsetattr", Nr: 245, Args: args342, Nargs: 3, Sub: -1, Class: ClassDesc},
+	246: {Name: "kexec_load", Nr: 246, Args: args343, Nargs: 4, Sub: -1},
+	247: {Name: "waitid", Nr: 247, Args: args344, Nargs: 5, Sub: -1, Class: ClassProcess},
+	248: {Name: "add_key", Nr: 248, Args: args345, Nargs: 5, Sub: -1},
+	249: {Name: "request_key", Nr: 249, Args: args346, Nargs: 4, Sub: -1},
+	250: {Name: "keyctl", Nr: 250, Args: args347, Nargs: 5, Sub: 0, Subs: subs_x86_64_250, SubMask: 0xffffffff},
+	251: {Name: "ioprio_set", Nr: 251, Args: args370, Nargs: 3, Sub: -1},
+	252: {Name: "ioprio_get", Nr: 252, Args: args371, Nargs: 2, Sub: -1, Ret: &types[239]},
+	253: {Name: "inotify_init", Nr: 253, Args: args79, Nargs: 0, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	254: {Name: "inotify_add_watch", Nr: 254, Args: args372, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	255: {Name: "inotify_rm_watch", Nr: 255, Args: args373, Nargs: 2, Sub: -1, Class: ClassDesc},
+	256: {Name: "migrate_pages", Nr: 256, Args: args374, Nargs: 4, Sub: -1, Class: ClassMemory},
+	257: {Name: "openat", Nr: 257, Args: args375, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	258: {Name: "mkdirat", Nr: 258, Args: args376, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	259: {Name: "mknodat", Nr: 259, Args: args377, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	260: {Name: "fchownat", Nr: 260, Args: args378, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	261: {Name: "futimesat", Nr: 261, Args: args379, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	262: {Name: "newfstatat", Nr: 262, Args: args380, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	263: {Name: "unlinkat", Nr: 263, Args: args381, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	264: {Name: "renameat", Nr: 264, Args: args382, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	265: {Name: "linkat", Nr: 265, Args: args383, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	266: {Name: "symlinkat", Nr: 266, Args: args384, Nargs: 3, Sub: -1, Class: ClassFile | ClassDesc},
+	267: {Name: "readlinkat", Nr: 267, Args: args385, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	268: {Name: "fchmodat", Nr: 268, Args: args376, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	269: {Name: "faccessat", Nr: 269, Args: args386, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	270: {Name: "pselect6", Nr: 270, Args: args387, Nargs: 6, Sub: -1, Class: ClassDesc, Ret: &types[67]},
+	271: {Name: "ppoll", Nr: 271, Args: args388, Nargs: 5, Sub: -1, Ret: &types[10]},
+	272: {Name: "unshare", Nr: 272, Args: args389, Nargs: 1, Sub: -1},
+	273: {Name: "set_robust_list", Nr: 273, Args: args390, Nargs: 2, Sub: -1},
+	274: {Name: "get_robust_list", Nr: 274, Args: args391, Nargs: 3, Sub: -1},
+	275: {Name: "splice", Nr: 275, Args: args392, Nargs: 6, Sub: -1, Class: ClassDesc},
+	276: {Name: "tee", Nr: 276, Args: args393, Nargs: 4, Sub: -1, Class: ClassDesc},
+	277: {Name: "sync_file_range", Nr: 277, Args: args394, Nargs: 4, Sub: -1, Class: ClassDesc},
+	278: {Name: "vmsplice", Nr: 278, Args: args395, Nargs: 4, Sub: -1, Class: ClassDesc},
+	279: {Name: "move_pages", Nr: 279, Args: args396, Nargs: 6, Sub: -1, Class: ClassMemory},
+	280: {Name: "utimensat", Nr: 280, Args: args397, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	281: {Name: "epoll_pwait", Nr: 281, Args: args398, Nargs: 6, Sub: -1, Class: ClassDesc},
+	282: {Name: "signalfd", Nr: 282, Args: args399, Nargs: 3, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
+	283: {Name: "timerfd_create", Nr: 283, Args: args400, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	284: {Name: "eventfd", Nr: 284, Args: args401, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	285: {Name: "fallocate", Nr: 285, Args: args402, Nargs: 4, Sub: -1, Class: ClassDesc},
+	286: {Name: "timerfd_settime", Nr: 286, Args: args403, Nargs: 4, Sub: -1, Class: ClassDesc},
+	287: {Name: "timerfd_gettime", Nr: 287, Args: args404, Nargs: 2, Sub: -1, Class: ClassDesc},
+	288: {Name: "accept4", Nr: 288, Args: args405, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc, Ret: &types[0]},
+	289: {Name: "signalfd4", Nr: 289, Args: args406, Nargs: 4, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
+	290: {Name: "eventfd2", Nr: 290, Args: args407, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	291: {Name: "epoll_create1", Nr: 291, Args: args408, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	292: {Name: "dup3", Nr: 292, Args: args409, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	293: {Name: "pipe2", Nr: 293, Args: args410, Nargs: 2, Sub: -1, Class: ClassDesc},
+	294: {Name: "inotify_init1", Nr: 294, Args: args411, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	295: {Name: "preadv", Nr: 295, Args: args412, Nargs: 5, Sub: -1, Class: ClassDesc},
+	296: {Name: "pwritev", Nr: 296, Args: args413, Nargs: 5, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	297: {Name: "rt_tgsigqueueinfo", Nr: 297, Args: args414, Nargs: 4, Sub: -1, Class: ClassSignal},
+	298: {Name: "perf_event_open", Nr: 298, Args: args415, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	299: {Name: "recvmmsg", Nr: 299, Args: args416, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
+	300: {Name: "fanotify_init", Nr: 300, Args: args417, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	301: {Name: "fanotify_mark", Nr: 301, Args: args418, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	302: {Name: "prlimit64", Nr: 302, Args: args419, Nargs: 4, Sub: -1},
+	303: {Name: "name_to_handle_at", Nr: 303, Args: args420, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	304: {Name: "open_by_handle_at", Nr: 304, Args: args421, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	305: {Name: "clock_adjtime", Nr: 305, Args: args422, Nargs: 2, Sub: -1, Class: ClassClock, Ret: &types[192]},
 	306: {Name: "syncfs", Nr: 306, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
-	307: {Name: "sendmmsg", Nr: 307, Args: args417, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
-	308: {Name: "setns", Nr: 308, Args: args418, Nargs: 2, Sub: -1, Class: ClassDesc},
-	309: {Name: "getcpu", Nr: 309, Args: args419, Nargs: 3, Sub: -1},
-	310: {Name: "process_vm_readv", Nr: 310, Args: args420, Nargs: 6, Sub: -1},
-	311: {Name: "process_vm_writev", Nr: 311, Args: args420, Nargs: 6, Sub: -1},
-	312: {Name: "kcmp", Nr: 312, Args: args421, Nargs: 5, Sub: 2, Subs: subs_x86_64_312, SubMask: 0xffffffff},
-	313: {Name: "finit_module", Nr: 313, Args: args425, Nargs: 3, Sub: -1, Class: ClassDesc},
-	314: {Name: "sched_setattr", Nr: 314, Args: args426, Nargs: 3, Sub: -1},
-	315: {Name: "sched_getattr", Nr: 315, Args: args427, Nargs: 4, Sub: -1},
-	316: {Name: "renameat2", Nr: 316, Args: args428, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	317: {Name: "seccomp", Nr: 317, Args: args429, Nargs: 3, Sub: 0, Subs: subs_x86_64_317, SubMask: 0xffffffff},
-	318: {Name: "getrandom", Nr: 318, Args: args433, Nargs: 3, Sub: -1},
-	319: {Name: "memfd_create", Nr: 319, Args: args434, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	320: {Name: "kexec_file_load", Nr: 320, Args: args435, Nargs: 5, Sub: -1, Class: ClassDesc},
-	321: {Name: "bpf", Nr: 321, Args: args436, Nargs: 3, Sub: 0, Subs: subs_x86_64_321, SubMask: 0xffffffff, Class: ClassDesc},
-	322: {Name: "execveat", Nr: 322, Args: args462, Nargs: 5, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassDesc | ClassFile},
-	323: {Name: "userfaultfd", Nr: 323, Args: args463, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	324: {Name: "membarrier", Nr: 324, Args: args464, Nargs: 3, Sub: 0, Subs: subs_x86_64_324, SubMask: 0xffffffff},
-	325: {Name: "mlock2", Nr: 325, Args: args466, Nargs: 3, Sub: -1, Class: ClassMemory},
-	326: {Name: "copy_file_range", Nr: 326, Args: args467, Nargs: 6, Sub: -1, Class: ClassDesc},
-	327: {Name: "preadv2", Nr: 327, Args: args468, Nargs: 6, Sub: -1, Class: ClassDesc},
-	328: {Name: "pwritev2", Nr: 328, Args: args469, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	329: {Name: "pkey_mprotect", Nr: 329, Args: args470, Nargs: 4, Sub: -1, Class: ClassMemory},
-	330: {Name: "pkey_alloc", Nr: 330, Args: args471, Nargs: 2, Sub: -1},
-	331: {Name: "pkey_free", Nr: 331, Args: args472, Nargs: 1, Sub: -1},
-	332: {Name: "statx", Nr: 332, Args: args473, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	333: {Name: "io_pgetevents", Nr: 333, Args: args474, Nargs: 6, Sub: -1},
-	334: {Name: "rseq", Nr: 334, Args: args475, Nargs: 4, Sub: -1},
-	335: {Name: "uretprobe", Nr: 335, Args: args80, Nargs: 0, Sub: -1, Flags: FlagGuessed},
-	336: {Name: "uprobe", Nr: 336, Args: args80, Nargs: 0, Sub: -1, Flags: FlagGuessed},
-	424: {Name: "pidfd_send_signal", Nr: 424, Args: args476, Nargs: 4, Sub: -1, Class: ClassSignal | ClassProcess | ClassDesc},
-	425: {Name: "io_uring_setup", Nr: 425, Args: args477, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	426: {Name: "io_uring_enter", Nr: 426, Args: args478, Nargs: 6, Sub: -1, Class: ClassDesc},
-	427: {Name: "io_uring_register", Nr: 427, Args: args479, Nargs: 4, Sub: 1, Subs: subs_x86_64_427, SubMask: 0xffffffff, Class: ClassDesc},
-	428: {Name: "open_tree", Nr: 428, Args: args482, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	429: {Name: "move_mount", Nr: 429, Args: args483, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	430: {Name: "fsopen", Nr: 430, Args: args484, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	431: {Name: "fsconfig", Nr: 431, Args: args485, Nargs: 5, Sub: 1, Subs: subs_x86_64_431, SubMask: 0xffffffff, Class: ClassDesc},
-	432: {Name: "fsmount", Nr: 432, Args: args490, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	433: {Name: "fspick", Nr: 433, Args: args491, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	434: {Name: "pidfd_open", Nr: 434, Args: args492, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	435: {Name: "clone3", Nr: 435, Args: args493, Nargs: 2, Sub: -1, Flags: FlagFork, Class: ClassProcess},
-	436: {Name: "close_range", Nr: 436, Args: args494, Nargs: 3, Sub: -1},
-	437: {Name: "openat2", Nr: 437, Args: args495, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	438: {Name: "pidfd_getfd", Nr: 438, Args: args496, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	439: {Name: "faccessat2", Nr: 439, Args: args497, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	440: {Name: "process_madvise", Nr: 440, Args: args498, Nargs: 5, Sub: -1, Class: ClassMemory | ClassDesc},
-	441: {Name: "epoll_pwait2", Nr: 441, Args: args499, Nargs: 6, Sub: -1, Class: ClassDesc},
-	442: {Name: "mount_setattr", Nr: 442, Args: args500, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	443: {Name: "quotactl_fd", Nr: 443, Args: args501, Nargs: 4, Sub: 1, Subs: subs_x86_64_443, SubMask: 0xffffff00, Class: ClassDesc},
-	444: {Name: "landlock_create_ruleset", Nr: 444, Args: args512, Nargs: 3, Sub: -1},
-	445: {Name: "landlock_add_rule", Nr: 445, Args: args513, Nargs: 4, Sub: 1, Subs: subs_x86_64_445, SubMask: 0xffffffff, Class: ClassDesc},
-	446: {Name: "landlock_restrict_self", Nr: 446, Args: args516, Nargs: 2, Sub: -1, Class: ClassDesc},
-	447: {Name: "memfd_secret", Nr: 447, Args: args517, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	448: {Name: "process_mrelease", Nr: 448, Args: args518, Nargs: 2, Sub: -1, Class: ClassDesc},
-	449: {Name: "futex_waitv", Nr: 449, Args: args519, Nargs: 5, Sub: -1},
-	450: {Name: "set_mempolicy_home_node", Nr: 450, Args: args520, Nargs: 4, Sub: -1, Class: ClassMemory},
-	451: {Name: "cachestat", Nr: 451, Args: args521, Nargs: 4, Sub: -1, Class: ClassDesc},
-	452: {Name: "fchmodat2", Nr: 452, Args: args522, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	453: {Name: "map_shadow_stack", Nr: 453, Args: args523, Nargs: 3, Sub: -1, Class: ClassMemory, Ret: &types[13]},
-	454: {Name: "futex_wake", Nr: 454, Args: args524, Nargs: 4, Sub: -1},
-	455: {Name: "futex_wait", Nr: 455, Args: args525, Nargs: 6, Sub: -1},
-	456: {Name: "futex_requeue", Nr: 456, Args: args526, Nargs: 4, Sub: -1},
-	457: {Name: "statmount", Nr: 457, Args: args527, Nargs: 4, Sub: -1},
-	458: {Name: "listmount", Nr: 458, Args: args528, Nargs: 4, Sub: -1},
-	459: {Name: "lsm_get_self_attr", Nr: 459, Args: args529, Nargs: 4, Sub: -1},
-	460: {Name: "lsm_set_self_attr", Nr: 460, Args: args530, Nargs: 4, Sub: -1},
-	461: {Name: "lsm_list_modules", Nr: 461, Args: args531, Nargs: 3, Sub: -1},
-	462: {Name: "mseal", Nr: 462, Args: args532, Nargs: 3, Sub: -1, Class: ClassMemory},
-	463: {Name: "setxattrat", Nr: 463, Args: args533, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
-	464: {Name: "getxattrat", Nr: 464, Args: args533, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
-	465: {Name: "listxattrat", Nr: 465, Args: args534, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	466: {Name: "removexattrat", Nr: 466, Args: args535, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	467: {Name: "open_tree_attr", Nr: 467, Args: args536, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	468: {Name: "file_getattr", Nr: 468, Args: args537, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	469: {Name: "file_setattr", Nr: 469, Args: args538, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	470: {Name: "listns", Nr: 470, Args: args539, Nargs: 4, Sub: -1},
-	471: {Name: "rseq_slice_yield", Nr: 471, Args: args80, Nargs: 0, Sub: -1, Flags: FlagGuessed},
-	472: {Name: "fchroot", Nr: 472, Args: args540, Nargs: 2, Sub: -1, Class: ClassDesc},
+	307: {Name: "sendmmsg", Nr: 307, Args: args423, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
+	308: {Name: "setns", Nr: 308, Args: args424, Nargs: 2, Sub: -1, Class: ClassDesc},
+	309: {Name: "getcpu", Nr: 309, Args: args425, Nargs: 3, Sub: -1},
+	310: {Name: "process_vm_readv", Nr: 310, Args: args426, Nargs: 6, Sub: -1},
+	311: {Name: "process_vm_writev", Nr: 311, Args: args426, Nargs: 6, Sub: -1},
+	312: {Name: "kcmp", Nr: 312, Args: args427, Nargs: 5, Sub: 2, Subs: subs_x86_64_312, SubMask: 0xffffffff},
+	313: {Name: "finit_module", Nr: 313, Args: args431, Nargs: 3, Sub: -1, Class: ClassDesc},
+	314: {Name: "sched_setattr", Nr: 314, Args: args432, Nargs: 3, Sub: -1},
+	315: {Name: "sched_getattr", Nr: 315, Args: args433, Nargs: 4, Sub: -1},
+	316: {Name: "renameat2", Nr: 316, Args: args434, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	317: {Name: "seccomp", Nr: 317, Args: args435, Nargs: 3, Sub: 0, Subs: subs_x86_64_317, SubMask: 0xffffffff},
+	318: {Name: "getrandom", Nr: 318, Args: args439, Nargs: 3, Sub: -1},
+	319: {Name: "memfd_create", Nr: 319, Args: args440, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	320: {Name: "kexec_file_load", Nr: 320, Args: args441, Nargs: 5, Sub: -1, Class: ClassDesc},
+	321: {Name: "bpf", Nr: 321, Args: args442, Nargs: 3, Sub: 0, Subs: subs_x86_64_321, SubMask: 0xffffffff, Class: ClassDesc},
+	322: {Name: "execveat", Nr: 322, Args: args468, Nargs: 5, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassDesc | ClassFile},
+	323: {Name: "userfaultfd", Nr: 323, Args: args469, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	324: {Name: "membarrier", Nr: 324, Args: args470, Nargs: 3, Sub: 0, Subs: subs_x86_64_324, SubMask: 0xffffffff},
+	325: {Name: "mlock2", Nr: 325, Args: args472, Nargs: 3, Sub: -1, Class: ClassMemory},
+	326: {Name: "copy_file_range", Nr: 326, Args: args473, Nargs: 6, Sub: -1, Class: ClassDesc},
+	327: {Name: "preadv2", Nr: 327, Args: args474, Nargs: 6, Sub: -1, Class: ClassDesc},
+	328: {Name: "pwritev2", Nr: 328, Args: args475, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	329: {Name: "pkey_mprotect", Nr: 329, Args: args476, Nargs: 4, Sub: -1, Class: ClassMemory},
+	330: {Name: "pkey_alloc", Nr: 330, Args: args477, Nargs: 2, Sub: -1},
+	331: {Name: "pkey_free", Nr: 331, Args: args478, Nargs: 1, Sub: -1},
+	332: {Name: "statx", Nr: 332, Args: args479, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	333: {Name: "io_pgetevents", Nr: 333, Args: args480, Nargs: 6, Sub: -1},
+	334: {Name: "rseq", Nr: 334, Args: args481, Nargs: 4, Sub: -1},
+	335: {Name: "uretprobe", Nr: 335, Args: args79, Nargs: 0, Sub: -1, Flags: FlagGuessed},
+	336: {Name: "uprobe", Nr: 336, Args: args79, Nargs: 0, Sub: -1, Flags: FlagGuessed},
+	424: {Name: "pidfd_send_signal", Nr: 424, Args: args482, Nargs: 4, Sub: -1, Class: ClassSignal | ClassProcess | ClassDesc},
+	425: {Name: "io_uring_setup", Nr: 425, Args: args483, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	426: {Name: "io_uring_enter", Nr: 426, Args: args484, Nargs: 6, Sub: -1, Class: ClassDesc},
+	427: {Name: "io_uring_register", Nr: 427, Args: args485, Nargs: 4, Sub: 1, Subs: subs_x86_64_427, SubMask: 0xffffffff, Class: ClassDesc},
+	428: {Name: "open_tree", Nr: 428, Args: args488, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	429: {Name: "move_mount", Nr: 429, Args: args489, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	430: {Name: "fsopen", Nr: 430, Args: args490, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	431: {Name: "fsconfig", Nr: 431, Args: args491, Nargs: 5, Sub: 1, Subs: subs_x86_64_431, SubMask: 0xffffffff, Class: ClassDesc},
+	432: {Name: "fsmount", Nr: 432, Args: args496, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	433: {Name: "fspick", Nr: 433, Args: args497, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	434: {Name: "pidfd_open", Nr: 434, Args: args498, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	435: {Name: "clone3", Nr: 435, Args: args499, Nargs: 2, Sub: -1, Flags: FlagFork, Class: ClassProcess},
+	436: {Name: "close_range", Nr: 436, Args: args500, Nargs: 3, Sub: -1},
+	437: {Name: "openat2", Nr: 437, Args: args501, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	438: {Name: "pidfd_getfd", Nr: 438, Args: args502, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	439: {Name: "faccessat2", Nr: 439, Args: args503, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	440: {Name: "process_madvise", Nr: 440, Args: args504, Nargs: 5, Sub: -1, Class: ClassMemory | ClassDesc},
+	441: {Name: "epoll_pwait2", Nr: 441, Args: args505, Nargs: 6, Sub: -1, Class: ClassDesc},
+	442: {Name: "mount_setattr", Nr: 442, Args: args506, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	443: {Name: "quotactl_fd", Nr: 443, Args: args507, Nargs: 4, Sub: 1, Subs: subs_x86_64_443, SubMask: 0xffffff00, Class: ClassDesc},
+	444: {Name: "landlock_create_ruleset", Nr: 444, Args: args518, Nargs: 3, Sub: -1},
+	445: {Name: "landlock_add_rule", Nr: 445, Args: args519, Nargs: 4, Sub: 1, Subs: subs_x86_64_445, SubMask: 0xffffffff, Class: ClassDesc},
+	446: {Name: "landlock_restrict_self", Nr: 446, Args: args522, Nargs: 2, Sub: -1, Class: ClassDesc},
+	447: {Name: "memfd_secret", Nr: 447, Args: args523, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	448: {Name: "process_mrelease", Nr: 448, Args: args524, Nargs: 2, Sub: -1, Class: ClassDesc},
+	449: {Name: "futex_waitv", Nr: 449, Args: args525, Nargs: 5, Sub: -1},
+	450: {Name: "set_mempolicy_home_node", Nr: 450, Args: args526, Nargs: 4, Sub: -1, Class: ClassMemory},
+	451: {Name: "cachestat", Nr: 451, Args: args527, Nargs: 4, Sub: -1, Class: ClassDesc},
+	452: {Name: "fchmodat2", Nr: 452, Args: args528, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	453: {Name: "map_shadow_stack", Nr: 453, Args: args529, Nargs: 3, Sub: -1, Class: ClassMemory, Ret: &types[13]},
+	454: {Name: "futex_wake", Nr: 454, Args: args530, Nargs: 4, Sub: -1},
+	455: {Name: "futex_wait", Nr: 455, Args: args531, Nargs: 6, Sub: -1},
+	456: {Name: "futex_requeue", Nr: 456, Args: args532, Nargs: 4, Sub: -1},
+	457: {Name: "statmount", Nr: 457, Args: args533, Nargs: 4, Sub: -1},
+	458: {Name: "listmount", Nr: 458, Args: args534, Nargs: 4, Sub: -1},
+	459: {Name: "lsm_get_self_attr", Nr: 459, Args: args535, Nargs: 4, Sub: -1},
+	460: {Name: "lsm_set_self_attr", Nr: 460, Args: args536, Nargs: 4, Sub: -1},
+	461: {Name: "lsm_list_modules", Nr: 461, Args: args537, Nargs: 3, Sub: -1},
+	462: {Name: "mseal", Nr: 462, Args: args538, Nargs: 3, Sub: -1, Class: ClassMemory},
+	463: {Name: "setxattrat", Nr: 463, Args: args539, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
+	464: {Name: "getxattrat", Nr: 464, Args: args539, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
+	465: {Name: "listxattrat", Nr: 465, Args: args540, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	466: {Name: "removexattrat", Nr: 466, Args: args541, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	467: {Name: "open_tree_attr", Nr: 467, Args: args542, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	468: {Name: "file_getattr", Nr: 468, Args: args543, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	469: {Name: "file_setattr", Nr: 469, Args: args544, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	470: {Name: "listns", Nr: 470, Args: args545, Nargs: 4, Sub: -1},
+	471: {Name: "rseq_slice_yield", Nr: 471, Args: args79, Nargs: 0, Sub: -1, Flags: FlagGuessed},
+	472: {Name: "fchroot", Nr: 472, Args: args546, Nargs: 2, Sub: -1, Class: ClassDesc},
 }
 
 var calls_i386 = [...]Call{
-	0:   {Name: "restart_syscall", Nr: 0, Args: args80, Nargs: 0, Sub: -1},
-	1:   {Name: "exit", Nr: 1, Args: args112, Nargs: 1, Sub: -1, Flags: FlagEnter, Class: ClassProcess},
-	2:   {Name: "fork", Nr: 2, Args: args80, Nargs: 0, Sub: -1, Flags: FlagFork, Class: ClassProcess},
+	0:   {Name: "restart_syscall", Nr: 0, Args: args79, Nargs: 0, Sub: -1},
+	1:   {Name: "exit", Nr: 1, Args: args111, Nargs: 1, Sub: -1, Flags: FlagEnter, Class: ClassProcess},
+	2:   {Name: "fork", Nr: 2, Args: args79, Nargs: 0, Sub: -1, Flags: FlagFork, Class: ClassProcess},
 	3:   {Name: "read", Nr: 3, Args: args0, Nargs: 3, Sub: -1, Class: ClassDesc},
 	4:   {Name: "write", Nr: 4, Args: args1, Nargs: 3, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
 	5:   {Name: "open", Nr: 5, Args: args2, Nargs: 3, Sub: -1, Class: ClassFile, Ret: &types[0]},
 	6:   {Name: "close", Nr: 6, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
-	7:   {Name: "waitpid", Nr: 7, Args: args541, Nargs: 3, Sub: -1, Class: ClassProcess, Ret: &types[27]},
-	8:   {Name: "creat", Nr: 8, Args: args152, Nargs: 2, Sub: -1, Class: ClassFile, Ret: &types[0]},
-	9:   {Name: "link", Nr: 9, Args: args151, Nargs: 2, Sub: -1, Class: ClassFile},
-	10:  {Name: "unlink", Nr: 10, Args: args150, Nargs: 1, Sub: -1, Class: ClassFile},
-	11:  {Name: "execve", Nr: 11, Args: args111, Nargs: 3, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassFile},
-	12:  {Name: "chdir", Nr: 12, Args: args150, Nargs: 1, Sub: -1, Class: ClassFile},
-	13:  {Name: "time", Nr: 13, Args: args288, Nargs: 1, Sub: -1, Ret: &types[107]},
-	14:  {Name: "mknod", Nr: 14, Args: args206, Nargs: 3, Sub: -1, Class: ClassFile},
-	15:  {Name: "chmod", Nr: 15, Args: args152, Nargs: 2, Sub: -1, Class: ClassFile},
-	16:  {Name: "lchown", Nr: 16, Args: args542, Nargs: 3, Sub: -1, Class: ClassFile},
-	17:  {Name: "break", Nr: 17, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	18:  {Name: "oldstat", Nr: 18, Args: args543, Nargs: 2, Sub: -1, Class: ClassFile},
+	7:   {Name: "waitpid", Nr: 7, Args: args547, Nargs: 3, Sub: -1, Class: ClassProcess, Ret: &types[27]},
+	8:   {Name: "creat", Nr: 8, Args: args151, Nargs: 2, Sub: -1, Class: ClassFile, Ret: &types[0]},
+	9:   {Name: "link", Nr: 9, Args: args150, Nargs: 2, Sub: -1, Class: ClassFile},
+	10:  {Name: "unlink", Nr: 10, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
+	11:  {Name: "execve", Nr: 11, Args: args110, Nargs: 3, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassFile},
+	12:  {Name: "chdir", Nr: 12, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
+	13:  {Name: "time", Nr: 13, Args: args293, Nargs: 1, Sub: -1, Ret: &types[107]},
+	14:  {Name: "mknod", Nr: 14, Args: args205, Nargs: 3, Sub: -1, Class: ClassFile},
+	15:  {Name: "chmod", Nr: 15, Args: args151, Nargs: 2, Sub: -1, Class: ClassFile},
+	16:  {Name: "lchown", Nr: 16, Args: args548, Nargs: 3, Sub: -1, Class: ClassFile},
+	17:  {Name: "break", Nr: 17, Args: args79, Nargs: 0, Sub: -1},
+	18:  {Name: "oldstat", Nr: 18, Args: args549, Nargs: 2, Sub: -1, Class: ClassFile},
 	19:  {Name: "lseek", Nr: 19, Args: args7, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[11]},
-	20:  {Name: "getpid", Nr: 20, Args: args80, Nargs: 0, Sub: -1, Ret: &types[27]},
-	21:  {Name: "mount", Nr: 21, Args: args257, Nargs: 5, Sub: -1, Class: ClassFile},
-	22:  {Name: "umount", Nr: 22, Args: args544, Nargs: 1, Sub: -1, Class: ClassFile},
-	23:  {Name: "setuid", Nr: 23, Args: args545, Nargs: 1, Sub: -1, Class: ClassCreds},
-	24:  {Name: "getuid", Nr: 24, Args: args80, Nargs: 0, Sub: -1, Class: ClassCreds},
-	25:  {Name: "stime", Nr: 25, Args: args546, Nargs: 1, Sub: -1},
-	26:  {Name: "ptrace", Nr: 26, Args: args164, Nargs: 4, Sub: 0, Subs: subs_i386_26, SubMask: 0xffffffff},
-	27:  {Name: "alarm", Nr: 27, Args: args95, Nargs: 1, Sub: -1},
-	28:  {Name: "oldfstat", Nr: 28, Args: args547, Nargs: 2, Sub: -1, Class: ClassDesc},
-	29:  {Name: "pause", Nr: 29, Args: args80, Nargs: 0, Sub: -1, Class: ClassSignal},
-	30:  {Name: "utime", Nr: 30, Args: args205, Nargs: 2, Sub: -1, Class: ClassFile},
-	31:  {Name: "stty", Nr: 31, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	32:  {Name: "gtty", Nr: 32, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	33:  {Name: "access", Nr: 33, Args: args77, Nargs: 2, Sub: -1, Class: ClassFile},
-	34:  {Name: "nice", Nr: 34, Args: args548, Nargs: 1, Sub: -1},
-	35:  {Name: "ftime", Nr: 35, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	36:  {Name: "sync", Nr: 36, Args: args80, Nargs: 0, Sub: -1},
-	37:  {Name: "kill", Nr: 37, Args: args114, Nargs: 2, Sub: -1, Class: ClassSignal | ClassProcess},
-	38:  {Name: "rename", Nr: 38, Args: args151, Nargs: 2, Sub: -1, Class: ClassFile},
-	39:  {Name: "mkdir", Nr: 39, Args: args152, Nargs: 2, Sub: -1, Class: ClassFile},
-	40:  {Name: "rmdir", Nr: 40, Args: args150, Nargs: 1, Sub: -1, Class: ClassFile},
+	20:  {Name: "getpid", Nr: 20, Args: args79, Nargs: 0, Sub: -1, Ret: &types[27]},
+	21:  {Name: "mount", Nr: 21, Args: args256, Nargs: 5, Sub: -1, Class: ClassFile},
+	22:  {Name: "umount", Nr: 22, Args: args550, Nargs: 1, Sub: -1, Class: ClassFile},
+	23:  {Name: "setuid", Nr: 23, Args: args551, Nargs: 1, Sub: -1, Class: ClassCreds},
+	24:  {Name: "getuid", Nr: 24, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
+	25:  {Name: "stime", Nr: 25, Args: args552, Nargs: 1, Sub: -1},
+	26:  {Name: "ptrace", Nr: 26, Args: args163, Nargs: 4, Sub: 0, Subs: subs_i386_26, SubMask: 0xffffffff},
+	27:  {Name: "alarm", Nr: 27, Args: args94, Nargs: 1, Sub: -1},
+	28:  {Name: "oldfstat", Nr: 28, Args: args553, Nargs: 2, Sub: -1, Class: ClassDesc},
+	29:  {Name: "pause", Nr: 29, Args: args79, Nargs: 0, Sub: -1, Class: ClassSignal},
+	30:  {Name: "utime", Nr: 30, Args: args204, Nargs: 2, Sub: -1, Class: ClassFile},
+	31:  {Name: "stty", Nr: 31, Args: args554, Nargs: 2, Sub: -1},
+	32:  {Name: "gtty", Nr: 32, Args: args554, Nargs: 2, Sub: -1},
+	33:  {Name: "access", Nr: 33, Args: args76, Nargs: 2, Sub: -1, Class: ClassFile},
+	34:  {Name: "nice", Nr: 34, Args: args555, Nargs: 1, Sub: -1},
+	35:  {Name: "ftime", Nr: 35, Args: args79, Nargs: 0, Sub: -1},
+	36:  {Name: "sync", Nr: 36, Args: args79, Nargs: 0, Sub: -1},
+	37:  {Name: "kill", Nr: 37, Args: args113, Nargs: 2, Sub: -1, Class: ClassSignal | ClassProcess},
+	38:  {Name: "rename", Nr: 38, Args: args150, Nargs: 2, Sub: -1, Class: ClassFile},
+	39:  {Name: "mkdir", Nr: 39, Args: args151, Nargs: 2, Sub: -1, Class: ClassFile},
+	40:  {Name: "rmdir", Nr: 40, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
 	41:  {Name: "dup", Nr: 41, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	42:  {Name: "pipe", Nr: 42, Args: args78, Nargs: 1, Sub: -1, Class: ClassDesc},
-	43:  {Name: "times", Nr: 43, Args: args163, Nargs: 1, Sub: -1, Ret: &types[107]},
-	44:  {Name: "prof", Nr: 44, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
+	42:  {Name: "pipe", Nr: 42, Args: args77, Nargs: 1, Sub: -1, Class: ClassDesc},
+	43:  {Name: "times", Nr: 43, Args: args162, Nargs: 1, Sub: -1, Ret: &types[107]},
+	44:  {Name: "prof", Nr: 44, Args: args79, Nargs: 0, Sub: -1},
 	45:  {Name: "brk", Nr: 45, Args: args11, Nargs: 1, Sub: -1, Class: ClassMemory, Ret: &types[13]},
-	46:  {Name: "setgid", Nr: 46, Args: args549, Nargs: 1, Sub: -1, Class: ClassCreds},
-	47:  {Name: "getgid", Nr: 47, Args: args80, Nargs: 0, Sub: -1, Class: ClassCreds},
-	48:  {Name: "signal", Nr: 48, Args: args550, Nargs: 2, Sub: -1, Class: ClassSignal, Ret: &types[13]},
-	49:  {Name: "geteuid", Nr: 49, Args: args80, Nargs: 0, Sub: -1, Class: ClassCreds},
-	50:  {Name: "getegid", Nr: 50, Args: args80, Nargs: 0, Sub: -1, Class: ClassCreds},
-	51:  {Name: "acct", Nr: 51, Args: args255, Nargs: 1, Sub: -1, Class: ClassFile},
-	52:  {Name: "umount2", Nr: 52, Args: args258, Nargs: 2, Sub: -1, Class: ClassFile},
-	53:  {Name: "lock", Nr: 53, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
+	46:  {Name: "setgid", Nr: 46, Args: args556, Nargs: 1, Sub: -1, Class: ClassCreds},
+	47:  {Name: "getgid", Nr: 47, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
+	48:  {Name: "signal", Nr: 48, Args: args557, Nargs: 2, Sub: -1, Class: ClassSignal, Ret: &types[13]},
+	49:  {Name: "geteuid", Nr: 49, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
+	50:  {Name: "getegid", Nr: 50, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
+	51:  {Name: "acct", Nr: 51, Args: args254, Nargs: 1, Sub: -1, Class: ClassFile},
+	52:  {Name: "umount2", Nr: 52, Args: args257, Nargs: 2, Sub: -1, Class: ClassFile},
+	53:  {Name: "lock", Nr: 53, Args: args79, Nargs: 0, Sub: -1},
 	54:  {Name: "ioctl", Nr: 54, Args: args15, Nargs: 3, Sub: 1, Subs: subs_i386_54, SubMask: 0xffffffff, Class: ClassDesc},
-	55:  {Name: "fcntl", Nr: 55, Args: args130, Nargs: 3, Sub: 1, Subs: subs_i386_55, SubMask: 0xffffffff, Class: ClassDesc},
-	56:  {Name: "mpx", Nr: 56, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	57:  {Name: "setpgid", Nr: 57, Args: args188, Nargs: 2, Sub: -1},
-	58:  {Name: "ulimit", Nr: 58, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	59:  {Name: "oldolduname", Nr: 59, Args: args551, Nargs: 1, Sub: -1},
-	60:  {Name: "umask", Nr: 60, Args: args158, Nargs: 1, Sub: -1, Ret: &types[130]},
-	61:  {Name: "chroot", Nr: 61, Args: args150, Nargs: 1, Sub: -1, Class: ClassFile},
-	62:  {Name: "ustat", Nr: 62, Args: args209, Nargs: 2, Sub: -1},
-	63:  {Name: "dup2", Nr: 63, Args: args92, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	64:  {Name: "getppid", Nr: 64, Args: args80, Nargs: 0, Sub: -1, Ret: &types[27]},
-	65:  {Name: "getpgrp", Nr: 65, Args: args80, Nargs: 0, Sub: -1},
-	66:  {Name: "setsid", Nr: 66, Args: args80, Nargs: 0, Sub: -1},
-	67:  {Name: "sigaction", Nr: 67, Args: args552, Nargs: 3, Sub: -1, Class: ClassSignal},
-	68:  {Name: "sgetmask", Nr: 68, Args: args80, Nargs: 0, Sub: -1, Class: ClassSignal},
-	69:  {Name: "ssetmask", Nr: 69, Args: args553, Nargs: 1, Sub: -1, Class: ClassSignal},
-	70:  {Name: "setreuid", Nr: 70, Args: args554, Nargs: 2, Sub: -1, Class: ClassCreds},
-	71:  {Name: "setregid", Nr: 71, Args: args555, Nargs: 2, Sub: -1, Class: ClassCreds},
-	72:  {Name: "sigsuspend", Nr: 72, Args: args556, Nargs: 3, Sub: -1, Class: ClassSignal},
-	73:  {Name: "sigpending", Nr: 73, Args: args557, Nargs: 1, Sub: -1, Class: ClassSignal},
-	74:  {Name: "sethostname", Nr: 74, Args: args262, Nargs: 2, Sub: -1},
-	75:  {Name: "setrlimit", Nr: 75, Args: args254, Nargs: 2, Sub: -1},
-	76:  {Name: "getrlimit", Nr: 76, Args: args160, Nargs: 2, Sub: -1},
-	77:  {Name: "getrusage", Nr: 77, Args: args161, Nargs: 2, Sub: -1},
-	78:  {Name: "gettimeofday", Nr: 78, Args: args159, Nargs: 2, Sub: -1, Class: ClassClock},
-	79:  {Name: "settimeofday", Nr: 79, Args: args256, Nargs: 2, Sub: -1, Class: ClassClock},
-	80:  {Name: "getgroups", Nr: 80, Args: args558, Nargs: 2, Sub: -1, Class: ClassCreds},
-	81:  {Name: "setgroups", Nr: 81, Args: args559, Nargs: 2, Sub: -1, Class: ClassCreds},
-	82:  {Name: "select", Nr: 82, Args: args560, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[67]},
-	83:  {Name: "symlink", Nr: 83, Args: args153, Nargs: 2, Sub: -1, Class: ClassFile},
-	84:  {Name: "oldlstat", Nr: 84, Args: args543, Nargs: 2, Sub: -1, Class: ClassFile},
-	85:  {Name: "readlink", Nr: 85, Args: args154, Nargs: 3, Sub: -1, Class: ClassFile},
-	86:  {Name: "uselib", Nr: 86, Args: args207, Nargs: 1, Sub: -1, Class: ClassFile},
-	87:  {Name: "swapon", Nr: 87, Args: args259, Nargs: 2, Sub: -1, Class: ClassFile},
-	88:  {Name: "reboot", Nr: 88, Args: args260, Nargs: 4, Sub: 2, Subs: subs_i386_88, SubMask: 0xffffffff},
-	89:  {Name: "readdir", Nr: 89, Args: args561, Nargs: 3, Sub: -1, Class: ClassDesc},
-	90:  {Name: "mmap", Nr: 90, Args: args562, Nargs: 1, Sub: -1, Class: ClassMemory, Ret: &types[13]},
+	55:  {Name: "fcntl", Nr: 55, Args: args129, Nargs: 3, Sub: 1, Subs: subs_i386_55, SubMask: 0xffffffff, Class: ClassDesc},
+	56:  {Name: "mpx", Nr: 56, Args: args79, Nargs: 0, Sub: -1},
+	57:  {Name: "setpgid", Nr: 57, Args: args187, Nargs: 2, Sub: -1},
+	58:  {Name: "ulimit", Nr: 58, Args: args558, Nargs: 2, Sub: -1},
+	59:  {Name: "oldolduname", Nr: 59, Args: args559, Nargs: 1, Sub: -1},
+	60:  {Name: "umask", Nr: 60, Args: args157, Nargs: 1, Sub: -1, Ret: &types[130]},
+	61:  {Name: "chroot", Nr: 61, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
+	62:  {Name: "ustat", Nr: 62, Args: args208, Nargs: 2, Sub: -1},
+	63:  {Name: "dup2", Nr: 63, Args: args91, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	64:  {Name: "getppid", Nr: 64, Args: args79, Nargs: 0, Sub: -1, Ret: &types[27]},
+	65:  {Name: "getpgrp", Nr: 65, Args: args79, Nargs: 0, Sub: -1},
+	66:  {Name: "setsid", Nr: 66, Args: args79, Nargs: 0, Sub: -1},
+	67:  {Name: "sigaction", Nr: 67, Args: args560, Nargs: 3, Sub: -1, Class: ClassSignal},
+	68:  {Name: "sgetmask", Nr: 68, Args: args79, Nargs: 0, Sub: -1, Class: ClassSignal},
+	69:  {Name: "ssetmask", Nr: 69, Args: args561, Nargs: 1, Sub: -1, Class: ClassSignal},
+	70:  {Name: "setreuid", Nr: 70, Args: args562, Nargs: 2, Sub: -1, Class: ClassCreds},
+	71:  {Name: "setregid", Nr: 71, Args: args563, Nargs: 2, Sub: -1, Class: ClassCreds},
+	72:  {Name: "sigsuspend", Nr: 72, Args: args564, Nargs: 3, Sub: -1, Class: ClassSignal},
+	73:  {Name: "sigpending", Nr: 73, Args: args565, Nargs: 1, Sub: -1, Class: ClassSignal},
+	74:  {Name: "sethostname", Nr: 74, Args: args261, Nargs: 2, Sub: -1},
+	75:  {Name: "setrlimit", Nr: 75, Args: args253, Nargs: 2, Sub: -1},
+	76:  {Name: "getrlimit", Nr: 76, Args: args159, Nargs: 2, Sub: -1},
+	77:  {Name: "getrusage", Nr: 77, Args: args160, Nargs: 2, Sub: -1},
+	78:  {Name: "gettimeofday", Nr: 78, Args: args158, Nargs: 2, Sub: -1, Class: ClassClock},
+	79:  {Name: "settimeofday", Nr: 79, Args: args255, Nargs: 2, Sub: -1, Class: ClassClock},
+	80:  {Name: "getgroups", Nr: 80, Args: args566, Nargs: 2, Sub: -1, Class: ClassCreds},
+	81:  {Name: "setgroups", Nr: 81, Args: args567, Nargs: 2, Sub: -1, Class: ClassCreds},
+	82:  {Name: "select", Nr: 82, Args: args568, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[67]},
+	83:  {Name: "symlink", Nr: 83, Args: args152, Nargs: 2, Sub: -1, Class: ClassFile},
+	84:  {Name: "oldlstat", Nr: 84, Args: args549, Nargs: 2, Sub: -1, Class: ClassFile},
+	85:  {Name: "readlink", Nr: 85, Args: args153, Nargs: 3, Sub: -1, Class: ClassFile},
+	86:  {Name: "uselib", Nr: 86, Args: args206, Nargs: 1, Sub: -1, Class: ClassFile},
+	87:  {Name: "swapon", Nr: 87, Args: args258, Nargs: 2, Sub: -1, Class: ClassFile},
+	88:  {Name: "reboot", Nr: 88, Args: args259, Nargs: 4, Sub: 2, Subs: subs_i386_88, SubMask: 0xffffffff},
+	89:  {Name: "readdir", Nr: 89, Args: args569, Nargs: 3, Sub: -1, Class: ClassDesc},
+	90:  {Name: "mmap", Nr: 90, Args: args570, Nargs: 1, Sub: -1, Class: ClassMemory, Ret: &types[13]},
 	91:  {Name: "munmap", Nr: 91, Args: args10, Nargs: 2, Sub: -1, Class: ClassMemory},
-	92:  {Name: "truncate", Nr: 92, Args: args146, Nargs: 2, Sub: -1, Class: ClassFile},
-	93:  {Name: "ftruncate", Nr: 93, Args: args147, Nargs: 2, Sub: -1, Class: ClassDesc},
-	94:  {Name: "fchmod", Nr: 94, Args: args155, Nargs: 2, Sub: -1, Class: ClassDesc},
-	95:  {Name: "fchown", Nr: 95, Args: args563, Nargs: 3, Sub: -1, Class: ClassDesc},
-	96:  {Name: "getpriority", Nr: 96, Args: args213, Nargs: 2, Sub: -1},
-	97:  {Name: "setpriority", Nr: 97, Args: args214, Nargs: 3, Sub: -1},
-	98:  {Name: "profil", Nr: 98, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	99:  {Name: "statfs", Nr: 99, Args: args210, Nargs: 2, Sub: -1, Class: ClassFile},
-	100: {Name: "fstatfs", Nr: 100, Args: args211, Nargs: 2, Sub: -1, Class: ClassDesc},
-	101: {Name: "ioperm", Nr: 101, Args: args264, Nargs: 3, Sub: -1},
-	102: {Name: "socketcall", Nr: 102, Args: args564, Nargs: 2, Sub: -1, Class: ClassNetwork},
-	103: {Name: "syslog", Nr: 103, Args: args184, Nargs: 3, Sub: 0, Subs: subs_i386_103, SubMask: 0xffffffff},
-	104: {Name: "setitimer", Nr: 104, Args: args96, Nargs: 3, Sub: -1},
-	105: {Name: "getitimer", Nr: 105, Args: args94, Nargs: 2, Sub: -1},
+	92:  {Name: "truncate", Nr: 92, Args: args145, Nargs: 2, Sub: -1, Class: ClassFile},
+	93:  {Name: "ftruncate", Nr: 93, Args: args146, Nargs: 2, Sub: -1, Class: ClassDesc},
+	94:  {Name: "fchmod", Nr: 94, Args: args154, Nargs: 2, Sub: -1, Class: ClassDesc},
+	95:  {Name: "fchown", Nr: 95, Args: args571, Nargs: 3, Sub: -1, Class: ClassDesc},
+	96:  {Name: "getpriority", Nr: 96, Args: args212, Nargs: 2, Sub: -1},
+	97:  {Name: "setpriority", Nr: 97, Args: args213, Nargs: 3, Sub: -1},
+	98:  {Name: "profil", Nr: 98, Args: args572, Nargs: 4, Sub: -1},
+	99:  {Name: "statfs", Nr: 99, Args: args209, Nargs: 2, Sub: -1, Class: ClassFile},
+	100: {Name: "fstatfs", Nr: 100, Args: args210, Nargs: 2, Sub: -1, Class: ClassDesc},
+	101: {Name: "ioperm", Nr: 101, Args: args263, Nargs: 3, Sub: -1},
+	102: {Name: "socketcall", Nr: 102, Args: args573, Nargs: 2, Sub: -1, Class: ClassNetwork},
+	103: {Name: "syslog", Nr: 103, Args: args183, Nargs: 3, Sub: 0, Subs: subs_i386_103, SubMask: 0xffffffff},
+	104: {Name: "setitimer", Nr: 104, Args: args95, Nargs: 3, Sub: -1},
+	105: {Name: "getitimer", Nr: 105, Args: args93, Nargs: 2, Sub: -1},
 	106: {Name: "stat", Nr: 106, Args: args4, Nargs: 2, Sub: -1, Class: ClassFile},
 	107: {Name: "lstat", Nr: 107, Args: args4, Nargs: 2, Sub: -1, Class: ClassFile},
 	108: {Name: "fstat", Nr: 108, Args: args5, Nargs: 2, Sub: -1, Class: ClassDesc},
-	109: {Name: "olduname", Nr: 109, Args: args551, Nargs: 1, Sub: -1},
-	110: {Name: "iopl", Nr: 110, Args: args263, Nargs: 1, Sub: -1},
-	111: {Name: "vhangup", Nr: 111, Args: args80, Nargs: 0, Sub: -1},
-	112: {Name: "idle", Nr: 112, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	113: {Name: "vm86old", Nr: 113, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	114: {Name: "wait4", Nr: 114, Args: args113, Nargs: 4, Sub: -1, Class: ClassProcess, Ret: &types[27]},
-	115: {Name: "swapoff", Nr: 115, Args: args150, Nargs: 1, Sub: -1, Class: ClassFile},
-	116: {Name: "sysinfo", Nr: 116, Args: args162, Nargs: 1, Sub: -1},
-	117: {Name: "ipc", Nr: 117, Args: args565, Nargs: 6, Sub: -1, Class: ClassIPC},
+	109: {Name: "olduname", Nr: 109, Args: args559, Nargs: 1, Sub: -1},
+	110: {Name: "iopl", Nr: 110, Args: args262, Nargs: 1, Sub: -1},
+	111: {Name: "vhangup", Nr: 111, Args: args79, Nargs: 0, Sub: -1},
+	112: {Name: "idle", Nr: 112, Args: args79, Nargs: 0, Sub: -1},
+	113: {Name: "vm86old", Nr: 113, Args: args574, Nargs: 6, Sub: -1, Flags: FlagGuessed},
+	114: {Name: "wait4", Nr: 114, Args: args112, Nargs: 4, Sub: -1, Class: ClassProcess, Ret: &types[27]},
+	115: {Name: "swapoff", Nr: 115, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
+	116: {Name: "sysinfo", Nr: 116, Args: args161, Nargs: 1, Sub: -1},
+	117: {Name: "ipc", Nr: 117, Args: args575, Nargs: 6, Sub: -1, Class: ClassIPC},
 	118: {Name: "fsync", Nr: 118, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
-	119: {Name: "sigreturn", Nr: 119, Args: args80, Nargs: 0, Sub: -1, Class: ClassSignal},
-	120: {Name: "clone", Nr: 120, Args: args566, Nargs: 5, Sub: -1, Flags: FlagFork, Class: ClassProcess},
-	121: {Name: "setdomainname", Nr: 121, Args: args262, Nargs: 2, Sub: -1},
-	122: {Name: "uname", Nr: 122, Args: args115, Nargs: 1, Sub: -1},
-	123: {Name: "modify_ldt", Nr: 123, Args: args221, Nargs: 3, Sub: 0, Subs: subs_i386_123, SubMask: 0xffffffff, Ret: &types[165]},
-	124: {Name: "adjtimex", Nr: 124, Args: args253, Nargs: 1, Sub: -1, Class: ClassClock, Ret: &types[192]},
+	119: {Name: "sigreturn", Nr: 119, Args: args79, Nargs: 0, Sub: -1, Class: ClassSignal},
+	120: {Name: "clone", Nr: 120, Args: args576, Nargs: 5, Sub: -1, Flags: FlagFork, Class: ClassProcess},
+	121: {Name: "setdomainname", Nr: 121, Args: args261, Nargs: 2, Sub: -1},
+	122: {Name: "uname", Nr: 122, Args: args114, Nargs: 1, Sub: -1},
+	123: {Name: "modify_ldt", Nr: 123, Args: args220, Nargs: 3, Sub: 0, Subs: subs_i386_123, SubMask: 0xffffffff, Ret: &types[165]},
+	124: {Name: "adjtimex", Nr: 124, Args: args252, Nargs: 1, Sub: -1, Class: ClassClock, Ret: &types[192]},
 	125: {Name: "mprotect", Nr: 125, Args: args9, Nargs: 3, Sub: -1, Class: ClassMemory},
-	126: {Name: "sigprocmask", Nr: 126, Args: args567, Nargs: 3, Sub: -1, Class: ClassSignal},
-	127: {Name: "create_module", Nr: 127, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
+	126: {Name: "sigprocmask", Nr: 126, Args: args577, Nargs: 3, Sub: -1, Class: ClassSignal},
+	127: {Name: "create_module", Nr: 127, Args: args264, Nargs: 2, Sub: -1},
 	128: {Name: "init_module", Nr: 128, Args: args265, Nargs: 3, Sub: -1},
 	129: {Name: "delete_module", Nr: 129, Args: args266, Nargs: 2, Sub: -1},
-	130: {Name: "get_kernel_syms", Nr: 130, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	131: {Name: "quotactl", Nr: 131, Args: args267, Nargs: 4, Sub: 0, Subs: subs_i386_131, SubMask: 0xffffff00, Class: ClassFile},
-	132: {Name: "getpgid", Nr: 132, Args: args197, Nargs: 1, Sub: -1},
+	130: {Name: "get_kernel_syms", Nr: 130, Args: args267, Nargs: 1, Sub: -1},
+	131: {Name: "quotactl", Nr: 131, Args: args269, Nargs: 4, Sub: 0, Subs: subs_i386_131, SubMask: 0xffffff00, Class: ClassFile},
+	132: {Name: "getpgid", Nr: 132, Args: args196, Nargs: 1, Sub: -1},
 	133: {Name: "fchdir", Nr: 133, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
-	134: {Name: "bdflush", Nr: 134, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	135: {Name: "sysfs", Nr: 135, Args: args212, Nargs: 3, Sub: -1},
-	136: {Name: "personality", Nr: 136, Args: args208, Nargs: 1, Sub: -1, Ret: &types[155]},
-	137: {Name: "afs_syscall", Nr: 137, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	138: {Name: "setfsuid", Nr: 138, Args: args545, Nargs: 1, Sub: -1, Class: ClassCreds},
-	139: {Name: "setfsgid", Nr: 139, Args: args549, Nargs: 1, Sub: -1, Class: ClassCreds},
-	140: {Name: "_llseek", Nr: 140, Args: args568, Nargs: 5, Sub: -1, Class: ClassDesc},
-	141: {Name: "getdents", Nr: 141, Args: args148, Nargs: 3, Sub: -1, Class: ClassDesc},
-	142: {Name: "_newselect", Nr: 142, Args: args79, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[67]},
-	143: {Name: "flock", Nr: 143, Args: args145, Nargs: 2, Sub: -1, Class: ClassDesc},
-	144: {Name: "msync", Nr: 144, Args: args82, Nargs: 3, Sub: -1, Class: ClassMemory},
-	145: {Name: "readv", Nr: 145, Args: args75, Nargs: 3, Sub: -1, Class: ClassDesc},
-	146: {Name: "writev", Nr: 146, Args: args76, Nargs: 3, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	147: {Name: "getsid", Nr: 147, Args: args197, Nargs: 1, Sub: -1},
+	134: {Name: "bdflush", Nr: 134, Args: args578, Nargs: 2, Sub: -1},
+	135: {Name: "sysfs", Nr: 135, Args: args211, Nargs: 3, Sub: -1},
+	136: {Name: "personality", Nr: 136, Args: args207, Nargs: 1, Sub: -1, Ret: &types[155]},
+	137: {Name: "afs_syscall", Nr: 137, Args: args281, Nargs: 5, Sub: -1},
+	138: {Name: "setfsuid", Nr: 138, Args: args551, Nargs: 1, Sub: -1, Class: ClassCreds},
+	139: {Name: "setfsgid", Nr: 139, Args: args556, Nargs: 1, Sub: -1, Class: ClassCreds},
+	140: {Name: "_llseek", Nr: 140, Args: args579, Nargs: 5, Sub: -1, Class: ClassDesc},
+	141: {Name: "getdents", Nr: 141, Args: args147, Nargs: 3, Sub: -1, Class: ClassDesc},
+	142: {Name: "_newselect", Nr: 142, Args: args78, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[67]},
+	143: {Name: "flock", Nr: 143, Args: args144, Nargs: 2, Sub: -1, Class: ClassDesc},
+	144: {Name: "msync", Nr: 144, Args: args81, Nargs: 3, Sub: -1, Class: ClassMemory},
+	145: {Name: "readv", Nr: 145, Args: args74, Nargs: 3, Sub: -1, Class: ClassDesc},
+	146: {Name: "writev", Nr: 146, Args: args75, Nargs: 3, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	147: {Name: "getsid", Nr: 147, Args: args196, Nargs: 1, Sub: -1},
 	148: {Name: "fdatasync", Nr: 148, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
-	149: {Name: "_sysctl", Nr: 149, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
+	149: {Name: "_sysctl", Nr: 149, Args: args223, Nargs: 1, Sub: -1},
 	150: {Name: "mlock", Nr: 150, Args: args10, Nargs: 2, Sub: -1, Class: ClassMemory},
 	151: {Name: "munlock", Nr: 151, Args: args10, Nargs: 2, Sub: -1, Class: ClassMemory},
-	152: {Name: "mlockall", Nr: 152, Args: args220, Nargs: 1, Sub: -1, Class: ClassMemory},
-	153: {Name: "munlockall", Nr: 153, Args: args80, Nargs: 0, Sub: -1, Class: ClassMemory},
-	154: {Name: "sched_setparam", Nr: 154, Args: args215, Nargs: 2, Sub: -1},
-	155: {Name: "sched_getparam", Nr: 155, Args: args216, Nargs: 2, Sub: -1},
-	156: {Name: "sched_setscheduler", Nr: 156, Args: args217, Nargs: 3, Sub: -1},
-	157: {Name: "sched_getscheduler", Nr: 157, Args: args197, Nargs: 1, Sub: -1, Ret: &types[161]},
-	158: {Name: "sched_yield", Nr: 158, Args: args80, Nargs: 0, Sub: -1},
-	159: {Name: "sched_get_priority_max", Nr: 159, Args: args218, Nargs: 1, Sub: -1},
-	160: {Name: "sched_get_priority_min", Nr: 160, Args: args218, Nargs: 1, Sub: -1},
-	161: {Name: "sched_rr_get_interval", Nr: 161, Args: args219, Nargs: 2, Sub: -1},
-	162: {Name: "nanosleep", Nr: 162, Args: args93, Nargs: 2, Sub: -1},
-	163: {Name: "mremap", Nr: 163, Args: args81, Nargs: 5, Sub: -1, Class: ClassMemory, Ret: &types[13]},
-	164: {Name: "setresuid", Nr: 164, Args: args569, Nargs: 3, Sub: -1, Class: ClassCreds},
-	165: {Name: "getresuid", Nr: 165, Args: args570, Nargs: 3, Sub: -1, Class: ClassCreds},
-	166: {Name: "vm86", Nr: 166, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	167: {Name: "query_module", Nr: 167, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
+	152: {Name: "mlockall", Nr: 152, Args: args219, Nargs: 1, Sub: -1, Class: ClassMemory},
+	153: {Name: "munlockall", Nr: 153, Args: args79, Nargs: 0, Sub: -1, Class: ClassMemory},
+	154: {Name: "sched_setparam", Nr: 154, Args: args214, Nargs: 2, Sub: -1},
+	155: {Name: "sched_getparam", Nr: 155, Args: args215, Nargs: 2, Sub: -1},
+	156: {Name: "sched_setscheduler", Nr: 156, Args: args216, Nargs: 3, Sub: -1},
+	157: {Name: "sched_getscheduler", Nr: 157, Args: args196, Nargs: 1, Sub: -1, Ret: &types[161]},
+	158: {Name: "sched_yield", Nr: 158, Args: args79, Nargs: 0, Sub: -1},
+	159: {Name: "sched_get_priority_max", Nr: 159, Args: args217, Nargs: 1, Sub: -1},
+	160: {Name: "sched_get_priority_min", Nr: 160, Args: args217, Nargs: 1, Sub: -1},
+	161: {Name: "sched_rr_get_interval", Nr: 161, Args: args218, Nargs: 2, Sub: -1},
+	162: {Name: "nanosleep", Nr: 162, Args: args92, Nargs: 2, Sub: -1},
+	163: {Name: "mremap", Nr: 163, Args: args80, Nargs: 5, Sub: -1, Class: ClassMemory, Ret: &types[13]},
+	164: {Name: "setresuid", Nr: 164, Args: args580, Nargs: 3, Sub: -1, Class: ClassCreds},
+	165: {Name: "getresuid", Nr: 165, Args: args581, Nargs: 3, Sub: -1, Class: ClassCreds},
+	166: {Name: "vm86", Nr: 166, Args: args574, Nargs: 6, Sub: -1, Flags: FlagGuessed},
+	167: {Name: "query_module", Nr: 167, Args: args268, Nargs: 5, Sub: -1},
 	168: {Name: "poll", Nr: 168, Args: args6, Nargs: 3, Sub: -1, Ret: &types[10]},
-	169: {Name: "nfsservctl", Nr: 169, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	170: {Name: "setresgid", Nr: 170, Args: args571, Nargs: 3, Sub: -1, Class: ClassCreds},
-	171: {Name: "getresgid", Nr: 171, Args: args572, Nargs: 3, Sub: -1, Class: ClassCreds},
-	172: {Name: "prctl", Nr: 172, Args: args225, Nargs: 5, Sub: 0, Subs: subs_i386_172, SubMask: 0xffffffff},
+	169: {Name: "nfsservctl", Nr: 169, Args: args280, Nargs: 3, Sub: -1},
+	170: {Name: "setresgid", Nr: 170, Args: args582, Nargs: 3, Sub: -1, Class: ClassCreds},
+	171: {Name: "getresgid", Nr: 171, Args: args583, Nargs: 3, Sub: -1, Class: ClassCreds},
+	172: {Name: "prctl", Nr: 172, Args: args224, Nargs: 5, Sub: 0, Subs: subs_i386_172, SubMask: 0xffffffff},
 	173: {Name: "rt_sigreturn", Nr: 173, Args: args14, Nargs: 0, Sub: -1, Class: ClassSignal},
 	174: {Name: "rt_sigaction", Nr: 174, Args: args12, Nargs: 4, Sub: -1, Class: ClassSignal},
 	175: {Name: "rt_sigprocmask", Nr: 175, Args: args13, Nargs: 4, Sub: -1, Class: ClassSignal},
-	176: {Name: "rt_sigpending", Nr: 176, Args: args200, Nargs: 2, Sub: -1, Class: ClassSignal},
-	177: {Name: "rt_sigtimedwait", Nr: 177, Args: args201, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[149]},
-	178: {Name: "rt_sigqueueinfo", Nr: 178, Args: args202, Nargs: 3, Sub: -1, Class: ClassSignal},
-	179: {Name: "rt_sigsuspend", Nr: 179, Args: args203, Nargs: 2, Sub: -1, Class: ClassSignal},
-	180: {Name: "pread64", Nr: 180, Args: args573, Nargs: 5, Sub: -1, Class: ClassDesc},
-	181: {Name: "pwrite64", Nr: 181, Args: args574, Nargs: 5, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	182: {Name: "chown", Nr: 182, Args: args542, Nargs: 3, Sub: -1, Class: ClassFile},
-	183: {Name: "getcwd", Nr: 183, Args: args149, Nargs: 2, Sub: -1, Class: ClassFile},
-	184: {Name: "capget", Nr: 184, Args: args198, Nargs: 2, Sub: -1, Class: ClassCreds},
-	185: {Name: "capset", Nr: 185, Args: args199, Nargs: 2, Sub: -1, Class: ClassCreds},
-	186: {Name: "sigaltstack", Nr: 186, Args: args204, Nargs: 2, Sub: -1, Class: ClassSignal},
-	187: {Name: "sendfile", Nr: 187, Args: args97, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
-	188: {Name: "getpmsg", Nr: 188, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	189: {Name: "putpmsg", Nr: 189, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	190: {Name: "vfork", Nr: 190, Args: args80, Nargs: 0, Sub: -1, Flags: FlagFork, Class: ClassProcess},
-	191: {Name: "ugetrlimit", Nr: 191, Args: args160, Nargs: 2, Sub: -1},
-	192: {Name: "mmap2", Nr: 192, Args: args575, Nargs: 6, Sub: -1, Class: ClassMemory | ClassDesc, Ret: &types[13]},
-	193: {Name: "truncate64", Nr: 193, Args: args576, Nargs: 3, Sub: -1, Class: ClassFile},
-	194: {Name: "ftruncate64", Nr: 194, Args: args577, Nargs: 3, Sub: -1, Class: ClassDesc},
-	195: {Name: "stat64", Nr: 195, Args: args578, Nargs: 2, Sub: -1, Class: ClassFile},
-	196: {Name: "lstat64", Nr: 196, Args: args578, Nargs: 2, Sub: -1, Class: ClassFile},
-	197: {Name: "fstat64", Nr: 197, Args: args579, Nargs: 2, Sub: -1, Class: ClassDesc},
-	198: {Name: "lchown32", Nr: 198, Args: args156, Nargs: 3, Sub: -1, Class: ClassFile},
-	199: {Name: "getuid32", Nr: 199, Args: args80, Nargs: 0, Sub: -1, Class: ClassCreds},
-	200: {Name: "getgid32", Nr: 200, Args: args80, Nargs: 0, Sub: -1, Class: ClassCreds},
-	201: {Name: "geteuid32", Nr: 201, Args: args80, Nargs: 0, Sub: -1, Class: ClassCreds},
-	202: {Name: "getegid32", Nr: 202, Args: args80, Nargs: 0, Sub: -1, Class: ClassCreds},
-	203: {Name: "setreuid32", Nr: 203, Args: args189, Nargs: 2, Sub: -1, Class: ClassCreds},
-	204: {Name: "setregid32", Nr: 204, Args: args190, Nargs: 2, Sub: -1, Class: ClassCreds},
-	205: {Name: "getgroups32", Nr: 205, Args: args191, Nargs: 2, Sub: -1, Class: ClassCreds},
-	206: {Name: "setgroups32", Nr: 206, Args: args192, Nargs: 2, Sub: -1, Class: ClassCreds},
-	207: {Name: "fchown32", Nr: 207, Args: args157, Nargs: 3, Sub: -1, Class: ClassDesc},
-	208: {Name: "setresuid32", Nr: 208, Args: args193, Nargs: 3, Sub: -1, Class: ClassCreds},
-	209: {Name: "getresuid32", Nr: 209, Args: args194, Nargs: 3, Sub: -1, Class: ClassCreds},
-	210: {Name: "setresgid32", Nr: 210, Args: args195, Nargs: 3, Sub: -1, Class: ClassCreds},
-	211: {Name: "getresgid32", Nr: 211, Args: args196, Nargs: 3, Sub: -1, Class: ClassCreds},
-	212: {Name: "chown32", Nr: 212, Args: args156, Nargs: 3, Sub: -1, Class: ClassFile},
-	213: {Name: "setuid32", Nr: 213, Args: args186, Nargs: 1, Sub: -1, Class: ClassCreds},
-	214: {Name: "setgid32", Nr: 214, Args: args187, Nargs: 1, Sub: -1, Class: ClassCreds},
-	215: {Name: "setfsuid32", Nr: 215, Args: args186, Nargs: 1, Sub: -1, Class: ClassCreds},
-	216: {Name: "setfsgid32", Nr: 216, Args: args187, Nargs: 1, Sub: -1, Class: ClassCreds},
-	217: {Name: "pivot_root", Nr: 217, Args: args223, Nargs: 2, Sub: -1, Class: ClassFile},
-	218: {Name: "mincore", Nr: 218, Args: args83, Nargs: 3, Sub: -1, Class: ClassMemory},
-	219: {Name: "madvise", Nr: 219, Args: args84, Nargs: 3, Sub: -1, Class: ClassMemory},
-	220: {Name: "getdents64", Nr: 220, Args: args148, Nargs: 3, Sub: -1, Class: ClassDesc},
-	221: {Name: "fcntl64", Nr: 221, Args: args130, Nargs: 3, Sub: 1, Subs: subs_i386_221, SubMask: 0xffffffff, Class: ClassDesc},
-	224: {Name: "gettid", Nr: 224, Args: args80, Nargs: 0, Sub: -1, Ret: &types[27]},
-	225: {Name: "readahead", Nr: 225, Args: args581, Nargs: 4, Sub: -1, Class: ClassDesc},
-	226: {Name: "setxattr", Nr: 226, Args: args279, Nargs: 5, Sub: -1, Class: ClassFile},
-	227: {Name: "lsetxattr", Nr: 227, Args: args279, Nargs: 5, Sub: -1, Class: ClassFile},
-	228: {Name: "fsetxattr", Nr: 228, Args: args280, Nargs: 5, Sub: -1, Class: ClassDesc},
-	229: {Name: "getxattr", Nr: 229, Args: args281, Nargs: 4, Sub: -1, Class: ClassFile},
-	230: {Name: "lgetxattr", Nr: 230, Args: args281, Nargs: 4, Sub: -1, Class: ClassFile},
-	231: {Name: "fgetxattr", Nr: 231, Args: args282, Nargs: 4, Sub: -1, Class: ClassDesc},
-	232: {Name: "listxattr", Nr: 232, Args: args283, Nargs: 3, Sub: -1, Class: ClassFile},
-	233: {Name: "llistxattr", Nr: 233, Args: args283, Nargs: 3, Sub: -1, Class: ClassFile},
-	234: {Name: "flistxattr", Nr: 234, Args: args284, Nargs: 3, Sub: -1, Class: ClassDesc},
-	235: {Name: "removexattr", Nr: 235, Args: args285, Nargs: 2, Sub: -1, Class: ClassFile},
-	236: {Name: "lremovexattr", Nr: 236, Args: args285, Nargs: 2, Sub: -1, Class: ClassFile},
-	237: {Name: "fremovexattr", Nr: 237, Args: args286, Nargs: 2, Sub: -1, Class: ClassDesc},
-	238: {Name: "tkill", Nr: 238, Args: args287, Nargs: 2, Sub: -1, Class: ClassSignal | ClassProcess},
-	239: {Name: "sendfile64", Nr: 239, Args: args582, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
-	240: {Name: "futex", Nr: 240, Args: args289, Nargs: 6, Sub: 1, Subs: subs_i386_240, SubMask: 0x7f},
-	241: {Name: "sched_setaffinity", Nr: 241, Args: args300, Nargs: 3, Sub: -1},
-	242: {Name: "sched_getaffinity", Nr: 242, Args: args301, Nargs: 3, Sub: -1},
-	243: {Name: "set_thread_area", Nr: 243, Args: args302, Nargs: 1, Sub: -1, Ret: &types[211]},
-	244: {Name: "get_thread_area", Nr: 244, Args: args308, Nargs: 1, Sub: -1},
-	245: {Name: "io_setup", Nr: 245, Args: args303, Nargs: 2, Sub: -1, Class: ClassMemory},
-	246: {Name: "io_destroy", Nr: 246, Args: args304, Nargs: 1, Sub: -1, Class: ClassMemory},
-	247: {Name: "io_getevents", Nr: 247, Args: args305, Nargs: 5, Sub: -1},
-	248: {Name: "io_submit", Nr: 248, Args: args306, Nargs: 3, Sub: -1},
-	249: {Name: "io_cancel", Nr: 249, Args: args307, Nargs: 3, Sub: -1},
-	250: {Name: "fadvise64", Nr: 250, Args: args583, Nargs: 5, Sub: -1, Class: ClassDesc},
-	252: {Name: "exit_group", Nr: 252, Args: args112, Nargs: 1, Sub: -1, Flags: FlagEnter, Class: ClassProcess},
-	253: {Name: "lookup_dcookie", Nr: 253, Args: args584, Nargs: 4, Sub: -1},
-	254: {Name: "epoll_create", Nr: 254, Args: args310, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	255: {Name: "epoll_ctl", Nr: 255, Args: args324, Nargs: 4, Sub: 1, Subs: subs_i386_255, SubMask: 0xffffffff, Class: ClassDesc},
-	256: {Name: "epoll_wait", Nr: 256, Args: args323, Nargs: 4, Sub: -1, Class: ClassDesc},
-	257: {Name: "remap_file_pages", Nr: 257, Args: args311, Nargs: 5, Sub: -1, Class: ClassMemory},
-	258: {Name: "set_tid_address", Nr: 258, Args: args312, Nargs: 1, Sub: -1},
-	259: {Name: "timer_create", Nr: 259, Args: args315, Nargs: 3, Sub: -1},
-	260: {Name: "timer_settime", Nr: 260, Args: args316, Nargs: 4, Sub: -1},
-	261: {Name: "timer_gettime", Nr: 261, Args: args317, Nargs: 2, Sub: -1},
-	262: {Name: "timer_getoverrun", Nr: 262, Args: args318, Nargs: 1, Sub: -1},
-	263: {Name: "timer_delete", Nr: 263, Args: args318, Nargs: 1, Sub: -1},
-	264: {Name: "clock_settime", Nr: 264, Args: args319, Nargs: 2, Sub: -1, Class: ClassClock},
-	265: {Name: "clock_gettime", Nr: 265, Args: args320, Nargs: 2, Sub: -1, Class: ClassClock},
-	266: {Name: "clock_getres", Nr: 266, Args: args321, Nargs: 2, Sub: -1, Class: ClassClock},
-	267: {Name: "clock_nanosleep", Nr: 267, Args: args322, Nargs: 4, Sub: -1},
-	268: {Name: "statfs64", Nr: 268, Args: args585, Nargs: 3, Sub: -1, Class: ClassFile},
-	269: {Name: "fstatfs64", Nr: 269, Args: args586, Nargs: 3, Sub: -1, Class: ClassDesc},
-	270: {Name: "tgkill", Nr: 270, Args: args326, Nargs: 3, Sub: -1, Class: ClassSignal | ClassProcess},
-	271: {Name: "utimes", Nr: 271, Args: args327, Nargs: 2, Sub: -1, Class: ClassFile},
-	272: {Name: "fadvise64_64", Nr: 272, Args: args587, Nargs: 6, Sub: -1, Class: ClassDesc},
-	273: {Name: "vserver", Nr: 273, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	274: {Name: "mbind", Nr: 274, Args: args328, Nargs: 6, Sub: -1, Class: ClassMemory},
-	275: {Name: "get_mempolicy", Nr: 275, Args: args330, Nargs: 5, Sub: -1, Class: ClassMemory},
-	276: {Name: "set_mempolicy", Nr: 276, Args: args329, Nargs: 3, Sub: -1, Class: ClassMemory},
-	277: {Name: "mq_open", Nr: 277, Args: args331, Nargs: 4, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	278: {Name: "mq_unlink", Nr: 278, Args: args332, Nargs: 1, Sub: -1},
-	279: {Name: "mq_timedsend", Nr: 279, Args: args333, Nargs: 5, Sub: -1, Class: ClassDesc},
-	280: {Name: "mq_timedreceive", Nr: 280, Args: args334, Nargs: 5, Sub: -1, Class: ClassDesc},
-	281: {Name: "mq_notify", Nr: 281, Args: args335, Nargs: 2, Sub: -1, Class: ClassDesc},
-	282: {Name: "mq_getsetattr", Nr: 282, Args: args336, Nargs: 3, Sub: -1, Class: ClassDesc},
-	283: {Name: "kexec_load", Nr: 283, Args: args337, Nargs: 4, Sub: -1},
-	284: {Name: "waitid", Nr: 284, Args: args338, Nargs: 5, Sub: -1, Class: ClassProcess},
-	286: {Name: "add_key", Nr: 286, Args: args339, Nargs: 5, Sub: -1},
-	287: {Name: "request_key", Nr: 287, Args: args340, Nargs: 4, Sub: -1},
-	288: {Name: "keyctl", Nr: 288, Args: args341, Nargs: 5, Sub: 0, Subs: subs_i386_288, SubMask: 0xffffffff},
-	289: {Name: "ioprio_set", Nr: 289, Args: args364, Nargs: 3, Sub: -1},
-	290: {Name: "ioprio_get", Nr: 290, Args: args365, Nargs: 2, Sub: -1, Ret: &types[239]},
-	291: {Name: "inotify_init", Nr: 291, Args: args80, Nargs: 0, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	292: {Name: "inotify_add_watch", Nr: 292, Args: args366, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	293: {Name: "inotify_rm_watch", Nr: 293, Args: args367, Nargs: 2, Sub: -1, Class: ClassDesc},
-	294: {Name: "migrate_pages", Nr: 294, Args: args368, Nargs: 4, Sub: -1, Class: ClassMemory},
-	295: {Name: "openat", Nr: 295, Args: args369, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	296: {Name: "mkdirat", Nr: 296, Args: args370, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	297: {Name: "mknodat", Nr: 297, Args: args371, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	298: {Name: "fchownat", Nr: 298, Args: args372, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	299: {Name: "futimesat", Nr: 299, Args: args373, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	300: {Name: "fstatat64", Nr: 300, Args: args588, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	301: {Name: "unlinkat", Nr: 301, Args: args375, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	302: {Name: "renameat", Nr: 302, Args: args376, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	303: {Name: "linkat", Nr: 303, Args: args377, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	304: {Name: "symlinkat", Nr: 304, Args: args378, Nargs: 3, Sub: -1, Class: ClassFile | ClassDesc},
-	305: {Name: "readlinkat", Nr: 305, Args: args379, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	306: {Name: "fchmodat", Nr: 306, Args: args370, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	307: {Name: "faccessat", Nr: 307, Args: args380, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	308: {Name: "pselect6", Nr: 308, Args: args381, Nargs: 6, Sub: -1, Class: ClassDesc, Ret: &types[67]},
-	309: {Name: "ppoll", Nr: 309, Args: args382, Nargs: 5, Sub: -1, Ret: &types[10]},
-	310: {Name: "unshare", Nr: 310, Args: args383, Nargs: 1, Sub: -1},
-	311: {Name: "set_robust_list", Nr: 311, Args: args384, Nargs: 2, Sub: -1},
-	312: {Name: "get_robust_list", Nr: 312, Args: args385, Nargs: 3, Sub: -1},
-	313: {Name: "splice", Nr: 313, Args: args386, Nargs: 6, Sub: -1, Class: ClassDesc},
-	314: {Name: "sync_file_range", Nr: 314, Args: args589, Nargs: 6, Sub: -1, Class: ClassDesc},
-	315: {Name: "tee", Nr: 315, Args: args387, Nargs: 4, Sub: -1, Class: ClassDesc},
-	316: {Name: "vmsplice", Nr: 316, Args: args389, Nargs: 4, Sub: -1, Class: ClassDesc},
-	317: {Name: "move_pages", Nr: 317, Args: args390, Nargs: 6, Sub: -1, Class: ClassMemory},
-	318: {Name: "getcpu", Nr: 318, Args: args419, Nargs: 3, Sub: -1},
-	319: {Name: "epoll_pwait", Nr: 319, Args: args392, Nargs: 6, Sub: -1, Class: ClassDesc},
-	320: {Name: "utimensat", Nr: 320, Args: args391, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	321: {Name: "signalfd", Nr: 321, Args: args393, Nargs: 3, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
-	322: {Name: "timerfd_create", Nr: 322, Args: args394, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	323: {Name: "eventfd", Nr: 323, Args: args395, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	324: {Name: "fallocate", Nr: 324, Args: args590, Nargs: 6, Sub: -1, Class: ClassDesc},
-	325: {Name: "timerfd_settime", Nr: 325, Args: args397, Nargs: 4, Sub: -1, Class: ClassDesc},
-	326: {Name: "timerfd_gettime", Nr: 326, Args: args398, Nargs: 2, Sub: -1, Class: ClassDesc},
-	327: {Name: "signalfd4", Nr: 327, Args: args400, Nargs: 4, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
-	328: {Name: "eventfd2", Nr: 328, Args: args401, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	329: {Name: "epoll_create1", Nr: 329, Args: args402, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	330: {Name: "dup3", Nr: 330, Args: args403, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	331: {Name: "pipe2", Nr: 331, Args: args404, Nargs: 2, Sub: -1, Class: ClassDesc},
-	332: {Name: "inotify_init1", Nr: 332, Args: args405, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	333: {Name: "preadv", Nr: 333, Args: args406, Nargs: 5, Sub: -1, Class: ClassDesc},
-	334: {Name: "pwritev", Nr: 334, Args: args407, Nargs: 5, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	335: {Name: "rt_tgsigqueueinfo", Nr: 335, Args: args408, Nargs: 4, Sub: -1, Class: ClassSignal},
-	336: {Name: "perf_event_open", Nr: 336, Args: args409, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	337: {Name: "recvmmsg", Nr: 337, Args: args410, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
-	338: {Name: "fanotify_init", Nr: 338, Args: args411, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	339: {Name: "fanotify_mark", Nr: 339, Args: args591, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
-	340: {Name: "prlimit64", Nr: 340, Args: args413, Nargs: 4, Sub: -1},
-	341: {Name: "name_to_handle_at", Nr: 341, Args: args414, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	342: {Name: "open_by_handle_at", Nr: 342, Args: args415, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	343: {Name: "clock_adjtime", Nr: 343, Args: args416, Nargs: 2, Sub: -1, Class: ClassClock, Ret: &types[192]},
+	176: {Name: "rt_sigpending", Nr: 176, Args: args199, Nargs: 2, Sub: -1, Class: ClassSignal},
+	177: {Name: "rt_sigtimedwait", Nr: 177, Args: args200, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[149]},
+	178: {Name: "rt_sigqueueinfo", Nr: 178, Args: args201, Nargs: 3, Sub: -1, Class: ClassSignal},
+	179: {Name: "rt_sigsuspend", Nr: 179, Args: args202, Nargs: 2, Sub: -1, Class: ClassSignal},
+	180: {Name: "pread64", Nr: 180, Args: args584, Nargs: 5, Sub: -1, Class: ClassDesc},
+	181: {Name: "pwrite64", Nr: 181, Args: args585, Nargs: 5, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	182: {Name: "chown", Nr: 182, Args: args548, Nargs: 3, Sub: -1, Class: ClassFile},
+	183: {Name: "getcwd", Nr: 183, Args: args148, Nargs: 2, Sub: -1, Class: ClassFile},
+	184: {Name: "capget", Nr: 184, Args: args197, Nargs: 2, Sub: -1, Class: ClassCreds},
+	185: {Name: "capset", Nr: 185, Args: args198, Nargs: 2, Sub: -1, Class: ClassCreds},
+	186: {Name: "sigaltstack", Nr: 186, Args: args203, Nargs: 2, Sub: -1, Class: ClassSignal},
+	187: {Name: "sendfile", Nr: 187, Args: args96, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
+	188: {Name: "getpmsg", Nr: 188, Args: args281, Nargs: 5, Sub: -1, Class: ClassNetwork},
+	189: {Name: "putpmsg", Nr: 189, Args: args281, Nargs: 5, Sub: -1, Class: ClassNetwork},
+	190: {Name: "vfork", Nr: 190, Args: args79, Nargs: 0, Sub: -1, Flags: FlagFork, Class: ClassProcess},
+	191: {Name: "ugetrlimit", Nr: 191, Args: args159, Nargs: 2, Sub: -1},
+	192: {Name: "mmap2", Nr: 192, Args: args586, Nargs: 6, Sub: -1, Class: ClassMemory | ClassDesc, Ret: &types[13]},
+	193: {Name: "truncate64", Nr: 193, Args: args587, Nargs: 3, Sub: -1, Class: ClassFile},
+	194: {Name: "ftruncate64", Nr: 194, Args: args588, Nargs: 3, Sub: -1, Class: ClassDesc},
+	195: {Name: "stat64", Nr: 195, Args: args589, Nargs: 2, Sub: -1, Class: ClassFile},
+	196: {Name: "lstat64", Nr: 196, Args: args589, Nargs: 2, Sub: -1, Class: ClassFile},
+	197: {Name: "fstat64", Nr: 197, Args: args590, Nargs: 2, Sub: -1, Class: ClassDesc},
+	198: {Name: "lchown32", Nr: 198, Args: args155, Nargs: 3, Sub: -1, Class: ClassFile},
+	199: {Name: "getuid32", Nr: 199, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
+	200: {Name: "getgid32", Nr: 200, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
+	201: {Name: "geteuid32", Nr: 201, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
+	202: {Name: "getegid32", Nr: 202, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
+	203: {Name: "setreuid32", Nr: 203, Args: args188, Nargs: 2, Sub: -1, Class: ClassCreds},
+	204: {Name: "setregid32", Nr: 204, Args: args189, Nargs: 2, Sub: -1, Class: ClassCreds},
+	205: {Name: "getgroups32", Nr: 205, Args: args190, Nargs: 2, Sub: -1, Class: ClassCreds},
+	206: {Name: "setgroups32", Nr: 206, Args: args191, Nargs: 2, Sub: -1, Class: ClassCreds},
+	207: {Name: "fchown32", Nr: 207, Args: args156, Nargs: 3, Sub: -1, Class: ClassDesc},
+	208: {Name: "setresuid32", Nr: 208, Args: args192, Nargs: 3, Sub: -1, Class: ClassCreds},
+	209: {Name: "getresuid32", Nr: 209, Args: args193, Nargs: 3, Sub: -1, Class: ClassCreds},
+	210: {Name: "setresgid32", Nr: 210, Args: args194, Nargs: 3, Sub: -1, Class: ClassCreds},
+	211: {Name: "getresgid32", Nr: 211, Args: args195, Nargs: 3, Sub: -1, Class: ClassCreds},
+	212: {Name: "chown32", Nr: 212, Args: args155, Nargs: 3, Sub: -1, Class: ClassFile},
+	213: {Name: "setuid32", Nr: 213, Args: args185, Nargs: 1, Sub: -1, Class: ClassCreds},
+	214: {Name: "setgid32", Nr: 214, Args: args186, Nargs: 1, Sub: -1, Class: ClassCreds},
+	215: {Name: "setfsuid32", Nr: 215, Args: args185, Nargs: 1, Sub: -1, Class: ClassCreds},
+	216: {Name: "setfsgid32", Nr: 216, Args: args186, Nargs: 1, Sub: -1, Class: ClassCreds},
+	217: {Name: "pivot_root", Nr: 217, Args: args222, Nargs: 2, Sub: -1, Class: ClassFile},
+	218: {Name: "mincore", Nr: 218, Args: args82, Nargs: 3, Sub: -1, Class: ClassMemory},
+	219: {Name: "madvise", Nr: 219, Args: args83, Nargs: 3, Sub: -1, Class: ClassMemory},
+	220: {Name: "getdents64", Nr: 220, Args: args147, Nargs: 3, Sub: -1, Class: ClassDesc},
+	221: {Name: "fcntl64", Nr: 221, Args: args129, Nargs: 3, Sub: 1, Subs: subs_i386_221, SubMask: 0xffffffff, Class: ClassDesc},
+	224: {Name: "gettid", Nr: 224, Args: args79, Nargs: 0, Sub: -1, Ret: &types[27]},
+	225: {Name: "readahead", Nr: 225, Args: args592, Nargs: 4, Sub: -1, Class: ClassDesc},
+	226: {Name: "setxattr", Nr: 226, Args: args284, Nargs: 5, Sub: -1, Class: ClassFile},
+	227: {Name: "lsetxattr", Nr: 227, Args: args284, Nargs: 5, Sub: -1, Class: ClassFile},
+	228: {Name: "fsetxattr", Nr: 228, Args: args285, Nargs: 5, Sub: -1, Class: ClassDesc},
+	229: {Name: "getxattr", Nr: 229, Args: args286, Nargs: 4, Sub: -1, Class: ClassFile},
+	230: {Name: "lgetxattr", Nr: 230, Args: args286, Nargs: 4, Sub: -1, Class: ClassFile},
+	231: {Name: "fgetxattr", Nr: 231, Args: args287, Nargs: 4, Sub: -1, Class: ClassDesc},
+	232: {Name: "listxattr", Nr: 232, Args: args288, Nargs: 3, Sub: -1, Class: ClassFile},
+	233: {Name: "llistxattr", Nr: 233, Args: args288, Nargs: 3, Sub: -1, Class: ClassFile},
+	234: {Name: "flistxattr", Nr: 234, Args: args289, Nargs: 3, Sub: -1, Class: ClassDesc},
+	235: {Name: "removexattr", Nr: 235, Args: args290, Nargs: 2, Sub: -1, Class: ClassFile},
+	236: {Name: "lremovexattr", Nr: 236, Args: args290, Nargs: 2, Sub: -1, Class: ClassFile},
+	237: {Name: "fremovexattr", Nr: 237, Args: args291, Nargs: 2, Sub: -1, Class: ClassDesc},
+	238: {Name: "tkill", Nr: 238, Args: args292, Nargs: 2, Sub: -1, Class: ClassSignal | ClassProcess},
+	239: {Name: "sendfile64", Nr: 239, Args: args593, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
+	240: {Name: "futex", Nr: 240, Args: args294, Nargs: 6, Sub: 1, Subs: subs_i386_240, SubMask: 0x7f},
+	241: {Name: "sched_setaffinity", Nr: 241, Args: args305, Nargs: 3, Sub: -1},
+	242: {Name: "sched_getaffinity", Nr: 242, Args: args306, Nargs: 3, Sub: -1},
+	243: {Name: "set_thread_area", Nr: 243, Args: args307, Nargs: 1, Sub: -1, Ret: &types[211]},
+	244: {Name: "get_thread_area", Nr: 244, Args: args313, Nargs: 1, Sub: -1},
+	245: {Name: "io_setup", Nr: 245, Args: args308, Nargs: 2, Sub: -1, Class: ClassMemory},
+	246: {Name: "io_destroy", Nr: 246, Args: args309, Nargs: 1, Sub: -1, Class: ClassMemory},
+	247: {Name: "io_getevents", Nr: 247, Args: args310, Nargs: 5, Sub: -1},
+	248: {Name: "io_submit", Nr: 248, Args: args311, Nargs: 3, Sub: -1},
+	249: {Name: "io_cancel", Nr: 249, Args: args312, Nargs: 3, Sub: -1},
+	250: {Name: "fadvise64", Nr: 250, Args: args594, Nargs: 5, Sub: -1, Class: ClassDesc},
+	252: {Name: "exit_group", Nr: 252, Args: args111, Nargs: 1, Sub: -1, Flags: FlagEnter, Class: ClassProcess},
+	253: {Name: "lookup_dcookie", Nr: 253, Args: args595, Nargs: 4, Sub: -1},
+	254: {Name: "epoll_create", Nr: 254, Args: args315, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	255: {Name: "epoll_ctl", Nr: 255, Args: args330, Nargs: 4, Sub: 1, Subs: subs_i386_255, SubMask: 0xffffffff, Class: ClassDesc},
+	256: {Name: "epoll_wait", Nr: 256, Args: args329, Nargs: 4, Sub: -1, Class: ClassDesc},
+	257: {Name: "remap_file_pages", Nr: 257, Args: args317, Nargs: 5, Sub: -1, Class: ClassMemory},
+	258: {Name: "set_tid_address", Nr: 258, Args: args318, Nargs: 1, Sub: -1},
+	259: {Name: "timer_create", Nr: 259, Args: args321, Nargs: 3, Sub: -1},
+	260: {Name: "timer_settime", Nr: 260, Args: args322, Nargs: 4, Sub: -1},
+	261: {Name: "timer_gettime", Nr: 261, Args: args323, Nargs: 2, Sub: -1},
+	262: {Name: "timer_getoverrun", Nr: 262, Args: args324, Nargs: 1, Sub: -1},
+	263: {Name: "timer_delete", Nr: 263, Args: args324, Nargs: 1, Sub: -1},
+	264: {Name: "clock_settime", Nr: 264, Args: args325, Nargs: 2, Sub: -1, Class: ClassClock},
+	265: {Name: "clock_gettime", Nr: 265, Args: args326, Nargs: 2, Sub: -1, Class: ClassClock},
+	266: {Name: "clock_getres", Nr: 266, Args: args327, Nargs: 2, Sub: -1, Class: ClassClock},
+	267: {Name: "clock_nanosleep", Nr: 267, Args: args328, Nargs: 4, Sub: -1},
+	268: {Name: "statfs64", Nr: 268, Args: args596, Nargs: 3, Sub: -1, Class: ClassFile},
+	269: {Name: "fstatfs64", Nr: 269, Args: args597, Nargs: 3, Sub: -1, Class: ClassDesc},
+	270: {Name: "tgkill", Nr: 270, Args: args332, Nargs: 3, Sub: -1, Class: ClassSignal | ClassProcess},
+	271: {Name: "utimes", Nr: 271, Args: args333, Nargs: 2, Sub: -1, Class: ClassFile},
+	272: {Name: "fadvise64_64", Nr: 272, Args: args598, Nargs: 6, Sub: -1, Class: ClassDesc},
+	273: {Name: "vserver", Nr: 273, Args: args281, Nargs: 5, Sub: -1},
+	274: {Name: "mbind", Nr: 274, Args: args334, Nargs: 6, Sub: -1, Class: ClassMemory},
+	275: {Name: "get_mempolicy", Nr: 275, Args: args336, Nargs: 5, Sub: -1, Class: ClassMemory},
+	276: {Name: "set_mempolicy", Nr: 276, Args: args335, Nargs: 3, Sub: -1, Class: ClassMemory},
+	277: {Name: "mq_open", Nr: 277, Args: args337, Nargs: 4, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	278: {Name: "mq_unlink", Nr: 278, Args: args338, Nargs: 1, Sub: -1},
+	279: {Name: "mq_timedsend", Nr: 279, Args: args339, Nargs: 5, Sub: -1, Class: ClassDesc},
+	280: {Name: "mq_timedreceive", Nr: 280, Args: args340, Nargs: 5, Sub: -1, Class: ClassDesc},
+	281: {Name: "mq_notify", Nr: 281, Args: args341, Nargs: 2, Sub: -1, Class: ClassDesc},
+	282: {Name: "mq_getsetattr", Nr: 282, Args: args342, Nargs: 3, Sub: -1, Class: ClassDesc},
+	283: {Name: "kexec_load", Nr: 283, Args: args343, Nargs: 4, Sub: -1},
+	284: {Name: "waitid", Nr: 284, Args: args344, Nargs: 5, Sub: -1, Class: ClassProcess},
+	286: {Name: "add_key", Nr: 286, Args: args345, Nargs: 5, Sub: -1},
+	287: {Name: "request_key", Nr: 287, Args: args346, Nargs: 4, Sub: -1},
+	288: {Name: "keyctl", Nr: 288, Args: args347, Nargs: 5, Sub: 0, Subs: subs_i386_288, SubMask: 0xffffffff},
+	289: {Name: "ioprio_set", Nr: 289, Args: args370, Nargs: 3, Sub: -1},
+	290: {Name: "ioprio_get", Nr: 290, Args: args371, Nargs: 2, Sub: -1, Ret: &types[239]},
+	291: {Name: "inotify_init", Nr: 291, Args: args79, Nargs: 0, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	292: {Name: "inotify_add_watch", Nr: 292, Args: args372, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	293: {Name: "inotify_rm_watch", Nr: 293, Args: args373, Nargs: 2, Sub: -1, Class: ClassDesc},
+	294: {Name: "migrate_pages", Nr: 294, Args: args374, Nargs: 4, Sub: -1, Class: ClassMemory},
+	295: {Name: "openat", Nr: 295, Args: args375, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	296: {Name: "mkdirat", Nr: 296, Args: args376, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	297: {Name: "mknodat", Nr: 297, Args: args377, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	298: {Name: "fchownat", Nr: 298, Args: args378, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	299: {Name: "futimesat", Nr: 299, Args: args379, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	300: {Name: "fstatat64", Nr: 300, Args: args599, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	301: {Name: "unlinkat", Nr: 301, Args: args381, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	302: {Name: "renameat", Nr: 302, Args: args382, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	303: {Name: "linkat", Nr: 303, Args: args383, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	304: {Name: "symlinkat", Nr: 304, Args: args384, Nargs: 3, Sub: -1, Class: ClassFile | ClassDesc},
+	305: {Name: "readlinkat", Nr: 305, Args: args385, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	306: {Name: "fchmodat", Nr: 306, Args: args376, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	307: {Name: "faccessat", Nr: 307, Args: args386, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	308: {Name: "pselect6", Nr: 308, Args: args387, Nargs: 6, Sub: -1, Class: ClassDesc, Ret: &types[67]},
+	309: {Name: "ppoll", Nr: 309, Args: args388, Nargs: 5, Sub: -1, Ret: &types[10]},
+	310: {Name: "unshare", Nr: 310, Args: args389, Nargs: 1, Sub: -1},
+	311: {Name: "set_robust_list", Nr: 311, Args: args390, Nargs: 2, Sub: -1},
+	312: {Name: "get_robust_list", Nr: 312, Args: args391, Nargs: 3, Sub: -1},
+	313: {Name: "splice", Nr: 313, Args: args392, Nargs: 6, Sub: -1, Class: ClassDesc},
+	314: {Name: "sync_file_range", Nr: 314, Args: args600, Nargs: 6, Sub: -1, Class: ClassDesc},
+	315: {Name: "tee", Nr: 315, Args: args393, Nargs: 4, Sub: -1, Class: ClassDesc},
+	316: {Name: "vmsplice", Nr: 316, Args: args395, Nargs: 4, Sub: -1, Class: ClassDesc},
+	317: {Name: "move_pages", Nr: 317, Args: args396, Nargs: 6, Sub: -1, Class: ClassMemory},
+	318: {Name: "getcpu", Nr: 318, Args: args425, Nargs: 3, Sub: -1},
+	319: {Name: "epoll_pwait", Nr: 319, Args: args398, Nargs: 6, Sub: -1, Class: ClassDesc},
+	320: {Name: "utimensat", Nr: 320, Args: args397, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	321: {Name: "signalfd", Nr: 321, Args: args399, Nargs: 3, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
+	322: {Name: "timerfd_create", Nr: 322, Args: args400, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	323: {Name: "eventfd", Nr: 323, Args: args401, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	324: {Name: "fallocate", Nr: 324, Args: args601, Nargs: 6, Sub: -1, Class: ClassDesc},
+	325: {Name: "timerfd_settime", Nr: 325, Args: args403, Nargs: 4, Sub: -1, Class: ClassDesc},
+	326: {Name: "timerfd_gettime", Nr: 326, Args: args404, Nargs: 2, Sub: -1, Class: ClassDesc},
+	327: {Name: "signalfd4", Nr: 327, Args: args406, Nargs: 4, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
+	328: {Name: "eventfd2", Nr: 328, Args: args407, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	329: {Name: "epoll_create1", Nr: 329, Args: args408, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	330: {Name: "dup3", Nr: 330, Args: args409, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	331: {Name: "pipe2", Nr: 331, Args: args410, Nargs: 2, Sub: -1, Class: ClassDesc},
+	332: {Name: "inotify_init1", Nr: 332, Args: args411, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	333: {Name: "preadv", Nr: 333, Args: args412, Nargs: 5, Sub: -1, Class: ClassDesc},
+	334: {Name: "pwritev", Nr: 334, Args: args413, Nargs: 5, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	335: {Name: "rt_tgsigqueueinfo", Nr: 335, Args: args414, Nargs: 4, Sub: -1, Class: ClassSignal},
+	336: {Name: "perf_event_open", Nr: 336, Args: args415, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	337: {Name: "recvmmsg", Nr: 337, Args: args416, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
+	338: {Name: "fanotify_init", Nr: 338, Args: args417, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	339: {Name: "fanotify_mark", Nr: 339, Args: args602, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
+	340: {Name: "prlimit64", Nr: 340, Args: args419, Nargs: 4, Sub: -1},
+	341: {Name: "name_to_handle_at", Nr: 341, Args: args420, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	342: {Name: "open_by_handle_at", Nr: 342, Args: args421, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	343: {Name: "clock_adjtime", Nr: 343, Args: args422, Nargs: 2, Sub: -1, Class: ClassClock, Ret: &types[192]},
 	344: {Name: "syncfs", Nr: 344, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
-	345: {Name: "sendmmsg", Nr: 345, Args: args417, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
-	346: {Name: "setns", Nr: 346, Args: args418, Nargs: 2, Sub: -1, Class: ClassDesc},
-	347: {Name: "process_vm_readv", Nr: 347, Args: args420, Nargs: 6, Sub: -1},
-	348: {Name: "process_vm_writev", Nr: 348, Args: args420, Nargs: 6, Sub: -1},
-	349: {Name: "kcmp", Nr: 349, Args: args421, Nargs: 5, Sub: 2, Subs: subs_i386_349, SubMask: 0xffffffff},
-	350: {Name: "finit_module", Nr: 350, Args: args425, Nargs: 3, Sub: -1, Class: ClassDesc},
-	351: {Name: "sched_setattr", Nr: 351, Args: args426, Nargs: 3, Sub: -1},
-	352: {Name: "sched_getattr", Nr: 352, Args: args427, Nargs: 4, Sub: -1},
-	353: {Name: "renameat2", Nr: 353, Args: args428, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	354: {Name: "seccomp", Nr: 354, Args: args429, Nargs: 3, Sub: 0, Subs: subs_i386_354, SubMask: 0xffffffff},
-	355: {Name: "getrandom", Nr: 355, Args: args433, Nargs: 3, Sub: -1},
-	356: {Name: "memfd_create", Nr: 356, Args: args434, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	357: {Name: "bpf", Nr: 357, Args: args436, Nargs: 3, Sub: 0, Subs: subs_i386_357, SubMask: 0xffffffff, Class: ClassDesc},
-	358: {Name: "execveat", Nr: 358, Args: args462, Nargs: 5, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassDesc | ClassFile},
-	359: {Name: "socket", Nr: 359, Args: args98, Nargs: 3, Sub: -1, Class: ClassNetwork, Ret: &types[0]},
-	360: {Name: "socketpair", Nr: 360, Args: args107, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
-	361: {Name: "bind", Nr: 361, Args: args99, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
-	362: {Name: "connect", Nr: 362, Args: args99, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
-	363: {Name: "listen", Nr: 363, Args: args106, Nargs: 2, Sub: -1, Class: ClassNetwork | ClassDesc},
-	364: {Name: "accept4", Nr: 364, Args: args399, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc, Ret: &types[0]},
-	365: {Name: "getsockopt", Nr: 365, Args: args109, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
-	366: {Name: "setsockopt", Nr: 366, Args: args108, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
-	367: {Name: "getsockname", Nr: 367, Args: args100, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
-	368: {Name: "getpeername", Nr: 368, Args: args100, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
-	369: {Name: "sendto", Nr: 369, Args: args101, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassNetwork | ClassDesc},
-	370: {Name: "sendmsg", Nr: 370, Args: args103, Nargs: 3, Sub: -1, Flags: FlagWrite, Class: ClassNetwork | ClassDesc},
-	371: {Name: "recvfrom", Nr: 371, Args: args102, Nargs: 6, Sub: -1, Class: ClassNetwork | ClassDesc},
-	372: {Name: "recvmsg", Nr: 372, Args: args104, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
-	373: {Name: "shutdown", Nr: 373, Args: args105, Nargs: 2, Sub: -1, Class: ClassNetwork | ClassDesc},
-	374: {Name: "userfaultfd", Nr: 374, Args: args463, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	375: {Name: "membarrier", Nr: 375, Args: args464, Nargs: 3, Sub: 0, Subs: subs_i386_375, SubMask: 0xffffffff},
-	376: {Name: "mlock2", Nr: 376, Args: args466, Nargs: 3, Sub: -1, Class: ClassMemory},
-	377: {Name: "copy_file_range", Nr: 377, Args: args467, Nargs: 6, Sub: -1, Class: ClassDesc},
-	378: {Name: "preadv2", Nr: 378, Args: args468, Nargs: 6, Sub: -1, Class: ClassDesc},
-	379: {Name: "pwritev2", Nr: 379, Args: args469, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	380: {Name: "pkey_mprotect", Nr: 380, Args: args470, Nargs: 4, Sub: -1, Class: ClassMemory},
-	381: {Name: "pkey_alloc", Nr: 381, Args: args471, Nargs: 2, Sub: -1},
-	382: {Name: "pkey_free", Nr: 382, Args: args472, Nargs: 1, Sub: -1},
-	383: {Name: "statx", Nr: 383, Args: args473, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	384: {Name: "arch_prctl", Nr: 384, Args: args250, Nargs: 2, Sub: 0, Subs: subs_i386_384, SubMask: 0xffffffff},
-	385: {Name: "io_pgetevents", Nr: 385, Args: args474, Nargs: 6, Sub: -1},
-	386: {Name: "rseq", Nr: 386, Args: args475, Nargs: 4, Sub: -1},
-	393: {Name: "semget", Nr: 393, Args: args116, Nargs: 3, Sub: -1, Class: ClassIPC},
-	394: {Name: "semctl", Nr: 394, Args: args118, Nargs: 4, Sub: 2, Subs: subs_i386_394, SubMask: 0xff, Class: ClassIPC},
-	395: {Name: "shmget", Nr: 395, Args: args85, Nargs: 3, Sub: -1, Class: ClassIPC},
-	396: {Name: "shmctl", Nr: 396, Args: args87, Nargs: 3, Sub: 1, Subs: subs_i386_396, SubMask: 0xff, Class: ClassIPC},
-	397: {Name: "shmat", Nr: 397, Args: args86, Nargs: 3, Sub: -1, Class: ClassIPC | ClassMemory, Ret: &types[13]},
-	398: {Name: "shmdt", Nr: 398, Args: args122, Nargs: 1, Sub: -1, Class: ClassIPC | ClassMemory},
-	399: {Name: "msgget", Nr: 399, Args: args123, Nargs: 2, Sub: -1, Class: ClassIPC},
-	400: {Name: "msgsnd", Nr: 400, Args: args124, Nargs: 4, Sub: -1, Class: ClassIPC},
-	401: {Name: "msgrcv", Nr: 401, Args: args125, Nargs: 5, Sub: -1, Class: ClassIPC},
-	402: {Name: "msgctl", Nr: 402, Args: args126, Nargs: 3, Sub: 1, Subs: subs_i386_402, SubMask: 0xff, Class: ClassIPC},
-	403: {Name: "clock_gettime64", Nr: 403, Args: args592, Nargs: 2, Sub: -1, Class: ClassClock},
-	404: {Name: "clock_settime64", Nr: 404, Args: args593, Nargs: 2, Sub: -1, Class: ClassClock},
-	405: {Name: "clock_adjtime64", Nr: 405, Args: args594, Nargs: 2, Sub: -1, Class: ClassClock, Ret: &types[192]},
-	406: {Name: "clock_getres_time64", Nr: 406, Args: args595, Nargs: 2, Sub: -1, Class: ClassClock},
-	407: {Name: "clock_nanosleep_time64", Nr: 407, Args: args596, Nargs: 4, Sub: -1},
-	408: {Name: "timer_gettime64", Nr: 408, Args: args597, Nargs: 2, Sub: -1},
-	409: {Name: "timer_settime64", Nr: 409, Args: args598, Nargs: 4, Sub: -1},
-	410: {Name: "timerfd_gettime64", Nr: 410, Args: args599, Nargs: 2, Sub: -1, Class: ClassDesc},
-	411: {Name: "timerfd_settime64", Nr: 411, Args: args600, Nargs: 4, Sub: -1, Class: ClassDesc},
-	412: {Name: "utimensat_time64", Nr: 412, Args: args601, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	413: {Name: "pselect6_time64", Nr: 413, Args: args602, Nargs: 6, Sub: -1, Class: ClassDesc, Ret: &types[67]},
-	414: {Name: "ppoll_time64", Nr: 414, Args: args603, Nargs: 5, Sub: -1, Ret: &types[10]},
-	416: {Name: "io_pgetevents_time64", Nr: 416, Args: args604, Nargs: 6, Sub: -1},
-	417: {Name: "recvmmsg_time64", Nr: 417, Args: args605, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
-	418: {Name: "mq_timedsend_time64", Nr: 418, Args: args606, Nargs: 5, Sub: -1, Class: ClassDesc},
-	419: {Name: "mq_timedreceive_time64", Nr: 419, Args: args607, Nargs: 5, Sub: -1, Class: ClassDesc},
-	420: {Name: "semtimedop_time64", Nr: 420, Args: args608, Nargs: 4, Sub: -1, Class: ClassIPC},
-	421: {Name: "rt_sigtimedwait_time64", Nr: 421, Args: args609, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[149]},
-	422: {Name: "futex_time64", Nr: 422, Args: args289, Nargs: 6, Sub: 1, Subs: subs_i386_422, SubMask: 0x7f},
-	423: {Name: "sched_rr_get_interval_time64", Nr: 423, Args: args614, Nargs: 2, Sub: -1},
-	424: {Name: "pidfd_send_signal", Nr: 424, Args: args476, Nargs: 4, Sub: -1, Class: ClassSignal | ClassProcess | ClassDesc},
-	425: {Name: "io_uring_setup", Nr: 425, Args: args477, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	426: {Name: "io_uring_enter", Nr: 426, Args: args478, Nargs: 6, Sub: -1, Class: ClassDesc},
-	427: {Name: "io_uring_register", Nr: 427, Args: args479, Nargs: 4, Sub: 1, Subs: subs_i386_427, SubMask: 0xffffffff, Class: ClassDesc},
-	428: {Name: "open_tree", Nr: 428, Args: args482, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	429: {Name: "move_mount", Nr: 429, Args: args483, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	430: {Name: "fsopen", Nr: 430, Args: args484, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	431: {Name: "fsconfig", Nr: 431, Args: args485, Nargs: 5, Sub: 1, Subs: subs_i386_431, SubMask: 0xffffffff, Class: ClassDesc},
-	432: {Name: "fsmount", Nr: 432, Args: args490, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	433: {Name: "fspick", Nr: 433, Args: args491, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	434: {Name: "pidfd_open", Nr: 434, Args: args492, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	435: {Name: "clone3", Nr: 435, Args: args493, Nargs: 2, Sub: -1, Flags: FlagFork, Class: ClassProcess},
-	436: {Name: "close_range", Nr: 436, Args: args494, Nargs: 3, Sub: -1},
-	437: {Name: "openat2", Nr: 437, Args: args495, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	438: {Name: "pidfd_getfd", Nr: 438, Args: args496, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	439: {Name: "faccessat2", Nr: 439, Args: args497, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	440: {Name: "process_madvise", Nr: 440, Args: args498, Nargs: 5, Sub: -1, Class: ClassMemory | ClassDesc},
-	441: {Name: "epoll_pwait2", Nr: 441, Args: args499, Nargs: 6, Sub: -1, Class: ClassDesc},
-	442: {Name: "mount_setattr", Nr: 442, Args: args500, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	443: {Name: "quotactl_fd", Nr: 443, Args: args501, Nargs: 4, Sub: 1, Subs: subs_i386_443, SubMask: 0xffffff00, Class: ClassDesc},
-	444: {Name: "landlock_create_ruleset", Nr: 444, Args: args512, Nargs: 3, Sub: -1},
-	445: {Name: "landlock_add_rule", Nr: 445, Args: args513, Nargs: 4, Sub: 1, Subs: subs_i386_445, SubMask: 0xffffffff, Class: ClassDesc},
-	446: {Name: "landlock_restrict_self", Nr: 446, Args: args516, Nargs: 2, Sub: -1, Class: ClassDesc},
-	447: {Name: "memfd_secret", Nr: 447, Args: args517, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	448: {Name: "process_mrelease", Nr: 448, Args: args518, Nargs: 2, Sub: -1, Class: ClassDesc},
-	449: {Name: "futex_waitv", Nr: 449, Args: args519, Nargs: 5, Sub: -1},
-	450: {Name: "set_mempolicy_home_node", Nr: 450, Args: args520, Nargs: 4, Sub: -1, Class: ClassMemory},
-	451: {Name: "cachestat", Nr: 451, Args: args521, Nargs: 4, Sub: -1, Class: ClassDesc},
-	452: {Name: "fchmodat2", Nr: 452, Args: args522, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	453: {Name: "map_shadow_stack", Nr: 453, Args: args523, Nargs: 3, Sub: -1, Class: ClassMemory, Ret: &types[13]},
-	454: {Name: "futex_wake", Nr: 454, Args: args524, Nargs: 4, Sub: -1},
-	455: {Name: "futex_wait", Nr: 455, Args: args525, Nargs: 6, Sub: -1},
-	456: {Name: "futex_requeue", Nr: 456, Args: args526, Nargs: 4, Sub: -1},
-	457: {Name: "statmount", Nr: 457, Args: args527, Nargs: 4, Sub: -1},
-	458: {Name: "listmount", Nr: 458, Args: args528, Nargs: 4, Sub: -1},
-	459: {Name: "lsm_get_self_attr", Nr: 459, Args: args529, Nargs: 4, Sub: -1},
-	460: {Name: "lsm_set_self_attr", Nr: 460, Args: args530, Nargs: 4, Sub: -1},
-	461: {Name: "lsm_list_modules", Nr: 461, Args: args531, Nargs: 3, Sub: -1},
-	462: {Name: "mseal", Nr: 462, Args: args532, Nargs: 3, Sub: -1, Class: ClassMemory},
-	463: {Name: "setxattrat", Nr: 463, Args: args533, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
-	464: {Name: "getxattrat", Nr: 464, Args: args533, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
-	465: {Name: "listxattrat", Nr: 465, Args: args534, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	466: {Name: "removexattrat", Nr: 466, Args: args535, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	467: {Name: "open_tree_attr", Nr: 467, Args: args536, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	468: {Name: "file_getattr", Nr: 468, Args: args537, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	469: {Name: "file_setattr", Nr: 469, Args: args538, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	470: {Name: "listns", Nr: 470, Args: args539, Nargs: 4, Sub: -1},
-	471: {Name: "rseq_slice_yield", Nr: 471, Args: args80, Nargs: 0, Sub: -1, Flags: FlagGuessed},
-	472: {Name: "fchroot", Nr: 472, Args: args540, Nargs: 2, Sub: -1, Class: ClassDesc},
+	345: {Name: "sendmmsg", Nr: 345, Args: args423, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
+	346: {Name: "setns", Nr: 346, Args: args424, Nargs: 2, Sub: -1, Class: ClassDesc},
+	347: {Name: "process_vm_readv", Nr: 347, Args: args426, Nargs: 6, Sub: -1},
+	348: {Name: "process_vm_writev", Nr: 348, Args: args426, Nargs: 6, Sub: -1},
+	349: {Name: "kcmp", Nr: 349, Args: args427, Nargs: 5, Sub: 2, Subs: subs_i386_349, SubMask: 0xffffffff},
+	350: {Name: "finit_module", Nr: 350, Args: args431, Nargs: 3, Sub: -1, Class: ClassDesc},
+	351: {Name: "sched_setattr", Nr: 351, Args: args432, Nargs: 3, Sub: -1},
+	352: {Name: "sched_getattr", Nr: 352, Args: args433, Nargs: 4, Sub: -1},
+	353: {Name: "renameat2", Nr: 353, Args: args434, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	354: {Name: "seccomp", Nr: 354, Args: args435, Nargs: 3, Sub: 0, Subs: subs_i386_354, SubMask: 0xffffffff},
+	355: {Name: "getrandom", Nr: 355, Args: args439, Nargs: 3, Sub: -1},
+	356: {Name: "memfd_create", Nr: 356, Args: args440, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	357: {Name: "bpf", Nr: 357, Args: args442, Nargs: 3, Sub: 0, Subs: subs_i386_357, SubMask: 0xffffffff, Class: ClassDesc},
+	358: {Name: "execveat", Nr: 358, Args: args468, Nargs: 5, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassDesc | ClassFile},
+	359: {Name: "socket", Nr: 359, Args: args97, Nargs: 3, Sub: -1, Class: ClassNetwork, Ret: &types[0]},
+	360: {Name: "socketpair", Nr: 360, Args: args106, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
+	361: {Name: "bind", Nr: 361, Args: args98, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
+	362: {Name: "connect", Nr: 362, Args: args98, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
+	363: {Name: "listen", Nr: 363, Args: args105, Nargs: 2, Sub: -1, Class: ClassNetwork | ClassDesc},
+	364: {Name: "accept4", Nr: 364, Args: args405, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc, Ret: &types[0]},
+	365: {Name: "getsockopt", Nr: 365, Args: args108, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
+	366: {Name: "setsockopt", Nr: 366, Args: args107, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
+	367: {Name: "getsockname", Nr: 367, Args: args99, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
+	368: {Name: "getpeername", Nr: 368, Args: args99, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
+	369: {Name: "sendto", Nr: 369, Args: args100, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassNetwork | ClassDesc},
+	370: {Name: "sendmsg", Nr: 370, Args: args102, Nargs: 3, Sub: -1, Flags: FlagWrite, Class: ClassNetwork | ClassDesc},
+	371: {Name: "recvfrom", Nr: 371, Args: args101, Nargs: 6, Sub: -1, Class: ClassNetwork | ClassDesc},
+	372: {Name: "recvmsg", Nr: 372, Args: args103, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
+	373: {Name: "shutdown", Nr: 373, Args: args104, Nargs: 2, Sub: -1, Class: ClassNetwork | ClassDesc},
+	374: {Name: "userfaultfd", Nr: 374, Args: args469, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	375: {Name: "membarrier", Nr: 375, Args: args470, Nargs: 3, Sub: 0, Subs: subs_i386_375, SubMask: 0xffffffff},
+	376: {Name: "mlock2", Nr: 376, Args: args472, Nargs: 3, Sub: -1, Class: ClassMemory},
+	377: {Name: "copy_file_range", Nr: 377, Args: args473, Nargs: 6, Sub: -1, Class: ClassDesc},
+	378: {Name: "preadv2", Nr: 378, Args: args474, Nargs: 6, Sub: -1, Class: ClassDesc},
+	379: {Name: "pwritev2", Nr: 379, Args: args475, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	380: {Name: "pkey_mprotect", Nr: 380, Args: args476, Nargs: 4, Sub: -1, Class: ClassMemory},
+	381: {Name: "pkey_alloc", Nr: 381, Args: args477, Nargs: 2, Sub: -1},
+	382: {Name: "pkey_free", Nr: 382, Args: args478, Nargs: 1, Sub: -1},
+	383: {Name: "statx", Nr: 383, Args: args479, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	384: {Name: "arch_prctl", Nr: 384, Args: args249, Nargs: 2, Sub: 0, Subs: subs_i386_384, SubMask: 0xffffffff},
+	385: {Name: "io_pgetevents", Nr: 385, Args: args480, Nargs: 6, Sub: -1},
+	386: {Name: "rseq", Nr: 386, Args: args481, Nargs: 4, Sub: -1},
+	393: {Name: "semget", Nr: 393, Args: args115, Nargs: 3, Sub: -1, Class: ClassIPC},
+	394: {Name: "semctl", Nr: 394, Args: args117, Nargs: 4, Sub: 2, Subs: subs_i386_394, SubMask: 0xff, Class: ClassIPC},
+	395: {Name: "shmget", Nr: 395, Args: args84, Nargs: 3, Sub: -1, Class: ClassIPC},
+	396: {Name: "shmctl", Nr: 396, Args: args86, Nargs: 3, Sub: 1, Subs: subs_i386_396, SubMask: 0xff, Class: ClassIPC},
+	397: {Name: "shmat", Nr: 397, Args: args85, Nargs: 3, Sub: -1, Class: ClassIPC | ClassMemory, Ret: &types[13]},
+	398: {Name: "shmdt", Nr: 398, Args: args121, Nargs: 1, Sub: -1, Class: ClassIPC | ClassMemory},
+	399: {Name: "msgget", Nr: 399, Args: args122, Nargs: 2, Sub: -1, Class: ClassIPC},
+	400: {Name: "msgsnd", Nr: 400, Args: args123, Nargs: 4, Sub: -1, Class: ClassIPC},
+	401: {Name: "msgrcv", Nr: 401, Args: args124, Nargs: 5, Sub: -1, Class: ClassIPC},
+	402: {Name: "msgctl", Nr: 402, Args: args125, Nargs: 3, Sub: 1, Subs: subs_i386_402, SubMask: 0xff, Class: ClassIPC},
+	403: {Name: "clock_gettime64", Nr: 403, Args: args603, Nargs: 2, Sub: -1, Class: ClassClock},
+	404: {Name: "clock_settime64", Nr: 404, Args: args604, Nargs: 2, Sub: -1, Class: ClassClock},
+	405: {Name: "clock_adjtime64", Nr: 405, Args: args605, Nargs: 2, Sub: -1, Class: ClassClock, Ret: &types[192]},
+	406: {Name: "clock_getres_time64", Nr: 406, Args: args606, Nargs: 2, Sub: -1, Class: ClassClock},
+	407: {Name: "clock_nanosleep_time64", Nr: 407, Args: args607, Nargs: 4, Sub: -1},
+	408: {Name: "timer_gettime64", Nr: 408, Args: args608, Nargs: 2, Sub: -1},
+	409: {Name: "timer_settime64", Nr: 409, Args: args609, Nargs: 4, Sub: -1},
+	410: {Name: "timerfd_gettime64", Nr: 410, Args: args610, Nargs: 2, Sub: -1, Class: ClassDesc},
+	411: {Name: "timerfd_settime64", Nr: 411, Args: args611, Nargs: 4, Sub: -1, Class: ClassDesc},
+	412: {Name: "utimensat_time64", Nr: 412, Args: args612, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	413: {Name: "pselect6_time64", Nr: 413, Args: args613, Nargs: 6, Sub: -1, Class: ClassDesc, Ret: &types[67]},
+	414: {Name: "ppoll_time64", Nr: 414, Args: args614, Nargs: 5, Sub: -1, Ret: &types[10]},
+	416: {Name: "io_pgetevents_time64", Nr: 416, Args: args615, Nargs: 6, Sub: -1},
+	417: {Name: "recvmmsg_time64", Nr: 417, Args: args616, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
+	418: {Name: "mq_timedsend_time64", Nr: 418, Args: args617, Nargs: 5, Sub: -1, Class: ClassDesc},
+	419: {Name: "mq_timedreceive_time64", Nr: 419, Args: args618, Nargs: 5, Sub: -1, Class: ClassDesc},
+	420: {Name: "semtimedop_time64", Nr: 420, Args: args619, Nargs: 4, Sub: -1, Class: ClassIPC},
+	421: {Name: "rt_sigtimedwait_time64", Nr: 421, Args: args620, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[149]},
+	422: {Name: "futex_time64", Nr: 422, Args: args294, Nargs: 6, Sub: 1, Subs: subs_i386_422, SubMask: 0x7f},
+	423: {Name: "sched_rr_get_interval_time64", Nr: 423, Args: args625, Nargs: 2, Sub: -1},
+	424: {Name: "pidfd_send_signal", Nr: 424, Args: args482, Nargs: 4, Sub: -1, Class: ClassSignal | ClassProcess | ClassDesc},
+	425: {Name: "io_uring_setup", Nr: 425, Args: args483, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	426: {Name: "io_uring_enter", Nr: 426, Args: args484, Nargs: 6, Sub: -1, Class: ClassDesc},
+	427: {Name: "io_uring_register", Nr: 427, Args: args485, Nargs: 4, Sub: 1, Subs: subs_i386_427, SubMask: 0xffffffff, Class: ClassDesc},
+	428: {Name: "open_tree", Nr: 428, Args: args488, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	429: {Name: "move_mount", Nr: 429, Args: args489, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	430: {Name: "fsopen", Nr: 430, Args: args490, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	431: {Name: "fsconfig", Nr: 431, Args: args491, Nargs: 5, Sub: 1, Subs: subs_i386_431, SubMask: 0xffffffff, Class: ClassDesc},
+	432: {Name: "fsmount", Nr: 432, Args: args496, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	433: {Name: "fspick", Nr: 433, Args: args497, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	434: {Name: "pidfd_open", Nr: 434, Args: args498, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	435: {Name: "clone3", Nr: 435, Args: args499, Nargs: 2, Sub: -1, Flags: FlagFork, Class: ClassProcess},
+	436: {Name: "close_range", Nr: 436, Args: args500, Nargs: 3, Sub: -1},
+	437: {Name: "openat2", Nr: 437, Args: args501, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	438: {Name: "pidfd_getfd", Nr: 438, Args: args502, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	439: {Name: "faccessat2", Nr: 439, Args: args503, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	440: {Name: "process_madvise", Nr: 440, Args: args504, Nargs: 5, Sub: -1, Class: ClassMemory | ClassDesc},
+	441: {Name: "epoll_pwait2", Nr: 441, Args: args505, Nargs: 6, Sub: -1, Class: ClassDesc},
+	442: {Name: "mount_setattr", Nr: 442, Args: args506, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	443: {Name: "quotactl_fd", Nr: 443, Args: args507, Nargs: 4, Sub: 1, Subs: subs_i386_443, SubMask: 0xffffff00, Class: ClassDesc},
+	444: {Name: "landlock_create_ruleset", Nr: 444, Args: args518, Nargs: 3, Sub: -1},
+	445: {Name: "landlock_add_rule", Nr: 445, Args: args519, Nargs: 4, Sub: 1, Subs: subs_i386_445, SubMask: 0xffffffff, Class: ClassDesc},
+	446: {Name: "landlock_restrict_self", Nr: 446, Args: args522, Nargs: 2, Sub: -1, Class: ClassDesc},
+	447: {Name: "memfd_secret", Nr: 447, Args: args523, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	448: {Name: "process_mrelease", Nr: 448, Args: args524, Nargs: 2, Sub: -1, Class: ClassDesc},
+	449: {Name: "futex_waitv", Nr: 449, Args: args525, Nargs: 5, Sub: -1},
+	450: {Name: "set_mempolicy_home_node", Nr: 450, Args: args526, Nargs: 4, Sub: -1, Class: ClassMemory},
+	451: {Name: "cachestat", Nr: 451, Args: args527, Nargs: 4, Sub: -1, Class: ClassDesc},
+	452: {Name: "fchmodat2", Nr: 452, Args: args528, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	453: {Name: "map_shadow_stack", Nr: 453, Args: args529, Nargs: 3, Sub: -1, Class: ClassMemory, Ret: &types[13]},
+	454: {Name: "futex_wake", Nr: 454, Args: args530, Nargs: 4, Sub: -1},
+	455: {Name: "futex_wait", Nr: 455, Args: args531, Nargs: 6, Sub: -1},
+	456: {Name: "futex_requeue", Nr: 456, Args: args532, Nargs: 4, Sub: -1},
+	457: {Name: "statmount", Nr: 457, Args: args533, Nargs: 4, Sub: -1},
+	458: {Name: "listmount", Nr: 458, Args: args534, Nargs: 4, Sub: -1},
+	459: {Name: "lsm_get_self_attr", Nr: 459, Args: args535, Nargs: 4, Sub: -1},
+	460: {Name: "lsm_set_self_attr", Nr: 460, Args: args536, Nargs: 4, Sub: -1},
+	461: {Name: "lsm_list_modules", Nr: 461, Args: args537, Nargs: 3, Sub: -1},
+	462: {Name: "mseal", Nr: 462, Args: args538, Nargs: 3, Sub: -1, Class: ClassMemory},
+	463: {Name: "setxattrat", Nr: 463, Args: args539, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
+	464: {Name: "getxattrat", Nr: 464, Args: args539, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
+	465: {Name: "listxattrat", Nr: 465, Args: args540, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	466: {Name: "removexattrat", Nr: 466, Args: args541, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	467: {Name: "open_tree_attr", Nr: 467, Args: args542, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	468: {Name: "file_getattr", Nr: 468, Args: args543, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	469: {Name: "file_setattr", Nr: 469, Args: args544, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	470: {Name: "listns", Nr: 470, Args: args545, Nargs: 4, Sub: -1},
+	471: {Name: "rseq_slice_yield", Nr: 471, Args: args79, Nargs: 0, Sub: -1, Flags: FlagGuessed},
+	472: {Name: "fchroot", Nr: 472, Args: args546, Nargs: 2, Sub: -1, Class: ClassDesc},
 }
 
 var calls_x32 = [...]Call{
@@ -871,1126 +871,1126 @@ var calls_x32 = [...]Call{
 	11:  {Name: "munmap", Nr: 11, Args: args10, Nargs: 2, Sub: -1, Class: ClassMemory},
 	12:  {Name: "brk", Nr: 12, Args: args11, Nargs: 1, Sub: -1, Class: ClassMemory, Ret: &types[13]},
 	14:  {Name: "rt_sigprocmask", Nr: 14, Args: args13, Nargs: 4, Sub: -1, Class: ClassSignal},
-	17:  {Name: "pread64", Nr: 17, Args: args73, Nargs: 4, Sub: -1, Class: ClassDesc},
-	18:  {Name: "pwrite64", Nr: 18, Args: args74, Nargs: 4, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	21:  {Name: "access", Nr: 21, Args: args77, Nargs: 2, Sub: -1, Class: ClassFile},
-	22:  {Name: "pipe", Nr: 22, Args: args78, Nargs: 1, Sub: -1, Class: ClassDesc},
-	23:  {Name: "select", Nr: 23, Args: args79, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[67]},
-	24:  {Name: "sched_yield", Nr: 24, Args: args80, Nargs: 0, Sub: -1},
-	25:  {Name: "mremap", Nr: 25, Args: args81, Nargs: 5, Sub: -1, Class: ClassMemory, Ret: &types[13]},
-	26:  {Name: "msync", Nr: 26, Args: args82, Nargs: 3, Sub: -1, Class: ClassMemory},
-	27:  {Name: "mincore", Nr: 27, Args: args83, Nargs: 3, Sub: -1, Class: ClassMemory},
-	28:  {Name: "madvise", Nr: 28, Args: args84, Nargs: 3, Sub: -1, Class: ClassMemory},
-	29:  {Name: "shmget", Nr: 29, Args: args85, Nargs: 3, Sub: -1, Class: ClassIPC},
-	30:  {Name: "shmat", Nr: 30, Args: args86, Nargs: 3, Sub: -1, Class: ClassIPC | ClassMemory, Ret: &types[13]},
-	31:  {Name: "shmctl", Nr: 31, Args: args87, Nargs: 3, Sub: 1, Subs: subs_x32_31, SubMask: 0xff, Class: ClassIPC},
+	17:  {Name: "pread64", Nr: 17, Args: args72, Nargs: 4, Sub: -1, Class: ClassDesc},
+	18:  {Name: "pwrite64", Nr: 18, Args: args73, Nargs: 4, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	21:  {Name: "access", Nr: 21, Args: args76, Nargs: 2, Sub: -1, Class: ClassFile},
+	22:  {Name: "pipe", Nr: 22, Args: args77, Nargs: 1, Sub: -1, Class: ClassDesc},
+	23:  {Name: "select", Nr: 23, Args: args78, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[67]},
+	24:  {Name: "sched_yield", Nr: 24, Args: args79, Nargs: 0, Sub: -1},
+	25:  {Name: "mremap", Nr: 25, Args: args80, Nargs: 5, Sub: -1, Class: ClassMemory, Ret: &types[13]},
+	26:  {Name: "msync", Nr: 26, Args: args81, Nargs: 3, Sub: -1, Class: ClassMemory},
+	27:  {Name: "mincore", Nr: 27, Args: args82, Nargs: 3, Sub: -1, Class: ClassMemory},
+	28:  {Name: "madvise", Nr: 28, Args: args83, Nargs: 3, Sub: -1, Class: ClassMemory},
+	29:  {Name: "shmget", Nr: 29, Args: args84, Nargs: 3, Sub: -1, Class: ClassIPC},
+	30:  {Name: "shmat", Nr: 30, Args: args85, Nargs: 3, Sub: -1, Class: ClassIPC | ClassMemory, Ret: &types[13]},
+	31:  {Name: "shmctl", Nr: 31, Args: args86, Nargs: 3, Sub: 1, Subs: subs_x32_31, SubMask: 0xff, Class: ClassIPC},
 	32:  {Name: "dup", Nr: 32, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	33:  {Name: "dup2", Nr: 33, Args: args92, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	34:  {Name: "pause", Nr: 34, Args: args80, Nargs: 0, Sub: -1, Class: ClassSignal},
-	35:  {Name: "nanosleep", Nr: 35, Args: args93, Nargs: 2, Sub: -1},
-	36:  {Name: "getitimer", Nr: 36, Args: args94, Nargs: 2, Sub: -1},
-	37:  {Name: "alarm", Nr: 37, Args: args95, Nargs: 1, Sub: -1},
-	38:  {Name: "setitimer", Nr: 38, Args: args96, Nargs: 3, Sub: -1},
-	39:  {Name: "getpid", Nr: 39, Args: args80, Nargs: 0, Sub: -1, Ret: &types[27]},
-	40:  {Name: "sendfile", Nr: 40, Args: args97, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
-	41:  {Name: "socket", Nr: 41, Args: args98, Nargs: 3, Sub: -1, Class: ClassNetwork, Ret: &types[0]},
-	42:  {Name: "connect", Nr: 42, Args: args99, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
-	43:  {Name: "accept", Nr: 43, Args: args100, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc, Ret: &types[0]},
-	44:  {Name: "sendto", Nr: 44, Args: args101, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassNetwork | ClassDesc},
-	48:  {Name: "shutdown", Nr: 48, Args: args105, Nargs: 2, Sub: -1, Class: ClassNetwork | ClassDesc},
-	49:  {Name: "bind", Nr: 49, Args: args99, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
-	50:  {Name: "listen", Nr: 50, Args: args106, Nargs: 2, Sub: -1, Class: ClassNetwork | ClassDesc},
-	51:  {Name: "getsockname", Nr: 51, Args: args100, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
-	52:  {Name: "getpeername", Nr: 52, Args: args100, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
-	53:  {Name: "socketpair", Nr: 53, Args: args107, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
-	56:  {Name: "clone", Nr: 56, Args: args110, Nargs: 5, Sub: -1, Flags: FlagFork, Class: ClassProcess},
-	57:  {Name: "fork", Nr: 57, Args: args80, Nargs: 0, Sub: -1, Flags: FlagFork, Class: ClassProcess},
-	58:  {Name: "vfork", Nr: 58, Args: args80, Nargs: 0, Sub: -1, Flags: FlagFork, Class: ClassProcess},
-	60:  {Name: "exit", Nr: 60, Args: args112, Nargs: 1, Sub: -1, Flags: FlagEnter, Class: ClassProcess},
-	61:  {Name: "wait4", Nr: 61, Args: args113, Nargs: 4, Sub: -1, Class: ClassProcess, Ret: &types[27]},
-	62:  {Name: "kill", Nr: 62, Args: args114, Nargs: 2, Sub: -1, Class: ClassSignal | ClassProcess},
-	63:  {Name: "uname", Nr: 63, Args: args115, Nargs: 1, Sub: -1},
-	64:  {Name: "semget", Nr: 64, Args: args116, Nargs: 3, Sub: -1, Class: ClassIPC},
-	65:  {Name: "semop", Nr: 65, Args: args117, Nargs: 3, Sub: -1, Class: ClassIPC},
-	66:  {Name: "semctl", Nr: 66, Args: args118, Nargs: 4, Sub: 2, Subs: subs_x32_66, SubMask: 0xff, Class: ClassIPC},
-	67:  {Name: "shmdt", Nr: 67, Args: args122, Nargs: 1, Sub: -1, Class: ClassIPC | ClassMemory},
-	68:  {Name: "msgget", Nr: 68, Args: args123, Nargs: 2, Sub: -1, Class: ClassIPC},
-	69:  {Name: "msgsnd", Nr: 69, Args: args124, Nargs: 4, Sub: -1, Class: ClassIPC},
-	70:  {Name: "msgrcv", Nr: 70, Args: args125, Nargs: 5, Sub: -1, Class: ClassIPC},
-	71:  {Name: "msgctl", Nr: 71, Args: args126, Nargs: 3, Sub: 1, Subs: subs_x32_71, SubMask: 0xff, Class: ClassIPC},
-	72:  {Name: "fcntl", Nr: 72, Args: args130, Nargs: 3, Sub: 1, Subs: subs_x32_72, SubMask: 0xffffffff, Class: ClassDesc},
-	73:  {Name: "flock", Nr: 73, Args: args145, Nargs: 2, Sub: -1, Class: ClassDesc},
+	33:  {Name: "dup2", Nr: 33, Args: args91, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	34:  {Name: "pause", Nr: 34, Args: args79, Nargs: 0, Sub: -1, Class: ClassSignal},
+	35:  {Name: "nanosleep", Nr: 35, Args: args92, Nargs: 2, Sub: -1},
+	36:  {Name: "getitimer", Nr: 36, Args: args93, Nargs: 2, Sub: -1},
+	37:  {Name: "alarm", Nr: 37, Args: args94, Nargs: 1, Sub: -1},
+	38:  {Name: "setitimer", Nr: 38, Args: args95, Nargs: 3, Sub: -1},
+	39:  {Name: "getpid", Nr: 39, Args: args79, Nargs: 0, Sub: -1, Ret: &types[27]},
+	40:  {Name: "sendfile", Nr: 40, Args: args96, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
+	41:  {Name: "socket", Nr: 41, Args: args97, Nargs: 3, Sub: -1, Class: ClassNetwork, Ret: &types[0]},
+	42:  {Name: "connect", Nr: 42, Args: args98, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
+	43:  {Name: "accept", Nr: 43, Args: args99, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc, Ret: &types[0]},
+	44:  {Name: "sendto", Nr: 44, Args: args100, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassNetwork | ClassDesc},
+	48:  {Name: "shutdown", Nr: 48, Args: args104, Nargs: 2, Sub: -1, Class: ClassNetwork | ClassDesc},
+	49:  {Name: "bind", Nr: 49, Args: args98, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
+	50:  {Name: "listen", Nr: 50, Args: args105, Nargs: 2, Sub: -1, Class: ClassNetwork | ClassDesc},
+	51:  {Name: "getsockname", Nr: 51, Args: args99, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
+	52:  {Name: "getpeername", Nr: 52, Args: args99, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
+	53:  {Name: "socketpair", Nr: 53, Args: args106, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
+	56:  {Name: "clone", Nr: 56, Args: args109, Nargs: 5, Sub: -1, Flags: FlagFork, Class: ClassProcess},
+	57:  {Name: "fork", Nr: 57, Args: args79, Nargs: 0, Sub: -1, Flags: FlagFork, Class: ClassProcess},
+	58:  {Name: "vfork", Nr: 58, Args: args79, Nargs: 0, Sub: -1, Flags: FlagFork, Class: ClassProcess},
+	60:  {Name: "exit", Nr: 60, Args: args111, Nargs: 1, Sub: -1, Flags: FlagEnter, Class: ClassProcess},
+	61:  {Name: "wait4", Nr: 61, Args: args112, Nargs: 4, Sub: -1, Class: ClassProcess, Ret: &types[27]},
+	62:  {Name: "kill", Nr: 62, Args: args113, Nargs: 2, Sub: -1, Class: ClassSignal | ClassProcess},
+	63:  {Name: "uname", Nr: 63, Args: args114, Nargs: 1, Sub: -1},
+	64:  {Name: "semget", Nr: 64, Args: args115, Nargs: 3, Sub: -1, Class: ClassIPC},
+	65:  {Name: "semop", Nr: 65, Args: args116, Nargs: 3, Sub: -1, Class: ClassIPC},
+	66:  {Name: "semctl", Nr: 66, Args: args117, Nargs: 4, Sub: 2, Subs: subs_x32_66, SubMask: 0xff, Class: ClassIPC},
+	67:  {Name: "shmdt", Nr: 67, Args: args121, Nargs: 1, Sub: -1, Class: ClassIPC | ClassMemory},
+	68:  {Name: "msgget", Nr: 68, Args: args122, Nargs: 2, Sub: -1, Class: ClassIPC},
+	69:  {Name: "msgsnd", Nr: 69, Args: args123, Nargs: 4, Sub: -1, Class: ClassIPC},
+	70:  {Name: "msgrcv", Nr: 70, Args: args124, Nargs: 5, Sub: -1, Class: ClassIPC},
+	71:  {Name: "msgctl", Nr: 71, Args: args125, Nargs: 3, Sub: 1, Subs: subs_x32_71, SubMask: 0xff, Class: ClassIPC},
+	72:  {Name: "fcntl", Nr: 72, Args: args129, Nargs: 3, Sub: 1, Subs: subs_x32_72, SubMask: 0xffffffff, Class: ClassDesc},
+	73:  {Name: "flock", Nr: 73, Args: args144, Nargs: 2, Sub: -1, Class: ClassDesc},
 	74:  {Name: "fsync", Nr: 74, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
 	75:  {Name: "fdatasync", Nr: 75, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
-	76:  {Name: "truncate", Nr: 76, Args: args146, Nargs: 2, Sub: -1, Class: ClassFile},
-	77:  {Name: "ftruncate", Nr: 77, Args: args147, Nargs: 2, Sub: -1, Class: ClassDesc},
-	78:  {Name: "getdents", Nr: 78, Args: args148, Nargs: 3, Sub: -1, Class: ClassDesc},
-	79:  {Name: "getcwd", Nr: 79, Args: args149, Nargs: 2, Sub: -1, Class: ClassFile},
-	80:  {Name: "chdir", Nr: 80, Args: args150, Nargs: 1, Sub: -1, Class: ClassFile},
+	76:  {Name: "truncate", Nr: 76, Args: args145, Nargs: 2, Sub: -1, Class: ClassFile},
+	77:  {Name: "ftruncate", Nr: 77, Args: args146, Nargs: 2, Sub: -1, Class: ClassDesc},
+	78:  {Name: "getdents", Nr: 78, Args: args147, Nargs: 3, Sub: -1, Class: ClassDesc},
+	79:  {Name: "getcwd", Nr: 79, Args: args148, Nargs: 2, Sub: -1, Class: ClassFile},
+	80:  {Name: "chdir", Nr: 80, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
 	81:  {Name: "fchdir", Nr: 81, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
-	82:  {Name: "rename", Nr: 82, Args: args151, Nargs: 2, Sub: -1, Class: ClassFile},
-	83:  {Name: "mkdir", Nr: 83, Args: args152, Nargs: 2, Sub: -1, Class: ClassFile},
-	84:  {Name: "rmdir", Nr: 84, Args: args150, Nargs: 1, Sub: -1, Class: ClassFile},
-	85:  {Name: "creat", Nr: 85, Args: args152, Nargs: 2, Sub: -1, Class: ClassFile, Ret: &types[0]},
-	86:  {Name: "link", Nr: 86, Args: args151, Nargs: 2, Sub: -1, Class: ClassFile},
-	87:  {Name: "unlink", Nr: 87, Args: args150, Nargs: 1, Sub: -1, Class: ClassFile},
-	88:  {Name: "symlink", Nr: 88, Args: args153, Nargs: 2, Sub: -1, Class: ClassFile},
-	89:  {Name: "readlink", Nr: 89, Args: args154, Nargs: 3, Sub: -1, Class: ClassFile},
-	90:  {Name: "chmod", Nr: 90, Args: args152, Nargs: 2, Sub: -1, Class: ClassFile},
-	91:  {Name: "fchmod", Nr: 91, Args: args155, Nargs: 2, Sub: -1, Class: ClassDesc},
-	92:  {Name: "chown", Nr: 92, Args: args156, Nargs: 3, Sub: -1, Class: ClassFile},
-	93:  {Name: "fchown", Nr: 93, Args: args157, Nargs: 3, Sub: -1, Class: ClassDesc},
-	94:  {Name: "lchown", Nr: 94, Args: args156, Nargs: 3, Sub: -1, Class: ClassFile},
-	95:  {Name: "umask", Nr: 95, Args: args158, Nargs: 1, Sub: -1, Ret: &types[130]},
-	96:  {Name: "gettimeofday", Nr: 96, Args: args159, Nargs: 2, Sub: -1, Class: ClassClock},
-	97:  {Name: "getrlimit", Nr: 97, Args: args160, Nargs: 2, Sub: -1},
-	98:  {Name: "getrusage", Nr: 98, Args: args161, Nargs: 2, Sub: -1},
-	99:  {Name: "sysinfo", Nr: 99, Args: args162, Nargs: 1, Sub: -1},
-	100: {Name: "times", Nr: 100, Args: args163, Nargs: 1, Sub: -1, Ret: &types[107]},
-	102: {Name: "getuid", Nr: 102, Args: args80, Nargs: 0, Sub: -1, Class: ClassCreds},
-	103: {Name: "syslog", Nr: 103, Args: args184, Nargs: 3, Sub: 0, Subs: subs_x32_103, SubMask: 0xffffffff},
-	104: {Name: "getgid", Nr: 104, Args: args80, Nargs: 0, Sub: -1, Class: ClassCreds},
-	105: {Name: "setuid", Nr: 105, Args: args186, Nargs: 1, Sub: -1, Class: ClassCreds},
-	106: {Name: "setgid", Nr: 106, Args: args187, Nargs: 1, Sub: -1, Class: ClassCreds},
-	107: {Name: "geteuid", Nr: 107, Args: args80, Nargs: 0, Sub: -1, Class: ClassCreds},
-	108: {Name: "getegid", Nr: 108, Args: args80, Nargs: 0, Sub: -1, Class: ClassCreds},
-	109: {Name: "setpgid", Nr: 109, Args: args188, Nargs: 2, Sub: -1},
-	110: {Name: "getppid", Nr: 110, Args: args80, Nargs: 0, Sub: -1, Ret: &types[27]},
-	111: {Name: "getpgrp", Nr: 111, Args: args80, Nargs: 0, Sub: -1},
-	112: {Name: "setsid", Nr: 112, Args: args80, Nargs: 0, Sub: -1},
-	113: {Name: "setreuid", Nr: 113, Args: args189, Nargs: 2, Sub: -1, Class: ClassCreds},
-	114: {Name: "setregid", Nr: 114, Args: args190, Nargs: 2, Sub: -1, Class: ClassCreds},
-	115: {Name: "getgroups", Nr: 115, Args: args191, Nargs: 2, Sub: -1, Class: ClassCreds},
-	116: {Name: "setgroups", Nr: 116, Args: args192, Nargs: 2, Sub: -1, Class: ClassCreds},
-	117: {Name: "setresuid", Nr: 117, Args: args193, Nargs: 3, Sub: -1, Class: ClassCreds},
-	118: {Name: "getresuid", Nr: 118, Args: args194, Nargs: 3, Sub: -1, Class: ClassCreds},
-	119: {Name: "setresgid", Nr: 119, Args: args195, Nargs: 3, Sub: -1, Class: ClassCreds},
-	120: {Name: "getresgid", Nr: 120, Args: args196, Nargs: 3, Sub: -1, Class: ClassCreds},
-	121: {Name: "getpgid", Nr: 121, Args: args197, Nargs: 1, Sub: -1},
-	122: {Name: "setfsuid", Nr: 122, Args: args186, Nargs: 1, Sub: -1, Class: ClassCreds},
-	123: {Name: "setfsgid", Nr: 123, Args: args187, Nargs: 1, Sub: -1, Class: ClassCreds},
-	124: {Name: "getsid", Nr: 124, Args: args197, Nargs: 1, Sub: -1},
-	125: {Name: "capget", Nr: 125, Args: args198, Nargs: 2, Sub: -1, Class: ClassCreds},
-	126: {Name: "capset", Nr: 126, Args: args199, Nargs: 2, Sub: -1, Class: ClassCreds},
-	130: {Name: "rt_sigsuspend", Nr: 130, Args: args203, Nargs: 2, Sub: -1, Class: ClassSignal},
-	132: {Name: "utime", Nr: 132, Args: args205, Nargs: 2, Sub: -1, Class: ClassFile},
-	133: {Name: "mknod", Nr: 133, Args: args206, Nargs: 3, Sub: -1, Class: ClassFile},
-	135: {Name: "personality", Nr: 135, Args: args208, Nargs: 1, Sub: -1, Ret: &types[155]},
-	136: {Name: "ustat", Nr: 136, Args: args209, Nargs: 2, Sub: -1},
-	137: {Name: "statfs", Nr: 137, Args: args210, Nargs: 2, Sub: -1, Class: ClassFile},
-	138: {Name: "fstatfs", Nr: 138, Args: args211, Nargs: 2, Sub: -1, Class: ClassDesc},
-	139: {Name: "sysfs", Nr: 139, Args: args212, Nargs: 3, Sub: -1},
-	140: {Name: "getpriority", Nr: 140, Args: args213, Nargs: 2, Sub: -1},
-	141: {Name: "setpriority", Nr: 141, Args: args214, Nargs: 3, Sub: -1},
-	142: {Name: "sched_setparam", Nr: 142, Args: args215, Nargs: 2, Sub: -1},
-	143: {Name: "sched_getparam", Nr: 143, Args: args216, Nargs: 2, Sub: -1},
-	144: {Name: "sched_setscheduler", Nr: 144, Args: args217, Nargs: 3, Sub: -1},
-	145: {Name: "sched_getscheduler", Nr: 145, Args: args197, Nargs: 1, Sub: -1, Ret: &types[161]},
-	146: {Name: "sched_get_priority_max", Nr: 146, Args: args218, Nargs: 1, Sub: -1},
-	147: {Name: "sched_get_priority_min", Nr: 147, Args: args218, Nargs: 1, Sub: -1},
-	148: {Name: "sched_rr_get_interval", Nr: 148, Args: args219, Nargs: 2, Sub: -1},
+	82:  {Name: "rename", Nr: 82, Args: args150, Nargs: 2, Sub: -1, Class: ClassFile},
+	83:  {Name: "mkdir", Nr: 83, Args: args151, Nargs: 2, Sub: -1, Class: ClassFile},
+	84:  {Name: "rmdir", Nr: 84, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
+	85:  {Name: "creat", Nr: 85, Args: args151, Nargs: 2, Sub: -1, Class: ClassFile, Ret: &types[0]},
+	86:  {Name: "link", Nr: 86, Args: args150, Nargs: 2, Sub: -1, Class: ClassFile},
+	87:  {Name: "unlink", Nr: 87, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
+	88:  {Name: "symlink", Nr: 88, Args: args152, Nargs: 2, Sub: -1, Class: ClassFile},
+	89:  {Name: "readlink", Nr: 89, Args: args153, Nargs: 3, Sub: -1, Class: ClassFile},
+	90:  {Name: "chmod", Nr: 90, Args: args151, Nargs: 2, Sub: -1, Class: ClassFile},
+	91:  {Name: "fchmod", Nr: 91, Args: args154, Nargs: 2, Sub: -1, Class: ClassDesc},
+	92:  {Name: "chown", Nr: 92, Args: args155, Nargs: 3, Sub: -1, Class: ClassFile},
+	93:  {Name: "fchown", Nr: 93, Args: args156, Nargs: 3, Sub: -1, Class: ClassDesc},
+	94:  {Name: "lchown", Nr: 94, Args: args155, Nargs: 3, Sub: -1, Class: ClassFile},
+	95:  {Name: "umask", Nr: 95, Args: args157, Nargs: 1, Sub: -1, Ret: &types[130]},
+	96:  {Name: "gettimeofday", Nr: 96, Args: args158, Nargs: 2, Sub: -1, Class: ClassClock},
+	97:  {Name: "getrlimit", Nr: 97, Args: args159, Nargs: 2, Sub: -1},
+	98:  {Name: "getrusage", Nr: 98, Args: args160, Nargs: 2, Sub: -1},
+	99:  {Name: "sysinfo", Nr: 99, Args: args161, Nargs: 1, Sub: -1},
+	100: {Name: "times", Nr: 100, Args: args162, Nargs: 1, Sub: -1, Ret: &types[107]},
+	102: {Name: "getuid", Nr: 102, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
+	103: {Name: "syslog", Nr: 103, Args: args183, Nargs: 3, Sub: 0, Subs: subs_x32_103, SubMask: 0xffffffff},
+	104: {Name: "getgid", Nr: 104, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
+	105: {Name: "setuid", Nr: 105, Args: args185, Nargs: 1, Sub: -1, Class: ClassCreds},
+	106: {Name: "setgid", Nr: 106, Args: args186, Nargs: 1, Sub: -1, Class: ClassCreds},
+	107: {Name: "geteuid", Nr: 107, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
+	108: {Name: "getegid", Nr: 108, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
+	109: {Name: "setpgid", Nr: 109, Args: args187, Nargs: 2, Sub: -1},
+	110: {Name: "getppid", Nr: 110, Args: args79, Nargs: 0, Sub: -1, Ret: &types[27]},
+	111: {Name: "getpgrp", Nr: 111, Args: args79, Nargs: 0, Sub: -1},
+	112: {Name: "setsid", Nr: 112, Args: args79, Nargs: 0, Sub: -1},
+	113: {Name: "setreuid", Nr: 113, Args: args188, Nargs: 2, Sub: -1, Class: ClassCreds},
+	114: {Name: "setregid", Nr: 114, Args: args189, Nargs: 2, Sub: -1, Class: ClassCreds},
+	115: {Name: "getgroups", Nr: 115, Args: args190, Nargs: 2, Sub: -1, Class: ClassCreds},
+	116: {Name: "setgroups", Nr: 116, Args: args191, Nargs: 2, Sub: -1, Class: ClassCreds},
+	117: {Name: "setresuid", Nr: 117, Args: args192, Nargs: 3, Sub: -1, Class: ClassCreds},
+	118: {Name: "getresuid", Nr: 118, Args: args193, Nargs: 3, Sub: -1, Class: ClassCreds},
+	119: {Name: "setresgid", Nr: 119, Args: args194, Nargs: 3, Sub: -1, Class: ClassCreds},
+	120: {Name: "getresgid", Nr: 120, Args: args195, Nargs: 3, Sub: -1, Class: ClassCreds},
+	121: {Name: "getpgid", Nr: 121, Args: args196, Nargs: 1, Sub: -1},
+	122: {Name: "setfsuid", Nr: 122, Args: args185, Nargs: 1, Sub: -1, Class: ClassCreds},
+	123: {Name: "setfsgid", Nr: 123, Args: args186, Nargs: 1, Sub: -1, Class: ClassCreds},
+	124: {Name: "getsid", Nr: 124, Args: args196, Nargs: 1, Sub: -1},
+	125: {Name: "capget", Nr: 125, Args: args197, Nargs: 2, Sub: -1, Class: ClassCreds},
+	126: {Name: "capset", Nr: 126, Args: args198, Nargs: 2, Sub: -1, Class: ClassCreds},
+	130: {Name: "rt_sigsuspend", Nr: 130, Args: args202, Nargs: 2, Sub: -1, Class: ClassSignal},
+	132: {Name: "utime", Nr: 132, Args: args204, Nargs: 2, Sub: -1, Class: ClassFile},
+	133: {Name: "mknod", Nr: 133, Args: args205, Nargs: 3, Sub: -1, Class: ClassFile},
+	135: {Name: "personality", Nr: 135, Args: args207, Nargs: 1, Sub: -1, Ret: &types[155]},
+	136: {Name: "ustat", Nr: 136, Args: args208, Nargs: 2, Sub: -1},
+	137: {Name: "statfs", Nr: 137, Args: args209, Nargs: 2, Sub: -1, Class: ClassFile},
+	138: {Name: "fstatfs", Nr: 138, Args: args210, Nargs: 2, Sub: -1, Class: ClassDesc},
+	139: {Name: "sysfs", Nr: 139, Args: args211, Nargs: 3, Sub: -1},
+	140: {Name: "getpriority", Nr: 140, Args: args212, Nargs: 2, Sub: -1},
+	141: {Name: "setpriority", Nr: 141, Args: args213, Nargs: 3, Sub: -1},
+	142: {Name: "sched_setparam", Nr: 142, Args: args214, Nargs: 2, Sub: -1},
+	143: {Name: "sched_getparam", Nr: 143, Args: args215, Nargs: 2, Sub: -1},
+	144: {Name: "sched_setscheduler", Nr: 144, Args: args216, Nargs: 3, Sub: -1},
+	145: {Name: "sched_getscheduler", Nr: 145, Args: args196, Nargs: 1, Sub: -1, Ret: &types[161]},
+	146: {Name: "sched_get_priority_max", Nr: 146, Args: args217, Nargs: 1, Sub: -1},
+	147: {Name: "sched_get_priority_min", Nr: 147, Args: args217, Nargs: 1, Sub: -1},
+	148: {Name: "sched_rr_get_interval", Nr: 148, Args: args218, Nargs: 2, Sub: -1},
 	149: {Name: "mlock", Nr: 149, Args: args10, Nargs: 2, Sub: -1, Class: ClassMemory},
 	150: {Name: "munlock", Nr: 150, Args: args10, Nargs: 2, Sub: -1, Class: ClassMemory},
-	151: {Name: "mlockall", Nr: 151, Args: args220, Nargs: 1, Sub: -1, Class: ClassMemory},
-	152: {Name: "munlockall", Nr: 152, Args: args80, Nargs: 0, Sub: -1, Class: ClassMemory},
-	153: {Name: "vhangup", Nr: 153, Args: args80, Nargs: 0, Sub: -1},
-	154: {Name: "modify_ldt", Nr: 154, Args: args221, Nargs: 3, Sub: 0, Subs: subs_x32_154, SubMask: 0xffffffff, Ret: &types[165]},
-	155: {Name: "pivot_root", Nr: 155, Args: args223, Nargs: 2, Sub: -1, Class: ClassFile},
-	157: {Name: "prctl", Nr: 157, Args: args225, Nargs: 5, Sub: 0, Subs: subs_x32_157, SubMask: 0xffffffff},
-	158: {Name: "arch_prctl", Nr: 158, Args: args250, Nargs: 2, Sub: 0, Subs: subs_x32_158, SubMask: 0xffffffff},
-	159: {Name: "adjtimex", Nr: 159, Args: args253, Nargs: 1, Sub: -1, Class: ClassClock, Ret: &types[192]},
-	160: {Name: "setrlimit", Nr: 160, Args: args254, Nargs: 2, Sub: -1},
-	161: {Name: "chroot", Nr: 161, Args: args150, Nargs: 1, Sub: -1, Class: ClassFile},
-	162: {Name: "sync", Nr: 162, Args: args80, Nargs: 0, Sub: -1},
-	163: {Name: "acct", Nr: 163, Args: args255, Nargs: 1, Sub: -1, Class: ClassFile},
-	164: {Name: "settimeofday", Nr: 164, Args: args256, Nargs: 2, Sub: -1, Class: ClassClock},
-	165: {Name: "mount", Nr: 165, Args: args257, Nargs: 5, Sub: -1, Class: ClassFile},
-	166: {Name: "umount2", Nr: 166, Args: args258, Nargs: 2, Sub: -1, Class: ClassFile},
-	167: {Name: "swapon", Nr: 167, Args: args259, Nargs: 2, Sub: -1, Class: ClassFile},
-	168: {Name: "swapoff", Nr: 168, Args: args150, Nargs: 1, Sub: -1, Class: ClassFile},
-	169: {Name: "reboot", Nr: 169, Args: args260, Nargs: 4, Sub: 2, Subs: subs_x32_169, SubMask: 0xffffffff},
-	170: {Name: "sethostname", Nr: 170, Args: args262, Nargs: 2, Sub: -1},
-	171: {Name: "setdomainname", Nr: 171, Args: args262, Nargs: 2, Sub: -1},
-	172: {Name: "iopl", Nr: 172, Args: args263, Nargs: 1, Sub: -1},
-	173: {Name: "ioperm", Nr: 173, Args: args264, Nargs: 3, Sub: -1},
+	151: {Name: "mlockall", Nr: 151, Args: args219, Nargs: 1, Sub: -1, Class: ClassMemory},
+	152: {Name: "munlockall", Nr: 152, Args: args79, Nargs: 0, Sub: -1, Class: ClassMemory},
+	153: {Name: "vhangup", Nr: 153, Args: args79, Nargs: 0, Sub: -1},
+	154: {Name: "modify_ldt", Nr: 154, Args: args220, Nargs: 3, Sub: 0, Subs: subs_x32_154, SubMask: 0xffffffff, Ret: &types[165]},
+	155: {Name: "pivot_root", Nr: 155, Args: args222, Nargs: 2, Sub: -1, Class: ClassFile},
+	157: {Name: "prctl", Nr: 157, Args: args224, Nargs: 5, Sub: 0, Subs: subs_x32_157, SubMask: 0xffffffff},
+	158: {Name: "arch_prctl", Nr: 158, Args: args249, Nargs: 2, Sub: 0, Subs: subs_x32_158, SubMask: 0xffffffff},
+	159: {Name: "adjtimex", Nr: 159, Args: args252, Nargs: 1, Sub: -1, Class: ClassClock, Ret: &types[192]},
+	160: {Name: "setrlimit", Nr: 160, Args: args253, Nargs: 2, Sub: -1},
+	161: {Name: "chroot", Nr: 161, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
+	162: {Name: "sync", Nr: 162, Args: args79, Nargs: 0, Sub: -1},
+	163: {Name: "acct", Nr: 163, Args: args254, Nargs: 1, Sub: -1, Class: ClassFile},
+	164: {Name: "settimeofday", Nr: 164, Args: args255, Nargs: 2, Sub: -1, Class: ClassClock},
+	165: {Name: "mount", Nr: 165, Args: args256, Nargs: 5, Sub: -1, Class: ClassFile},
+	166: {Name: "umount2", Nr: 166, Args: args257, Nargs: 2, Sub: -1, Class: ClassFile},
+	167: {Name: "swapon", Nr: 167, Args: args258, Nargs: 2, Sub: -1, Class: ClassFile},
+	168: {Name: "swapoff", Nr: 168, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
+	169: {Name: "reboot", Nr: 169, Args: args259, Nargs: 4, Sub: 2, Subs: subs_x32_169, SubMask: 0xffffffff},
+	170: {Name: "sethostname", Nr: 170, Args: args261, Nargs: 2, Sub: -1},
+	171: {Name: "setdomainname", Nr: 171, Args: args261, Nargs: 2, Sub: -1},
+	172: {Name: "iopl", Nr: 172, Args: args262, Nargs: 1, Sub: -1},
+	173: {Name: "ioperm", Nr: 173, Args: args263, Nargs: 3, Sub: -1},
 	175: {Name: "init_module", Nr: 175, Args: args265, Nargs: 3, Sub: -1},
 	176: {Name: "delete_module", Nr: 176, Args: args266, Nargs: 2, Sub: -1},
-	179: {Name: "quotactl", Nr: 179, Args: args267, Nargs: 4, Sub: 0, Subs: subs_x32_179, SubMask: 0xffffff00, Class: ClassFile},
-	181: {Name: "getpmsg", Nr: 181, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	182: {Name: "putpmsg", Nr: 182, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	183: {Name: "afs_syscall", Nr: 183, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	184: {Name: "tuxcall", Nr: 184, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	185: {Name: "security", Nr: 185, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	186: {Name: "gettid", Nr: 186, Args: args80, Nargs: 0, Sub: -1, Ret: &types[27]},
-	187: {Name: "readahead", Nr: 187, Args: args278, Nargs: 3, Sub: -1, Class: ClassDesc},
-	188: {Name: "setxattr", Nr: 188, Args: args279, Nargs: 5, Sub: -1, Class: ClassFile},
-	189: {Name: "lsetxattr", Nr: 189, Args: args279, Nargs: 5, Sub: -1, Class: ClassFile},
-	190: {Name: "fsetxattr", Nr: 190, Args: args280, Nargs: 5, Sub: -1, Class: ClassDesc},
-	191: {Name: "getxattr", Nr: 191, Args: args281, Nargs: 4, Sub: -1, Class: ClassFile},
-	192: {Name: "lgetxattr", Nr: 192, Args: args281, Nargs: 4, Sub: -1, Class: ClassFile},
-	193: {Name: "fgetxattr", Nr: 193, Args: args282, Nargs: 4, Sub: -1, Class: ClassDesc},
-	194: {Name: "listxattr", Nr: 194, Args: args283, Nargs: 3, Sub: -1, Class: ClassFile},
-	195: {Name: "llistxattr", Nr: 195, Args: args283, Nargs: 3, Sub: -1, Class: ClassFile},
-	196: {Name: "flistxattr", Nr: 196, Args: args284, Nargs: 3, Sub: -1, Class: ClassDesc},
-	197: {Name: "removexattr", Nr: 197, Args: args285, Nargs: 2, Sub: -1, Class: ClassFile},
-	198: {Name: "lremovexattr", Nr: 198, Args: args285, Nargs: 2, Sub: -1, Class: ClassFile},
-	199: {Name: "fremovexattr", Nr: 199, Args: args286, Nargs: 2, Sub: -1, Class: ClassDesc},
-	200: {Name: "tkill", Nr: 200, Args: args287, Nargs: 2, Sub: -1, Class: ClassSignal | ClassProcess},
-	201: {Name: "time", Nr: 201, Args: args288, Nargs: 1, Sub: -1, Ret: &types[107]},
-	202: {Name: "futex", Nr: 202, Args: args289, Nargs: 6, Sub: 1, Subs: subs_x32_202, SubMask: 0x7f},
-	203: {Name: "sched_setaffinity", Nr: 203, Args: args300, Nargs: 3, Sub: -1},
-	204: {Name: "sched_getaffinity", Nr: 204, Args: args301, Nargs: 3, Sub: -1},
-	207: {Name: "io_destroy", Nr: 207, Args: args304, Nargs: 1, Sub: -1, Class: ClassMemory},
-	208: {Name: "io_getevents", Nr: 208, Args: args305, Nargs: 5, Sub: -1},
-	210: {Name: "io_cancel", Nr: 210, Args: args307, Nargs: 3, Sub: -1},
-	212: {Name: "lookup_dcookie", Nr: 212, Args: args309, Nargs: 3, Sub: -1},
-	213: {Name: "epoll_create", Nr: 213, Args: args310, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	216: {Name: "remap_file_pages", Nr: 216, Args: args311, Nargs: 5, Sub: -1, Class: ClassMemory},
-	217: {Name: "getdents64", Nr: 217, Args: args148, Nargs: 3, Sub: -1, Class: ClassDesc},
-	218: {Name: "set_tid_address", Nr: 218, Args: args312, Nargs: 1, Sub: -1},
-	219: {Name: "restart_syscall", Nr: 219, Args: args80, Nargs: 0, Sub: -1},
-	220: {Name: "semtimedop", Nr: 220, Args: args313, Nargs: 4, Sub: -1, Class: ClassIPC},
-	221: {Name: "fadvise64", Nr: 221, Args: args314, Nargs: 4, Sub: -1, Class: ClassDesc},
-	223: {Name: "timer_settime", Nr: 223, Args: args316, Nargs: 4, Sub: -1},
-	224: {Name: "timer_gettime", Nr: 224, Args: args317, Nargs: 2, Sub: -1},
-	225: {Name: "timer_getoverrun", Nr: 225, Args: args318, Nargs: 1, Sub: -1},
-	226: {Name: "timer_delete", Nr: 226, Args: args318, Nargs: 1, Sub: -1},
-	227: {Name: "clock_settime", Nr: 227, Args: args319, Nargs: 2, Sub: -1, Class: ClassClock},
-	228: {Name: "clock_gettime", Nr: 228, Args: args320, Nargs: 2, Sub: -1, Class: ClassClock},
-	229: {Name: "clock_getres", Nr: 229, Args: args321, Nargs: 2, Sub: -1, Class: ClassClock},
-	230: {Name: "clock_nanosleep", Nr: 230, Args: args322, Nargs: 4, Sub: -1},
-	231: {Name: "exit_group", Nr: 231, Args: args112, Nargs: 1, Sub: -1, Flags: FlagEnter, Class: ClassProcess},
-	232: {Name: "epoll_wait", Nr: 232, Args: args323, Nargs: 4, Sub: -1, Class: ClassDesc},
-	233: {Name: "epoll_ctl", Nr: 233, Args: args324, Nargs: 4, Sub: 1, Subs: subs_x32_233, SubMask: 0xffffffff, Class: ClassDesc},
-	234: {Name: "tgkill", Nr: 234, Args: args326, Nargs: 3, Sub: -1, Class: ClassSignal | ClassProcess},
-	235: {Name: "utimes", Nr: 235, Args: args327, Nargs: 2, Sub: -1, Class: ClassFile},
-	237: {Name: "mbind", Nr: 237, Args: args328, Nargs: 6, Sub: -1, Class: ClassMemory},
-	238: {Name: "set_mempolicy", Nr: 238, Args: args329, Nargs: 3, Sub: -1, Class: ClassMemory},
-	239: {Name: "get_mempolicy", Nr: 239, Args: args330, Nargs: 5, Sub: -1, Class: ClassMemory},
-	240: {Name: "mq_open", Nr: 240, Args: args331, Nargs: 4, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	241: {Name: "mq_unlink", Nr: 241, Args: args332, Nargs: 1, Sub: -1},
-	242: {Name: "mq_timedsend", Nr: 242, Args: args333, Nargs: 5, Sub: -1, Class: ClassDesc},
-	243: {Name: "mq_timedreceive", Nr: 243, Args: args334, Nargs: 5, Sub: -1, Class: ClassDesc},
-	245: {Name: "mq_getsetattr", Nr: 245, Args: args336, Nargs: 3, Sub: -1, Class: ClassDesc},
-	248: {Name: "add_key", Nr: 248, Args: args339, Nargs: 5, Sub: -1},
-	249: {Name: "request_key", Nr: 249, Args: args340, Nargs: 4, Sub: -1},
-	250: {Name: "keyctl", Nr: 250, Args: args341, Nargs: 5, Sub: 0, Subs: subs_x32_250, SubMask: 0xffffffff},
-	251: {Name: "ioprio_set", Nr: 251, Args: args364, Nargs: 3, Sub: -1},
-	252: {Name: "ioprio_get", Nr: 252, Args: args365, Nargs: 2, Sub: -1, Ret: &types[239]},
-	253: {Name: "inotify_init", Nr: 253, Args: args80, Nargs: 0, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	254: {Name: "inotify_add_watch", Nr: 254, Args: args366, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	255: {Name: "inotify_rm_watch", Nr: 255, Args: args367, Nargs: 2, Sub: -1, Class: ClassDesc},
-	256: {Name: "migrate_pages", Nr: 256, Args: args368, Nargs: 4, Sub: -1, Class: ClassMemory},
-	257: {Name: "openat", Nr: 257, Args: args369, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	258: {Name: "mkdirat", Nr: 258, Args: args370, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	259: {Name: "mknodat", Nr: 259, Args: args371, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	260: {Name: "fchownat", Nr: 260, Args: args372, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	261: {Name: "futimesat", Nr: 261, Args: args373, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	262: {Name: "newfstatat", Nr: 262, Args: args374, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	263: {Name: "unlinkat", Nr: 263, Args: args375, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	264: {Name: "renameat", Nr: 264, Args: args376, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	265: {Name: "linkat", Nr: 265, Args: args377, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	266: {Name: "symlinkat", Nr: 266, Args: args378, Nargs: 3, Sub: -1, Class: ClassFile | ClassDesc},
-	267: {Name: "readlinkat", Nr: 267, Args: args379, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	268: {Name: "fchmodat", Nr: 268, Args: args370, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	269: {Name: "faccessat", Nr: 269, Args: args380, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	270: {Name: "pselect6", Nr: 270, Args: args381, Nargs: 6, Sub: -1, Class: ClassDesc, Ret: &types[67]},
-	271: {Name: "ppoll", Nr: 271, Args: args382, Nargs: 5, Sub: -1, Ret: &types[10]},
-	272: {Name: "unshare", Nr: 272, Args: args383, Nargs: 1, Sub: -1},
-	275: {Name: "splice", Nr: 275, Args: args386, Nargs: 6, Sub: -1, Class: ClassDesc},
-	276: {Name: "tee", Nr: 276, Args: args387, Nargs: 4, Sub: -1, Class: ClassDesc},
-	277: {Name: "sync_file_range", Nr: 277, Args: args388, Nargs: 4, Sub: -1, Class: ClassDesc},
-	280: {Name: "utimensat", Nr: 280, Args: args391, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	281: {Name: "epoll_pwait", Nr: 281, Args: args392, Nargs: 6, Sub: -1, Class: ClassDesc},
-	282: {Name: "signalfd", Nr: 282, Args: args393, Nargs: 3, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
-	283: {Name: "timerfd_create", Nr: 283, Args: args394, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	284: {Name: "eventfd", Nr: 284, Args: args395, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	285: {Name: "fallocate", Nr: 285, Args: args396, Nargs: 4, Sub: -1, Class: ClassDesc},
-	286: {Name: "timerfd_settime", Nr: 286, Args: args397, Nargs: 4, Sub: -1, Class: ClassDesc},
-	287: {Name: "timerfd_gettime", Nr: 287, Args: args398, Nargs: 2, Sub: -1, Class: ClassDesc},
-	288: {Name: "accept4", Nr: 288, Args: args399, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc, Ret: &types[0]},
-	289: {Name: "signalfd4", Nr: 289, Args: args400, Nargs: 4, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
-	290: {Name: "eventfd2", Nr: 290, Args: args401, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	291: {Name: "epoll_create1", Nr: 291, Args: args402, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	292: {Name: "dup3", Nr: 292, Args: args403, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	293: {Name: "pipe2", Nr: 293, Args: args404, Nargs: 2, Sub: -1, Class: ClassDesc},
-	294: {Name: "inotify_init1", Nr: 294, Args: args405, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	298: {Name: "perf_event_open", Nr: 298, Args: args409, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	300: {Name: "fanotify_init", Nr: 300, Args: args411, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	301: {Name: "fanotify_mark", Nr: 301, Args: args412, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	302: {Name: "prlimit64", Nr: 302, Args: args413, Nargs: 4, Sub: -1},
-	303: {Name: "name_to_handle_at", Nr: 303, Args: args414, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	304: {Name: "open_by_handle_at", Nr: 304, Args: args415, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	305: {Name: "clock_adjtime", Nr: 305, Args: args416, Nargs: 2, Sub: -1, Class: ClassClock, Ret: &types[192]},
+	179: {Name: "quotactl", Nr: 179, Args: args269, Nargs: 4, Sub: 0, Subs: subs_x32_179, SubMask: 0xffffff00, Class: ClassFile},
+	181: {Name: "getpmsg", Nr: 181, Args: args281, Nargs: 5, Sub: -1, Class: ClassNetwork},
+	182: {Name: "putpmsg", Nr: 182, Args: args281, Nargs: 5, Sub: -1, Class: ClassNetwork},
+	183: {Name: "afs_syscall", Nr: 183, Args: args281, Nargs: 5, Sub: -1},
+	184: {Name: "tuxcall", Nr: 184, Args: args282, Nargs: 3, Sub: -1},
+	185: {Name: "security", Nr: 185, Args: args282, Nargs: 3, Sub: -1},
+	186: {Name: "gettid", Nr: 186, Args: args79, Nargs: 0, Sub: -1, Ret: &types[27]},
+	187: {Name: "readahead", Nr: 187, Args: args283, Nargs: 3, Sub: -1, Class: ClassDesc},
+	188: {Name: "setxattr", Nr: 188, Args: args284, Nargs: 5, Sub: -1, Class: ClassFile},
+	189: {Name: "lsetxattr", Nr: 189, Args: args284, Nargs: 5, Sub: -1, Class: ClassFile},
+	190: {Name: "fsetxattr", Nr: 190, Args: args285, Nargs: 5, Sub: -1, Class: ClassDesc},
+	191: {Name: "getxattr", Nr: 191, Args: args286, Nargs: 4, Sub: -1, Class: ClassFile},
+	192: {Name: "lgetxattr", Nr: 192, Args: args286, Nargs: 4, Sub: -1, Class: ClassFile},
+	193: {Name: "fgetxattr", Nr: 193, Args: args287, Nargs: 4, Sub: -1, Class: ClassDesc},
+	194: {Name: "listxattr", Nr: 194, Args: args288, Nargs: 3, Sub: -1, Class: ClassFile},
+	195: {Name: "llistxattr", Nr: 195, Args: args288, Nargs: 3, Sub: -1, Class: ClassFile},
+	196: {Name: "flistxattr", Nr: 196, Args: args289, Nargs: 3, Sub: -1, Class: ClassDesc},
+	197: {Name: "removexattr", Nr: 197, Args: args290, Nargs: 2, Sub: -1, Class: ClassFile},
+	198: {Name: "lremovexattr", Nr: 198, Args: args290, Nargs: 2, Sub: -1, Class: ClassFile},
+	199: {Name: "fremovexattr", Nr: 199, Args: args291, Nargs: 2, Sub: -1, Class: ClassDesc},
+	200: {Name: "tkill", Nr: 200, Args: args292, Nargs: 2, Sub: -1, Class: ClassSignal | ClassProcess},
+	201: {Name: "time", Nr: 201, Args: args293, Nargs: 1, Sub: -1, Ret: &types[107]},
+	202: {Name: "futex", Nr: 202, Args: args294, Nargs: 6, Sub: 1, Subs: subs_x32_202, SubMask: 0x7f},
+	203: {Name: "sched_setaffinity", Nr: 203, Args: args305, Nargs: 3, Sub: -1},
+	204: {Name: "sched_getaffinity", Nr: 204, Args: args306, Nargs: 3, Sub: -1},
+	207: {Name: "io_destroy", Nr: 207, Args: args309, Nargs: 1, Sub: -1, Class: ClassMemory},
+	208: {Name: "io_getevents", Nr: 208, Args: args310, Nargs: 5, Sub: -1},
+	210: {Name: "io_cancel", Nr: 210, Args: args312, Nargs: 3, Sub: -1},
+	212: {Name: "lookup_dcookie", Nr: 212, Args: args314, Nargs: 3, Sub: -1},
+	213: {Name: "epoll_create", Nr: 213, Args: args315, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	216: {Name: "remap_file_pages", Nr: 216, Args: args317, Nargs: 5, Sub: -1, Class: ClassMemory},
+	217: {Name: "getdents64", Nr: 217, Args: args147, Nargs: 3, Sub: -1, Class: ClassDesc},
+	218: {Name: "set_tid_address", Nr: 218, Args: args318, Nargs: 1, Sub: -1},
+	219: {Name: "restart_syscall", Nr: 219, Args: args79, Nargs: 0, Sub: -1},
+	220: {Name: "semtimedop", Nr: 220, Args: args319, Nargs: 4, Sub: -1, Class: ClassIPC},
+	221: {Name: "fadvise64", Nr: 221, Args: args320, Nargs: 4, Sub: -1, Class: ClassDesc},
+	223: {Name: "timer_settime", Nr: 223, Args: args322, Nargs: 4, Sub: -1},
+	224: {Name: "timer_gettime", Nr: 224, Args: args323, Nargs: 2, Sub: -1},
+	225: {Name: "timer_getoverrun", Nr: 225, Args: args324, Nargs: 1, Sub: -1},
+	226: {Name: "timer_delete", Nr: 226, Args: args324, Nargs: 1, Sub: -1},
+	227: {Name: "clock_settime", Nr: 227, Args: args325, Nargs: 2, Sub: -1, Class: ClassClock},
+	228: {Name: "clock_gettime", Nr: 228, Args: args326, Nargs: 2, Sub: -1, Class: ClassClock},
+	229: {Name: "clock_getres", Nr: 229, Args: args327, Nargs: 2, Sub: -1, Class: ClassClock},
+	230: {Name: "clock_nanosleep", Nr: 230, Args: args328, Nargs: 4, Sub: -1},
+	231: {Name: "exit_group", Nr: 231, Args: args111, Nargs: 1, Sub: -1, Flags: FlagEnter, Class: ClassProcess},
+	232: {Name: "epoll_wait", Nr: 232, Args: args329, Nargs: 4, Sub: -1, Class: ClassDesc},
+	233: {Name: "epoll_ctl", Nr: 233, Args: args330, Nargs: 4, Sub: 1, Subs: subs_x32_233, SubMask: 0xffffffff, Class: ClassDesc},
+	234: {Name: "tgkill", Nr: 234, Args: args332, Nargs: 3, Sub: -1, Class: ClassSignal | ClassProcess},
+	235: {Name: "utimes", Nr: 235, Args: args333, Nargs: 2, Sub: -1, Class: ClassFile},
+	237: {Name: "mbind", Nr: 237, Args: args334, Nargs: 6, Sub: -1, Class: ClassMemory},
+	238: {Name: "set_mempolicy", Nr: 238, Args: args335, Nargs: 3, Sub: -1, Class: ClassMemory},
+	239: {Name: "get_mempolicy", Nr: 239, Args: args336, Nargs: 5, Sub: -1, Class: ClassMemory},
+	240: {Name: "mq_open", Nr: 240, Args: args337, Nargs: 4, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	241: {Name: "mq_unlink", Nr: 241, Args: args338, Nargs: 1, Sub: -1},
+	242: {Name: "mq_timedsend", Nr: 242, Args: args339, Nargs: 5, Sub: -1, Class: ClassDesc},
+	243: {Name: "mq_timedreceive", Nr: 243, Args: args340, Nargs: 5, Sub: -1, Class: ClassDesc},
+	245: {Name: "mq_getsetattr", Nr: 245, Args: args342, Nargs: 3, Sub: -1, Class: ClassDesc},
+	248: {Name: "add_key", Nr: 248, Args: args345, Nargs: 5, Sub: -1},
+	249: {Name: "request_key", Nr: 249, Args: args346, Nargs: 4, Sub: -1},
+	250: {Name: "keyctl", Nr: 250, Args: args347, Nargs: 5, Sub: 0, Subs: subs_x32_250, SubMask: 0xffffffff},
+	251: {Name: "ioprio_set", Nr: 251, Args: args370, Nargs: 3, Sub: -1},
+	252: {Name: "ioprio_get", Nr: 252, Args: args371, Nargs: 2, Sub: -1, Ret: &types[239]},
+	253: {Name: "inotify_init", Nr: 253, Args: args79, Nargs: 0, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	254: {Name: "inotify_add_watch", Nr: 254, Args: args372, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	255: {Name: "inotify_rm_watch", Nr: 255, Args: args373, Nargs: 2, Sub: -1, Class: ClassDesc},
+	256: {Name: "migrate_pages", Nr: 256, Args: args374, Nargs: 4, Sub: -1, Class: ClassMemory},
+	257: {Name: "openat", Nr: 257, Args: args375, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	258: {Name: "mkdirat", Nr: 258, Args: args376, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	259: {Name: "mknodat", Nr: 259, Args: args377, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	260: {Name: "fchownat", Nr: 260, Args: args378, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	261: {Name: "futimesat", Nr: 261, Args: args379, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	262: {Name: "newfstatat", Nr: 262, Args: args380, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	263: {Name: "unlinkat", Nr: 263, Args: args381, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	264: {Name: "renameat", Nr: 264, Args: args382, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	265: {Name: "linkat", Nr: 265, Args: args383, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	266: {Name: "symlinkat", Nr: 266, Args: args384, Nargs: 3, Sub: -1, Class: ClassFile | ClassDesc},
+	267: {Name: "readlinkat", Nr: 267, Args: args385, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	268: {Name: "fchmodat", Nr: 268, Args: args376, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	269: {Name: "faccessat", Nr: 269, Args: args386, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	270: {Name: "pselect6", Nr: 270, Args: args387, Nargs: 6, Sub: -1, Class: ClassDesc, Ret: &types[67]},
+	271: {Name: "ppoll", Nr: 271, Args: args388, Nargs: 5, Sub: -1, Ret: &types[10]},
+	272: {Name: "unshare", Nr: 272, Args: args389, Nargs: 1, Sub: -1},
+	275: {Name: "splice", Nr: 275, Args: args392, Nargs: 6, Sub: -1, Class: ClassDesc},
+	276: {Name: "tee", Nr: 276, Args: args393, Nargs: 4, Sub: -1, Class: ClassDesc},
+	277: {Name: "sync_file_range", Nr: 277, Args: args394, Nargs: 4, Sub: -1, Class: ClassDesc},
+	280: {Name: "utimensat", Nr: 280, Args: args397, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	281: {Name: "epoll_pwait", Nr: 281, Args: args398, Nargs: 6, Sub: -1, Class: ClassDesc},
+	282: {Name: "signalfd", Nr: 282, Args: args399, Nargs: 3, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
+	283: {Name: "timerfd_create", Nr: 283, Args: args400, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	284: {Name: "eventfd", Nr: 284, Args: args401, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	285: {Name: "fallocate", Nr: 285, Args: args402, Nargs: 4, Sub: -1, Class: ClassDesc},
+	286: {Name: "timerfd_settime", Nr: 286, Args: args403, Nargs: 4, Sub: -1, Class: ClassDesc},
+	287: {Name: "timerfd_gettime", Nr: 287, Args: args404, Nargs: 2, Sub: -1, Class: ClassDesc},
+	288: {Name: "accept4", Nr: 288, Args: args405, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc, Ret: &types[0]},
+	289: {Name: "signalfd4", Nr: 289, Args: args406, Nargs: 4, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
+	290: {Name: "eventfd2", Nr: 290, Args: args407, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	291: {Name: "epoll_create1", Nr: 291, Args: args408, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	292: {Name: "dup3", Nr: 292, Args: args409, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	293: {Name: "pipe2", Nr: 293, Args: args410, Nargs: 2, Sub: -1, Class: ClassDesc},
+	294: {Name: "inotify_init1", Nr: 294, Args: args411, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	298: {Name: "perf_event_open", Nr: 298, Args: args415, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	300: {Name: "fanotify_init", Nr: 300, Args: args417, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	301: {Name: "fanotify_mark", Nr: 301, Args: args418, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	302: {Name: "prlimit64", Nr: 302, Args: args419, Nargs: 4, Sub: -1},
+	303: {Name: "name_to_handle_at", Nr: 303, Args: args420, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	304: {Name: "open_by_handle_at", Nr: 304, Args: args421, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	305: {Name: "clock_adjtime", Nr: 305, Args: args422, Nargs: 2, Sub: -1, Class: ClassClock, Ret: &types[192]},
 	306: {Name: "syncfs", Nr: 306, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
-	308: {Name: "setns", Nr: 308, Args: args418, Nargs: 2, Sub: -1, Class: ClassDesc},
-	309: {Name: "getcpu", Nr: 309, Args: args419, Nargs: 3, Sub: -1},
-	312: {Name: "kcmp", Nr: 312, Args: args421, Nargs: 5, Sub: 2, Subs: subs_x32_312, SubMask: 0xffffffff},
-	313: {Name: "finit_module", Nr: 313, Args: args425, Nargs: 3, Sub: -1, Class: ClassDesc},
-	314: {Name: "sched_setattr", Nr: 314, Args: args426, Nargs: 3, Sub: -1},
-	315: {Name: "sched_getattr", Nr: 315, Args: args427, Nargs: 4, Sub: -1},
-	316: {Name: "renameat2", Nr: 316, Args: args428, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	317: {Name: "seccomp", Nr: 317, Args: args429, Nargs: 3, Sub: 0, Subs: subs_x32_317, SubMask: 0xffffffff},
-	318: {Name: "getrandom", Nr: 318, Args: args433, Nargs: 3, Sub: -1},
-	319: {Name: "memfd_create", Nr: 319, Args: args434, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	320: {Name: "kexec_file_load", Nr: 320, Args: args435, Nargs: 5, Sub: -1, Class: ClassDesc},
-	321: {Name: "bpf", Nr: 321, Args: args436, Nargs: 3, Sub: 0, Subs: subs_x32_321, SubMask: 0xffffffff, Class: ClassDesc},
-	323: {Name: "userfaultfd", Nr: 323, Args: args463, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	324: {Name: "membarrier", Nr: 324, Args: args464, Nargs: 3, Sub: 0, Subs: subs_x32_324, SubMask: 0xffffffff},
-	325: {Name: "mlock2", Nr: 325, Args: args466, Nargs: 3, Sub: -1, Class: ClassMemory},
-	326: {Name: "copy_file_range", Nr: 326, Args: args467, Nargs: 6, Sub: -1, Class: ClassDesc},
-	329: {Name: "pkey_mprotect", Nr: 329, Args: args470, Nargs: 4, Sub: -1, Class: ClassMemory},
-	330: {Name: "pkey_alloc", Nr: 330, Args: args471, Nargs: 2, Sub: -1},
-	331: {Name: "pkey_free", Nr: 331, Args: args472, Nargs: 1, Sub: -1},
-	332: {Name: "statx", Nr: 332, Args: args473, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	333: {Name: "io_pgetevents", Nr: 333, Args: args474, Nargs: 6, Sub: -1},
-	334: {Name: "rseq", Nr: 334, Args: args475, Nargs: 4, Sub: -1},
-	335: {Name: "uretprobe", Nr: 335, Args: args80, Nargs: 0, Sub: -1, Flags: FlagGuessed},
-	336: {Name: "uprobe", Nr: 336, Args: args80, Nargs: 0, Sub: -1, Flags: FlagGuessed},
-	424: {Name: "pidfd_send_signal", Nr: 424, Args: args476, Nargs: 4, Sub: -1, Class: ClassSignal | ClassProcess | ClassDesc},
-	425: {Name: "io_uring_setup", Nr: 425, Args: args477, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	426: {Name: "io_uring_enter", Nr: 426, Args: args478, Nargs: 6, Sub: -1, Class: ClassDesc},
-	427: {Name: "io_uring_register", Nr: 427, Args: args479, Nargs: 4, Sub: 1, Subs: subs_x32_427, SubMask: 0xffffffff, Class: ClassDesc},
-	428: {Name: "open_tree", Nr: 428, Args: args482, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	429: {Name: "move_mount", Nr: 429, Args: args483, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	430: {Name: "fsopen", Nr: 430, Args: args484, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	431: {Name: "fsconfig", Nr: 431, Args: args485, Nargs: 5, Sub: 1, Subs: subs_x32_431, SubMask: 0xffffffff, Class: ClassDesc},
-	432: {Name: "fsmount", Nr: 432, Args: args490, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	433: {Name: "fspick", Nr: 433, Args: args491, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	434: {Name: "pidfd_open", Nr: 434, Args: args492, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	435: {Name: "clone3", Nr: 435, Args: args493, Nargs: 2, Sub: -1, Flags: FlagFork, Class: ClassProcess},
-	436: {Name: "close_range", Nr: 436, Args: args494, Nargs: 3, Sub: -1},
-	437: {Name: "openat2", Nr: 437, Args: args495, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	438: {Name: "pidfd_getfd", Nr: 438, Args: args496, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	439: {Name: "faccessat2", Nr: 439, Args: args497, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	440: {Name: "process_madvise", Nr: 440, Args: args498, Nargs: 5, Sub: -1, Class: ClassMemory | ClassDesc},
-	441: {Name: "epoll_pwait2", Nr: 441, Args: args499, Nargs: 6, Sub: -1, Class: ClassDesc},
-	442: {Name: "mount_setattr", Nr: 442, Args: args500, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	443: {Name: "quotactl_fd", Nr: 443, Args: args501, Nargs: 4, Sub: 1, Subs: subs_x32_443, SubMask: 0xffffff00, Class: ClassDesc},
-	444: {Name: "landlock_create_ruleset", Nr: 444, Args: args512, Nargs: 3, Sub: -1},
-	445: {Name: "landlock_add_rule", Nr: 445, Args: args513, Nargs: 4, Sub: 1, Subs: subs_x32_445, SubMask: 0xffffffff, Class: ClassDesc},
-	446: {Name: "landlock_restrict_self", Nr: 446, Args: args516, Nargs: 2, Sub: -1, Class: ClassDesc},
-	447: {Name: "memfd_secret", Nr: 447, Args: args517, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	448: {Name: "process_mrelease", Nr: 448, Args: args518, Nargs: 2, Sub: -1, Class: ClassDesc},
-	449: {Name: "futex_waitv", Nr: 449, Args: args519, Nargs: 5, Sub: -1},
-	450: {Name: "set_mempolicy_home_node", Nr: 450, Args: args520, Nargs: 4, Sub: -1, Class: ClassMemory},
-	451: {Name: "cachestat", Nr: 451, Args: args521, Nargs: 4, Sub: -1, Class: ClassDesc},
-	452: {Name: "fchmodat2", Nr: 452, Args: args522, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	453: {Name: "map_shadow_stack", Nr: 453, Args: args523, Nargs: 3, Sub: -1, Class: ClassMemory, Ret: &types[13]},
-	454: {Name: "futex_wake", Nr: 454, Args: args524, Nargs: 4, Sub: -1},
-	455: {Name: "futex_wait", Nr: 455, Args: args525, Nargs: 6, Sub: -1},
-	456: {Name: "futex_requeue", Nr: 456, Args: args526, Nargs: 4, Sub: -1},
-	457: {Name: "statmount", Nr: 457, Args: args527, Nargs: 4, Sub: -1},
-	458: {Name: "listmount", Nr: 458, Args: args528, Nargs: 4, Sub: -1},
-	459: {Name: "lsm_get_self_attr", Nr: 459, Args: args529, Nargs: 4, Sub: -1},
-	460: {Name: "lsm_set_self_attr", Nr: 460, Args: args530, Nargs: 4, Sub: -1},
-	461: {Name: "lsm_list_modules", Nr: 461, Args: args531, Nargs: 3, Sub: -1},
-	462: {Name: "mseal", Nr: 462, Args: args532, Nargs: 3, Sub: -1, Class: ClassMemory},
-	463: {Name: "setxattrat", Nr: 463, Args: args533, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
-	464: {Name: "getxattrat", Nr: 464, Args: args533, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
-	465: {Name: "listxattrat", Nr: 465, Args: args534, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	466: {Name: "removexattrat", Nr: 466, Args: args535, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	467: {Name: "open_tree_attr", Nr: 467, Args: args536, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	468: {Name: "file_getattr", Nr: 468, Args: args537, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	469: {Name: "file_setattr", Nr: 469, Args: args538, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	470: {Name: "listns", Nr: 470, Args: args539, Nargs: 4, Sub: -1},
-	471: {Name: "rseq_slice_yield", Nr: 471, Args: args80, Nargs: 0, Sub: -1, Flags: FlagGuessed},
-	472: {Name: "fchroot", Nr: 472, Args: args540, Nargs: 2, Sub: -1, Class: ClassDesc},
+	308: {Name: "setns", Nr: 308, Args: args424, Nargs: 2, Sub: -1, Class: ClassDesc},
+	309: {Name: "getcpu", Nr: 309, Args: args425, Nargs: 3, Sub: -1},
+	312: {Name: "kcmp", Nr: 312, Args: args427, Nargs: 5, Sub: 2, Subs: subs_x32_312, SubMask: 0xffffffff},
+	313: {Name: "finit_module", Nr: 313, Args: args431, Nargs: 3, Sub: -1, Class: ClassDesc},
+	314: {Name: "sched_setattr", Nr: 314, Args: args432, Nargs: 3, Sub: -1},
+	315: {Name: "sched_getattr", Nr: 315, Args: args433, Nargs: 4, Sub: -1},
+	316: {Name: "renameat2", Nr: 316, Args: args434, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	317: {Name: "seccomp", Nr: 317, Args: args435, Nargs: 3, Sub: 0, Subs: subs_x32_317, SubMask: 0xffffffff},
+	318: {Name: "getrandom", Nr: 318, Args: args439, Nargs: 3, Sub: -1},
+	319: {Name: "memfd_create", Nr: 319, Args: args440, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	320: {Name: "kexec_file_load", Nr: 320, Args: args441, Nargs: 5, Sub: -1, Class: ClassDesc},
+	321: {Name: "bpf", Nr: 321, Args: args442, Nargs: 3, Sub: 0, Subs: subs_x32_321, SubMask: 0xffffffff, Class: ClassDesc},
+	323: {Name: "userfaultfd", Nr: 323, Args: args469, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	324: {Name: "membarrier", Nr: 324, Args: args470, Nargs: 3, Sub: 0, Subs: subs_x32_324, SubMask: 0xffffffff},
+	325: {Name: "mlock2", Nr: 325, Args: args472, Nargs: 3, Sub: -1, Class: ClassMemory},
+	326: {Name: "copy_file_range", Nr: 326, Args: args473, Nargs: 6, Sub: -1, Class: ClassDesc},
+	329: {Name: "pkey_mprotect", Nr: 329, Args: args476, Nargs: 4, Sub: -1, Class: ClassMemory},
+	330: {Name: "pkey_alloc", Nr: 330, Args: args477, Nargs: 2, Sub: -1},
+	331: {Name: "pkey_free", Nr: 331, Args: args478, Nargs: 1, Sub: -1},
+	332: {Name: "statx", Nr: 332, Args: args479, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	333: {Name: "io_pgetevents", Nr: 333, Args: args480, Nargs: 6, Sub: -1},
+	334: {Name: "rseq", Nr: 334, Args: args481, Nargs: 4, Sub: -1},
+	335: {Name: "uretprobe", Nr: 335, Args: args79, Nargs: 0, Sub: -1, Flags: FlagGuessed},
+	336: {Name: "uprobe", Nr: 336, Args: args79, Nargs: 0, Sub: -1, Flags: FlagGuessed},
+	424: {Name: "pidfd_send_signal", Nr: 424, Args: args482, Nargs: 4, Sub: -1, Class: ClassSignal | ClassProcess | ClassDesc},
+	425: {Name: "io_uring_setup", Nr: 425, Args: args483, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	426: {Name: "io_uring_enter", Nr: 426, Args: args484, Nargs: 6, Sub: -1, Class: ClassDesc},
+	427: {Name: "io_uring_register", Nr: 427, Args: args485, Nargs: 4, Sub: 1, Subs: subs_x32_427, SubMask: 0xffffffff, Class: ClassDesc},
+	428: {Name: "open_tree", Nr: 428, Args: args488, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	429: {Name: "move_mount", Nr: 429, Args: args489, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	430: {Name: "fsopen", Nr: 430, Args: args490, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	431: {Name: "fsconfig", Nr: 431, Args: args491, Nargs: 5, Sub: 1, Subs: subs_x32_431, SubMask: 0xffffffff, Class: ClassDesc},
+	432: {Name: "fsmount", Nr: 432, Args: args496, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	433: {Name: "fspick", Nr: 433, Args: args497, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	434: {Name: "pidfd_open", Nr: 434, Args: args498, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	435: {Name: "clone3", Nr: 435, Args: args499, Nargs: 2, Sub: -1, Flags: FlagFork, Class: ClassProcess},
+	436: {Name: "close_range", Nr: 436, Args: args500, Nargs: 3, Sub: -1},
+	437: {Name: "openat2", Nr: 437, Args: args501, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	438: {Name: "pidfd_getfd", Nr: 438, Args: args502, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	439: {Name: "faccessat2", Nr: 439, Args: args503, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	440: {Name: "process_madvise", Nr: 440, Args: args504, Nargs: 5, Sub: -1, Class: ClassMemory | ClassDesc},
+	441: {Name: "epoll_pwait2", Nr: 441, Args: args505, Nargs: 6, Sub: -1, Class: ClassDesc},
+	442: {Name: "mount_setattr", Nr: 442, Args: args506, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	443: {Name: "quotactl_fd", Nr: 443, Args: args507, Nargs: 4, Sub: 1, Subs: subs_x32_443, SubMask: 0xffffff00, Class: ClassDesc},
+	444: {Name: "landlock_create_ruleset", Nr: 444, Args: args518, Nargs: 3, Sub: -1},
+	445: {Name: "landlock_add_rule", Nr: 445, Args: args519, Nargs: 4, Sub: 1, Subs: subs_x32_445, SubMask: 0xffffffff, Class: ClassDesc},
+	446: {Name: "landlock_restrict_self", Nr: 446, Args: args522, Nargs: 2, Sub: -1, Class: ClassDesc},
+	447: {Name: "memfd_secret", Nr: 447, Args: args523, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	448: {Name: "process_mrelease", Nr: 448, Args: args524, Nargs: 2, Sub: -1, Class: ClassDesc},
+	449: {Name: "futex_waitv", Nr: 449, Args: args525, Nargs: 5, Sub: -1},
+	450: {Name: "set_mempolicy_home_node", Nr: 450, Args: args526, Nargs: 4, Sub: -1, Class: ClassMemory},
+	451: {Name: "cachestat", Nr: 451, Args: args527, Nargs: 4, Sub: -1, Class: ClassDesc},
+	452: {Name: "fchmodat2", Nr: 452, Args: args528, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	453: {Name: "map_shadow_stack", Nr: 453, Args: args529, Nargs: 3, Sub: -1, Class: ClassMemory, Ret: &types[13]},
+	454: {Name: "futex_wake", Nr: 454, Args: args530, Nargs: 4, Sub: -1},
+	455: {Name: "futex_wait", Nr: 455, Args: args531, Nargs: 6, Sub: -1},
+	456: {Name: "futex_requeue", Nr: 456, Args: args532, Nargs: 4, Sub: -1},
+	457: {Name: "statmount", Nr: 457, Args: args533, Nargs: 4, Sub: -1},
+	458: {Name: "listmount", Nr: 458, Args: args534, Nargs: 4, Sub: -1},
+	459: {Name: "lsm_get_self_attr", Nr: 459, Args: args535, Nargs: 4, Sub: -1},
+	460: {Name: "lsm_set_self_attr", Nr: 460, Args: args536, Nargs: 4, Sub: -1},
+	461: {Name: "lsm_list_modules", Nr: 461, Args: args537, Nargs: 3, Sub: -1},
+	462: {Name: "mseal", Nr: 462, Args: args538, Nargs: 3, Sub: -1, Class: ClassMemory},
+	463: {Name: "setxattrat", Nr: 463, Args: args539, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
+	464: {Name: "getxattrat", Nr: 464, Args: args539, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
+	465: {Name: "listxattrat", Nr: 465, Args: args540, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	466: {Name: "removexattrat", Nr: 466, Args: args541, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	467: {Name: "open_tree_attr", Nr: 467, Args: args542, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	468: {Name: "file_getattr", Nr: 468, Args: args543, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	469: {Name: "file_setattr", Nr: 469, Args: args544, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	470: {Name: "listns", Nr: 470, Args: args545, Nargs: 4, Sub: -1},
+	471: {Name: "rseq_slice_yield", Nr: 471, Args: args79, Nargs: 0, Sub: -1, Flags: FlagGuessed},
+	472: {Name: "fchroot", Nr: 472, Args: args546, Nargs: 2, Sub: -1, Class: ClassDesc},
 	512: {Name: "rt_sigaction", Nr: 512, Args: args12, Nargs: 4, Sub: -1, Class: ClassSignal},
 	513: {Name: "rt_sigreturn", Nr: 513, Args: args14, Nargs: 0, Sub: -1, Class: ClassSignal},
 	514: {Name: "ioctl", Nr: 514, Args: args15, Nargs: 3, Sub: 1, Subs: subs_x32_514, SubMask: 0xffffffff, Class: ClassDesc},
-	515: {Name: "readv", Nr: 515, Args: args75, Nargs: 3, Sub: -1, Class: ClassDesc},
-	516: {Name: "writev", Nr: 516, Args: args76, Nargs: 3, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	517: {Name: "recvfrom", Nr: 517, Args: args102, Nargs: 6, Sub: -1, Class: ClassNetwork | ClassDesc},
-	518: {Name: "sendmsg", Nr: 518, Args: args103, Nargs: 3, Sub: -1, Flags: FlagWrite, Class: ClassNetwork | ClassDesc},
-	519: {Name: "recvmsg", Nr: 519, Args: args104, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
-	520: {Name: "execve", Nr: 520, Args: args111, Nargs: 3, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassFile},
-	521: {Name: "ptrace", Nr: 521, Args: args164, Nargs: 4, Sub: 0, Subs: subs_x32_521, SubMask: 0xffffffff},
-	522: {Name: "rt_sigpending", Nr: 522, Args: args200, Nargs: 2, Sub: -1, Class: ClassSignal},
-	523: {Name: "rt_sigtimedwait", Nr: 523, Args: args201, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[149]},
-	524: {Name: "rt_sigqueueinfo", Nr: 524, Args: args202, Nargs: 3, Sub: -1, Class: ClassSignal},
-	525: {Name: "sigaltstack", Nr: 525, Args: args204, Nargs: 2, Sub: -1, Class: ClassSignal},
-	526: {Name: "timer_create", Nr: 526, Args: args315, Nargs: 3, Sub: -1},
-	527: {Name: "mq_notify", Nr: 527, Args: args335, Nargs: 2, Sub: -1, Class: ClassDesc},
-	528: {Name: "kexec_load", Nr: 528, Args: args337, Nargs: 4, Sub: -1},
-	529: {Name: "waitid", Nr: 529, Args: args338, Nargs: 5, Sub: -1, Class: ClassProcess},
-	530: {Name: "set_robust_list", Nr: 530, Args: args384, Nargs: 2, Sub: -1},
-	531: {Name: "get_robust_list", Nr: 531, Args: args385, Nargs: 3, Sub: -1},
-	532: {Name: "vmsplice", Nr: 532, Args: args389, Nargs: 4, Sub: -1, Class: ClassDesc},
-	533: {Name: "move_pages", Nr: 533, Args: args390, Nargs: 6, Sub: -1, Class: ClassMemory},
-	534: {Name: "preadv", Nr: 534, Args: args615, Nargs: 4, Sub: -1, Class: ClassDesc},
-	535: {Name: "pwritev", Nr: 535, Args: args616, Nargs: 4, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	536: {Name: "rt_tgsigqueueinfo", Nr: 536, Args: args408, Nargs: 4, Sub: -1, Class: ClassSignal},
-	537: {Name: "recvmmsg", Nr: 537, Args: args410, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
-	538: {Name: "sendmmsg", Nr: 538, Args: args417, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
-	539: {Name: "process_vm_readv", Nr: 539, Args: args420, Nargs: 6, Sub: -1},
-	540: {Name: "process_vm_writev", Nr: 540, Args: args420, Nargs: 6, Sub: -1},
-	541: {Name: "setsockopt", Nr: 541, Args: args108, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
-	542: {Name: "getsockopt", Nr: 542, Args: args109, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
-	543: {Name: "io_setup", Nr: 543, Args: args303, Nargs: 2, Sub: -1, Class: ClassMemory},
-	544: {Name: "io_submit", Nr: 544, Args: args306, Nargs: 3, Sub: -1},
-	545: {Name: "execveat", Nr: 545, Args: args462, Nargs: 5, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassDesc | ClassFile},
-	546: {Name: "preadv2", Nr: 546, Args: args617, Nargs: 5, Sub: -1, Class: ClassDesc},
-	547: {Name: "pwritev2", Nr: 547, Args: args618, Nargs: 5, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	515: {Name: "readv", Nr: 515, Args: args74, Nargs: 3, Sub: -1, Class: ClassDesc},
+	516: {Name: "writev", Nr: 516, Args: args75, Nargs: 3, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	517: {Name: "recvfrom", Nr: 517, Args: args101, Nargs: 6, Sub: -1, Class: ClassNetwork | ClassDesc},
+	518: {Name: "sendmsg", Nr: 518, Args: args102, Nargs: 3, Sub: -1, Flags: FlagWrite, Class: ClassNetwork | ClassDesc},
+	519: {Name: "recvmsg", Nr: 519, Args: args103, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
+	520: {Name: "execve", Nr: 520, Args: args110, Nargs: 3, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassFile},
+	521: {Name: "ptrace", Nr: 521, Args: args163, Nargs: 4, Sub: 0, Subs: subs_x32_521, SubMask: 0xffffffff},
+	522: {Name: "rt_sigpending", Nr: 522, Args: args199, Nargs: 2, Sub: -1, Class: ClassSignal},
+	523: {Name: "rt_sigtimedwait", Nr: 523, Args: args200, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[149]},
+	524: {Name: "rt_sigqueueinfo", Nr: 524, Args: args201, Nargs: 3, Sub: -1, Class: ClassSignal},
+	525: {Name: "sigaltstack", Nr: 525, Args: args203, Nargs: 2, Sub: -1, Class: ClassSignal},
+	526: {Name: "timer_create", Nr: 526, Args: args321, Nargs: 3, Sub: -1},
+	527: {Name: "mq_notify", Nr: 527, Args: args341, Nargs: 2, Sub: -1, Class: ClassDesc},
+	528: {Name: "kexec_load", Nr: 528, Args: args343, Nargs: 4, Sub: -1},
+	529: {Name: "waitid", Nr: 529, Args: args344, Nargs: 5, Sub: -1, Class: ClassProcess},
+	530: {Name: "set_robust_list", Nr: 530, Args: args390, Nargs: 2, Sub: -1},
+	531: {Name: "get_robust_list", Nr: 531, Args: args391, Nargs: 3, Sub: -1},
+	532: {Name: "vmsplice", Nr: 532, Args: args395, Nargs: 4, Sub: -1, Class: ClassDesc},
+	533: {Name: "move_pages", Nr: 533, Args: args396, Nargs: 6, Sub: -1, Class: ClassMemory},
+	534: {Name: "preadv", Nr: 534, Args: args626, Nargs: 4, Sub: -1, Class: ClassDesc},
+	535: {Name: "pwritev", Nr: 535, Args: args627, Nargs: 4, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	536: {Name: "rt_tgsigqueueinfo", Nr: 536, Args: args414, Nargs: 4, Sub: -1, Class: ClassSignal},
+	537: {Name: "recvmmsg", Nr: 537, Args: args416, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
+	538: {Name: "sendmmsg", Nr: 538, Args: args423, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
+	539: {Name: "process_vm_readv", Nr: 539, Args: args426, Nargs: 6, Sub: -1},
+	540: {Name: "process_vm_writev", Nr: 540, Args: args426, Nargs: 6, Sub: -1},
+	541: {Name: "setsockopt", Nr: 541, Args: args107, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
+	542: {Name: "getsockopt", Nr: 542, Args: args108, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
+	543: {Name: "io_setup", Nr: 543, Args: args308, Nargs: 2, Sub: -1, Class: ClassMemory},
+	544: {Name: "io_submit", Nr: 544, Args: args311, Nargs: 3, Sub: -1},
+	545: {Name: "execveat", Nr: 545, Args: args468, Nargs: 5, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassDesc | ClassFile},
+	546: {Name: "preadv2", Nr: 546, Args: args628, Nargs: 5, Sub: -1, Class: ClassDesc},
+	547: {Name: "pwritev2", Nr: 547, Args: args629, Nargs: 5, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
 }
 
 var calls_arm64 = [...]Call{
-	0:   {Name: "io_setup", Nr: 0, Args: args303, Nargs: 2, Sub: -1, Class: ClassMemory},
-	1:   {Name: "io_destroy", Nr: 1, Args: args304, Nargs: 1, Sub: -1, Class: ClassMemory},
-	2:   {Name: "io_submit", Nr: 2, Args: args306, Nargs: 3, Sub: -1},
-	3:   {Name: "io_cancel", Nr: 3, Args: args307, Nargs: 3, Sub: -1},
-	4:   {Name: "io_getevents", Nr: 4, Args: args305, Nargs: 5, Sub: -1},
-	5:   {Name: "setxattr", Nr: 5, Args: args279, Nargs: 5, Sub: -1, Class: ClassFile},
-	6:   {Name: "lsetxattr", Nr: 6, Args: args279, Nargs: 5, Sub: -1, Class: ClassFile},
-	7:   {Name: "fsetxattr", Nr: 7, Args: args280, Nargs: 5, Sub: -1, Class: ClassDesc},
-	8:   {Name: "getxattr", Nr: 8, Args: args281, Nargs: 4, Sub: -1, Class: ClassFile},
-	9:   {Name: "lgetxattr", Nr: 9, Args: args281, Nargs: 4, Sub: -1, Class: ClassFile},
-	10:  {Name: "fgetxattr", Nr: 10, Args: args282, Nargs: 4, Sub: -1, Class: ClassDesc},
-	11:  {Name: "listxattr", Nr: 11, Args: args283, Nargs: 3, Sub: -1, Class: ClassFile},
-	12:  {Name: "llistxattr", Nr: 12, Args: args283, Nargs: 3, Sub: -1, Class: ClassFile},
-	13:  {Name: "flistxattr", Nr: 13, Args: args284, Nargs: 3, Sub: -1, Class: ClassDesc},
-	14:  {Name: "removexattr", Nr: 14, Args: args285, Nargs: 2, Sub: -1, Class: ClassFile},
-	15:  {Name: "lremovexattr", Nr: 15, Args: args285, Nargs: 2, Sub: -1, Class: ClassFile},
-	16:  {Name: "fremovexattr", Nr: 16, Args: args286, Nargs: 2, Sub: -1, Class: ClassDesc},
-	17:  {Name: "getcwd", Nr: 17, Args: args149, Nargs: 2, Sub: -1, Class: ClassFile},
-	18:  {Name: "lookup_dcookie", Nr: 18, Args: args309, Nargs: 3, Sub: -1},
-	19:  {Name: "eventfd2", Nr: 19, Args: args401, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	20:  {Name: "epoll_create1", Nr: 20, Args: args402, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	21:  {Name: "epoll_ctl", Nr: 21, Args: args324, Nargs: 4, Sub: 1, Subs: subs_arm64_21, SubMask: 0xffffffff, Class: ClassDesc},
-	22:  {Name: "epoll_pwait", Nr: 22, Args: args392, Nargs: 6, Sub: -1, Class: ClassDesc},
+	0:   {Name: "io_setup", Nr: 0, Args: args308, Nargs: 2, Sub: -1, Class: ClassMemory},
+	1:   {Name: "io_destroy", Nr: 1, Args: args309, Nargs: 1, Sub: -1, Class: ClassMemory},
+	2:   {Name: "io_submit", Nr: 2, Args: args311, Nargs: 3, Sub: -1},
+	3:   {Name: "io_cancel", Nr: 3, Args: args312, Nargs: 3, Sub: -1},
+	4:   {Name: "io_getevents", Nr: 4, Args: args310, Nargs: 5, Sub: -1},
+	5:   {Name: "setxattr", Nr: 5, Args: args284, Nargs: 5, Sub: -1, Class: ClassFile},
+	6:   {Name: "lsetxattr", Nr: 6, Args: args284, Nargs: 5, Sub: -1, Class: ClassFile},
+	7:   {Name: "fsetxattr", Nr: 7, Args: args285, Nargs: 5, Sub: -1, Class: ClassDesc},
+	8:   {Name: "getxattr", Nr: 8, Args: args286, Nargs: 4, Sub: -1, Class: ClassFile},
+	9:   {Name: "lgetxattr", Nr: 9, Args: args286, Nargs: 4, Sub: -1, Class: ClassFile},
+	10:  {Name: "fgetxattr", Nr: 10, Args: args287, Nargs: 4, Sub: -1, Class: ClassDesc},
+	11:  {Name: "listxattr", Nr: 11, Args: args288, Nargs: 3, Sub: -1, Class: ClassFile},
+	12:  {Name: "llistxattr", Nr: 12, Args: args288, Nargs: 3, Sub: -1, Class: ClassFile},
+	13:  {Name: "flistxattr", Nr: 13, Args: args289, Nargs: 3, Sub: -1, Class: ClassDesc},
+	14:  {Name: "removexattr", Nr: 14, Args: args290, Nargs: 2, Sub: -1, Class: ClassFile},
+	15:  {Name: "lremovexattr", Nr: 15, Args: args290, Nargs: 2, Sub: -1, Class: ClassFile},
+	16:  {Name: "fremovexattr", Nr: 16, Args: args291, Nargs: 2, Sub: -1, Class: ClassDesc},
+	17:  {Name: "getcwd", Nr: 17, Args: args148, Nargs: 2, Sub: -1, Class: ClassFile},
+	18:  {Name: "lookup_dcookie", Nr: 18, Args: args314, Nargs: 3, Sub: -1},
+	19:  {Name: "eventfd2", Nr: 19, Args: args407, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	20:  {Name: "epoll_create1", Nr: 20, Args: args408, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	21:  {Name: "epoll_ctl", Nr: 21, Args: args330, Nargs: 4, Sub: 1, Subs: subs_arm64_21, SubMask: 0xffffffff, Class: ClassDesc},
+	22:  {Name: "epoll_pwait", Nr: 22, Args: args398, Nargs: 6, Sub: -1, Class: ClassDesc},
 	23:  {Name: "dup", Nr: 23, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	24:  {Name: "dup3", Nr: 24, Args: args403, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	25:  {Name: "fcntl", Nr: 25, Args: args130, Nargs: 3, Sub: 1, Subs: subs_arm64_25, SubMask: 0xffffffff, Class: ClassDesc},
-	26:  {Name: "inotify_init1", Nr: 26, Args: args405, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	27:  {Name: "inotify_add_watch", Nr: 27, Args: args366, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	28:  {Name: "inotify_rm_watch", Nr: 28, Args: args367, Nargs: 2, Sub: -1, Class: ClassDesc},
+	24:  {Name: "dup3", Nr: 24, Args: args409, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	25:  {Name: "fcntl", Nr: 25, Args: args129, Nargs: 3, Sub: 1, Subs: subs_arm64_25, SubMask: 0xffffffff, Class: ClassDesc},
+	26:  {Name: "inotify_init1", Nr: 26, Args: args411, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	27:  {Name: "inotify_add_watch", Nr: 27, Args: args372, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	28:  {Name: "inotify_rm_watch", Nr: 28, Args: args373, Nargs: 2, Sub: -1, Class: ClassDesc},
 	29:  {Name: "ioctl", Nr: 29, Args: args15, Nargs: 3, Sub: 1, Subs: subs_arm64_29, SubMask: 0xffffffff, Class: ClassDesc},
-	30:  {Name: "ioprio_set", Nr: 30, Args: args364, Nargs: 3, Sub: -1},
-	31:  {Name: "ioprio_get", Nr: 31, Args: args365, Nargs: 2, Sub: -1, Ret: &types[239]},
-	32:  {Name: "flock", Nr: 32, Args: args145, Nargs: 2, Sub: -1, Class: ClassDesc},
-	33:  {Name: "mknodat", Nr: 33, Args: args371, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	34:  {Name: "mkdirat", Nr: 34, Args: args370, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	35:  {Name: "unlinkat", Nr: 35, Args: args375, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	36:  {Name: "symlinkat", Nr: 36, Args: args378, Nargs: 3, Sub: -1, Class: ClassFile | ClassDesc},
-	37:  {Name: "linkat", Nr: 37, Args: args377, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	38:  {Name: "renameat", Nr: 38, Args: args376, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	39:  {Name: "umount2", Nr: 39, Args: args258, Nargs: 2, Sub: -1, Class: ClassFile},
-	40:  {Name: "mount", Nr: 40, Args: args257, Nargs: 5, Sub: -1, Class: ClassFile},
-	41:  {Name: "pivot_root", Nr: 41, Args: args223, Nargs: 2, Sub: -1, Class: ClassFile},
-	42:  {Name: "nfsservctl", Nr: 42, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	43:  {Name: "statfs", Nr: 43, Args: args210, Nargs: 2, Sub: -1, Class: ClassFile},
-	44:  {Name: "fstatfs", Nr: 44, Args: args211, Nargs: 2, Sub: -1, Class: ClassDesc},
-	45:  {Name: "truncate", Nr: 45, Args: args146, Nargs: 2, Sub: -1, Class: ClassFile},
-	46:  {Name: "ftruncate", Nr: 46, Args: args147, Nargs: 2, Sub: -1, Class: ClassDesc},
-	47:  {Name: "fallocate", Nr: 47, Args: args396, Nargs: 4, Sub: -1, Class: ClassDesc},
-	48:  {Name: "faccessat", Nr: 48, Args: args380, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	49:  {Name: "chdir", Nr: 49, Args: args150, Nargs: 1, Sub: -1, Class: ClassFile},
+	30:  {Name: "ioprio_set", Nr: 30, Args: args370, Nargs: 3, Sub: -1},
+	31:  {Name: "ioprio_get", Nr: 31, Args: args371, Nargs: 2, Sub: -1, Ret: &types[239]},
+	32:  {Name: "flock", Nr: 32, Args: args144, Nargs: 2, Sub: -1, Class: ClassDesc},
+	33:  {Name: "mknodat", Nr: 33, Args: args377, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	34:  {Name: "mkdirat", Nr: 34, Args: args376, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	35:  {Name: "unlinkat", Nr: 35, Args: args381, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	36:  {Name: "symlinkat", Nr: 36, Args: args384, Nargs: 3, Sub: -1, Class: ClassFile | ClassDesc},
+	37:  {Name: "linkat", Nr: 37, Args: args383, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	38:  {Name: "renameat", Nr: 38, Args: args382, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	39:  {Name: "umount2", Nr: 39, Args: args257, Nargs: 2, Sub: -1, Class: ClassFile},
+	40:  {Name: "mount", Nr: 40, Args: args256, Nargs: 5, Sub: -1, Class: ClassFile},
+	41:  {Name: "pivot_root", Nr: 41, Args: args222, Nargs: 2, Sub: -1, Class: ClassFile},
+	42:  {Name: "nfsservctl", Nr: 42, Args: args280, Nargs: 3, Sub: -1},
+	43:  {Name: "statfs", Nr: 43, Args: args209, Nargs: 2, Sub: -1, Class: ClassFile},
+	44:  {Name: "fstatfs", Nr: 44, Args: args210, Nargs: 2, Sub: -1, Class: ClassDesc},
+	45:  {Name: "truncate", Nr: 45, Args: args145, Nargs: 2, Sub: -1, Class: ClassFile},
+	46:  {Name: "ftruncate", Nr: 46, Args: args146, Nargs: 2, Sub: -1, Class: ClassDesc},
+	47:  {Name: "fallocate", Nr: 47, Args: args402, Nargs: 4, Sub: -1, Class: ClassDesc},
+	48:  {Name: "faccessat", Nr: 48, Args: args386, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	49:  {Name: "chdir", Nr: 49, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
 	50:  {Name: "fchdir", Nr: 50, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
-	51:  {Name: "chroot", Nr: 51, Args: args150, Nargs: 1, Sub: -1, Class: ClassFile},
-	52:  {Name: "fchmod", Nr: 52, Args: args155, Nargs: 2, Sub: -1, Class: ClassDesc},
-	53:  {Name: "fchmodat", Nr: 53, Args: args370, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	54:  {Name: "fchownat", Nr: 54, Args: args372, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	55:  {Name: "fchown", Nr: 55, Args: args157, Nargs: 3, Sub: -1, Class: ClassDesc},
-	56:  {Name: "openat", Nr: 56, Args: args369, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	51:  {Name: "chroot", Nr: 51, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
+	52:  {Name: "fchmod", Nr: 52, Args: args154, Nargs: 2, Sub: -1, Class: ClassDesc},
+	53:  {Name: "fchmodat", Nr: 53, Args: args376, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	54:  {Name: "fchownat", Nr: 54, Args: args378, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	55:  {Name: "fchown", Nr: 55, Args: args156, Nargs: 3, Sub: -1, Class: ClassDesc},
+	56:  {Name: "openat", Nr: 56, Args: args375, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
 	57:  {Name: "close", Nr: 57, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
-	58:  {Name: "vhangup", Nr: 58, Args: args80, Nargs: 0, Sub: -1},
-	59:  {Name: "pipe2", Nr: 59, Args: args404, Nargs: 2, Sub: -1, Class: ClassDesc},
-	60:  {Name: "quotactl", Nr: 60, Args: args267, Nargs: 4, Sub: 0, Subs: subs_arm64_60, SubMask: 0xffffff00, Class: ClassFile},
-	61:  {Name: "getdents64", Nr: 61, Args: args148, Nargs: 3, Sub: -1, Class: ClassDesc},
+	58:  {Name: "vhangup", Nr: 58, Args: args79, Nargs: 0, Sub: -1},
+	59:  {Name: "pipe2", Nr: 59, Args: args410, Nargs: 2, Sub: -1, Class: ClassDesc},
+	60:  {Name: "quotactl", Nr: 60, Args: args269, Nargs: 4, Sub: 0, Subs: subs_arm64_60, SubMask: 0xffffff00, Class: ClassFile},
+	61:  {Name: "getdents64", Nr: 61, Args: args147, Nargs: 3, Sub: -1, Class: ClassDesc},
 	62:  {Name: "lseek", Nr: 62, Args: args7, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[11]},
 	63:  {Name: "read", Nr: 63, Args: args0, Nargs: 3, Sub: -1, Class: ClassDesc},
 	64:  {Name: "write", Nr: 64, Args: args1, Nargs: 3, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	65:  {Name: "readv", Nr: 65, Args: args75, Nargs: 3, Sub: -1, Class: ClassDesc},
-	66:  {Name: "writev", Nr: 66, Args: args76, Nargs: 3, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	67:  {Name: "pread64", Nr: 67, Args: args73, Nargs: 4, Sub: -1, Class: ClassDesc},
-	68:  {Name: "pwrite64", Nr: 68, Args: args74, Nargs: 4, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	69:  {Name: "preadv", Nr: 69, Args: args406, Nargs: 5, Sub: -1, Class: ClassDesc},
-	70:  {Name: "pwritev", Nr: 70, Args: args407, Nargs: 5, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	71:  {Name: "sendfile", Nr: 71, Args: args97, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
-	72:  {Name: "pselect6", Nr: 72, Args: args381, Nargs: 6, Sub: -1, Class: ClassDesc, Ret: &types[67]},
-	73:  {Name: "ppoll", Nr: 73, Args: args382, Nargs: 5, Sub: -1, Ret: &types[10]},
-	74:  {Name: "signalfd4", Nr: 74, Args: args400, Nargs: 4, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
-	75:  {Name: "vmsplice", Nr: 75, Args: args389, Nargs: 4, Sub: -1, Class: ClassDesc},
-	76:  {Name: "splice", Nr: 76, Args: args386, Nargs: 6, Sub: -1, Class: ClassDesc},
-	77:  {Name: "tee", Nr: 77, Args: args387, Nargs: 4, Sub: -1, Class: ClassDesc},
-	78:  {Name: "readlinkat", Nr: 78, Args: args379, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	79:  {Name: "newfstatat", Nr: 79, Args: args374, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	65:  {Name: "readv", Nr: 65, Args: args74, Nargs: 3, Sub: -1, Class: ClassDesc},
+	66:  {Name: "writev", Nr: 66, Args: args75, Nargs: 3, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	67:  {Name: "pread64", Nr: 67, Args: args72, Nargs: 4, Sub: -1, Class: ClassDesc},
+	68:  {Name: "pwrite64", Nr: 68, Args: args73, Nargs: 4, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	69:  {Name: "preadv", Nr: 69, Args: args412, Nargs: 5, Sub: -1, Class: ClassDesc},
+	70:  {Name: "pwritev", Nr: 70, Args: args413, Nargs: 5, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	71:  {Name: "sendfile", Nr: 71, Args: args96, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
+	72:  {Name: "pselect6", Nr: 72, Args: args387, Nargs: 6, Sub: -1, Class: ClassDesc, Ret: &types[67]},
+	73:  {Name: "ppoll", Nr: 73, Args: args388, Nargs: 5, Sub: -1, Ret: &types[10]},
+	74:  {Name: "signalfd4", Nr: 74, Args: args406, Nargs: 4, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
+	75:  {Name: "vmsplice", Nr: 75, Args: args395, Nargs: 4, Sub: -1, Class: ClassDesc},
+	76:  {Name: "splice", Nr: 76, Args: args392, Nargs: 6, Sub: -1, Class: ClassDesc},
+	77:  {Name: "tee", Nr: 77, Args: args393, Nargs: 4, Sub: -1, Class: ClassDesc},
+	78:  {Name: "readlinkat", Nr: 78, Args: args385, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	79:  {Name: "newfstatat", Nr: 79, Args: args380, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
 	80:  {Name: "fstat", Nr: 80, Args: args5, Nargs: 2, Sub: -1, Class: ClassDesc},
-	81:  {Name: "sync", Nr: 81, Args: args80, Nargs: 0, Sub: -1},
+	81:  {Name: "sync", Nr: 81, Args: args79, Nargs: 0, Sub: -1},
 	82:  {Name: "fsync", Nr: 82, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
 	83:  {Name: "fdatasync", Nr: 83, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
-	84:  {Name: "sync_file_range", Nr: 84, Args: args388, Nargs: 4, Sub: -1, Class: ClassDesc},
-	85:  {Name: "timerfd_create", Nr: 85, Args: args394, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	86:  {Name: "timerfd_settime", Nr: 86, Args: args397, Nargs: 4, Sub: -1, Class: ClassDesc},
-	87:  {Name: "timerfd_gettime", Nr: 87, Args: args398, Nargs: 2, Sub: -1, Class: ClassDesc},
-	88:  {Name: "utimensat", Nr: 88, Args: args391, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	89:  {Name: "acct", Nr: 89, Args: args255, Nargs: 1, Sub: -1, Class: ClassFile},
-	90:  {Name: "capget", Nr: 90, Args: args198, Nargs: 2, Sub: -1, Class: ClassCreds},
-	91:  {Name: "capset", Nr: 91, Args: args199, Nargs: 2, Sub: -1, Class: ClassCreds},
-	92:  {Name: "personality", Nr: 92, Args: args208, Nargs: 1, Sub: -1, Ret: &types[155]},
-	93:  {Name: "exit", Nr: 93, Args: args112, Nargs: 1, Sub: -1, Flags: FlagEnter, Class: ClassProcess},
-	94:  {Name: "exit_group", Nr: 94, Args: args112, Nargs: 1, Sub: -1, Flags: FlagEnter, Class: ClassProcess},
-	95:  {Name: "waitid", Nr: 95, Args: args338, Nargs: 5, Sub: -1, Class: ClassProcess},
-	96:  {Name: "set_tid_address", Nr: 96, Args: args312, Nargs: 1, Sub: -1},
-	97:  {Name: "unshare", Nr: 97, Args: args383, Nargs: 1, Sub: -1},
-	98:  {Name: "futex", Nr: 98, Args: args289, Nargs: 6, Sub: 1, Subs: subs_arm64_98, SubMask: 0x7f},
-	99:  {Name: "set_robust_list", Nr: 99, Args: args384, Nargs: 2, Sub: -1},
-	100: {Name: "get_robust_list", Nr: 100, Args: args385, Nargs: 3, Sub: -1},
-	101: {Name: "nanosleep", Nr: 101, Args: args93, Nargs: 2, Sub: -1},
-	102: {Name: "getitimer", Nr: 102, Args: args94, Nargs: 2, Sub: -1},
-	103: {Name: "setitimer", Nr: 103, Args: args96, Nargs: 3, Sub: -1},
-	104: {Name: "kexec_load", Nr: 104, Args: args337, Nargs: 4, Sub: -1},
+	84:  {Name: "sync_file_range", Nr: 84, Args: args394, Nargs: 4, Sub: -1, Class: ClassDesc},
+	85:  {Name: "timerfd_create", Nr: 85, Args: args400, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	86:  {Name: "timerfd_settime", Nr: 86, Args: args403, Nargs: 4, Sub: -1, Class: ClassDesc},
+	87:  {Name: "timerfd_gettime", Nr: 87, Args: args404, Nargs: 2, Sub: -1, Class: ClassDesc},
+	88:  {Name: "utimensat", Nr: 88, Args: args397, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	89:  {Name: "acct", Nr: 89, Args: args254, Nargs: 1, Sub: -1, Class: ClassFile},
+	90:  {Name: "capget", Nr: 90, Args: args197, Nargs: 2, Sub: -1, Class: ClassCreds},
+	91:  {Name: "capset", Nr: 91, Args: args198, Nargs: 2, Sub: -1, Class: ClassCreds},
+	92:  {Name: "personality", Nr: 92, Args: args207, Nargs: 1, Sub: -1, Ret: &types[155]},
+	93:  {Name: "exit", Nr: 93, Args: args111, Nargs: 1, Sub: -1, Flags: FlagEnter, Class: ClassProcess},
+	94:  {Name: "exit_group", Nr: 94, Args: args111, Nargs: 1, Sub: -1, Flags: FlagEnter, Class: ClassProcess},
+	95:  {Name: "waitid", Nr: 95, Args: args344, Nargs: 5, Sub: -1, Class: ClassProcess},
+	96:  {Name: "set_tid_address", Nr: 96, Args: args318, Nargs: 1, Sub: -1},
+	97:  {Name: "unshare", Nr: 97, Args: args389, Nargs: 1, Sub: -1},
+	98:  {Name: "futex", Nr: 98, Args: args294, Nargs: 6, Sub: 1, Subs: subs_arm64_98, SubMask: 0x7f},
+	99:  {Name: "set_robust_list", Nr: 99, Args: args390, Nargs: 2, Sub: -1},
+	100: {Name: "get_robust_list", Nr: 100, Args: args391, Nargs: 3, Sub: -1},
+	101: {Name: "nanosleep", Nr: 101, Args: args92, Nargs: 2, Sub: -1},
+	102: {Name: "getitimer", Nr: 102, Args: args93, Nargs: 2, Sub: -1},
+	103: {Name: "setitimer", Nr: 103, Args: args95, Nargs: 3, Sub: -1},
+	104: {Name: "kexec_load", Nr: 104, Args: args343, Nargs: 4, Sub: -1},
 	105: {Name: "init_module", Nr: 105, Args: args265, Nargs: 3, Sub: -1},
 	106: {Name: "delete_module", Nr: 106, Args: args266, Nargs: 2, Sub: -1},
-	107: {Name: "timer_create", Nr: 107, Args: args315, Nargs: 3, Sub: -1},
-	108: {Name: "timer_gettime", Nr: 108, Args: args317, Nargs: 2, Sub: -1},
-	109: {Name: "timer_getoverrun", Nr: 109, Args: args318, Nargs: 1, Sub: -1},
-	110: {Name: "timer_settime", Nr: 110, Args: args316, Nargs: 4, Sub: -1},
-	111: {Name: "timer_delete", Nr: 111, Args: args318, Nargs: 1, Sub: -1},
-	112: {Name: "clock_settime", Nr: 112, Args: args319, Nargs: 2, Sub: -1, Class: ClassClock},
-	113: {Name: "clock_gettime", Nr: 113, Args: args320, Nargs: 2, Sub: -1, Class: ClassClock},
-	114: {Name: "clock_getres", Nr: 114, Args: args321, Nargs: 2, Sub: -1, Class: ClassClock},
-	115: {Name: "clock_nanosleep", Nr: 115, Args: args322, Nargs: 4, Sub: -1},
-	116: {Name: "syslog", Nr: 116, Args: args184, Nargs: 3, Sub: 0, Subs: subs_arm64_116, SubMask: 0xffffffff},
-	117: {Name: "ptrace", Nr: 117, Args: args164, Nargs: 4, Sub: 0, Subs: subs_arm64_117, SubMask: 0xffffffff},
-	118: {Name: "sched_setparam", Nr: 118, Args: args215, Nargs: 2, Sub: -1},
-	119: {Name: "sched_setscheduler", Nr: 119, Args: args217, Nargs: 3, Sub: -1},
-	120: {Name: "sched_getscheduler", Nr: 120, Args: args197, Nargs: 1, Sub: -1, Ret: &types[161]},
-	121: {Name: "sched_getparam", Nr: 121, Args: args216, Nargs: 2, Sub: -1},
-	122: {Name: "sched_setaffinity", Nr: 122, Args: args300, Nargs: 3, Sub: -1},
-	123: {Name: "sched_getaffinity", Nr: 123, Args: args301, Nargs: 3, Sub: -1},
-	124: {Name: "sched_yield", Nr: 124, Args: args80, Nargs: 0, Sub: -1},
-	125: {Name: "sched_get_priority_max", Nr: 125, Args: args218, Nargs: 1, Sub: -1},
-	126: {Name: "sched_get_priority_min", Nr: 126, Args: args218, Nargs: 1, Sub: -1},
-	127: {Name: "sched_rr_get_interval", Nr: 127, Args: args219, Nargs: 2, Sub: -1},
-	128: {Name: "restart_syscall", Nr: 128, Args: args80, Nargs: 0, Sub: -1},
-	129: {Name: "kill", Nr: 129, Args: args114, Nargs: 2, Sub: -1, Class: ClassSignal | ClassProcess},
-	130: {Name: "tkill", Nr: 130, Args: args287, Nargs: 2, Sub: -1, Class: ClassSignal | ClassProcess},
-	131: {Name: "tgkill", Nr: 131, Args: args326, Nargs: 3, Sub: -1, Class: ClassSignal | ClassProcess},
-	132: {Name: "sigaltstack", Nr: 132, Args: args204, Nargs: 2, Sub: -1, Class: ClassSignal},
-	133: {Name: "rt_sigsuspend", Nr: 133, Args: args203, Nargs: 2, Sub: -1, Class: ClassSignal},
+	107: {Name: "timer_create", Nr: 107, Args: args321, Nargs: 3, Sub: -1},
+	108: {Name: "timer_gettime", Nr: 108, Args: args323, Nargs: 2, Sub: -1},
+	109: {Name: "timer_getoverrun", Nr: 109, Args: args324, Nargs: 1, Sub: -1},
+	110: {Name: "timer_settime", Nr: 110, Args: args322, Nargs: 4, Sub: -1},
+	111: {Name: "timer_delete", Nr: 111, Args: args324, Nargs: 1, Sub: -1},
+	112: {Name: "clock_settime", Nr: 112, Args: args325, Nargs: 2, Sub: -1, Class: ClassClock},
+	113: {Name: "clock_gettime", Nr: 113, Args: args326, Nargs: 2, Sub: -1, Class: ClassClock},
+	114: {Name: "clock_getres", Nr: 114, Args: args327, Nargs: 2, Sub: -1, Class: ClassClock},
+	115: {Name: "clock_nanosleep", Nr: 115, Args: args328, Nargs: 4, Sub: -1},
+	116: {Name: "syslog", Nr: 116, Args: args183, Nargs: 3, Sub: 0, Subs: subs_arm64_116, SubMask: 0xffffffff},
+	117: {Name: "ptrace", Nr: 117, Args: args163, Nargs: 4, Sub: 0, Subs: subs_arm64_117, SubMask: 0xffffffff},
+	118: {Name: "sched_setparam", Nr: 118, Args: args214, Nargs: 2, Sub: -1},
+	119: {Name: "sched_setscheduler", Nr: 119, Args: args216, Nargs: 3, Sub: -1},
+	120: {Name: "sched_getscheduler", Nr: 120, Args: args196, Nargs: 1, Sub: -1, Ret: &types[161]},
+	121: {Name: "sched_getparam", Nr: 121, Args: args215, Nargs: 2, Sub: -1},
+	122: {Name: "sched_setaffinity", Nr: 122, Args: args305, Nargs: 3, Sub: -1},
+	123: {Name: "sched_getaffinity", Nr: 123, Args: args306, Nargs: 3, Sub: -1},
+	124: {Name: "sched_yield", Nr: 124, Args: args79, Nargs: 0, Sub: -1},
+	125: {Name: "sched_get_priority_max", Nr: 125, Args: args217, Nargs: 1, Sub: -1},
+	126: {Name: "sched_get_priority_min", Nr: 126, Args: args217, Nargs: 1, Sub: -1},
+	127: {Name: "sched_rr_get_interval", Nr: 127, Args: args218, Nargs: 2, Sub: -1},
+	128: {Name: "restart_syscall", Nr: 128, Args: args79, Nargs: 0, Sub: -1},
+	129: {Name: "kill", Nr: 129, Args: args113, Nargs: 2, Sub: -1, Class: ClassSignal | ClassProcess},
+	130: {Name: "tkill", Nr: 130, Args: args292, Nargs: 2, Sub: -1, Class: ClassSignal | ClassProcess},
+	131: {Name: "tgkill", Nr: 131, Args: args332, Nargs: 3, Sub: -1, Class: ClassSignal | ClassProcess},
+	132: {Name: "sigaltstack", Nr: 132, Args: args203, Nargs: 2, Sub: -1, Class: ClassSignal},
+	133: {Name: "rt_sigsuspend", Nr: 133, Args: args202, Nargs: 2, Sub: -1, Class: ClassSignal},
 	134: {Name: "rt_sigaction", Nr: 134, Args: args12, Nargs: 4, Sub: -1, Class: ClassSignal},
 	135: {Name: "rt_sigprocmask", Nr: 135, Args: args13, Nargs: 4, Sub: -1, Class: ClassSignal},
-	136: {Name: "rt_sigpending", Nr: 136, Args: args200, Nargs: 2, Sub: -1, Class: ClassSignal},
-	137: {Name: "rt_sigtimedwait", Nr: 137, Args: args201, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[149]},
-	138: {Name: "rt_sigqueueinfo", Nr: 138, Args: args202, Nargs: 3, Sub: -1, Class: ClassSignal},
+	136: {Name: "rt_sigpending", Nr: 136, Args: args199, Nargs: 2, Sub: -1, Class: ClassSignal},
+	137: {Name: "rt_sigtimedwait", Nr: 137, Args: args200, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[149]},
+	138: {Name: "rt_sigqueueinfo", Nr: 138, Args: args201, Nargs: 3, Sub: -1, Class: ClassSignal},
 	139: {Name: "rt_sigreturn", Nr: 139, Args: args14, Nargs: 0, Sub: -1, Class: ClassSignal},
-	140: {Name: "setpriority", Nr: 140, Args: args214, Nargs: 3, Sub: -1},
-	141: {Name: "getpriority", Nr: 141, Args: args213, Nargs: 2, Sub: -1},
-	142: {Name: "reboot", Nr: 142, Args: args260, Nargs: 4, Sub: 2, Subs: subs_arm64_142, SubMask: 0xffffffff},
-	143: {Name: "setregid", Nr: 143, Args: args190, Nargs: 2, Sub: -1, Class: ClassCreds},
-	144: {Name: "setgid", Nr: 144, Args: args187, Nargs: 1, Sub: -1, Class: ClassCreds},
-	145: {Name: "setreuid", Nr: 145, Args: args189, Nargs: 2, Sub: -1, Class: ClassCreds},
-	146: {Name: "setuid", Nr: 146, Args: args186, Nargs: 1, Sub: -1, Class: ClassCreds},
-	147: {Name: "setresuid", Nr: 147, Args: args193, Nargs: 3, Sub: -1, Class: ClassCreds},
-	148: {Name: "getresuid", Nr: 148, Args: args194, Nargs: 3, Sub: -1, Class: ClassCreds},
-	149: {Name: "setresgid", Nr: 149, Args: args195, Nargs: 3, Sub: -1, Class: ClassCreds},
-	150: {Name: "getresgid", Nr: 150, Args: args196, Nargs: 3, Sub: -1, Class: ClassCreds},
-	151: {Name: "setfsuid", Nr: 151, Args: args186, Nargs: 1, Sub: -1, Class: ClassCreds},
-	152: {Name: "setfsgid", Nr: 152, Args: args187, Nargs: 1, Sub: -1, Class: ClassCreds},
-	153: {Name: "times", Nr: 153, Args: args163, Nargs: 1, Sub: -1, Ret: &types[107]},
-	154: {Name: "setpgid", Nr: 154, Args: args188, Nargs: 2, Sub: -1},
-	155: {Name: "getpgid", Nr: 155, Args: args197, Nargs: 1, Sub: -1},
-	156: {Name: "getsid", Nr: 156, Args: args197, Nargs: 1, Sub: -1},
-	157: {Name: "setsid", Nr: 157, Args: args80, Nargs: 0, Sub: -1},
-	158: {Name: "getgroups", Nr: 158, Args: args191, Nargs: 2, Sub: -1, Class: ClassCreds},
-	159: {Name: "setgroups", Nr: 159, Args: args192, Nargs: 2, Sub: -1, Class: ClassCreds},
-	160: {Name: "uname", Nr: 160, Args: args115, Nargs: 1, Sub: -1},
-	161: {Name: "sethostname", Nr: 161, Args: args262, Nargs: 2, Sub: -1},
-	162: {Name: "setdomainname", Nr: 162, Args: args262, Nargs: 2, Sub: -1},
-	163: {Name: "getrlimit", Nr: 163, Args: args160, Nargs: 2, Sub: -1},
-	164: {Name: "setrlimit", Nr: 164, Args: args254, Nargs: 2, Sub: -1},
-	165: {Name: "getrusage", Nr: 165, Args: args161, Nargs: 2, Sub: -1},
-	166: {Name: "umask", Nr: 166, Args: args158, Nargs: 1, Sub: -1, Ret: &types[130]},
-	167: {Name: "prctl", Nr: 167, Args: args225, Nargs: 5, Sub: 0, Subs: subs_arm64_167, SubMask: 0xffffffff},
-	168: {Name: "getcpu", Nr: 168, Args: args419, Nargs: 3, Sub: -1},
-	169: {Name: "gettimeofday", Nr: 169, Args: args159, Nargs: 2, Sub: -1, Class: ClassClock},
-	170: {Name: "settimeofday", Nr: 170, Args: args256, Nargs: 2, Sub: -1, Class: ClassClock},
-	171: {Name: "adjtimex", Nr: 171, Args: args253, Nargs: 1, Sub: -1, Class: ClassClock, Ret: &types[192]},
-	172: {Name: "getpid", Nr: 172, Args: args80, Nargs: 0, Sub: -1, Ret: &types[27]},
-	173: {Name: "getppid", Nr: 173, Args: args80, Nargs: 0, Sub: -1, Ret: &types[27]},
-	174: {Name: "getuid", Nr: 174, Args: args80, Nargs: 0, Sub: -1, Class: ClassCreds},
-	175: {Name: "geteuid", Nr: 175, Args: args80, Nargs: 0, Sub: -1, Class: ClassCreds},
-	176: {Name: "getgid", Nr: 176, Args: args80, Nargs: 0, Sub: -1, Class: ClassCreds},
-	177: {Name: "getegid", Nr: 177, Args: args80, Nargs: 0, Sub: -1, Class: ClassCreds},
-	178: {Name: "gettid", Nr: 178, Args: args80, Nargs: 0, Sub: -1, Ret: &types[27]},
-	179: {Name: "sysinfo", Nr: 179, Args: args162, Nargs: 1, Sub: -1},
-	180: {Name: "mq_open", Nr: 180, Args: args331, Nargs: 4, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	181: {Name: "mq_unlink", Nr: 181, Args: args332, Nargs: 1, Sub: -1},
-	182: {Name: "mq_timedsend", Nr: 182, Args: args333, Nargs: 5, Sub: -1, Class: ClassDesc},
-	183: {Name: "mq_timedreceive", Nr: 183, Args: args334, Nargs: 5, Sub: -1, Class: ClassDesc},
-	184: {Name: "mq_notify", Nr: 184, Args: args335, Nargs: 2, Sub: -1, Class: ClassDesc},
-	185: {Name: "mq_getsetattr", Nr: 185, Args: args336, Nargs: 3, Sub: -1, Class: ClassDesc},
-	186: {Name: "msgget", Nr: 186, Args: args123, Nargs: 2, Sub: -1, Class: ClassIPC},
-	187: {Name: "msgctl", Nr: 187, Args: args126, Nargs: 3, Sub: 1, Subs: subs_arm64_187, SubMask: 0xff, Class: ClassIPC},
-	188: {Name: "msgrcv", Nr: 188, Args: args125, Nargs: 5, Sub: -1, Class: ClassIPC},
-	189: {Name: "msgsnd", Nr: 189, Args: args124, Nargs: 4, Sub: -1, Class: ClassIPC},
-	190: {Name: "semget", Nr: 190, Args: args116, Nargs: 3, Sub: -1, Class: ClassIPC},
-	191: {Name: "semctl", Nr: 191, Args: args118, Nargs: 4, Sub: 2, Subs: subs_arm64_191, SubMask: 0xff, Class: ClassIPC},
-	192: {Name: "semtimedop", Nr: 192, Args: args313, Nargs: 4, Sub: -1, Class: ClassIPC},
-	193: {Name: "semop", Nr: 193, Args: args117, Nargs: 3, Sub: -1, Class: ClassIPC},
-	194: {Name: "shmget", Nr: 194, Args: args85, Nargs: 3, Sub: -1, Class: ClassIPC},
-	195: {Name: "shmctl", Nr: 195, Args: args87, Nargs: 3, Sub: 1, Subs: subs_arm64_195, SubMask: 0xff, Class: ClassIPC},
-	196: {Name: "shmat", Nr: 196, Args: args86, Nargs: 3, Sub: -1, Class: ClassIPC | ClassMemory, Ret: &types[13]},
-	197: {Name: "shmdt", Nr: 197, Args: args122, Nargs: 1, Sub: -1, Class: ClassIPC | ClassMemory},
-	198: {Name: "socket", Nr: 198, Args: args98, Nargs: 3, Sub: -1, Class: ClassNetwork, Ret: &types[0]},
-	199: {Name: "socketpair", Nr: 199, Args: args107, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
-	200: {Name: "bind", Nr: 200, Args: args99, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
-	201: {Name: "listen", Nr: 201, Args: args106, Nargs: 2, Sub: -1, Class: ClassNetwork | ClassDesc},
-	202: {Name: "accept", Nr: 202, Args: args100, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc, Ret: &types[0]},
-	203: {Name: "connect", Nr: 203, Args: args99, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
-	204: {Name: "getsockname", Nr: 204, Args: args100, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
-	205: {Name: "getpeername", Nr: 205, Args: args100, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
-	206: {Name: "sendto", Nr: 206, Args: args101, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassNetwork | ClassDesc},
-	207: {Name: "recvfrom", Nr: 207, Args: args102, Nargs: 6, Sub: -1, Class: ClassNetwork | ClassDesc},
-	208: {Name: "setsockopt", Nr: 208, Args: args108, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
-	209: {Name: "getsockopt", Nr: 209, Args: args109, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
-	210: {Name: "shutdown", Nr: 210, Args: args105, Nargs: 2, Sub: -1, Class: ClassNetwork | ClassDesc},
-	211: {Name: "sendmsg", Nr: 211, Args: args103, Nargs: 3, Sub: -1, Flags: FlagWrite, Class: ClassNetwork | ClassDesc},
-	212: {Name: "recvmsg", Nr: 212, Args: args104, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
-	213: {Name: "readahead", Nr: 213, Args: args278, Nargs: 3, Sub: -1, Class: ClassDesc},
+	140: {Name: "setpriority", Nr: 140, Args: args213, Nargs: 3, Sub: -1},
+	141: {Name: "getpriority", Nr: 141, Args: args212, Nargs: 2, Sub: -1},
+	142: {Name: "reboot", Nr: 142, Args: args259, Nargs: 4, Sub: 2, Subs: subs_arm64_142, SubMask: 0xffffffff},
+	143: {Name: "setregid", Nr: 143, Args: args189, Nargs: 2, Sub: -1, Class: ClassCreds},
+	144: {Name: "setgid", Nr: 144, Args: args186, Nargs: 1, Sub: -1, Class: ClassCreds},
+	145: {Name: "setreuid", Nr: 145, Args: args188, Nargs: 2, Sub: -1, Class: ClassCreds},
+	146: {Name: "setuid", Nr: 146, Args: args185, Nargs: 1, Sub: -1, Class: ClassCreds},
+	147: {Name: "setresuid", Nr: 147, Args: args192, Nargs: 3, Sub: -1, Class: ClassCreds},
+	148: {Name: "getresuid", Nr: 148, Args: args193, Nargs: 3, Sub: -1, Class: ClassCreds},
+	149: {Name: "setresgid", Nr: 149, Args: args194, Nargs: 3, Sub: -1, Class: ClassCreds},
+	150: {Name: "getresgid", Nr: 150, Args: args195, Nargs: 3, Sub: -1, Class: ClassCreds},
+	151: {Name: "setfsuid", Nr: 151, Args: args185, Nargs: 1, Sub: -1, Class: ClassCreds},
+	152: {Name: "setfsgid", Nr: 152, Args: args186, Nargs: 1, Sub: -1, Class: ClassCreds},
+	153: {Name: "times", Nr: 153, Args: args162, Nargs: 1, Sub: -1, Ret: &types[107]},
+	154: {Name: "setpgid", Nr: 154, Args: args187, Nargs: 2, Sub: -1},
+	155: {Name: "getpgid", Nr: 155, Args: args196, Nargs: 1, Sub: -1},
+	156: {Name: "getsid", Nr: 156, Args: args196, Nargs: 1, Sub: -1},
+	157: {Name: "setsid", Nr: 157, Args: args79, Nargs: 0, Sub: -1},
+	158: {Name: "getgroups", Nr: 158, Args: args190, Nargs: 2, Sub: -1, Class: ClassCreds},
+	159: {Name: "setgroups", Nr: 159, Args: args191, Nargs: 2, Sub: -1, Class: ClassCreds},
+	160: {Name: "uname", Nr: 160, Args: args114, Nargs: 1, Sub: -1},
+	161: {Name: "sethostname", Nr: 161, Args: args261, Nargs: 2, Sub: -1},
+	162: {Name: "setdomainname", Nr: 162, Args: args261, Nargs: 2, Sub: -1},
+	163: {Name: "getrlimit", Nr: 163, Args: args159, Nargs: 2, Sub: -1},
+	164: {Name: "setrlimit", Nr: 164, Args: args253, Nargs: 2, Sub: -1},
+	165: {Name: "getrusage", Nr: 165, Args: args160, Nargs: 2, Sub: -1},
+	166: {Name: "umask", Nr: 166, Args: args157, Nargs: 1, Sub: -1, Ret: &types[130]},
+	167: {Name: "prctl", Nr: 167, Args: args224, Nargs: 5, Sub: 0, Subs: subs_arm64_167, SubMask: 0xffffffff},
+	168: {Name: "getcpu", Nr: 168, Args: args425, Nargs: 3, Sub: -1},
+	169: {Name: "gettimeofday", Nr: 169, Args: args158, Nargs: 2, Sub: -1, Class: ClassClock},
+	170: {Name: "settimeofday", Nr: 170, Args: args255, Nargs: 2, Sub: -1, Class: ClassClock},
+	171: {Name: "adjtimex", Nr: 171, Args: args252, Nargs: 1, Sub: -1, Class: ClassClock, Ret: &types[192]},
+	172: {Name: "getpid", Nr: 172, Args: args79, Nargs: 0, Sub: -1, Ret: &types[27]},
+	173: {Name: "getppid", Nr: 173, Args: args79, Nargs: 0, Sub: -1, Ret: &types[27]},
+	174: {Name: "getuid", Nr: 174, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
+	175: {Name: "geteuid", Nr: 175, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
+	176: {Name: "getgid", Nr: 176, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
+	177: {Name: "getegid", Nr: 177, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
+	178: {Name: "gettid", Nr: 178, Args: args79, Nargs: 0, Sub: -1, Ret: &types[27]},
+	179: {Name: "sysinfo", Nr: 179, Args: args161, Nargs: 1, Sub: -1},
+	180: {Name: "mq_open", Nr: 180, Args: args337, Nargs: 4, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	181: {Name: "mq_unlink", Nr: 181, Args: args338, Nargs: 1, Sub: -1},
+	182: {Name: "mq_timedsend", Nr: 182, Args: args339, Nargs: 5, Sub: -1, Class: ClassDesc},
+	183: {Name: "mq_timedreceive", Nr: 183, Args: args340, Nargs: 5, Sub: -1, Class: ClassDesc},
+	184: {Name: "mq_notify", Nr: 184, Args: args341, Nargs: 2, Sub: -1, Class: ClassDesc},
+	185: {Name: "mq_getsetattr", Nr: 185, Args: args342, Nargs: 3, Sub: -1, Class: ClassDesc},
+	186: {Name: "msgget", Nr: 186, Args: args122, Nargs: 2, Sub: -1, Class: ClassIPC},
+	187: {Name: "msgctl", Nr: 187, Args: args125, Nargs: 3, Sub: 1, Subs: subs_arm64_187, SubMask: 0xff, Class: ClassIPC},
+	188: {Name: "msgrcv", Nr: 188, Args: args124, Nargs: 5, Sub: -1, Class: ClassIPC},
+	189: {Name: "msgsnd", Nr: 189, Args: args123, Nargs: 4, Sub: -1, Class: ClassIPC},
+	190: {Name: "semget", Nr: 190, Args: args115, Nargs: 3, Sub: -1, Class: ClassIPC},
+	191: {Name: "semctl", Nr: 191, Args: args117, Nargs: 4, Sub: 2, Subs: subs_arm64_191, SubMask: 0xff, Class: ClassIPC},
+	192: {Name: "semtimedop", Nr: 192, Args: args319, Nargs: 4, Sub: -1, Class: ClassIPC},
+	193: {Name: "semop", Nr: 193, Args: args116, Nargs: 3, Sub: -1, Class: ClassIPC},
+	194: {Name: "shmget", Nr: 194, Args: args84, Nargs: 3, Sub: -1, Class: ClassIPC},
+	195: {Name: "shmctl", Nr: 195, Args: args86, Nargs: 3, Sub: 1, Subs: subs_arm64_195, SubMask: 0xff, Class: ClassIPC},
+	196: {Name: "shmat", Nr: 196, Args: args85, Nargs: 3, Sub: -1, Class: ClassIPC | ClassMemory, Ret: &types[13]},
+	197: {Name: "shmdt", Nr: 197, Args: args121, Nargs: 1, Sub: -1, Class: ClassIPC | ClassMemory},
+	198: {Name: "socket", Nr: 198, Args: args97, Nargs: 3, Sub: -1, Class: ClassNetwork, Ret: &types[0]},
+	199: {Name: "socketpair", Nr: 199, Args: args106, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
+	200: {Name: "bind", Nr: 200, Args: args98, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
+	201: {Name: "listen", Nr: 201, Args: args105, Nargs: 2, Sub: -1, Class: ClassNetwork | ClassDesc},
+	202: {Name: "accept", Nr: 202, Args: args99, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc, Ret: &types[0]},
+	203: {Name: "connect", Nr: 203, Args: args98, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
+	204: {Name: "getsockname", Nr: 204, Args: args99, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
+	205: {Name: "getpeername", Nr: 205, Args: args99, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
+	206: {Name: "sendto", Nr: 206, Args: args100, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassNetwork | ClassDesc},
+	207: {Name: "recvfrom", Nr: 207, Args: args101, Nargs: 6, Sub: -1, Class: ClassNetwork | ClassDesc},
+	208: {Name: "setsockopt", Nr: 208, Args: args107, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
+	209: {Name: "getsockopt", Nr: 209, Args: args108, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
+	210: {Name: "shutdown", Nr: 210, Args: args104, Nargs: 2, Sub: -1, Class: ClassNetwork | ClassDesc},
+	211: {Name: "sendmsg", Nr: 211, Args: args102, Nargs: 3, Sub: -1, Flags: FlagWrite, Class: ClassNetwork | ClassDesc},
+	212: {Name: "recvmsg", Nr: 212, Args: args103, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
+	213: {Name: "readahead", Nr: 213, Args: args283, Nargs: 3, Sub: -1, Class: ClassDesc},
 	214: {Name: "brk", Nr: 214, Args: args11, Nargs: 1, Sub: -1, Class: ClassMemory, Ret: &types[13]},
 	215: {Name: "munmap", Nr: 215, Args: args10, Nargs: 2, Sub: -1, Class: ClassMemory},
-	216: {Name: "mremap", Nr: 216, Args: args81, Nargs: 5, Sub: -1, Class: ClassMemory, Ret: &types[13]},
-	217: {Name: "add_key", Nr: 217, Args: args339, Nargs: 5, Sub: -1},
-	218: {Name: "request_key", Nr: 218, Args: args340, Nargs: 4, Sub: -1},
-	219: {Name: "keyctl", Nr: 219, Args: args341, Nargs: 5, Sub: 0, Subs: subs_arm64_219, SubMask: 0xffffffff},
-	220: {Name: "clone", Nr: 220, Args: args566, Nargs: 5, Sub: -1, Flags: FlagFork, Class: ClassProcess},
-	221: {Name: "execve", Nr: 221, Args: args111, Nargs: 3, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassFile},
+	216: {Name: "mremap", Nr: 216, Args: args80, Nargs: 5, Sub: -1, Class: ClassMemory, Ret: &types[13]},
+	217: {Name: "add_key", Nr: 217, Args: args345, Nargs: 5, Sub: -1},
+	218: {Name: "request_key", Nr: 218, Args: args346, Nargs: 4, Sub: -1},
+	219: {Name: "keyctl", Nr: 219, Args: args347, Nargs: 5, Sub: 0, Subs: subs_arm64_219, SubMask: 0xffffffff},
+	220: {Name: "clone", Nr: 220, Args: args576, Nargs: 5, Sub: -1, Flags: FlagFork, Class: ClassProcess},
+	221: {Name: "execve", Nr: 221, Args: args110, Nargs: 3, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassFile},
 	222: {Name: "mmap", Nr: 222, Args: args8, Nargs: 6, Sub: -1, Class: ClassMemory | ClassDesc, Ret: &types[13]},
-	223: {Name: "fadvise64", Nr: 223, Args: args314, Nargs: 4, Sub: -1, Class: ClassDesc},
-	224: {Name: "swapon", Nr: 224, Args: args259, Nargs: 2, Sub: -1, Class: ClassFile},
-	225: {Name: "swapoff", Nr: 225, Args: args150, Nargs: 1, Sub: -1, Class: ClassFile},
+	223: {Name: "fadvise64", Nr: 223, Args: args320, Nargs: 4, Sub: -1, Class: ClassDesc},
+	224: {Name: "swapon", Nr: 224, Args: args258, Nargs: 2, Sub: -1, Class: ClassFile},
+	225: {Name: "swapoff", Nr: 225, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
 	226: {Name: "mprotect", Nr: 226, Args: args9, Nargs: 3, Sub: -1, Class: ClassMemory},
-	227: {Name: "msync", Nr: 227, Args: args82, Nargs: 3, Sub: -1, Class: ClassMemory},
+	227: {Name: "msync", Nr: 227, Args: args81, Nargs: 3, Sub: -1, Class: ClassMemory},
 	228: {Name: "mlock", Nr: 228, Args: args10, Nargs: 2, Sub: -1, Class: ClassMemory},
 	229: {Name: "munlock", Nr: 229, Args: args10, Nargs: 2, Sub: -1, Class: ClassMemory},
-	230: {Name: "mlockall", Nr: 230, Args: args220, Nargs: 1, Sub: -1, Class: ClassMemory},
-	231: {Name: "munlockall", Nr: 231, Args: args80, Nargs: 0, Sub: -1, Class: ClassMemory},
-	232: {Name: "mincore", Nr: 232, Args: args83, Nargs: 3, Sub: -1, Class: ClassMemory},
-	233: {Name: "madvise", Nr: 233, Args: args84, Nargs: 3, Sub: -1, Class: ClassMemory},
-	234: {Name: "remap_file_pages", Nr: 234, Args: args311, Nargs: 5, Sub: -1, Class: ClassMemory},
-	235: {Name: "mbind", Nr: 235, Args: args328, Nargs: 6, Sub: -1, Class: ClassMemory},
-	236: {Name: "get_mempolicy", Nr: 236, Args: args330, Nargs: 5, Sub: -1, Class: ClassMemory},
-	237: {Name: "set_mempolicy", Nr: 237, Args: args329, Nargs: 3, Sub: -1, Class: ClassMemory},
-	238: {Name: "migrate_pages", Nr: 238, Args: args368, Nargs: 4, Sub: -1, Class: ClassMemory},
-	239: {Name: "move_pages", Nr: 239, Args: args390, Nargs: 6, Sub: -1, Class: ClassMemory},
-	240: {Name: "rt_tgsigqueueinfo", Nr: 240, Args: args408, Nargs: 4, Sub: -1, Class: ClassSignal},
-	241: {Name: "perf_event_open", Nr: 241, Args: args409, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	242: {Name: "accept4", Nr: 242, Args: args399, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc, Ret: &types[0]},
-	243: {Name: "recvmmsg", Nr: 243, Args: args410, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
-	260: {Name: "wait4", Nr: 260, Args: args113, Nargs: 4, Sub: -1, Class: ClassProcess, Ret: &types[27]},
-	261: {Name: "prlimit64", Nr: 261, Args: args413, Nargs: 4, Sub: -1},
-	262: {Name: "fanotify_init", Nr: 262, Args: args411, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	263: {Name: "fanotify_mark", Nr: 263, Args: args412, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	264: {Name: "name_to_handle_at", Nr: 264, Args: args414, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	265: {Name: "open_by_handle_at", Nr: 265, Args: args415, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	266: {Name: "clock_adjtime", Nr: 266, Args: args416, Nargs: 2, Sub: -1, Class: ClassClock, Ret: &types[192]},
+	230: {Name: "mlockall", Nr: 230, Args: args219, Nargs: 1, Sub: -1, Class: ClassMemory},
+	231: {Name: "munlockall", Nr: 231, Args: args79, Nargs: 0, Sub: -1, Class: ClassMemory},
+	232: {Name: "mincore", Nr: 232, Args: args82, Nargs: 3, Sub: -1, Class: ClassMemory},
+	233: {Name: "madvise", Nr: 233, Args: args83, Nargs: 3, Sub: -1, Class: ClassMemory},
+	234: {Name: "remap_file_pages", Nr: 234, Args: args317, Nargs: 5, Sub: -1, Class: ClassMemory},
+	235: {Name: "mbind", Nr: 235, Args: args334, Nargs: 6, Sub: -1, Class: ClassMemory},
+	236: {Name: "get_mempolicy", Nr: 236, Args: args336, Nargs: 5, Sub: -1, Class: ClassMemory},
+	237: {Name: "set_mempolicy", Nr: 237, Args: args335, Nargs: 3, Sub: -1, Class: ClassMemory},
+	238: {Name: "migrate_pages", Nr: 238, Args: args374, Nargs: 4, Sub: -1, Class: ClassMemory},
+	239: {Name: "move_pages", Nr: 239, Args: args396, Nargs: 6, Sub: -1, Class: ClassMemory},
+	240: {Name: "rt_tgsigqueueinfo", Nr: 240, Args: args414, Nargs: 4, Sub: -1, Class: ClassSignal},
+	241: {Name: "perf_event_open", Nr: 241, Args: args415, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	242: {Name: "accept4", Nr: 242, Args: args405, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc, Ret: &types[0]},
+	243: {Name: "recvmmsg", Nr: 243, Args: args416, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
+	260: {Name: "wait4", Nr: 260, Args: args112, Nargs: 4, Sub: -1, Class: ClassProcess, Ret: &types[27]},
+	261: {Name: "prlimit64", Nr: 261, Args: args419, Nargs: 4, Sub: -1},
+	262: {Name: "fanotify_init", Nr: 262, Args: args417, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	263: {Name: "fanotify_mark", Nr: 263, Args: args418, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	264: {Name: "name_to_handle_at", Nr: 264, Args: args420, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	265: {Name: "open_by_handle_at", Nr: 265, Args: args421, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	266: {Name: "clock_adjtime", Nr: 266, Args: args422, Nargs: 2, Sub: -1, Class: ClassClock, Ret: &types[192]},
 	267: {Name: "syncfs", Nr: 267, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
-	268: {Name: "setns", Nr: 268, Args: args418, Nargs: 2, Sub: -1, Class: ClassDesc},
-	269: {Name: "sendmmsg", Nr: 269, Args: args417, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
-	270: {Name: "process_vm_readv", Nr: 270, Args: args420, Nargs: 6, Sub: -1},
-	271: {Name: "process_vm_writev", Nr: 271, Args: args420, Nargs: 6, Sub: -1},
-	272: {Name: "kcmp", Nr: 272, Args: args421, Nargs: 5, Sub: 2, Subs: subs_arm64_272, SubMask: 0xffffffff},
-	273: {Name: "finit_module", Nr: 273, Args: args425, Nargs: 3, Sub: -1, Class: ClassDesc},
-	274: {Name: "sched_setattr", Nr: 274, Args: args426, Nargs: 3, Sub: -1},
-	275: {Name: "sched_getattr", Nr: 275, Args: args427, Nargs: 4, Sub: -1},
-	276: {Name: "renameat2", Nr: 276, Args: args428, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	277: {Name: "seccomp", Nr: 277, Args: args429, Nargs: 3, Sub: 0, Subs: subs_arm64_277, SubMask: 0xffffffff},
-	278: {Name: "getrandom", Nr: 278, Args: args433, Nargs: 3, Sub: -1},
-	279: {Name: "memfd_create", Nr: 279, Args: args434, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	280: {Name: "bpf", Nr: 280, Args: args436, Nargs: 3, Sub: 0, Subs: subs_arm64_280, SubMask: 0xffffffff, Class: ClassDesc},
-	281: {Name: "execveat", Nr: 281, Args: args462, Nargs: 5, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassDesc | ClassFile},
-	282: {Name: "userfaultfd", Nr: 282, Args: args463, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	283: {Name: "membarrier", Nr: 283, Args: args464, Nargs: 3, Sub: 0, Subs: subs_arm64_283, SubMask: 0xffffffff},
-	284: {Name: "mlock2", Nr: 284, Args: args466, Nargs: 3, Sub: -1, Class: ClassMemory},
-	285: {Name: "copy_file_range", Nr: 285, Args: args467, Nargs: 6, Sub: -1, Class: ClassDesc},
-	286: {Name: "preadv2", Nr: 286, Args: args468, Nargs: 6, Sub: -1, Class: ClassDesc},
-	287: {Name: "pwritev2", Nr: 287, Args: args469, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	288: {Name: "pkey_mprotect", Nr: 288, Args: args470, Nargs: 4, Sub: -1, Class: ClassMemory},
-	289: {Name: "pkey_alloc", Nr: 289, Args: args471, Nargs: 2, Sub: -1},
-	290: {Name: "pkey_free", Nr: 290, Args: args472, Nargs: 1, Sub: -1},
-	291: {Name: "statx", Nr: 291, Args: args473, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	292: {Name: "io_pgetevents", Nr: 292, Args: args474, Nargs: 6, Sub: -1},
-	293: {Name: "rseq", Nr: 293, Args: args475, Nargs: 4, Sub: -1},
-	294: {Name: "kexec_file_load", Nr: 294, Args: args435, Nargs: 5, Sub: -1, Class: ClassDesc},
-	424: {Name: "pidfd_send_signal", Nr: 424, Args: args476, Nargs: 4, Sub: -1, Class: ClassSignal | ClassProcess | ClassDesc},
-	425: {Name: "io_uring_setup", Nr: 425, Args: args477, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	426: {Name: "io_uring_enter", Nr: 426, Args: args478, Nargs: 6, Sub: -1, Class: ClassDesc},
-	427: {Name: "io_uring_register", Nr: 427, Args: args479, Nargs: 4, Sub: 1, Subs: subs_arm64_427, SubMask: 0xffffffff, Class: ClassDesc},
-	428: {Name: "open_tree", Nr: 428, Args: args482, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	429: {Name: "move_mount", Nr: 429, Args: args483, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	430: {Name: "fsopen", Nr: 430, Args: args484, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	431: {Name: "fsconfig", Nr: 431, Args: args485, Nargs: 5, Sub: 1, Subs: subs_arm64_431, SubMask: 0xffffffff, Class: ClassDesc},
-	432: {Name: "fsmount", Nr: 432, Args: args490, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	433: {Name: "fspick", Nr: 433, Args: args491, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	434: {Name: "pidfd_open", Nr: 434, Args: args492, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	435: {Name: "clone3", Nr: 435, Args: args493, Nargs: 2, Sub: -1, Flags: FlagFork, Class: ClassProcess},
-	436: {Name: "close_range", Nr: 436, Args: args494, Nargs: 3, Sub: -1},
-	437: {Name: "openat2", Nr: 437, Args: args495, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	438: {Name: "pidfd_getfd", Nr: 438, Args: args496, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	439: {Name: "faccessat2", Nr: 439, Args: args497, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	440: {Name: "process_madvise", Nr: 440, Args: args498, Nargs: 5, Sub: -1, Class: ClassMemory | ClassDesc},
-	441: {Name: "epoll_pwait2", Nr: 441, Args: args499, Nargs: 6, Sub: -1, Class: ClassDesc},
-	442: {Name: "mount_setattr", Nr: 442, Args: args500, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	443: {Name: "quotactl_fd", Nr: 443, Args: args501, Nargs: 4, Sub: 1, Subs: subs_arm64_443, SubMask: 0xffffff00, Class: ClassDesc},
-	444: {Name: "landlock_create_ruleset", Nr: 444, Args: args512, Nargs: 3, Sub: -1},
-	445: {Name: "landlock_add_rule", Nr: 445, Args: args513, Nargs: 4, Sub: 1, Subs: subs_arm64_445, SubMask: 0xffffffff, Class: ClassDesc},
-	446: {Name: "landlock_restrict_self", Nr: 446, Args: args516, Nargs: 2, Sub: -1, Class: ClassDesc},
-	447: {Name: "memfd_secret", Nr: 447, Args: args517, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	448: {Name: "process_mrelease", Nr: 448, Args: args518, Nargs: 2, Sub: -1, Class: ClassDesc},
-	449: {Name: "futex_waitv", Nr: 449, Args: args519, Nargs: 5, Sub: -1},
-	450: {Name: "set_mempolicy_home_node", Nr: 450, Args: args520, Nargs: 4, Sub: -1, Class: ClassMemory},
-	451: {Name: "cachestat", Nr: 451, Args: args521, Nargs: 4, Sub: -1, Class: ClassDesc},
-	452: {Name: "fchmodat2", Nr: 452, Args: args522, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	453: {Name: "map_shadow_stack", Nr: 453, Args: args523, Nargs: 3, Sub: -1, Class: ClassMemory, Ret: &types[13]},
-	454: {Name: "futex_wake", Nr: 454, Args: args524, Nargs: 4, Sub: -1},
-	455: {Name: "futex_wait", Nr: 455, Args: args525, Nargs: 6, Sub: -1},
-	456: {Name: "futex_requeue", Nr: 456, Args: args526, Nargs: 4, Sub: -1},
-	457: {Name: "statmount", Nr: 457, Args: args527, Nargs: 4, Sub: -1},
-	458: {Name: "listmount", Nr: 458, Args: args528, Nargs: 4, Sub: -1},
-	459: {Name: "lsm_get_self_attr", Nr: 459, Args: args529, Nargs: 4, Sub: -1},
-	460: {Name: "lsm_set_self_attr", Nr: 460, Args: args530, Nargs: 4, Sub: -1},
-	461: {Name: "lsm_list_modules", Nr: 461, Args: args531, Nargs: 3, Sub: -1},
-	462: {Name: "mseal", Nr: 462, Args: args532, Nargs: 3, Sub: -1, Class: ClassMemory},
-	463: {Name: "setxattrat", Nr: 463, Args: args533, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
-	464: {Name: "getxattrat", Nr: 464, Args: args533, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
-	465: {Name: "listxattrat", Nr: 465, Args: args534, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	466: {Name: "removexattrat", Nr: 466, Args: args535, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	467: {Name: "open_tree_attr", Nr: 467, Args: args536, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	468: {Name: "file_getattr", Nr: 468, Args: args537, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	469: {Name: "file_setattr", Nr: 469, Args: args538, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	470: {Name: "listns", Nr: 470, Args: args539, Nargs: 4, Sub: -1},
-	471: {Name: "rseq_slice_yield", Nr: 471, Args: args80, Nargs: 0, Sub: -1, Flags: FlagGuessed},
-	472: {Name: "fchroot", Nr: 472, Args: args540, Nargs: 2, Sub: -1, Class: ClassDesc},
+	268: {Name: "setns", Nr: 268, Args: args424, Nargs: 2, Sub: -1, Class: ClassDesc},
+	269: {Name: "sendmmsg", Nr: 269, Args: args423, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
+	270: {Name: "process_vm_readv", Nr: 270, Args: args426, Nargs: 6, Sub: -1},
+	271: {Name: "process_vm_writev", Nr: 271, Args: args426, Nargs: 6, Sub: -1},
+	272: {Name: "kcmp", Nr: 272, Args: args427, Nargs: 5, Sub: 2, Subs: subs_arm64_272, SubMask: 0xffffffff},
+	273: {Name: "finit_module", Nr: 273, Args: args431, Nargs: 3, Sub: -1, Class: ClassDesc},
+	274: {Name: "sched_setattr", Nr: 274, Args: args432, Nargs: 3, Sub: -1},
+	275: {Name: "sched_getattr", Nr: 275, Args: args433, Nargs: 4, Sub: -1},
+	276: {Name: "renameat2", Nr: 276, Args: args434, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	277: {Name: "seccomp", Nr: 277, Args: args435, Nargs: 3, Sub: 0, Subs: subs_arm64_277, SubMask: 0xffffffff},
+	278: {Name: "getrandom", Nr: 278, Args: args439, Nargs: 3, Sub: -1},
+	279: {Name: "memfd_create", Nr: 279, Args: args440, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	280: {Name: "bpf", Nr: 280, Args: args442, Nargs: 3, Sub: 0, Subs: subs_arm64_280, SubMask: 0xffffffff, Class: ClassDesc},
+	281: {Name: "execveat", Nr: 281, Args: args468, Nargs: 5, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassDesc | ClassFile},
+	282: {Name: "userfaultfd", Nr: 282, Args: args469, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	283: {Name: "membarrier", Nr: 283, Args: args470, Nargs: 3, Sub: 0, Subs: subs_arm64_283, SubMask: 0xffffffff},
+	284: {Name: "mlock2", Nr: 284, Args: args472, Nargs: 3, Sub: -1, Class: ClassMemory},
+	285: {Name: "copy_file_range", Nr: 285, Args: args473, Nargs: 6, Sub: -1, Class: ClassDesc},
+	286: {Name: "preadv2", Nr: 286, Args: args474, Nargs: 6, Sub: -1, Class: ClassDesc},
+	287: {Name: "pwritev2", Nr: 287, Args: args475, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	288: {Name: "pkey_mprotect", Nr: 288, Args: args476, Nargs: 4, Sub: -1, Class: ClassMemory},
+	289: {Name: "pkey_alloc", Nr: 289, Args: args477, Nargs: 2, Sub: -1},
+	290: {Name: "pkey_free", Nr: 290, Args: args478, Nargs: 1, Sub: -1},
+	291: {Name: "statx", Nr: 291, Args: args479, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	292: {Name: "io_pgetevents", Nr: 292, Args: args480, Nargs: 6, Sub: -1},
+	293: {Name: "rseq", Nr: 293, Args: args481, Nargs: 4, Sub: -1},
+	294: {Name: "kexec_file_load", Nr: 294, Args: args441, Nargs: 5, Sub: -1, Class: ClassDesc},
+	424: {Name: "pidfd_send_signal", Nr: 424, Args: args482, Nargs: 4, Sub: -1, Class: ClassSignal | ClassProcess | ClassDesc},
+	425: {Name: "io_uring_setup", Nr: 425, Args: args483, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	426: {Name: "io_uring_enter", Nr: 426, Args: args484, Nargs: 6, Sub: -1, Class: ClassDesc},
+	427: {Name: "io_uring_register", Nr: 427, Args: args485, Nargs: 4, Sub: 1, Subs: subs_arm64_427, SubMask: 0xffffffff, Class: ClassDesc},
+	428: {Name: "open_tree", Nr: 428, Args: args488, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	429: {Name: "move_mount", Nr: 429, Args: args489, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	430: {Name: "fsopen", Nr: 430, Args: args490, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	431: {Name: "fsconfig", Nr: 431, Args: args491, Nargs: 5, Sub: 1, Subs: subs_arm64_431, SubMask: 0xffffffff, Class: ClassDesc},
+	432: {Name: "fsmount", Nr: 432, Args: args496, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	433: {Name: "fspick", Nr: 433, Args: args497, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	434: {Name: "pidfd_open", Nr: 434, Args: args498, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	435: {Name: "clone3", Nr: 435, Args: args499, Nargs: 2, Sub: -1, Flags: FlagFork, Class: ClassProcess},
+	436: {Name: "close_range", Nr: 436, Args: args500, Nargs: 3, Sub: -1},
+	437: {Name: "openat2", Nr: 437, Args: args501, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	438: {Name: "pidfd_getfd", Nr: 438, Args: args502, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	439: {Name: "faccessat2", Nr: 439, Args: args503, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	440: {Name: "process_madvise", Nr: 440, Args: args504, Nargs: 5, Sub: -1, Class: ClassMemory | ClassDesc},
+	441: {Name: "epoll_pwait2", Nr: 441, Args: args505, Nargs: 6, Sub: -1, Class: ClassDesc},
+	442: {Name: "mount_setattr", Nr: 442, Args: args506, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	443: {Name: "quotactl_fd", Nr: 443, Args: args507, Nargs: 4, Sub: 1, Subs: subs_arm64_443, SubMask: 0xffffff00, Class: ClassDesc},
+	444: {Name: "landlock_create_ruleset", Nr: 444, Args: args518, Nargs: 3, Sub: -1},
+	445: {Name: "landlock_add_rule", Nr: 445, Args: args519, Nargs: 4, Sub: 1, Subs: subs_arm64_445, SubMask: 0xffffffff, Class: ClassDesc},
+	446: {Name: "landlock_restrict_self", Nr: 446, Args: args522, Nargs: 2, Sub: -1, Class: ClassDesc},
+	447: {Name: "memfd_secret", Nr: 447, Args: args523, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	448: {Name: "process_mrelease", Nr: 448, Args: args524, Nargs: 2, Sub: -1, Class: ClassDesc},
+	449: {Name: "futex_waitv", Nr: 449, Args: args525, Nargs: 5, Sub: -1},
+	450: {Name: "set_mempolicy_home_node", Nr: 450, Args: args526, Nargs: 4, Sub: -1, Class: ClassMemory},
+	451: {Name: "cachestat", Nr: 451, Args: args527, Nargs: 4, Sub: -1, Class: ClassDesc},
+	452: {Name: "fchmodat2", Nr: 452, Args: args528, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	453: {Name: "map_shadow_stack", Nr: 453, Args: args529, Nargs: 3, Sub: -1, Class: ClassMemory, Ret: &types[13]},
+	454: {Name: "futex_wake", Nr: 454, Args: args530, Nargs: 4, Sub: -1},
+	455: {Name: "futex_wait", Nr: 455, Args: args531, Nargs: 6, Sub: -1},
+	456: {Name: "futex_requeue", Nr: 456, Args: args532, Nargs: 4, Sub: -1},
+	457: {Name: "statmount", Nr: 457, Args: args533, Nargs: 4, Sub: -1},
+	458: {Name: "listmount", Nr: 458, Args: args534, Nargs: 4, Sub: -1},
+	459: {Name: "lsm_get_self_attr", Nr: 459, Args: args535, Nargs: 4, Sub: -1},
+	460: {Name: "lsm_set_self_attr", Nr: 460, Args: args536, Nargs: 4, Sub: -1},
+	461: {Name: "lsm_list_modules", Nr: 461, Args: args537, Nargs: 3, Sub: -1},
+	462: {Name: "mseal", Nr: 462, Args: args538, Nargs: 3, Sub: -1, Class: ClassMemory},
+	463: {Name: "setxattrat", Nr: 463, Args: args539, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
+	464: {Name: "getxattrat", Nr: 464, Args: args539, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
+	465: {Name: "listxattrat", Nr: 465, Args: args540, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	466: {Name: "removexattrat", Nr: 466, Args: args541, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	467: {Name: "open_tree_attr", Nr: 467, Args: args542, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	468: {Name: "file_getattr", Nr: 468, Args: args543, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	469: {Name: "file_setattr", Nr: 469, Args: args544, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	470: {Name: "listns", Nr: 470, Args: args545, Nargs: 4, Sub: -1},
+	471: {Name: "rseq_slice_yield", Nr: 471, Args: args79, Nargs: 0, Sub: -1, Flags: FlagGuessed},
+	472: {Name: "fchroot", Nr: 472, Args: args546, Nargs: 2, Sub: -1, Class: ClassDesc},
 }
 
 var calls_arm = [...]Call{
-	0:   {Name: "restart_syscall", Nr: 0, Args: args80, Nargs: 0, Sub: -1},
-	1:   {Name: "exit", Nr: 1, Args: args112, Nargs: 1, Sub: -1, Flags: FlagEnter, Class: ClassProcess},
-	2:   {Name: "fork", Nr: 2, Args: args80, Nargs: 0, Sub: -1, Flags: FlagFork, Class: ClassProcess},
+	0:   {Name: "restart_syscall", Nr: 0, Args: args79, Nargs: 0, Sub: -1},
+	1:   {Name: "exit", Nr: 1, Args: args111, Nargs: 1, Sub: -1, Flags: FlagEnter, Class: ClassProcess},
+	2:   {Name: "fork", Nr: 2, Args: args79, Nargs: 0, Sub: -1, Flags: FlagFork, Class: ClassProcess},
 	3:   {Name: "read", Nr: 3, Args: args0, Nargs: 3, Sub: -1, Class: ClassDesc},
 	4:   {Name: "write", Nr: 4, Args: args1, Nargs: 3, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
 	5:   {Name: "open", Nr: 5, Args: args2, Nargs: 3, Sub: -1, Class: ClassFile, Ret: &types[0]},
 	6:   {Name: "close", Nr: 6, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
-	8:   {Name: "creat", Nr: 8, Args: args152, Nargs: 2, Sub: -1, Class: ClassFile, Ret: &types[0]},
-	9:   {Name: "link", Nr: 9, Args: args151, Nargs: 2, Sub: -1, Class: ClassFile},
-	10:  {Name: "unlink", Nr: 10, Args: args150, Nargs: 1, Sub: -1, Class: ClassFile},
-	11:  {Name: "execve", Nr: 11, Args: args111, Nargs: 3, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassFile},
-	12:  {Name: "chdir", Nr: 12, Args: args150, Nargs: 1, Sub: -1, Class: ClassFile},
-	14:  {Name: "mknod", Nr: 14, Args: args206, Nargs: 3, Sub: -1, Class: ClassFile},
-	15:  {Name: "chmod", Nr: 15, Args: args152, Nargs: 2, Sub: -1, Class: ClassFile},
-	16:  {Name: "lchown", Nr: 16, Args: args542, Nargs: 3, Sub: -1, Class: ClassFile},
+	8:   {Name: "creat", Nr: 8, Args: args151, Nargs: 2, Sub: -1, Class: ClassFile, Ret: &types[0]},
+	9:   {Name: "link", Nr: 9, Args: args150, Nargs: 2, Sub: -1, Class: ClassFile},
+	10:  {Name: "unlink", Nr: 10, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
+	11:  {Name: "execve", Nr: 11, Args: args110, Nargs: 3, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassFile},
+	12:  {Name: "chdir", Nr: 12, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
+	14:  {Name: "mknod", Nr: 14, Args: args205, Nargs: 3, Sub: -1, Class: ClassFile},
+	15:  {Name: "chmod", Nr: 15, Args: args151, Nargs: 2, Sub: -1, Class: ClassFile},
+	16:  {Name: "lchown", Nr: 16, Args: args548, Nargs: 3, Sub: -1, Class: ClassFile},
 	19:  {Name: "lseek", Nr: 19, Args: args7, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[11]},
-	20:  {Name: "getpid", Nr: 20, Args: args80, Nargs: 0, Sub: -1, Ret: &types[27]},
-	21:  {Name: "mount", Nr: 21, Args: args257, Nargs: 5, Sub: -1, Class: ClassFile},
-	23:  {Name: "setuid", Nr: 23, Args: args545, Nargs: 1, Sub: -1, Class: ClassCreds},
-	24:  {Name: "getuid", Nr: 24, Args: args80, Nargs: 0, Sub: -1, Class: ClassCreds},
-	26:  {Name: "ptrace", Nr: 26, Args: args164, Nargs: 4, Sub: 0, Subs: subs_arm_26, SubMask: 0xffffffff},
-	29:  {Name: "pause", Nr: 29, Args: args80, Nargs: 0, Sub: -1, Class: ClassSignal},
-	33:  {Name: "access", Nr: 33, Args: args77, Nargs: 2, Sub: -1, Class: ClassFile},
-	34:  {Name: "nice", Nr: 34, Args: args548, Nargs: 1, Sub: -1},
-	36:  {Name: "sync", Nr: 36, Args: args80, Nargs: 0, Sub: -1},
-	37:  {Name: "kill", Nr: 37, Args: args114, Nargs: 2, Sub: -1, Class: ClassSignal | ClassProcess},
-	38:  {Name: "rename", Nr: 38, Args: args151, Nargs: 2, Sub: -1, Class: ClassFile},
-	39:  {Name: "mkdir", Nr: 39, Args: args152, Nargs: 2, Sub: -1, Class: ClassFile},
-	40:  {Name: "rmdir", Nr: 40, Args: args150, Nargs: 1, Sub: -1, Class: ClassFile},
+	20:  {Name: "getpid", Nr: 20, Args: args79, Nargs: 0, Sub: -1, Ret: &types[27]},
+	21:  {Name: "mount", Nr: 21, Args: args256, Nargs: 5, Sub: -1, Class: ClassFile},
+	23:  {Name: "setuid", Nr: 23, Args: args551, Nargs: 1, Sub: -1, Class: ClassCreds},
+	24:  {Name: "getuid", Nr: 24, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
+	26:  {Name: "ptrace", Nr: 26, Args: args163, Nargs: 4, Sub: 0, Subs: subs_arm_26, SubMask: 0xffffffff},
+	29:  {Name: "pause", Nr: 29, Args: args79, Nargs: 0, Sub: -1, Class: ClassSignal},
+	33:  {Name: "access", Nr: 33, Args: args76, Nargs: 2, Sub: -1, Class: ClassFile},
+	34:  {Name: "nice", Nr: 34, Args: args555, Nargs: 1, Sub: -1},
+	36:  {Name: "sync", Nr: 36, Args: args79, Nargs: 0, Sub: -1},
+	37:  {Name: "kill", Nr: 37, Args: args113, Nargs: 2, Sub: -1, Class: ClassSignal | ClassProcess},
+	38:  {Name: "rename", Nr: 38, Args: args150, Nargs: 2, Sub: -1, Class: ClassFile},
+	39:  {Name: "mkdir", Nr: 39, Args: args151, Nargs: 2, Sub: -1, Class: ClassFile},
+	40:  {Name: "rmdir", Nr: 40, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
 	41:  {Name: "dup", Nr: 41, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	42:  {Name: "pipe", Nr: 42, Args: args78, Nargs: 1, Sub: -1, Class: ClassDesc},
-	43:  {Name: "times", Nr: 43, Args: args163, Nargs: 1, Sub: -1, Ret: &types[107]},
+	42:  {Name: "pipe", Nr: 42, Args: args77, Nargs: 1, Sub: -1, Class: ClassDesc},
+	43:  {Name: "times", Nr: 43, Args: args162, Nargs: 1, Sub: -1, Ret: &types[107]},
 	45:  {Name: "brk", Nr: 45, Args: args11, Nargs: 1, Sub: -1, Class: ClassMemory, Ret: &types[13]},
-	46:  {Name: "setgid", Nr: 46, Args: args549, Nargs: 1, Sub: -1, Class: ClassCreds},
-	47:  {Name: "getgid", Nr: 47, Args: args80, Nargs: 0, Sub: -1, Class: ClassCreds},
-	49:  {Name: "geteuid", Nr: 49, Args: args80, Nargs: 0, Sub: -1, Class: ClassCreds},
-	50:  {Name: "getegid", Nr: 50, Args: args80, Nargs: 0, Sub: -1, Class: ClassCreds},
-	51:  {Name: "acct", Nr: 51, Args: args255, Nargs: 1, Sub: -1, Class: ClassFile},
-	52:  {Name: "umount2", Nr: 52, Args: args258, Nargs: 2, Sub: -1, Class: ClassFile},
+	46:  {Name: "setgid", Nr: 46, Args: args556, Nargs: 1, Sub: -1, Class: ClassCreds},
+	47:  {Name: "getgid", Nr: 47, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
+	49:  {Name: "geteuid", Nr: 49, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
+	50:  {Name: "getegid", Nr: 50, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
+	51:  {Name: "acct", Nr: 51, Args: args254, Nargs: 1, Sub: -1, Class: ClassFile},
+	52:  {Name: "umount2", Nr: 52, Args: args257, Nargs: 2, Sub: -1, Class: ClassFile},
 	54:  {Name: "ioctl", Nr: 54, Args: args15, Nargs: 3, Sub: 1, Subs: subs_arm_54, SubMask: 0xffffffff, Class: ClassDesc},
-	55:  {Name: "fcntl", Nr: 55, Args: args130, Nargs: 3, Sub: 1, Subs: subs_arm_55, SubMask: 0xffffffff, Class: ClassDesc},
-	57:  {Name: "setpgid", Nr: 57, Args: args188, Nargs: 2, Sub: -1},
-	60:  {Name: "umask", Nr: 60, Args: args158, Nargs: 1, Sub: -1, Ret: &types[130]},
-	61:  {Name: "chroot", Nr: 61, Args: args150, Nargs: 1, Sub: -1, Class: ClassFile},
-	62:  {Name: "ustat", Nr: 62, Args: args209, Nargs: 2, Sub: -1},
-	63:  {Name: "dup2", Nr: 63, Args: args92, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	64:  {Name: "getppid", Nr: 64, Args: args80, Nargs: 0, Sub: -1, Ret: &types[27]},
-	65:  {Name: "getpgrp", Nr: 65, Args: args80, Nargs: 0, Sub: -1},
-	66:  {Name: "setsid", Nr: 66, Args: args80, Nargs: 0, Sub: -1},
-	67:  {Name: "sigaction", Nr: 67, Args: args552, Nargs: 3, Sub: -1, Class: ClassSignal},
-	70:  {Name: "setreuid", Nr: 70, Args: args554, Nargs: 2, Sub: -1, Class: ClassCreds},
-	71:  {Name: "setregid", Nr: 71, Args: args555, Nargs: 2, Sub: -1, Class: ClassCreds},
-	72:  {Name: "sigsuspend", Nr: 72, Args: args556, Nargs: 3, Sub: -1, Class: ClassSignal},
-	73:  {Name: "sigpending", Nr: 73, Args: args557, Nargs: 1, Sub: -1, Class: ClassSignal},
-	74:  {Name: "sethostname", Nr: 74, Args: args262, Nargs: 2, Sub: -1},
-	75:  {Name: "setrlimit", Nr: 75, Args: args254, Nargs: 2, Sub: -1},
-	77:  {Name: "getrusage", Nr: 77, Args: args161, Nargs: 2, Sub: -1},
-	78:  {Name: "gettimeofday", Nr: 78, Args: args159, Nargs: 2, Sub: -1, Class: ClassClock},
-	79:  {Name: "settimeofday", Nr: 79, Args: args256, Nargs: 2, Sub: -1, Class: ClassClock},
-	80:  {Name: "getgroups", Nr: 80, Args: args558, Nargs: 2, Sub: -1, Class: ClassCreds},
-	81:  {Name: "setgroups", Nr: 81, Args: args559, Nargs: 2, Sub: -1, Class: ClassCreds},
-	83:  {Name: "symlink", Nr: 83, Args: args153, Nargs: 2, Sub: -1, Class: ClassFile},
-	85:  {Name: "readlink", Nr: 85, Args: args154, Nargs: 3, Sub: -1, Class: ClassFile},
-	86:  {Name: "uselib", Nr: 86, Args: args207, Nargs: 1, Sub: -1, Class: ClassFile},
-	87:  {Name: "swapon", Nr: 87, Args: args259, Nargs: 2, Sub: -1, Class: ClassFile},
-	88:  {Name: "reboot", Nr: 88, Args: args260, Nargs: 4, Sub: 2, Subs: subs_arm_88, SubMask: 0xffffffff},
+	55:  {Name: "fcntl", Nr: 55, Args: args129, Nargs: 3, Sub: 1, Subs: subs_arm_55, SubMask: 0xffffffff, Class: ClassDesc},
+	57:  {Name: "setpgid", Nr: 57, Args: args187, Nargs: 2, Sub: -1},
+	60:  {Name: "umask", Nr: 60, Args: args157, Nargs: 1, Sub: -1, Ret: &types[130]},
+	61:  {Name: "chroot", Nr: 61, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
+	62:  {Name: "ustat", Nr: 62, Args: args208, Nargs: 2, Sub: -1},
+	63:  {Name: "dup2", Nr: 63, Args: args91, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	64:  {Name: "getppid", Nr: 64, Args: args79, Nargs: 0, Sub: -1, Ret: &types[27]},
+	65:  {Name: "getpgrp", Nr: 65, Args: args79, Nargs: 0, Sub: -1},
+	66:  {Name: "setsid", Nr: 66, Args: args79, Nargs: 0, Sub: -1},
+	67:  {Name: "sigaction", Nr: 67, Args: args560, Nargs: 3, Sub: -1, Class: ClassSignal},
+	70:  {Name: "setreuid", Nr: 70, Args: args562, Nargs: 2, Sub: -1, Class: ClassCreds},
+	71:  {Name: "setregid", Nr: 71, Args: args563, Nargs: 2, Sub: -1, Class: ClassCreds},
+	72:  {Name: "sigsuspend", Nr: 72, Args: args564, Nargs: 3, Sub: -1, Class: ClassSignal},
+	73:  {Name: "sigpending", Nr: 73, Args: args565, Nargs: 1, Sub: -1, Class: ClassSignal},
+	74:  {Name: "sethostname", Nr: 74, Args: args261, Nargs: 2, Sub: -1},
+	75:  {Name: "setrlimit", Nr: 75, Args: args253, Nargs: 2, Sub: -1},
+	77:  {Name: "getrusage", Nr: 77, Args: args160, Nargs: 2, Sub: -1},
+	78:  {Name: "gettimeofday", Nr: 78, Args: args158, Nargs: 2, Sub: -1, Class: ClassClock},
+	79:  {Name: "settimeofday", Nr: 79, Args: args255, Nargs: 2, Sub: -1, Class: ClassClock},
+	80:  {Name: "getgroups", Nr: 80, Args: args566, Nargs: 2, Sub: -1, Class: ClassCreds},
+	81:  {Name: "setgroups", Nr: 81, Args: args567, Nargs: 2, Sub: -1, Class: ClassCreds},
+	83:  {Name: "symlink", Nr: 83, Args: args152, Nargs: 2, Sub: -1, Class: ClassFile},
+	85:  {Name: "readlink", Nr: 85, Args: args153, Nargs: 3, Sub: -1, Class: ClassFile},
+	86:  {Name: "uselib", Nr: 86, Args: args206, Nargs: 1, Sub: -1, Class: ClassFile},
+	87:  {Name: "swapon", Nr: 87, Args: args258, Nargs: 2, Sub: -1, Class: ClassFile},
+	88:  {Name: "reboot", Nr: 88, Args: args259, Nargs: 4, Sub: 2, Subs: subs_arm_88, SubMask: 0xffffffff},
 	91:  {Name: "munmap", Nr: 91, Args: args10, Nargs: 2, Sub: -1, Class: ClassMemory},
-	92:  {Name: "truncate", Nr: 92, Args: args146, Nargs: 2, Sub: -1, Class: ClassFile},
-	93:  {Name: "ftruncate", Nr: 93, Args: args147, Nargs: 2, Sub: -1, Class: ClassDesc},
-	94:  {Name: "fchmod", Nr: 94, Args: args155, Nargs: 2, Sub: -1, Class: ClassDesc},
-	95:  {Name: "fchown", Nr: 95, Args: args563, Nargs: 3, Sub: -1, Class: ClassDesc},
-	96:  {Name: "getpriority", Nr: 96, Args: args213, Nargs: 2, Sub: -1},
-	97:  {Name: "setpriority", Nr: 97, Args: args214, Nargs: 3, Sub: -1},
-	99:  {Name: "statfs", Nr: 99, Args: args210, Nargs: 2, Sub: -1, Class: ClassFile},
-	100: {Name: "fstatfs", Nr: 100, Args: args211, Nargs: 2, Sub: -1, Class: ClassDesc},
-	103: {Name: "syslog", Nr: 103, Args: args184, Nargs: 3, Sub: 0, Subs: subs_arm_103, SubMask: 0xffffffff},
-	104: {Name: "setitimer", Nr: 104, Args: args96, Nargs: 3, Sub: -1},
-	105: {Name: "getitimer", Nr: 105, Args: args94, Nargs: 2, Sub: -1},
+	92:  {Name: "truncate", Nr: 92, Args: args145, Nargs: 2, Sub: -1, Class: ClassFile},
+	93:  {Name: "ftruncate", Nr: 93, Args: args146, Nargs: 2, Sub: -1, Class: ClassDesc},
+	94:  {Name: "fchmod", Nr: 94, Args: args154, Nargs: 2, Sub: -1, Class: ClassDesc},
+	95:  {Name: "fchown", Nr: 95, Args: args571, Nargs: 3, Sub: -1, Class: ClassDesc},
+	96:  {Name: "getpriority", Nr: 96, Args: args212, Nargs: 2, Sub: -1},
+	97:  {Name: "setpriority", Nr: 97, Args: args213, Nargs: 3, Sub: -1},
+	99:  {Name: "statfs", Nr: 99, Args: args209, Nargs: 2, Sub: -1, Class: ClassFile},
+	100: {Name: "fstatfs", Nr: 100, Args: args210, Nargs: 2, Sub: -1, Class: ClassDesc},
+	103: {Name: "syslog", Nr: 103, Args: args183, Nargs: 3, Sub: 0, Subs: subs_arm_103, SubMask: 0xffffffff},
+	104: {Name: "setitimer", Nr: 104, Args: args95, Nargs: 3, Sub: -1},
+	105: {Name: "getitimer", Nr: 105, Args: args93, Nargs: 2, Sub: -1},
 	106: {Name: "stat", Nr: 106, Args: args4, Nargs: 2, Sub: -1, Class: ClassFile},
 	107: {Name: "lstat", Nr: 107, Args: args4, Nargs: 2, Sub: -1, Class: ClassFile},
 	108: {Name: "fstat", Nr: 108, Args: args5, Nargs: 2, Sub: -1, Class: ClassDesc},
-	111: {Name: "vhangup", Nr: 111, Args: args80, Nargs: 0, Sub: -1},
-	114: {Name: "wait4", Nr: 114, Args: args113, Nargs: 4, Sub: -1, Class: ClassProcess, Ret: &types[27]},
-	115: {Name: "swapoff", Nr: 115, Args: args150, Nargs: 1, Sub: -1, Class: ClassFile},
-	116: {Name: "sysinfo", Nr: 116, Args: args162, Nargs: 1, Sub: -1},
+	111: {Name: "vhangup", Nr: 111, Args: args79, Nargs: 0, Sub: -1},
+	114: {Name: "wait4", Nr: 114, Args: args112, Nargs: 4, Sub: -1, Class: ClassProcess, Ret: &types[27]},
+	115: {Name: "swapoff", Nr: 115, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
+	116: {Name: "sysinfo", Nr: 116, Args: args161, Nargs: 1, Sub: -1},
 	118: {Name: "fsync", Nr: 118, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
-	119: {Name: "sigreturn", Nr: 119, Args: args80, Nargs: 0, Sub: -1, Class: ClassSignal},
-	120: {Name: "clone", Nr: 120, Args: args566, Nargs: 5, Sub: -1, Flags: FlagFork, Class: ClassProcess},
-	121: {Name: "setdomainname", Nr: 121, Args: args262, Nargs: 2, Sub: -1},
-	122: {Name: "uname", Nr: 122, Args: args115, Nargs: 1, Sub: -1},
-	124: {Name: "adjtimex", Nr: 124, Args: args253, Nargs: 1, Sub: -1, Class: ClassClock, Ret: &types[192]},
+	119: {Name: "sigreturn", Nr: 119, Args: args79, Nargs: 0, Sub: -1, Class: ClassSignal},
+	120: {Name: "clone", Nr: 120, Args: args576, Nargs: 5, Sub: -1, Flags: FlagFork, Class: ClassProcess},
+	121: {Name: "setdomainname", Nr: 121, Args: args261, Nargs: 2, Sub: -1},
+	122: {Name: "uname", Nr: 122, Args: args114, Nargs: 1, Sub: -1},
+	124: {Name: "adjtimex", Nr: 124, Args: args252, Nargs: 1, Sub: -1, Class: ClassClock, Ret: &types[192]},
 	125: {Name: "mprotect", Nr: 125, Args: args9, Nargs: 3, Sub: -1, Class: ClassMemory},
-	126: {Name: "sigprocmask", Nr: 126, Args: args567, Nargs: 3, Sub: -1, Class: ClassSignal},
+	126: {Name: "sigprocmask", Nr: 126, Args: args577, Nargs: 3, Sub: -1, Class: ClassSignal},
 	128: {Name: "init_module", Nr: 128, Args: args265, Nargs: 3, Sub: -1},
 	129: {Name: "delete_module", Nr: 129, Args: args266, Nargs: 2, Sub: -1},
-	131: {Name: "quotactl", Nr: 131, Args: args267, Nargs: 4, Sub: 0, Subs: subs_arm_131, SubMask: 0xffffff00, Class: ClassFile},
-	132: {Name: "getpgid", Nr: 132, Args: args197, Nargs: 1, Sub: -1},
+	131: {Name: "quotactl", Nr: 131, Args: args269, Nargs: 4, Sub: 0, Subs: subs_arm_131, SubMask: 0xffffff00, Class: ClassFile},
+	132: {Name: "getpgid", Nr: 132, Args: args196, Nargs: 1, Sub: -1},
 	133: {Name: "fchdir", Nr: 133, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
-	134: {Name: "bdflush", Nr: 134, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	135: {Name: "sysfs", Nr: 135, Args: args212, Nargs: 3, Sub: -1},
-	136: {Name: "personality", Nr: 136, Args: args208, Nargs: 1, Sub: -1, Ret: &types[155]},
-	138: {Name: "setfsuid", Nr: 138, Args: args545, Nargs: 1, Sub: -1, Class: ClassCreds},
-	139: {Name: "setfsgid", Nr: 139, Args: args549, Nargs: 1, Sub: -1, Class: ClassCreds},
-	140: {Name: "_llseek", Nr: 140, Args: args568, Nargs: 5, Sub: -1, Class: ClassDesc},
-	141: {Name: "getdents", Nr: 141, Args: args148, Nargs: 3, Sub: -1, Class: ClassDesc},
-	142: {Name: "_newselect", Nr: 142, Args: args79, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[67]},
-	143: {Name: "flock", Nr: 143, Args: args145, Nargs: 2, Sub: -1, Class: ClassDesc},
-	144: {Name: "msync", Nr: 144, Args: args82, Nargs: 3, Sub: -1, Class: ClassMemory},
-	145: {Name: "readv", Nr: 145, Args: args75, Nargs: 3, Sub: -1, Class: ClassDesc},
-	146: {Name: "writev", Nr: 146, Args: args76, Nargs: 3, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	147: {Name: "getsid", Nr: 147, Args: args197, Nargs: 1, Sub: -1},
+	134: {Name: "bdflush", Nr: 134, Args: args578, Nargs: 2, Sub: -1},
+	135: {Name: "sysfs", Nr: 135, Args: args211, Nargs: 3, Sub: -1},
+	136: {Name: "personality", Nr: 136, Args: args207, Nargs: 1, Sub: -1, Ret: &types[155]},
+	138: {Name: "setfsuid", Nr: 138, Args: args551, Nargs: 1, Sub: -1, Class: ClassCreds},
+	139: {Name: "setfsgid", Nr: 139, Args: args556, Nargs: 1, Sub: -1, Class: ClassCreds},
+	140: {Name: "_llseek", Nr: 140, Args: args579, Nargs: 5, Sub: -1, Class: ClassDesc},
+	141: {Name: "getdents", Nr: 141, Args: args147, Nargs: 3, Sub: -1, Class: ClassDesc},
+	142: {Name: "_newselect", Nr: 142, Args: args78, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[67]},
+	143: {Name: "flock", Nr: 143, Args: args144, Nargs: 2, Sub: -1, Class: ClassDesc},
+	144: {Name: "msync", Nr: 144, Args: args81, Nargs: 3, Sub: -1, Class: ClassMemory},
+	145: {Name: "readv", Nr: 145, Args: args74, Nargs: 3, Sub: -1, Class: ClassDesc},
+	146: {Name: "writev", Nr: 146, Args: args75, Nargs: 3, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	147: {Name: "getsid", Nr: 147, Args: args196, Nargs: 1, Sub: -1},
 	148: {Name: "fdatasync", Nr: 148, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
-	149: {Name: "_sysctl", Nr: 149, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
+	149: {Name: "_sysctl", Nr: 149, Args: args223, Nargs: 1, Sub: -1},
 	150: {Name: "mlock", Nr: 150, Args: args10, Nargs: 2, Sub: -1, Class: ClassMemory},
 	151: {Name: "munlock", Nr: 151, Args: args10, Nargs: 2, Sub: -1, Class: ClassMemory},
-	152: {Name: "mlockall", Nr: 152, Args: args220, Nargs: 1, Sub: -1, Class: ClassMemory},
-	153: {Name: "munlockall", Nr: 153, Args: args80, Nargs: 0, Sub: -1, Class: ClassMemory},
-	154: {Name: "sched_setparam", Nr: 154, Args: args215, Nargs: 2, Sub: -1},
-	155: {Name: "sched_getparam", Nr: 155, Args: args216, Nargs: 2, Sub: -1},
-	156: {Name: "sched_setscheduler", Nr: 156, Args: args217, Nargs: 3, Sub: -1},
-	157: {Name: "sched_getscheduler", Nr: 157, Args: args197, Nargs: 1, Sub: -1, Ret: &types[161]},
-	158: {Name: "sched_yield", Nr: 158, Args: args80, Nargs: 0, Sub: -1},
-	159: {Name: "sched_get_priority_max", Nr: 159, Args: args218, Nargs: 1, Sub: -1},
-	160: {Name: "sched_get_priority_min", Nr: 160, Args: args218, Nargs: 1, Sub: -1},
-	161: {Name: "sched_rr_get_interval", Nr: 161, Args: args219, Nargs: 2, Sub: -1},
-	162: {Name: "nanosleep", Nr: 162, Args: args93, Nargs: 2, Sub: -1},
-	163: {Name: "mremap", Nr: 163, Args: args81, Nargs: 5, Sub: -1, Class: ClassMemory, Ret: &types[13]},
-	164: {Name: "setresuid", Nr: 164, Args: args569, Nargs: 3, Sub: -1, Class: ClassCreds},
-	165: {Name: "getresuid", Nr: 165, Args: args570, Nargs: 3, Sub: -1, Class: ClassCreds},
+	152: {Name: "mlockall", Nr: 152, Args: args219, Nargs: 1, Sub: -1, Class: ClassMemory},
+	153: {Name: "munlockall", Nr: 153, Args: args79, Nargs: 0, Sub: -1, Class: ClassMemory},
+	154: {Name: "sched_setparam", Nr: 154, Args: args214, Nargs: 2, Sub: -1},
+	155: {Name: "sched_getparam", Nr: 155, Args: args215, Nargs: 2, Sub: -1},
+	156: {Name: "sched_setscheduler", Nr: 156, Args: args216, Nargs: 3, Sub: -1},
+	157: {Name: "sched_getscheduler", Nr: 157, Args: args196, Nargs: 1, Sub: -1, Ret: &types[161]},
+	158: {Name: "sched_yield", Nr: 158, Args: args79, Nargs: 0, Sub: -1},
+	159: {Name: "sched_get_priority_max", Nr: 159, Args: args217, Nargs: 1, Sub: -1},
+	160: {Name: "sched_get_priority_min", Nr: 160, Args: args217, Nargs: 1, Sub: -1},
+	161: {Name: "sched_rr_get_interval", Nr: 161, Args: args218, Nargs: 2, Sub: -1},
+	162: {Name: "nanosleep", Nr: 162, Args: args92, Nargs: 2, Sub: -1},
+	163: {Name: "mremap", Nr: 163, Args: args80, Nargs: 5, Sub: -1, Class: ClassMemory, Ret: &types[13]},
+	164: {Name: "setresuid", Nr: 164, Args: args580, Nargs: 3, Sub: -1, Class: ClassCreds},
+	165: {Name: "getresuid", Nr: 165, Args: args581, Nargs: 3, Sub: -1, Class: ClassCreds},
 	168: {Name: "poll", Nr: 168, Args: args6, Nargs: 3, Sub: -1, Ret: &types[10]},
-	169: {Name: "nfsservctl", Nr: 169, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	170: {Name: "setresgid", Nr: 170, Args: args571, Nargs: 3, Sub: -1, Class: ClassCreds},
-	171: {Name: "getresgid", Nr: 171, Args: args572, Nargs: 3, Sub: -1, Class: ClassCreds},
-	172: {Name: "prctl", Nr: 172, Args: args225, Nargs: 5, Sub: 0, Subs: subs_arm_172, SubMask: 0xffffffff},
+	169: {Name: "nfsservctl", Nr: 169, Args: args280, Nargs: 3, Sub: -1},
+	170: {Name: "setresgid", Nr: 170, Args: args582, Nargs: 3, Sub: -1, Class: ClassCreds},
+	171: {Name: "getresgid", Nr: 171, Args: args583, Nargs: 3, Sub: -1, Class: ClassCreds},
+	172: {Name: "prctl", Nr: 172, Args: args224, Nargs: 5, Sub: 0, Subs: subs_arm_172, SubMask: 0xffffffff},
 	173: {Name: "rt_sigreturn", Nr: 173, Args: args14, Nargs: 0, Sub: -1, Class: ClassSignal},
 	174: {Name: "rt_sigaction", Nr: 174, Args: args12, Nargs: 4, Sub: -1, Class: ClassSignal},
 	175: {Name: "rt_sigprocmask", Nr: 175, Args: args13, Nargs: 4, Sub: -1, Class: ClassSignal},
-	176: {Name: "rt_sigpending", Nr: 176, Args: args200, Nargs: 2, Sub: -1, Class: ClassSignal},
-	177: {Name: "rt_sigtimedwait", Nr: 177, Args: args201, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[149]},
-	178: {Name: "rt_sigqueueinfo", Nr: 178, Args: args202, Nargs: 3, Sub: -1, Class: ClassSignal},
-	179: {Name: "rt_sigsuspend", Nr: 179, Args: args203, Nargs: 2, Sub: -1, Class: ClassSignal},
-	180: {Name: "pread64", Nr: 180, Args: args619, Nargs: 6, Sub: -1, Class: ClassDesc},
-	181: {Name: "pwrite64", Nr: 181, Args: args620, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	182: {Name: "chown", Nr: 182, Args: args542, Nargs: 3, Sub: -1, Class: ClassFile},
-	183: {Name: "getcwd", Nr: 183, Args: args149, Nargs: 2, Sub: -1, Class: ClassFile},
-	184: {Name: "capget", Nr: 184, Args: args198, Nargs: 2, Sub: -1, Class: ClassCreds},
-	185: {Name: "capset", Nr: 185, Args: args199, Nargs: 2, Sub: -1, Class: ClassCreds},
-	186: {Name: "sigaltstack", Nr: 186, Args: args204, Nargs: 2, Sub: -1, Class: ClassSignal},
-	187: {Name: "sendfile", Nr: 187, Args: args97, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
-	190: {Name: "vfork", Nr: 190, Args: args80, Nargs: 0, Sub: -1, Flags: FlagFork, Class: ClassProcess},
-	191: {Name: "ugetrlimit", Nr: 191, Args: args160, Nargs: 2, Sub: -1},
-	192: {Name: "mmap2", Nr: 192, Args: args575, Nargs: 6, Sub: -1, Class: ClassMemory | ClassDesc, Ret: &types[13]},
-	193: {Name: "truncate64", Nr: 193, Args: args621, Nargs: 4, Sub: -1, Class: ClassFile},
-	194: {Name: "ftruncate64", Nr: 194, Args: args622, Nargs: 4, Sub: -1, Class: ClassDesc},
-	195: {Name: "stat64", Nr: 195, Args: args578, Nargs: 2, Sub: -1, Class: ClassFile},
-	196: {Name: "lstat64", Nr: 196, Args: args578, Nargs: 2, Sub: -1, Class: ClassFile},
-	197: {Name: "fstat64", Nr: 197, Args: args579, Nargs: 2, Sub: -1, Class: ClassDesc},
-	198: {Name: "lchown32", Nr: 198, Args: args156, Nargs: 3, Sub: -1, Class: ClassFile},
-	199: {Name: "getuid32", Nr: 199, Args: args80, Nargs: 0, Sub: -1, Class: ClassCreds},
-	200: {Name: "getgid32", Nr: 200, Args: args80, Nargs: 0, Sub: -1, Class: ClassCreds},
-	201: {Name: "geteuid32", Nr: 201, Args: args80, Nargs: 0, Sub: -1, Class: ClassCreds},
-	202: {Name: "getegid32", Nr: 202, Args: args80, Nargs: 0, Sub: -1, Class: ClassCreds},
-	203: {Name: "setreuid32", Nr: 203, Args: args189, Nargs: 2, Sub: -1, Class: ClassCreds},
-	204: {Name: "setregid32", Nr: 204, Args: args190, Nargs: 2, Sub: -1, Class: ClassCreds},
-	205: {Name: "getgroups32", Nr: 205, Args: args191, Nargs: 2, Sub: -1, Class: ClassCreds},
-	206: {Name: "setgroups32", Nr: 206, Args: args192, Nargs: 2, Sub: -1, Class: ClassCreds},
-	207: {Name: "fchown32", Nr: 207, Args: args157, Nargs: 3, Sub: -1, Class: ClassDesc},
-	208: {Name: "setresuid32", Nr: 208, Args: args193, Nargs: 3, Sub: -1, Class: ClassCreds},
-	209: {Name: "getresuid32", Nr: 209, Args: args194, Nargs: 3, Sub: -1, Class: ClassCreds},
-	210: {Name: "setresgid32", Nr: 210, Args: args195, Nargs: 3, Sub: -1, Class: ClassCreds},
-	211: {Name: "getresgid32", Nr: 211, Args: args196, Nargs: 3, Sub: -1, Class: ClassCreds},
-	212: {Name: "chown32", Nr: 212, Args: args156, Nargs: 3, Sub: -1, Class: ClassFile},
-	213: {Name: "setuid32", Nr: 213, Args: args186, Nargs: 1, Sub: -1, Class: ClassCreds},
-	214: {Name: "setgid32", Nr: 214, Args: args187, Nargs: 1, Sub: -1, Class: ClassCreds},
-	215: {Name: "setfsuid32", Nr: 215, Args: args186, Nargs: 1, Sub: -1, Class: ClassCreds},
-	216: {Name: "setfsgid32", Nr: 216, Args: args187, Nargs: 1, Sub: -1, Class: ClassCreds},
-	217: {Name: "getdents64", Nr: 217, Args: args148, Nargs: 3, Sub: -1, Class: ClassDesc},
-	218: {Name: "pivot_root", Nr: 218, Args: args223, Nargs: 2, Sub: -1, Class: ClassFile},
-	219: {Name: "mincore", Nr: 219, Args: args83, Nargs: 3, Sub: -1, Class: ClassMemory},
-	220: {Name: "madvise", Nr: 220, Args: args84, Nargs: 3, Sub: -1, Class: ClassMemory},
-	221: {Name: "fcntl64", Nr: 221, Args: args130, Nargs: 3, Sub: 1, Subs: subs_arm_221, SubMask: 0xffffffff, Class: ClassDesc},
-	224: {Name: "gettid", Nr: 224, Args: args80, Nargs: 0, Sub: -1, Ret: &types[27]},
-	225: {Name: "readahead", Nr: 225, Args: args623, Nargs: 5, Sub: -1, Class: ClassDesc},
-	226: {Name: "setxattr", Nr: 226, Args: args279, Nargs: 5, Sub: -1, Class: ClassFile},
-	227: {Name: "lsetxattr", Nr: 227, Args: args279, Nargs: 5, Sub: -1, Class: ClassFile},
-	228: {Name: "fsetxattr", Nr: 228, Args: args280, Nargs: 5, Sub: -1, Class: ClassDesc},
-	229: {Name: "getxattr", Nr: 229, Args: args281, Nargs: 4, Sub: -1, Class: ClassFile},
-	230: {Name: "lgetxattr", Nr: 230, Args: args281, Nargs: 4, Sub: -1, Class: ClassFile},
-	231: {Name: "fgetxattr", Nr: 231, Args: args282, Nargs: 4, Sub: -1, Class: ClassDesc},
-	232: {Name: "listxattr", Nr: 232, Args: args283, Nargs: 3, Sub: -1, Class: ClassFile},
-	233: {Name: "llistxattr", Nr: 233, Args: args283, Nargs: 3, Sub: -1, Class: ClassFile},
-	234: {Name: "flistxattr", Nr: 234, Args: args284, Nargs: 3, Sub: -1, Class: ClassDesc},
-	235: {Name: "removexattr", Nr: 235, Args: args285, Nargs: 2, Sub: -1, Class: ClassFile},
-	236: {Name: "lremovexattr", Nr: 236, Args: args285, Nargs: 2, Sub: -1, Class: ClassFile},
-	237: {Name: "fremovexattr", Nr: 237, Args: args286, Nargs: 2, Sub: -1, Class: ClassDesc},
-	238: {Name: "tkill", Nr: 238, Args: args287, Nargs: 2, Sub: -1, Class: ClassSignal | ClassProcess},
-	239: {Name: "sendfile64", Nr: 239, Args: args582, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
-	240: {Name: "futex", Nr: 240, Args: args289, Nargs: 6, Sub: 1, Subs: subs_arm_240, SubMask: 0x7f},
-	241: {Name: "sched_setaffinity", Nr: 241, Args: args300, Nargs: 3, Sub: -1},
-	242: {Name: "sched_getaffinity", Nr: 242, Args: args301, Nargs: 3, Sub: -1},
-	243: {Name: "io_setup", Nr: 243, Args: args303, Nargs: 2, Sub: -1, Class: ClassMemory},
-	244: {Name: "io_destroy", Nr: 244, Args: args304, Nargs: 1, Sub: -1, Class: ClassMemory},
-	245: {Name: "io_getevents", Nr: 245, Args: args305, Nargs: 5, Sub: -1},
-	246: {Name: "io_submit", Nr: 246, Args: args306, Nargs: 3, Sub: -1},
-	247: {Name: "io_cancel", Nr: 247, Args: args307, Nargs: 3, Sub: -1},
-	248: {Name: "exit_group", Nr: 248, Args: args112, Nargs: 1, Sub: -1, Flags: FlagEnter, Class: ClassProcess},
-	249: {Name: "lookup_dcookie", Nr: 249, Args: args584, Nargs: 4, Sub: -1},
-	250: {Name: "epoll_create", Nr: 250, Args: args310, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	251: {Name: "epoll_ctl", Nr: 251, Args: args324, Nargs: 4, Sub: 1, Subs: subs_arm_251, SubMask: 0xffffffff, Class: ClassDesc},
-	252: {Name: "epoll_wait", Nr: 252, Args: args323, Nargs: 4, Sub: -1, Class: ClassDesc},
-	253: {Name: "remap_file_pages", Nr: 253, Args: args311, Nargs: 5, Sub: -1, Class: ClassMemory},
-	256: {Name: "set_tid_address", Nr: 256, Args: args312, Nargs: 1, Sub: -1},
-	257: {Name: "timer_create", Nr: 257, Args: args315, Nargs: 3, Sub: -1},
-	258: {Name: "timer_settime", Nr: 258, Args: args316, Nargs: 4, Sub: -1},
-	259: {Name: "timer_gettime", Nr: 259, Args: args317, Nargs: 2, Sub: -1},
-	260: {Name: "timer_getoverrun", Nr: 260, Args: args318, Nargs: 1, Sub: -1},
-	261: {Name: "timer_delete", Nr: 261, Args: args318, Nargs: 1, Sub: -1},
-	262: {Name: "clock_settime", Nr: 262, Args: args319, Nargs: 2, Sub: -1, Class: ClassClock},
-	263: {Name: "clock_gettime", Nr: 263, Args: args320, Nargs: 2, Sub: -1, Class: ClassClock},
-	264: {Name: "clock_getres", Nr: 264, Args: args321, Nargs: 2, Sub: -1, Class: ClassClock},
-	265: {Name: "clock_nanosleep", Nr: 265, Args: args322, Nargs: 4, Sub: -1},
-	266: {Name: "statfs64", Nr: 266, Args: args585, Nargs: 3, Sub: -1, Class: ClassFile},
-	267: {Name: "fstatfs64", Nr: 267, Args: args586, Nargs: 3, Sub: -1, Class: ClassDesc},
-	268: {Name: "tgkill", Nr: 268, Args: args326, Nargs: 3, Sub: -1, Class: ClassSignal | ClassProcess},
-	269: {Name: "utimes", Nr: 269, Args: args327, Nargs: 2, Sub: -1, Class: ClassFile},
-	270: {Name: "arm_fadvise64_64", Nr: 270, Args: args624, Nargs: 6, Sub: -1, Class: ClassDesc},
-	271: {Name: "pciconfig_iobase", Nr: 271, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	272: {Name: "pciconfig_read", Nr: 272, Args: args625, Nargs: 5, Sub: -1, Flags: FlagGuessed},
-	273: {Name: "pciconfig_write", Nr: 273, Args: args625, Nargs: 5, Sub: -1, Flags: FlagGuessed},
-	274: {Name: "mq_open", Nr: 274, Args: args331, Nargs: 4, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	275: {Name: "mq_unlink", Nr: 275, Args: args332, Nargs: 1, Sub: -1},
-	276: {Name: "mq_timedsend", Nr: 276, Args: args333, Nargs: 5, Sub: -1, Class: ClassDesc},
-	277: {Name: "mq_timedreceive", Nr: 277, Args: args334, Nargs: 5, Sub: -1, Class: ClassDesc},
-	278: {Name: "mq_notify", Nr: 278, Args: args335, Nargs: 2, Sub: -1, Class: ClassDesc},
-	279: {Name: "mq_getsetattr", Nr: 279, Args: args336, Nargs: 3, Sub: -1, Class: ClassDesc},
-	280: {Name: "waitid", Nr: 280, Args: args338, Nargs: 5, Sub: -1, Class: ClassProcess},
-	281: {Name: "socket", Nr: 281, Args: args98, Nargs: 3, Sub: -1, Class: ClassNetwork, Ret: &types[0]},
-	282: {Name: "bind", Nr: 282, Args: args99, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
-	283: {Name: "connect", Nr: 283, Args: args99, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
-	284: {Name: "listen", Nr: 284, Args: args106, Nargs: 2, Sub: -1, Class: ClassNetwork | ClassDesc},
-	285: {Name: "accept", Nr: 285, Args: args100, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc, Ret: &types[0]},
-	286: {Name: "getsockname", Nr: 286, Args: args100, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
-	287: {Name: "getpeername", Nr: 287, Args: args100, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
-	288: {Name: "socketpair", Nr: 288, Args: args107, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
-	289: {Name: "send", Nr: 289, Args: args626, Nargs: 4, Sub: -1, Flags: FlagWrite, Class: ClassNetwork | ClassDesc},
-	290: {Name: "sendto", Nr: 290, Args: args101, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassNetwork | ClassDesc},
-	291: {Name: "recv", Nr: 291, Args: args627, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
-	292: {Name: "recvfrom", Nr: 292, Args: args102, Nargs: 6, Sub: -1, Class: ClassNetwork | ClassDesc},
-	293: {Name: "shutdown", Nr: 293, Args: args105, Nargs: 2, Sub: -1, Class: ClassNetwork | ClassDesc},
-	294: {Name: "setsockopt", Nr: 294, Args: args108, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
-	295: {Name: "getsockopt", Nr: 295, Args: args109, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
-	296: {Name: "sendmsg", Nr: 296, Args: args103, Nargs: 3, Sub: -1, Flags: FlagWrite, Class: ClassNetwork | ClassDesc},
-	297: {Name: "recvmsg", Nr: 297, Args: args104, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
-	298: {Name: "semop", Nr: 298, Args: args117, Nargs: 3, Sub: -1, Class: ClassIPC},
-	299: {Name: "semget", Nr: 299, Args: args116, Nargs: 3, Sub: -1, Class: ClassIPC},
-	300: {Name: "semctl", Nr: 300, Args: args118, Nargs: 4, Sub: 2, Subs: subs_arm_300, SubMask: 0xff, Class: ClassIPC},
-	301: {Name: "msgsnd", Nr: 301, Args: args124, Nargs: 4, Sub: -1, Class: ClassIPC},
-	302: {Name: "msgrcv", Nr: 302, Args: args125, Nargs: 5, Sub: -1, Class: ClassIPC},
-	303: {Name: "msgget", Nr: 303, Args: args123, Nargs: 2, Sub: -1, Class: ClassIPC},
-	304: {Name: "msgctl", Nr: 304, Args: args126, Nargs: 3, Sub: 1, Subs: subs_arm_304, SubMask: 0xff, Class: ClassIPC},
-	305: {Name: "shmat", Nr: 305, Args: args86, Nargs: 3, Sub: -1, Class: ClassIPC | ClassMemory, Ret: &types[13]},
-	306: {Name: "shmdt", Nr: 306, Args: args122, Nargs: 1, Sub: -1, Class: ClassIPC | ClassMemory},
-	307: {Name: "shmget", Nr: 307, Args: args85, Nargs: 3, Sub: -1, Class: ClassIPC},
-	308: {Name: "shmctl", Nr: 308, Args: args87, Nargs: 3, Sub: 1, Subs: subs_arm_308, SubMask: 0xff, Class: ClassIPC},
-	309: {Name: "add_key", Nr: 309, Args: args339, Nargs: 5, Sub: -1},
-	310: {Name: "request_key", Nr: 310, Args: args340, Nargs: 4, Sub: -1},
-	311: {Name: "keyctl", Nr: 311, Args: args341, Nargs: 5, Sub: 0, Subs: subs_arm_311, SubMask: 0xffffffff},
-	312: {Name: "semtimedop", Nr: 312, Args: args313, Nargs: 4, Sub: -1, Class: ClassIPC},
-	313: {Name: "vserver", Nr: 313, Args: args224, Nargs: 6, Sub: -1, Flags: FlagGuessed},
-	314: {Name: "ioprio_set", Nr: 314, Args: args364, Nargs: 3, Sub: -1},
-	315: {Name: "ioprio_get", Nr: 315, Args: args365, Nargs: 2, Sub: -1, Ret: &types[239]},
-	316: {Name: "inotify_init", Nr: 316, Args: args80, Nargs: 0, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	317: {Name: "inotify_add_watch", Nr: 317, Args: args366, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	318: {Name: "inotify_rm_watch", Nr: 318, Args: args367, Nargs: 2, Sub: -1, Class: ClassDesc},
-	319: {Name: "mbind", Nr: 319, Args: args328, Nargs: 6, Sub: -1, Class: ClassMemory},
-	320: {Name: "get_mempolicy", Nr: 320, Args: args330, Nargs: 5, Sub: -1, Class: ClassMemory},
-	321: {Name: "set_mempolicy", Nr: 321, Args: args329, Nargs: 3, Sub: -1, Class: ClassMemory},
-	322: {Name: "openat", Nr: 322, Args: args369, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	323: {Name: "mkdirat", Nr: 323, Args: args370, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	324: {Name: "mknodat", Nr: 324, Args: args371, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	325: {Name: "fchownat", Nr: 325, Args: args372, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	326: {Name: "futimesat", Nr: 326, Args: args373, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	327: {Name: "fstatat64", Nr: 327, Args: args588, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	328: {Name: "unlinkat", Nr: 328, Args: args375, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	329: {Name: "renameat", Nr: 329, Args: args376, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	330: {Name: "linkat", Nr: 330, Args: args377, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	331: {Name: "symlinkat", Nr: 331, Args: args378, Nargs: 3, Sub: -1, Class: ClassFile | ClassDesc},
-	332: {Name: "readlinkat", Nr: 332, Args: args379, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	333: {Name: "fchmodat", Nr: 333, Args: args370, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	334: {Name: "faccessat", Nr: 334, Args: args380, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
-	335: {Name: "pselect6", Nr: 335, Args: args381, Nargs: 6, Sub: -1, Class: ClassDesc, Ret: &types[67]},
-	336: {Name: "ppoll", Nr: 336, Args: args382, Nargs: 5, Sub: -1, Ret: &types[10]},
-	337: {Name: "unshare", Nr: 337, Args: args383, Nargs: 1, Sub: -1},
-	338: {Name: "set_robust_list", Nr: 338, Args: args384, Nargs: 2, Sub: -1},
-	339: {Name: "get_robust_list", Nr: 339, Args: args385, Nargs: 3, Sub: -1},
-	340: {Name: "splice", Nr: 340, Args: args386, Nargs: 6, Sub: -1, Class: ClassDesc},
-	341: {Name: "arm_sync_file_range", Nr: 341, Args: args628, Nargs: 6, Sub: -1, Class: ClassDesc},
-	342: {Name: "tee", Nr: 342, Args: args387, Nargs: 4, Sub: -1, Class: ClassDesc},
-	343: {Name: "vmsplice", Nr: 343, Args: args389, Nargs: 4, Sub: -1, Class: ClassDesc},
-	344: {Name: "move_pages", Nr: 344, Args: args390, Nargs: 6, Sub: -1, Class: ClassMemory},
-	345: {Name: "getcpu", Nr: 345, Args: args419, Nargs: 3, Sub: -1},
-	346: {Name: "epoll_pwait", Nr: 346, Args: args392, Nargs: 6, Sub: -1, Class: ClassDesc},
-	347: {Name: "kexec_load", Nr: 347, Args: args337, Nargs: 4, Sub: -1},
-	348: {Name: "utimensat", Nr: 348, Args: args391, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	349: {Name: "signalfd", Nr: 349, Args: args393, Nargs: 3, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
-	350: {Name: "timerfd_create", Nr: 350, Args: args394, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	351: {Name: "eventfd", Nr: 351, Args: args395, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	352: {Name: "fallocate", Nr: 352, Args: args590, Nargs: 6, Sub: -1, Class: ClassDesc},
-	353: {Name: "timerfd_settime", Nr: 353, Args: args397, Nargs: 4, Sub: -1, Class: ClassDesc},
-	354: {Name: "timerfd_gettime", Nr: 354, Args: args398, Nargs: 2, Sub: -1, Class: ClassDesc},
-	355: {Name: "signalfd4", Nr: 355, Args: args400, Nargs: 4, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
-	356: {Name: "eventfd2", Nr: 356, Args: args401, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	357: {Name: "epoll_create1", Nr: 357, Args: args402, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	358: {Name: "dup3", Nr: 358, Args: args403, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	359: {Name: "pipe2", Nr: 359, Args: args404, Nargs: 2, Sub: -1, Class: ClassDesc},
-	360: {Name: "inotify_init1", Nr: 360, Args: args405, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	361: {Name: "preadv", Nr: 361, Args: args406, Nargs: 5, Sub: -1, Class: ClassDesc},
-	362: {Name: "pwritev", Nr: 362, Args: args407, Nargs: 5, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	363: {Name: "rt_tgsigqueueinfo", Nr: 363, Args: args408, Nargs: 4, Sub: -1, Class: ClassSignal},
-	364: {Name: "perf_event_open", Nr: 364, Args: args409, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	365: {Name: "recvmmsg", Nr: 365, Args: args410, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
-	366: {Name: "accept4", Nr: 366, Args: args399, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc, Ret: &types[0]},
-	367: {Name: "fanotify_init", Nr: 367, Args: args411, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	368: {Name: "fanotify_mark", Nr: 368, Args: args591, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
-	369: {Name: "prlimit64", Nr: 369, Args: args413, Nargs: 4, Sub: -1},
-	370: {Name: "name_to_handle_at", Nr: 370, Args: args414, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	371: {Name: "open_by_handle_at", Nr: 371, Args: args415, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	372: {Name: "clock_adjtime", Nr: 372, Args: args416, Nargs: 2, Sub: -1, Class: ClassClock, Ret: &types[192]},
+	176: {Name: "rt_sigpending", Nr: 176, Args: args199, Nargs: 2, Sub: -1, Class: ClassSignal},
+	177: {Name: "rt_sigtimedwait", Nr: 177, Args: args200, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[149]},
+	178: {Name: "rt_sigqueueinfo", Nr: 178, Args: args201, Nargs: 3, Sub: -1, Class: ClassSignal},
+	179: {Name: "rt_sigsuspend", Nr: 179, Args: args202, Nargs: 2, Sub: -1, Class: ClassSignal},
+	180: {Name: "pread64", Nr: 180, Args: args630, Nargs: 6, Sub: -1, Class: ClassDesc},
+	181: {Name: "pwrite64", Nr: 181, Args: args631, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	182: {Name: "chown", Nr: 182, Args: args548, Nargs: 3, Sub: -1, Class: ClassFile},
+	183: {Name: "getcwd", Nr: 183, Args: args148, Nargs: 2, Sub: -1, Class: ClassFile},
+	184: {Name: "capget", Nr: 184, Args: args197, Nargs: 2, Sub: -1, Class: ClassCreds},
+	185: {Name: "capset", Nr: 185, Args: args198, Nargs: 2, Sub: -1, Class: ClassCreds},
+	186: {Name: "sigaltstack", Nr: 186, Args: args203, Nargs: 2, Sub: -1, Class: ClassSignal},
+	187: {Name: "sendfile", Nr: 187, Args: args96, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
+	190: {Name: "vfork", Nr: 190, Args: args79, Nargs: 0, Sub: -1, Flags: FlagFork, Class: ClassProcess},
+	191: {Name: "ugetrlimit", Nr: 191, Args: args159, Nargs: 2, Sub: -1},
+	192: {Name: "mmap2", Nr: 192, Args: args586, Nargs: 6, Sub: -1, Class: ClassMemory | ClassDesc, Ret: &types[13]},
+	193: {Name: "truncate64", Nr: 193, Args: args632, Nargs: 4, Sub: -1, Class: ClassFile},
+	194: {Name: "ftruncate64", Nr: 194, Args: args633, Nargs: 4, Sub: -1, Class: ClassDesc},
+	195: {Name: "stat64", Nr: 195, Args: args589, Nargs: 2, Sub: -1, Class: ClassFile},
+	196: {Name: "lstat64", Nr: 196, Args: args589, Nargs: 2, Sub: -1, Class: ClassFile},
+	197: {Name: "fstat64", Nr: 197, Args: args590, Nargs: 2, Sub: -1, Class: ClassDesc},
+	198: {Name: "lchown32", Nr: 198, Args: args155, Nargs: 3, Sub: -1, Class: ClassFile},
+	199: {Name: "getuid32", Nr: 199, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
+	200: {Name: "getgid32", Nr: 200, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
+	201: {Name: "geteuid32", Nr: 201, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
+	202: {Name: "getegid32", Nr: 202, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
+	203: {Name: "setreuid32", Nr: 203, Args: args188, Nargs: 2, Sub: -1, Class: ClassCreds},
+	204: {Name: "setregid32", Nr: 204, Args: args189, Nargs: 2, Sub: -1, Class: ClassCreds},
+	205: {Name: "getgroups32", Nr: 205, Args: args190, Nargs: 2, Sub: -1, Class: ClassCreds},
+	206: {Name: "setgroups32", Nr: 206, Args: args191, Nargs: 2, Sub: -1, Class: ClassCreds},
+	207: {Name: "fchown32", Nr: 207, Args: args156, Nargs: 3, Sub: -1, Class: ClassDesc},
+	208: {Name: "setresuid32", Nr: 208, Args: args192, Nargs: 3, Sub: -1, Class: ClassCreds},
+	209: {Name: "getresuid32", Nr: 209, Args: args193, Nargs: 3, Sub: -1, Class: ClassCreds},
+	210: {Name: "setresgid32", Nr: 210, Args: args194, Nargs: 3, Sub: -1, Class: ClassCreds},
+	211: {Name: "getresgid32", Nr: 211, Args: args195, Nargs: 3, Sub: -1, Class: ClassCreds},
+	212: {Name: "chown32", Nr: 212, Args: args155, Nargs: 3, Sub: -1, Class: ClassFile},
+	213: {Name: "setuid32", Nr: 213, Args: args185, Nargs: 1, Sub: -1, Class: ClassCreds},
+	214: {Name: "setgid32", Nr: 214, Args: args186, Nargs: 1, Sub: -1, Class: ClassCreds},
+	215: {Name: "setfsuid32", Nr: 215, Args: args185, Nargs: 1, Sub: -1, Class: ClassCreds},
+	216: {Name: "setfsgid32", Nr: 216, Args: args186, Nargs: 1, Sub: -1, Class: ClassCreds},
+	217: {Name: "getdents64", Nr: 217, Args: args147, Nargs: 3, Sub: -1, Class: ClassDesc},
+	218: {Name: "pivot_root", Nr: 218, Args: args222, Nargs: 2, Sub: -1, Class: ClassFile},
+	219: {Name: "mincore", Nr: 219, Args: args82, Nargs: 3, Sub: -1, Class: ClassMemory},
+	220: {Name: "madvise", Nr: 220, Args: args83, Nargs: 3, Sub: -1, Class: ClassMemory},
+	221: {Name: "fcntl64", Nr: 221, Args: args129, Nargs: 3, Sub: 1, Subs: subs_arm_221, SubMask: 0xffffffff, Class: ClassDesc},
+	224: {Name: "gettid", Nr: 224, Args: args79, Nargs: 0, Sub: -1, Ret: &types[27]},
+	225: {Name: "readahead", Nr: 225, Args: args634, Nargs: 5, Sub: -1, Class: ClassDesc},
+	226: {Name: "setxattr", Nr: 226, Args: args284, Nargs: 5, Sub: -1, Class: ClassFile},
+	227: {Name: "lsetxattr", Nr: 227, Args: args284, Nargs: 5, Sub: -1, Class: ClassFile},
+	228: {Name: "fsetxattr", Nr: 228, Args: args285, Nargs: 5, Sub: -1, Class: ClassDesc},
+	229: {Name: "getxattr", Nr: 229, Args: args286, Nargs: 4, Sub: -1, Class: ClassFile},
+	230: {Name: "lgetxattr", Nr: 230, Args: args286, Nargs: 4, Sub: -1, Class: ClassFile},
+	231: {Name: "fgetxattr", Nr: 231, Args: args287, Nargs: 4, Sub: -1, Class: ClassDesc},
+	232: {Name: "listxattr", Nr: 232, Args: args288, Nargs: 3, Sub: -1, Class: ClassFile},
+	233: {Name: "llistxattr", Nr: 233, Args: args288, Nargs: 3, Sub: -1, Class: ClassFile},
+	234: {Name: "flistxattr", Nr: 234, Args: args289, Nargs: 3, Sub: -1, Class: ClassDesc},
+	235: {Name: "removexattr", Nr: 235, Args: args290, Nargs: 2, Sub: -1, Class: ClassFile},
+	236: {Name: "lremovexattr", Nr: 236, Args: args290, Nargs: 2, Sub: -1, Class: ClassFile},
+	237: {Name: "fremovexattr", Nr: 237, Args: args291, Nargs: 2, Sub: -1, Class: ClassDesc},
+	238: {Name: "tkill", Nr: 238, Args: args292, Nargs: 2, Sub: -1, Class: ClassSignal | ClassProcess},
+	239: {Name: "sendfile64", Nr: 239, Args: args593, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
+	240: {Name: "futex", Nr: 240, Args: args294, Nargs: 6, Sub: 1, Subs: subs_arm_240, SubMask: 0x7f},
+	241: {Name: "sched_setaffinity", Nr: 241, Args: args305, Nargs: 3, Sub: -1},
+	242: {Name: "sched_getaffinity", Nr: 242, Args: args306, Nargs: 3, Sub: -1},
+	243: {Name: "io_setup", Nr: 243, Args: args308, Nargs: 2, Sub: -1, Class: ClassMemory},
+	244: {Name: "io_destroy", Nr: 244, Args: args309, Nargs: 1, Sub: -1, Class: ClassMemory},
+	245: {Name: "io_getevents", Nr: 245, Args: args310, Nargs: 5, Sub: -1},
+	246: {Name: "io_submit", Nr: 246, Args: args311, Nargs: 3, Sub: -1},
+	247: {Name: "io_cancel", Nr: 247, Args: args312, Nargs: 3, Sub: -1},
+	248: {Name: "exit_group", Nr: 248, Args: args111, Nargs: 1, Sub: -1, Flags: FlagEnter, Class: ClassProcess},
+	249: {Name: "lookup_dcookie", Nr: 249, Args: args595, Nargs: 4, Sub: -1},
+	250: {Name: "epoll_create", Nr: 250, Args: args315, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	251: {Name: "epoll_ctl", Nr: 251, Args: args330, Nargs: 4, Sub: 1, Subs: subs_arm_251, SubMask: 0xffffffff, Class: ClassDesc},
+	252: {Name: "epoll_wait", Nr: 252, Args: args329, Nargs: 4, Sub: -1, Class: ClassDesc},
+	253: {Name: "remap_file_pages", Nr: 253, Args: args317, Nargs: 5, Sub: -1, Class: ClassMemory},
+	256: {Name: "set_tid_address", Nr: 256, Args: args318, Nargs: 1, Sub: -1},
+	257: {Name: "timer_create", Nr: 257, Args: args321, Nargs: 3, Sub: -1},
+	258: {Name: "timer_settime", Nr: 258, Args: args322, Nargs: 4, Sub: -1},
+	259: {Name: "timer_gettime", Nr: 259, Args: args323, Nargs: 2, Sub: -1},
+	260: {Name: "timer_getoverrun", Nr: 260, Args: args324, Nargs: 1, Sub: -1},
+	261: {Name: "timer_delete", Nr: 261, Args: args324, Nargs: 1, Sub: -1},
+	262: {Name: "clock_settime", Nr: 262, Args: args325, Nargs: 2, Sub: -1, Class: ClassClock},
+	263: {Name: "clock_gettime", Nr: 263, Args: args326, Nargs: 2, Sub: -1, Class: ClassClock},
+	264: {Name: "clock_getres", Nr: 264, Args: args327, Nargs: 2, Sub: -1, Class: ClassClock},
+	265: {Name: "clock_nanosleep", Nr: 265, Args: args328, Nargs: 4, Sub: -1},
+	266: {Name: "statfs64", Nr: 266, Args: args596, Nargs: 3, Sub: -1, Class: ClassFile},
+	267: {Name: "fstatfs64", Nr: 267, Args: args597, Nargs: 3, Sub: -1, Class: ClassDesc},
+	268: {Name: "tgkill", Nr: 268, Args: args332, Nargs: 3, Sub: -1, Class: ClassSignal | ClassProcess},
+	269: {Name: "utimes", Nr: 269, Args: args333, Nargs: 2, Sub: -1, Class: ClassFile},
+	270: {Name: "arm_fadvise64_64", Nr: 270, Args: args635, Nargs: 6, Sub: -1, Class: ClassDesc},
+	271: {Name: "pciconfig_iobase", Nr: 271, Args: args574, Nargs: 6, Sub: -1, Flags: FlagGuessed},
+	272: {Name: "pciconfig_read", Nr: 272, Args: args636, Nargs: 5, Sub: -1, Flags: FlagGuessed},
+	273: {Name: "pciconfig_write", Nr: 273, Args: args636, Nargs: 5, Sub: -1, Flags: FlagGuessed},
+	274: {Name: "mq_open", Nr: 274, Args: args337, Nargs: 4, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	275: {Name: "mq_unlink", Nr: 275, Args: args338, Nargs: 1, Sub: -1},
+	276: {Name: "mq_timedsend", Nr: 276, Args: args339, Nargs: 5, Sub: -1, Class: ClassDesc},
+	277: {Name: "mq_timedreceive", Nr: 277, Args: args340, Nargs: 5, Sub: -1, Class: ClassDesc},
+	278: {Name: "mq_notify", Nr: 278, Args: args341, Nargs: 2, Sub: -1, Class: ClassDesc},
+	279: {Name: "mq_getsetattr", Nr: 279, Args: args342, Nargs: 3, Sub: -1, Class: ClassDesc},
+	280: {Name: "waitid", Nr: 280, Args: args344, Nargs: 5, Sub: -1, Class: ClassProcess},
+	281: {Name: "socket", Nr: 281, Args: args97, Nargs: 3, Sub: -1, Class: ClassNetwork, Ret: &types[0]},
+	282: {Name: "bind", Nr: 282, Args: args98, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
+	283: {Name: "connect", Nr: 283, Args: args98, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
+	284: {Name: "listen", Nr: 284, Args: args105, Nargs: 2, Sub: -1, Class: ClassNetwork | ClassDesc},
+	285: {Name: "accept", Nr: 285, Args: args99, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc, Ret: &types[0]},
+	286: {Name: "getsockname", Nr: 286, Args: args99, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
+	287: {Name: "getpeername", Nr: 287, Args: args99, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
+	288: {Name: "socketpair", Nr: 288, Args: args106, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
+	289: {Name: "send", Nr: 289, Args: args637, Nargs: 4, Sub: -1, Flags: FlagWrite, Class: ClassNetwork | ClassDesc},
+	290: {Name: "sendto", Nr: 290, Args: args100, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassNetwork | ClassDesc},
+	291: {Name: "recv", Nr: 291, Args: args638, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
+	292: {Name: "recvfrom", Nr: 292, Args: args101, Nargs: 6, Sub: -1, Class: ClassNetwork | ClassDesc},
+	293: {Name: "shutdown", Nr: 293, Args: args104, Nargs: 2, Sub: -1, Class: ClassNetwork | ClassDesc},
+	294: {Name: "setsockopt", Nr: 294, Args: args107, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
+	295: {Name: "getsockopt", Nr: 295, Args: args108, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
+	296: {Name: "sendmsg", Nr: 296, Args: args102, Nargs: 3, Sub: -1, Flags: FlagWrite, Class: ClassNetwork | ClassDesc},
+	297: {Name: "recvmsg", Nr: 297, Args: args103, Nargs: 3, Sub: -1, Class: ClassNetwork | ClassDesc},
+	298: {Name: "semop", Nr: 298, Args: args116, Nargs: 3, Sub: -1, Class: ClassIPC},
+	299: {Name: "semget", Nr: 299, Args: args115, Nargs: 3, Sub: -1, Class: ClassIPC},
+	300: {Name: "semctl", Nr: 300, Args: args117, Nargs: 4, Sub: 2, Subs: subs_arm_300, SubMask: 0xff, Class: ClassIPC},
+	301: {Name: "msgsnd", Nr: 301, Args: args123, Nargs: 4, Sub: -1, Class: ClassIPC},
+	302: {Name: "msgrcv", Nr: 302, Args: args124, Nargs: 5, Sub: -1, Class: ClassIPC},
+	303: {Name: "msgget", Nr: 303, Args: args122, Nargs: 2, Sub: -1, Class: ClassIPC},
+	304: {Name: "msgctl", Nr: 304, Args: args125, Nargs: 3, Sub: 1, Subs: subs_arm_304, SubMask: 0xff, Class: ClassIPC},
+	305: {Name: "shmat", Nr: 305, Args: args85, Nargs: 3, Sub: -1, Class: ClassIPC | ClassMemory, Ret: &types[13]},
+	306: {Name: "shmdt", Nr: 306, Args: args121, Nargs: 1, Sub: -1, Class: ClassIPC | ClassMemory},
+	307: {Name: "shmget", Nr: 307, Args: args84, Nargs: 3, Sub: -1, Class: ClassIPC},
+	308: {Name: "shmctl", Nr: 308, Args: args86, Nargs: 3, Sub: 1, Subs: subs_arm_308, SubMask: 0xff, Class: ClassIPC},
+	309: {Name: "add_key", Nr: 309, Args: args345, Nargs: 5, Sub: -1},
+	310: {Name: "request_key", Nr: 310, Args: args346, Nargs: 4, Sub: -1},
+	311: {Name: "keyctl", Nr: 311, Args: args347, Nargs: 5, Sub: 0, Subs: subs_arm_311, SubMask: 0xffffffff},
+	312: {Name: "semtimedop", Nr: 312, Args: args319, Nargs: 4, Sub: -1, Class: ClassIPC},
+	313: {Name: "vserver", Nr: 313, Args: args281, Nargs: 5, Sub: -1},
+	314: {Name: "ioprio_set", Nr: 314, Args: args370, Nargs: 3, Sub: -1},
+	315: {Name: "ioprio_get", Nr: 315, Args: args371, Nargs: 2, Sub: -1, Ret: &types[239]},
+	316: {Name: "inotify_init", Nr: 316, Args: args79, Nargs: 0, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	317: {Name: "inotify_add_watch", Nr: 317, Args: args372, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	318: {Name: "inotify_rm_watch", Nr: 318, Args: args373, Nargs: 2, Sub: -1, Class: ClassDesc},
+	319: {Name: "mbind", Nr: 319, Args: args334, Nargs: 6, Sub: -1, Class: ClassMemory},
+	320: {Name: "get_mempolicy", Nr: 320, Args: args336, Nargs: 5, Sub: -1, Class: ClassMemory},
+	321: {Name: "set_mempolicy", Nr: 321, Args: args335, Nargs: 3, Sub: -1, Class: ClassMemory},
+	322: {Name: "openat", Nr: 322, Args: args375, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	323: {Name: "mkdirat", Nr: 323, Args: args376, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	324: {Name: "mknodat", Nr: 324, Args: args377, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	325: {Name: "fchownat", Nr: 325, Args: args378, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	326: {Name: "futimesat", Nr: 326, Args: args379, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	327: {Name: "fstatat64", Nr: 327, Args: args599, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	328: {Name: "unlinkat", Nr: 328, Args: args381, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	329: {Name: "renameat", Nr: 329, Args: args382, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	330: {Name: "linkat", Nr: 330, Args: args383, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	331: {Name: "symlinkat", Nr: 331, Args: args384, Nargs: 3, Sub: -1, Class: ClassFile | ClassDesc},
+	332: {Name: "readlinkat", Nr: 332, Args: args385, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	333: {Name: "fchmodat", Nr: 333, Args: args376, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	334: {Name: "faccessat", Nr: 334, Args: args386, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
+	335: {Name: "pselect6", Nr: 335, Args: args387, Nargs: 6, Sub: -1, Class: ClassDesc, Ret: &types[67]},
+	336: {Name: "ppoll", Nr: 336, Args: args388, Nargs: 5, Sub: -1, Ret: &types[10]},
+	337: {Name: "unshare", Nr: 337, Args: args389, Nargs: 1, Sub: -1},
+	338: {Name: "set_robust_list", Nr: 338, Args: args390, Nargs: 2, Sub: -1},
+	339: {Name: "get_robust_list", Nr: 339, Args: args391, Nargs: 3, Sub: -1},
+	340: {Name: "splice", Nr: 340, Args: args392, Nargs: 6, Sub: -1, Class: ClassDesc},
+	341: {Name: "arm_sync_file_range", Nr: 341, Args: args639, Nargs: 6, Sub: -1, Class: ClassDesc},
+	342: {Name: "tee", Nr: 342, Args: args393, Nargs: 4, Sub: -1, Class: ClassDesc},
+	343: {Name: "vmsplice", Nr: 343, Args: args395, Nargs: 4, Sub: -1, Class: ClassDesc},
+	344: {Name: "move_pages", Nr: 344, Args: args396, Nargs: 6, Sub: -1, Class: ClassMemory},
+	345: {Name: "getcpu", Nr: 345, Args: args425, Nargs: 3, Sub: -1},
+	346: {Name: "epoll_pwait", Nr: 346, Args: args398, Nargs: 6, Sub: -1, Class: ClassDesc},
+	347: {Name: "kexec_load", Nr: 347, Args: args343, Nargs: 4, Sub: -1},
+	348: {Name: "utimensat", Nr: 348, Args: args397, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	349: {Name: "signalfd", Nr: 349, Args: args399, Nargs: 3, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
+	350: {Name: "timerfd_create", Nr: 350, Args: args400, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	351: {Name: "eventfd", Nr: 351, Args: args401, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	352: {Name: "fallocate", Nr: 352, Args: args601, Nargs: 6, Sub: -1, Class: ClassDesc},
+	353: {Name: "timerfd_settime", Nr: 353, Args: args403, Nargs: 4, Sub: -1, Class: ClassDesc},
+	354: {Name: "timerfd_gettime", Nr: 354, Args: args404, Nargs: 2, Sub: -1, Class: ClassDesc},
+	355: {Name: "signalfd4", Nr: 355, Args: args406, Nargs: 4, Sub: -1, Class: ClassSignal | ClassDesc, Ret: &types[0]},
+	356: {Name: "eventfd2", Nr: 356, Args: args407, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	357: {Name: "epoll_create1", Nr: 357, Args: args408, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	358: {Name: "dup3", Nr: 358, Args: args409, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	359: {Name: "pipe2", Nr: 359, Args: args410, Nargs: 2, Sub: -1, Class: ClassDesc},
+	360: {Name: "inotify_init1", Nr: 360, Args: args411, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	361: {Name: "preadv", Nr: 361, Args: args412, Nargs: 5, Sub: -1, Class: ClassDesc},
+	362: {Name: "pwritev", Nr: 362, Args: args413, Nargs: 5, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	363: {Name: "rt_tgsigqueueinfo", Nr: 363, Args: args414, Nargs: 4, Sub: -1, Class: ClassSignal},
+	364: {Name: "perf_event_open", Nr: 364, Args: args415, Nargs: 5, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	365: {Name: "recvmmsg", Nr: 365, Args: args416, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
+	366: {Name: "accept4", Nr: 366, Args: args405, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc, Ret: &types[0]},
+	367: {Name: "fanotify_init", Nr: 367, Args: args417, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	368: {Name: "fanotify_mark", Nr: 368, Args: args602, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
+	369: {Name: "prlimit64", Nr: 369, Args: args419, Nargs: 4, Sub: -1},
+	370: {Name: "name_to_handle_at", Nr: 370, Args: args420, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	371: {Name: "open_by_handle_at", Nr: 371, Args: args421, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	372: {Name: "clock_adjtime", Nr: 372, Args: args422, Nargs: 2, Sub: -1, Class: ClassClock, Ret: &types[192]},
 	373: {Name: "syncfs", Nr: 373, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
-	374: {Name: "sendmmsg", Nr: 374, Args: args417, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
-	375: {Name: "setns", Nr: 375, Args: args418, Nargs: 2, Sub: -1, Class: ClassDesc},
-	376: {Name: "process_vm_readv", Nr: 376, Args: args420, Nargs: 6, Sub: -1},
-	377: {Name: "process_vm_writev", Nr: 377, Args: args420, Nargs: 6, Sub: -1},
-	378: {Name: "kcmp", Nr: 378, Args: args421, Nargs: 5, Sub: 2, Subs: subs_arm_378, SubMask: 0xffffffff},
-	379: {Name: "finit_module", Nr: 379, Args: args425, Nargs: 3, Sub: -1, Class: ClassDesc},
-	380: {Name: "sched_setattr", Nr: 380, Args: args426, Nargs: 3, Sub: -1},
-	381: {Name: "sched_getattr", Nr: 381, Args: args427, Nargs: 4, Sub: -1},
-	382: {Name: "renameat2", Nr: 382, Args: args428, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	383: {Name: "seccomp", Nr: 383, Args: args429, Nargs: 3, Sub: 0, Subs: subs_arm_383, SubMask: 0xffffffff},
-	384: {Name: "getrandom", Nr: 384, Args: args433, Nargs: 3, Sub: -1},
-	385: {Name: "memfd_create", Nr: 385, Args: args434, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	386: {Name: "bpf", Nr: 386, Args: args436, Nargs: 3, Sub: 0, Subs: subs_arm_386, SubMask: 0xffffffff, Class: ClassDesc},
-	387: {Name: "execveat", Nr: 387, Args: args462, Nargs: 5, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassDesc | ClassFile},
-	388: {Name: "userfaultfd", Nr: 388, Args: args463, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	389: {Name: "membarrier", Nr: 389, Args: args464, Nargs: 3, Sub: 0, Subs: subs_arm_389, SubMask: 0xffffffff},
-	390: {Name: "mlock2", Nr: 390, Args: args466, Nargs: 3, Sub: -1, Class: ClassMemory},
-	391: {Name: "copy_file_range", Nr: 391, Args: args467, Nargs: 6, Sub: -1, Class: ClassDesc},
-	392: {Name: "preadv2", Nr: 392, Args: args468, Nargs: 6, Sub: -1, Class: ClassDesc},
-	393: {Name: "pwritev2", Nr: 393, Args: args469, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
-	394: {Name: "pkey_mprotect", Nr: 394, Args: args470, Nargs: 4, Sub: -1, Class: ClassMemory},
-	395: {Name: "pkey_alloc", Nr: 395, Args: args471, Nargs: 2, Sub: -1},
-	396: {Name: "pkey_free", Nr: 396, Args: args472, Nargs: 1, Sub: -1},
-	397: {Name: "statx", Nr: 397, Args: args473, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	398: {Name: "rseq", Nr: 398, Args: args475, Nargs: 4, Sub: -1},
-	399: {Name: "io_pgetevents", Nr: 399, Args: args474, Nargs: 6, Sub: -1},
-	400: {Name: "migrate_pages", Nr: 400, Args: args368, Nargs: 4, Sub: -1, Class: ClassMemory},
-	401: {Name: "kexec_file_load", Nr: 401, Args: args435, Nargs: 5, Sub: -1, Class: ClassDesc},
-	403: {Name: "clock_gettime64", Nr: 403, Args: args592, Nargs: 2, Sub: -1, Class: ClassClock},
-	404: {Name: "clock_settime64", Nr: 404, Args: args593, Nargs: 2, Sub: -1, Class: ClassClock},
-	405: {Name: "clock_adjtime64", Nr: 405, Args: args594, Nargs: 2, Sub: -1, Class: ClassClock, Ret: &types[192]},
-	406: {Name: "clock_getres_time64", Nr: 406, Args: args595, Nargs: 2, Sub: -1, Class: ClassClock},
-	407: {Name: "clock_nanosleep_time64", Nr: 407, Args: args596, Nargs: 4, Sub: -1},
-	408: {Name: "timer_gettime64", Nr: 408, Args: args597, Nargs: 2, Sub: -1},
-	409: {Name: "timer_settime64", Nr: 409, Args: args598, Nargs: 4, Sub: -1},
-	410: {Name: "timerfd_gettime64", Nr: 410, Args: args599, Nargs: 2, Sub: -1, Class: ClassDesc},
-	411: {Name: "timerfd_settime64", Nr: 411, Args: args600, Nargs: 4, Sub: -1, Class: ClassDesc},
-	412: {Name: "utimensat_time64", Nr: 412, Args: args601, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	413: {Name: "pselect6_time64", Nr: 413, Args: args602, Nargs: 6, Sub: -1, Class: ClassDesc, Ret: &types[67]},
-	414: {Name: "ppoll_time64", Nr: 414, Args: args603, Nargs: 5, Sub: -1, Ret: &types[10]},
-	416: {Name: "io_pgetevents_time64", Nr: 416, Args: args604, Nargs: 6, Sub: -1},
-	417: {Name: "recvmmsg_time64", Nr: 417, Args: args605, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
-	418: {Name: "mq_timedsend_time64", Nr: 418, Args: args606, Nargs: 5, Sub: -1, Class: ClassDesc},
-	419: {Name: "mq_timedreceive_time64", Nr: 419, Args: args607, Nargs: 5, Sub: -1, Class: ClassDesc},
-	420: {Name: "semtimedop_time64", Nr: 420, Args: args608, Nargs: 4, Sub: -1, Class: ClassIPC},
-	421: {Name: "rt_sigtimedwait_time64", Nr: 421, Args: args609, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[149]},
-	422: {Name: "futex_time64", Nr: 422, Args: args289, Nargs: 6, Sub: 1, Subs: subs_arm_422, SubMask: 0x7f},
-	423: {Name: "sched_rr_get_interval_time64", Nr: 423, Args: args614, Nargs: 2, Sub: -1},
-	424: {Name: "pidfd_send_signal", Nr: 424, Args: args476, Nargs: 4, Sub: -1, Class: ClassSignal | ClassProcess | ClassDesc},
-	425: {Name: "io_uring_setup", Nr: 425, Args: args477, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	426: {Name: "io_uring_enter", Nr: 426, Args: args478, Nargs: 6, Sub: -1, Class: ClassDesc},
-	427: {Name: "io_uring_register", Nr: 427, Args: args479, Nargs: 4, Sub: 1, Subs: subs_arm_427, SubMask: 0xffffffff, Class: ClassDesc},
-	428: {Name: "open_tree", Nr: 428, Args: args482, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	429: {Name: "move_mount", Nr: 429, Args: args483, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	430: {Name: "fsopen", Nr: 430, Args: args484, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	431: {Name: "fsconfig", Nr: 431, Args: args485, Nargs: 5, Sub: 1, Subs: subs_arm_431, SubMask: 0xffffffff, Class: ClassDesc},
-	432: {Name: "fsmount", Nr: 432, Args: args490, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	433: {Name: "fspick", Nr: 433, Args: args491, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	434: {Name: "pidfd_open", Nr: 434, Args: args492, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	435: {Name: "clone3", Nr: 435, Args: args493, Nargs: 2, Sub: -1, Flags: FlagFork, Class: ClassProcess},
-	436: {Name: "close_range", Nr: 436, Args: args494, Nargs: 3, Sub: -1},
-	437: {Name: "openat2", Nr: 437, Args: args495, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	438: {Name: "pidfd_getfd", Nr: 438, Args: args496, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	439: {Name: "faccessat2", Nr: 439, Args: args497, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	440: {Name: "process_madvise", Nr: 440, Args: args498, Nargs: 5, Sub: -1, Class: ClassMemory | ClassDesc},
-	441: {Name: "epoll_pwait2", Nr: 441, Args: args499, Nargs: 6, Sub: -1, Class: ClassDesc},
-	442: {Name: "mount_setattr", Nr: 442, Args: args500, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	443: {Name: "quotactl_fd", Nr: 443, Args: args501, Nargs: 4, Sub: 1, Subs: subs_arm_443, SubMask: 0xffffff00, Class: ClassDesc},
-	444: {Name: "landlock_create_ruleset", Nr: 444, Args: args512, Nargs: 3, Sub: -1},
-	445: {Name: "landlock_add_rule", Nr: 445, Args: args513, Nargs: 4, Sub: 1, Subs: subs_arm_445, SubMask: 0xffffffff, Class: ClassDesc},
-	446: {Name: "landlock_restrict_self", Nr: 446, Args: args516, Nargs: 2, Sub: -1, Class: ClassDesc},
-	448: {Name: "process_mrelease", Nr: 448, Args: args518, Nargs: 2, Sub: -1, Class: ClassDesc},
-	449: {Name: "futex_waitv", Nr: 449, Args: args519, Nargs: 5, Sub: -1},
-	450: {Name: "set_mempolicy_home_node", Nr: 450, Args: args520, Nargs: 4, Sub: -1, Class: ClassMemory},
-	451: {Name: "cachestat", Nr: 451, Args: args521, Nargs: 4, Sub: -1, Class: ClassDesc},
-	452: {Name: "fchmodat2", Nr: 452, Args: args522, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	453: {Name: "map_shadow_stack", Nr: 453, Args: args523, Nargs: 3, Sub: -1, Class: ClassMemory, Ret: &types[13]},
-	454: {Name: "futex_wake", Nr: 454, Args: args524, Nargs: 4, Sub: -1},
-	455: {Name: "futex_wait", Nr: 455, Args: args525, Nargs: 6, Sub: -1},
-	456: {Name: "futex_requeue", Nr: 456, Args: args526, Nargs: 4, Sub: -1},
-	457: {Name: "statmount", Nr: 457, Args: args527, Nargs: 4, Sub: -1},
-	458: {Name: "listmount", Nr: 458, Args: args528, Nargs: 4, Sub: -1},
-	459: {Name: "lsm_get_self_attr", Nr: 459, Args: args529, Nargs: 4, Sub: -1},
-	460: {Name: "lsm_set_self_attr", Nr: 460, Args: args530, Nargs: 4, Sub: -1},
-	461: {Name: "lsm_list_modules", Nr: 461, Args: args531, Nargs: 3, Sub: -1},
-	462: {Name: "mseal", Nr: 462, Args: args532, Nargs: 3, Sub: -1, Class: ClassMemory},
-	463: {Name: "setxattrat", Nr: 463, Args: args533, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
-	464: {Name: "getxattrat", Nr: 464, Args: args533, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
-	465: {Name: "listxattrat", Nr: 465, Args: args534, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	466: {Name: "removexattrat", Nr: 466, Args: args535, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
-	467: {Name: "open_tree_attr", Nr: 467, Args: args536, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
-	468: {Name: "file_getattr", Nr: 468, Args: args537, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	469: {Name: "file_setattr", Nr: 469, Args: args538, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
-	470: {Name: "listns", Nr: 470, Args: args539, Nargs: 4, Sub: -1},
-	471: {Name: "rseq_slice_yield", Nr: 471, Args: args80, Nargs: 0, Sub: -1, Flags: FlagGuessed},
-	472: {Name: "fchroot", Nr: 472, Args: args540, Nargs: 2, Sub: -1, Class: ClassDesc},
+	374: {Name: "sendmmsg", Nr: 374, Args: args423, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
+	375: {Name: "setns", Nr: 375, Args: args424, Nargs: 2, Sub: -1, Class: ClassDesc},
+	376: {Name: "process_vm_readv", Nr: 376, Args: args426, Nargs: 6, Sub: -1},
+	377: {Name: "process_vm_writev", Nr: 377, Args: args426, Nargs: 6, Sub: -1},
+	378: {Name: "kcmp", Nr: 378, Args: args427, Nargs: 5, Sub: 2, Subs: subs_arm_378, SubMask: 0xffffffff},
+	379: {Name: "finit_module", Nr: 379, Args: args431, Nargs: 3, Sub: -1, Class: ClassDesc},
+	380: {Name: "sched_setattr", Nr: 380, Args: args432, Nargs: 3, Sub: -1},
+	381: {Name: "sched_getattr", Nr: 381, Args: args433, Nargs: 4, Sub: -1},
+	382: {Name: "renameat2", Nr: 382, Args: args434, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	383: {Name: "seccomp", Nr: 383, Args: args435, Nargs: 3, Sub: 0, Subs: subs_arm_383, SubMask: 0xffffffff},
+	384: {Name: "getrandom", Nr: 384, Args: args439, Nargs: 3, Sub: -1},
+	385: {Name: "memfd_create", Nr: 385, Args: args440, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	386: {Name: "bpf", Nr: 386, Args: args442, Nargs: 3, Sub: 0, Subs: subs_arm_386, SubMask: 0xffffffff, Class: ClassDesc},
+	387: {Name: "execveat", Nr: 387, Args: args468, Nargs: 5, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassDesc | ClassFile},
+	388: {Name: "userfaultfd", Nr: 388, Args: args469, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	389: {Name: "membarrier", Nr: 389, Args: args470, Nargs: 3, Sub: 0, Subs: subs_arm_389, SubMask: 0xffffffff},
+	390: {Name: "mlock2", Nr: 390, Args: args472, Nargs: 3, Sub: -1, Class: ClassMemory},
+	391: {Name: "copy_file_range", Nr: 391, Args: args473, Nargs: 6, Sub: -1, Class: ClassDesc},
+	392: {Name: "preadv2", Nr: 392, Args: args474, Nargs: 6, Sub: -1, Class: ClassDesc},
+	393: {Name: "pwritev2", Nr: 393, Args: args475, Nargs: 6, Sub: -1, Flags: FlagWrite, Class: ClassDesc},
+	394: {Name: "pkey_mprotect", Nr: 394, Args: args476, Nargs: 4, Sub: -1, Class: ClassMemory},
+	395: {Name: "pkey_alloc", Nr: 395, Args: args477, Nargs: 2, Sub: -1},
+	396: {Name: "pkey_free", Nr: 396, Args: args478, Nargs: 1, Sub: -1},
+	397: {Name: "statx", Nr: 397, Args: args479, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	398: {Name: "rseq", Nr: 398, Args: args481, Nargs: 4, Sub: -1},
+	399: {Name: "io_pgetevents", Nr: 399, Args: args480, Nargs: 6, Sub: -1},
+	400: {Name: "migrate_pages", Nr: 400, Args: args374, Nargs: 4, Sub: -1, Class: ClassMemory},
+	401: {Name: "kexec_file_load", Nr: 401, Args: args441, Nargs: 5, Sub: -1, Class: ClassDesc},
+	403: {Name: "clock_gettime64", Nr: 403, Args: args603, Nargs: 2, Sub: -1, Class: ClassClock},
+	404: {Name: "clock_settime64", Nr: 404, Args: args604, Nargs: 2, Sub: -1, Class: ClassClock},
+	405: {Name: "clock_adjtime64", Nr: 405, Args: args605, Nargs: 2, Sub: -1, Class: ClassClock, Ret: &types[192]},
+	406: {Name: "clock_getres_time64", Nr: 406, Args: args606, Nargs: 2, Sub: -1, Class: ClassClock},
+	407: {Name: "clock_nanosleep_time64", Nr: 407, Args: args607, Nargs: 4, Sub: -1},
+	408: {Name: "timer_gettime64", Nr: 408, Args: args608, Nargs: 2, Sub: -1},
+	409: {Name: "timer_settime64", Nr: 409, Args: args609, Nargs: 4, Sub: -1},
+	410: {Name: "timerfd_gettime64", Nr: 410, Args: args610, Nargs: 2, Sub: -1, Class: ClassDesc},
+	411: {Name: "timerfd_settime64", Nr: 411, Args: args611, Nargs: 4, Sub: -1, Class: ClassDesc},
+	412: {Name: "utimensat_time64", Nr: 412, Args: args612, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	413: {Name: "pselect6_time64", Nr: 413, Args: args613, Nargs: 6, Sub: -1, Class: ClassDesc, Ret: &types[67]},
+	414: {Name: "ppoll_time64", Nr: 414, Args: args614, Nargs: 5, Sub: -1, Ret: &types[10]},
+	416: {Name: "io_pgetevents_time64", Nr: 416, Args: args615, Nargs: 6, Sub: -1},
+	417: {Name: "recvmmsg_time64", Nr: 417, Args: args616, Nargs: 5, Sub: -1, Class: ClassNetwork | ClassDesc},
+	418: {Name: "mq_timedsend_time64", Nr: 418, Args: args617, Nargs: 5, Sub: -1, Class: ClassDesc},
+	419: {Name: "mq_timedreceive_time64", Nr: 419, Args: args618, Nargs: 5, Sub: -1, Class: ClassDesc},
+	420: {Name: "semtimedop_time64", Nr: 420, Args: args619, Nargs: 4, Sub: -1, Class: ClassIPC},
+	421: {Name: "rt_sigtimedwait_time64", Nr: 421, Args: args620, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[149]},
+	422: {Name: "futex_time64", Nr: 422, Args: args294, Nargs: 6, Sub: 1, Subs: subs_arm_422, SubMask: 0x7f},
+	423: {Name: "sched_rr_get_interval_time64", Nr: 423, Args: args625, Nargs: 2, Sub: -1},
+	424: {Name: "pidfd_send_signal", Nr: 424, Args: args482, Nargs: 4, Sub: -1, Class: ClassSignal | ClassProcess | ClassDesc},
+	425: {Name: "io_uring_setup", Nr: 425, Args: args483, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	426: {Name: "io_uring_enter", Nr: 426, Args: args484, Nargs: 6, Sub: -1, Class: ClassDesc},
+	427: {Name: "io_uring_register", Nr: 427, Args: args485, Nargs: 4, Sub: 1, Subs: subs_arm_427, SubMask: 0xffffffff, Class: ClassDesc},
+	428: {Name: "open_tree", Nr: 428, Args: args488, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	429: {Name: "move_mount", Nr: 429, Args: args489, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	430: {Name: "fsopen", Nr: 430, Args: args490, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	431: {Name: "fsconfig", Nr: 431, Args: args491, Nargs: 5, Sub: 1, Subs: subs_arm_431, SubMask: 0xffffffff, Class: ClassDesc},
+	432: {Name: "fsmount", Nr: 432, Args: args496, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	433: {Name: "fspick", Nr: 433, Args: args497, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	434: {Name: "pidfd_open", Nr: 434, Args: args498, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	435: {Name: "clone3", Nr: 435, Args: args499, Nargs: 2, Sub: -1, Flags: FlagFork, Class: ClassProcess},
+	436: {Name: "close_range", Nr: 436, Args: args500, Nargs: 3, Sub: -1},
+	437: {Name: "openat2", Nr: 437, Args: args501, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	438: {Name: "pidfd_getfd", Nr: 438, Args: args502, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
+	439: {Name: "faccessat2", Nr: 439, Args: args503, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	440: {Name: "process_madvise", Nr: 440, Args: args504, Nargs: 5, Sub: -1, Class: ClassMemory | ClassDesc},
+	441: {Name: "epoll_pwait2", Nr: 441, Args: args505, Nargs: 6, Sub: -1, Class: ClassDesc},
+	442: {Name: "mount_setattr", Nr: 442, Args: args506, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	443: {Name: "quotactl_fd", Nr: 443, Args: args507, Nargs: 4, Sub: 1, Subs: subs_arm_443, SubMask: 0xffffff00, Class: ClassDesc},
+	444: {Name: "landlock_create_ruleset", Nr: 444, Args: args518, Nargs: 3, Sub: -1},
+	445: {Name: "landlock_add_rule", Nr: 445, Args: args519, Nargs: 4, Sub: 1, Subs: subs_arm_445, SubMask: 0xffffffff, Class: ClassDesc},
+	446: {Name: "landlock_restrict_self", Nr: 446, Args: args522, Nargs: 2, Sub: -1, Class: ClassDesc},
+	448: {Name: "process_mrelease", Nr: 448, Args: args524, Nargs: 2, Sub: -1, Class: ClassDesc},
+	449: {Name: "futex_waitv", Nr: 449, Args: args525, Nargs: 5, Sub: -1},
+	450: {Name: "set_mempolicy_home_node", Nr: 450, Args: args526, Nargs: 4, Sub: -1, Class: ClassMemory},
+	451: {Name: "cachestat", Nr: 451, Args: args527, Nargs: 4, Sub: -1, Class: ClassDesc},
+	452: {Name: "fchmodat2", Nr: 452, Args: args528, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	453: {Name: "map_shadow_stack", Nr: 453, Args: args529, Nargs: 3, Sub: -1, Class: ClassMemory, Ret: &types[13]},
+	454: {Name: "futex_wake", Nr: 454, Args: args530, Nargs: 4, Sub: -1},
+	455: {Name: "futex_wait", Nr: 455, Args: args531, Nargs: 6, Sub: -1},
+	456: {Name: "futex_requeue", Nr: 456, Args: args532, Nargs: 4, Sub: -1},
+	457: {Name: "statmount", Nr: 457, Args: args533, Nargs: 4, Sub: -1},
+	458: {Name: "listmount", Nr: 458, Args: args534, Nargs: 4, Sub: -1},
+	459: {Name: "lsm_get_self_attr", Nr: 459, Args: args535, Nargs: 4, Sub: -1},
+	460: {Name: "lsm_set_self_attr", Nr: 460, Args: args536, Nargs: 4, Sub: -1},
+	461: {Name: "lsm_list_modules", Nr: 461, Args: args537, Nargs: 3, Sub: -1},
+	462: {Name: "mseal", Nr: 462, Args: args538, Nargs: 3, Sub: -1, Class: ClassMemory},
+	463: {Name: "setxattrat", Nr: 463, Args: args539, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
+	464: {Name: "getxattrat", Nr: 464, Args: args539, Nargs: 6, Sub: -1, Class: ClassDesc | ClassFile},
+	465: {Name: "listxattrat", Nr: 465, Args: args540, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	466: {Name: "removexattrat", Nr: 466, Args: args541, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
+	467: {Name: "open_tree_attr", Nr: 467, Args: args542, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile, Ret: &types[0]},
+	468: {Name: "file_getattr", Nr: 468, Args: args543, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	469: {Name: "file_setattr", Nr: 469, Args: args544, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
+	470: {Name: "listns", Nr: 470, Args: args545, Nargs: 4, Sub: -1},
+	471: {Name: "rseq_slice_yield", Nr: 471, Args: args79, Nargs: 0, Sub: -1, Flags: FlagGuessed},
+	472: {Name: "fchroot", Nr: 472, Args: args546, Nargs: 2, Sub: -1, Class: ClassDesc},
 }
 
 var tables = [Archs][]Call{calls_x86_64[:], calls_i386[:], calls_x32[:], calls_arm64[:], calls_arm[:]}
@@ -1999,41 +1999,41 @@ var subs_x86_64_16 = []Variant{
 	{0x125d, &Call{Name: "ioctl", Nr: 16, Args: args30, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x125e, &Call{Name: "ioctl", Nr: 16, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x125f, &Call{Name: "ioctl", Nr: 16, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x1260, &Call{Name: "ioctl", Nr: 16, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1260, &Call{Name: "ioctl", Nr: 16, Args: args52, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x1261, &Call{Name: "ioctl", Nr: 16, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x1262, &Call{Name: "ioctl", Nr: 16, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x1263, &Call{Name: "ioctl", Nr: 16, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x1264, &Call{Name: "ioctl", Nr: 16, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x1265, &Call{Name: "ioctl", Nr: 16, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x1267, &Call{Name: "ioctl", Nr: 16, Args: args52, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1262, &Call{Name: "ioctl", Nr: 16, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1263, &Call{Name: "ioctl", Nr: 16, Args: args52, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1264, &Call{Name: "ioctl", Nr: 16, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1265, &Call{Name: "ioctl", Nr: 16, Args: args52, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1267, &Call{Name: "ioctl", Nr: 16, Args: args51, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x1268, &Call{Name: "ioctl", Nr: 16, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x1274, &Call{Name: "ioctl", Nr: 16, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0x1275, &Call{Name: "ioctl", Nr: 16, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0x1276, &Call{Name: "ioctl", Nr: 16, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x1277, &Call{Name: "ioctl", Nr: 16, Args: args55, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1277, &Call{Name: "ioctl", Nr: 16, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x1278, &Call{Name: "ioctl", Nr: 16, Args: args29, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x1279, &Call{Name: "ioctl", Nr: 16, Args: args29, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x127a, &Call{Name: "ioctl", Nr: 16, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x127b, &Call{Name: "ioctl", Nr: 16, Args: args29, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x127c, &Call{Name: "ioctl", Nr: 16, Args: args29, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x127d, &Call{Name: "ioctl", Nr: 16, Args: args55, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x127e, &Call{Name: "ioctl", Nr: 16, Args: args52, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x127f, &Call{Name: "ioctl", Nr: 16, Args: args55, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x127d, &Call{Name: "ioctl", Nr: 16, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x127e, &Call{Name: "ioctl", Nr: 16, Args: args51, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x127f, &Call{Name: "ioctl", Nr: 16, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x2202, &Call{Name: "ioctl", Nr: 16, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x2400, &Call{Name: "ioctl", Nr: 16, Args: args72, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x2401, &Call{Name: "ioctl", Nr: 16, Args: args72, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x2400, &Call{Name: "ioctl", Nr: 16, Args: args71, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x2401, &Call{Name: "ioctl", Nr: 16, Args: args71, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x2402, &Call{Name: "ioctl", Nr: 16, Args: args24, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x2403, &Call{Name: "ioctl", Nr: 16, Args: args72, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x2403, &Call{Name: "ioctl", Nr: 16, Args: args71, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x2405, &Call{Name: "ioctl", Nr: 16, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c00, &Call{Name: "ioctl", Nr: 16, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c01, &Call{Name: "ioctl", Nr: 16, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x4c04, &Call{Name: "ioctl", Nr: 16, Args: args60, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x4c05, &Call{Name: "ioctl", Nr: 16, Args: args61, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4c04, &Call{Name: "ioctl", Nr: 16, Args: args59, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4c05, &Call{Name: "ioctl", Nr: 16, Args: args60, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c06, &Call{Name: "ioctl", Nr: 16, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c07, &Call{Name: "ioctl", Nr: 16, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x4c08, &Call{Name: "ioctl", Nr: 16, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x4c09, &Call{Name: "ioctl", Nr: 16, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x4c0a, &Call{Name: "ioctl", Nr: 16, Args: args62, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4c08, &Call{Name: "ioctl", Nr: 16, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4c09, &Call{Name: "ioctl", Nr: 16, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4c0a, &Call{Name: "ioctl", Nr: 16, Args: args61, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c80, &Call{Name: "ioctl", Nr: 16, Args: args24, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c81, &Call{Name: "ioctl", Nr: 16, Args: args24, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c82, &Call{Name: "ioctl", Nr: 16, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
@@ -2043,10 +2043,10 @@ var subs_x86_64_16 = []Variant{
 	{0x5402, &Call{Name: "ioctl", Nr: 16, Args: args19, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x5403, &Call{Name: "ioctl", Nr: 16, Args: args19, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x5404, &Call{Name: "ioctl", Nr: 16, Args: args19, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x5405, &Call{Name: "ioctl", Nr: 16, Args: args50, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x5406, &Call{Name: "ioctl", Nr: 16, Args: args51, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x5407, &Call{Name: "ioctl", Nr: 16, Args: args51, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x5408, &Call{Name: "ioctl", Nr: 16, Args: args51, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x5405, &Call{Name: "ioctl", Nr: 16, Args: args49, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x5406, &Call{Name: "ioctl", Nr: 16, Args: args50, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x5407, &Call{Name: "ioctl", Nr: 16, Args: args50, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x5408, &Call{Name: "ioctl", Nr: 16, Args: args50, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x5409, &Call{Name: "ioctl", Nr: 16, Args: args24, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x540a, &Call{Name: "ioctl", Nr: 16, Args: args31, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x540b, &Call{Name: "ioctl", Nr: 16, Args: args32, Nargs: 3, Sub: -1, Class: ClassDesc}},
@@ -2091,28 +2091,28 @@ var subs_x86_64_16 = []Variant{
 	{0x8904, &Call{Name: "ioctl", Nr: 16, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x8905, &Call{Name: "ioctl", Nr: 16, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x8910, &Call{Name: "ioctl", Nr: 16, Args: args37, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8912, &Call{Name: "ioctl", Nr: 16, Args: args45, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8913, &Call{Name: "ioctl", Nr: 16, Args: args39, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8914, &Call{Name: "ioctl", Nr: 16, Args: args39, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8915, &Call{Name: "ioctl", Nr: 16, Args: args40, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8916, &Call{Name: "ioctl", Nr: 16, Args: args40, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8917, &Call{Name: "ioctl", Nr: 16, Args: args46, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8918, &Call{Name: "ioctl", Nr: 16, Args: args46, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8919, &Call{Name: "ioctl", Nr: 16, Args: args42, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x891a, &Call{Name: "ioctl", Nr: 16, Args: args42, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x891b, &Call{Name: "ioctl", Nr: 16, Args: args41, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x891c, &Call{Name: "ioctl", Nr: 16, Args: args41, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x891d, &Call{Name: "ioctl", Nr: 16, Args: args47, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x891e, &Call{Name: "ioctl", Nr: 16, Args: args47, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8921, &Call{Name: "ioctl", Nr: 16, Args: args44, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8922, &Call{Name: "ioctl", Nr: 16, Args: args44, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8924, &Call{Name: "ioctl", Nr: 16, Args: args43, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8927, &Call{Name: "ioctl", Nr: 16, Args: args43, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8933, &Call{Name: "ioctl", Nr: 16, Args: args38, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8942, &Call{Name: "ioctl", Nr: 16, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8943, &Call{Name: "ioctl", Nr: 16, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x89a0, &Call{Name: "ioctl", Nr: 16, Args: args49, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x89a1, &Call{Name: "ioctl", Nr: 16, Args: args49, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8912, &Call{Name: "ioctl", Nr: 16, Args: args44, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8913, &Call{Name: "ioctl", Nr: 16, Args: args38, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8914, &Call{Name: "ioctl", Nr: 16, Args: args38, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8915, &Call{Name: "ioctl", Nr: 16, Args: args39, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8916, &Call{Name: "ioctl", Nr: 16, Args: args39, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8917, &Call{Name: "ioctl", Nr: 16, Args: args45, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8918, &Call{Name: "ioctl", Nr: 16, Args: args45, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8919, &Call{Name: "ioctl", Nr: 16, Args: args41, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x891a, &Call{Name: "ioctl", Nr: 16, Args: args41, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x891b, &Call{Name: "ioctl", Nr: 16, Args: args40, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x891c, &Call{Name: "ioctl", Nr: 16, Args: args40, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x891d, &Call{Name: "ioctl", Nr: 16, Args: args46, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x891e, &Call{Name: "ioctl", Nr: 16, Args: args46, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8921, &Call{Name: "ioctl", Nr: 16, Args: args43, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8922, &Call{Name: "ioctl", Nr: 16, Args: args43, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8924, &Call{Name: "ioctl", Nr: 16, Args: args42, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8927, &Call{Name: "ioctl", Nr: 16, Args: args42, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8933, &Call{Name: "ioctl", Nr: 16, Args: args37, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8942, &Call{Name: "ioctl", Nr: 16, Args: args47, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8943, &Call{Name: "ioctl", Nr: 16, Args: args47, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x89a0, &Call{Name: "ioctl", Nr: 16, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x89a1, &Call{Name: "ioctl", Nr: 16, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x9408, &Call{Name: "ioctl", Nr: 16, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0xab00, &Call{Name: "ioctl", Nr: 16, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0xab03, &Call{Name: "ioctl", Nr: 16, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
@@ -2121,465 +2121,465 @@ var subs_x86_64_16 = []Variant{
 	{0xb701, &Call{Name: "ioctl", Nr: 16, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
 	{0xb702, &Call{Name: "ioctl", Nr: 16, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
 	{0xb703, &Call{Name: "ioctl", Nr: 16, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[60]}},
-	{0xb704, &Call{Name: "ioctl", Nr: 16, Args: args71, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xb704, &Call{Name: "ioctl", Nr: 16, Args: args70, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40042408, &Call{Name: "ioctl", Nr: 16, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40042409, &Call{Name: "ioctl", Nr: 16, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40042409, &Call{Name: "ioctl", Nr: 16, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40044581, &Call{Name: "ioctl", Nr: 16, Args: args24, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40044590, &Call{Name: "ioctl", Nr: 16, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40044591, &Call{Name: "ioctl", Nr: 16, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x400445a0, &Call{Name: "ioctl", Nr: 16, Args: args68, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40044590, &Call{Name: "ioctl", Nr: 16, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40044591, &Call{Name: "ioctl", Nr: 16, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x400445a0, &Call{Name: "ioctl", Nr: 16, Args: args67, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40045201, &Call{Name: "ioctl", Nr: 16, Args: args30, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40045431, &Call{Name: "ioctl", Nr: 16, Args: args30, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40049409, &Call{Name: "ioctl", Nr: 16, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40081271, &Call{Name: "ioctl", Nr: 16, Args: args30, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40082102, &Call{Name: "ioctl", Nr: 16, Args: args66, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40082404, &Call{Name: "ioctl", Nr: 16, Args: args69, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40082406, &Call{Name: "ioctl", Nr: 16, Args: args49, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40082102, &Call{Name: "ioctl", Nr: 16, Args: args65, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40082404, &Call{Name: "ioctl", Nr: 16, Args: args68, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40082406, &Call{Name: "ioctl", Nr: 16, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40086602, &Call{Name: "ioctl", Nr: 16, Args: args36, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x401c5820, &Call{Name: "ioctl", Nr: 16, Args: args59, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x4020940d, &Call{Name: "ioctl", Nr: 16, Args: args57, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40247007, &Call{Name: "ioctl", Nr: 16, Args: args64, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x4024700a, &Call{Name: "ioctl", Nr: 16, Args: args64, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x401c5820, &Call{Name: "ioctl", Nr: 16, Args: args58, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4020940d, &Call{Name: "ioctl", Nr: 16, Args: args56, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40247007, &Call{Name: "ioctl", Nr: 16, Args: args63, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4024700a, &Call{Name: "ioctl", Nr: 16, Args: args63, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x402c542b, &Call{Name: "ioctl", Nr: 16, Args: args18, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x402c542c, &Call{Name: "ioctl", Nr: 16, Args: args18, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x402c542d, &Call{Name: "ioctl", Nr: 16, Args: args18, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x41009432, &Call{Name: "ioctl", Nr: 16, Args: args49, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x41009432, &Call{Name: "ioctl", Nr: 16, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80045200, &Call{Name: "ioctl", Nr: 16, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80045430, &Call{Name: "ioctl", Nr: 16, Args: args29, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80045440, &Call{Name: "ioctl", Nr: 16, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80045705, &Call{Name: "ioctl", Nr: 16, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0x80045707, &Call{Name: "ioctl", Nr: 16, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80081270, &Call{Name: "ioctl", Nr: 16, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x80081272, &Call{Name: "ioctl", Nr: 16, Args: args70, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x80082407, &Call{Name: "ioctl", Nr: 16, Args: args70, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x80081272, &Call{Name: "ioctl", Nr: 16, Args: args69, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x80082407, &Call{Name: "ioctl", Nr: 16, Args: args69, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80086601, &Call{Name: "ioctl", Nr: 16, Args: args35, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8010aa01, &Call{Name: "ioctl", Nr: 16, Args: args65, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8010aa02, &Call{Name: "ioctl", Nr: 16, Args: args65, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x801c581f, &Call{Name: "ioctl", Nr: 16, Args: args58, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x80247008, &Call{Name: "ioctl", Nr: 16, Args: args63, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x80247009, &Call{Name: "ioctl", Nr: 16, Args: args63, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8010aa01, &Call{Name: "ioctl", Nr: 16, Args: args64, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8010aa02, &Call{Name: "ioctl", Nr: 16, Args: args64, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x801c581f, &Call{Name: "ioctl", Nr: 16, Args: args57, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x80247008, &Call{Name: "ioctl", Nr: 16, Args: args62, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x80247009, &Call{Name: "ioctl", Nr: 16, Args: args62, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x802c542a, &Call{Name: "ioctl", Nr: 16, Args: args17, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0xc0045706, &Call{Name: "ioctl", Nr: 16, Args: args30, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0xc0045877, &Call{Name: "ioctl", Nr: 16, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0xc0045878, &Call{Name: "ioctl", Nr: 16, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0xc0182101, &Call{Name: "ioctl", Nr: 16, Args: args67, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xc0185879, &Call{Name: "ioctl", Nr: 16, Args: args56, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xc0182101, &Call{Name: "ioctl", Nr: 16, Args: args66, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xc0185879, &Call{Name: "ioctl", Nr: 16, Args: args55, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0xc020660b, &Call{Name: "ioctl", Nr: 16, Args: args34, Nargs: 3, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_x86_64_31 = []Variant{
-	{0x1, &Call{Name: "shmctl", Nr: 31, Args: args89, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "shmctl", Nr: 31, Args: args88, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "shmctl", Nr: 31, Args: args90, Nargs: 3, Sub: -1}},
-	{0xd, &Call{Name: "shmctl", Nr: 31, Args: args88, Nargs: 3, Sub: -1}},
-	{0xe, &Call{Name: "shmctl", Nr: 31, Args: args91, Nargs: 3, Sub: -1}},
-	{0xf, &Call{Name: "shmctl", Nr: 31, Args: args88, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "shmctl", Nr: 31, Args: args88, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "shmctl", Nr: 31, Args: args87, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "shmctl", Nr: 31, Args: args89, Nargs: 3, Sub: -1}},
+	{0xd, &Call{Name: "shmctl", Nr: 31, Args: args87, Nargs: 3, Sub: -1}},
+	{0xe, &Call{Name: "shmctl", Nr: 31, Args: args90, Nargs: 3, Sub: -1}},
+	{0xf, &Call{Name: "shmctl", Nr: 31, Args: args87, Nargs: 3, Sub: -1}},
 }
 
 var subs_x86_64_66 = []Variant{
-	{0x1, &Call{Name: "semctl", Nr: 66, Args: args120, Nargs: 4, Sub: -1}},
-	{0x2, &Call{Name: "semctl", Nr: 66, Args: args119, Nargs: 4, Sub: -1}},
-	{0x3, &Call{Name: "semctl", Nr: 66, Args: args121, Nargs: 4, Sub: -1}},
-	{0x12, &Call{Name: "semctl", Nr: 66, Args: args119, Nargs: 4, Sub: -1}},
-	{0x13, &Call{Name: "semctl", Nr: 66, Args: args121, Nargs: 4, Sub: -1}},
-	{0x14, &Call{Name: "semctl", Nr: 66, Args: args119, Nargs: 4, Sub: -1}},
+	{0x1, &Call{Name: "semctl", Nr: 66, Args: args119, Nargs: 4, Sub: -1}},
+	{0x2, &Call{Name: "semctl", Nr: 66, Args: args118, Nargs: 4, Sub: -1}},
+	{0x3, &Call{Name: "semctl", Nr: 66, Args: args120, Nargs: 4, Sub: -1}},
+	{0x12, &Call{Name: "semctl", Nr: 66, Args: args118, Nargs: 4, Sub: -1}},
+	{0x13, &Call{Name: "semctl", Nr: 66, Args: args120, Nargs: 4, Sub: -1}},
+	{0x14, &Call{Name: "semctl", Nr: 66, Args: args118, Nargs: 4, Sub: -1}},
 }
 
 var subs_x86_64_71 = []Variant{
-	{0x1, &Call{Name: "msgctl", Nr: 71, Args: args128, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "msgctl", Nr: 71, Args: args127, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "msgctl", Nr: 71, Args: args129, Nargs: 3, Sub: -1}},
-	{0xb, &Call{Name: "msgctl", Nr: 71, Args: args127, Nargs: 3, Sub: -1}},
-	{0xc, &Call{Name: "msgctl", Nr: 71, Args: args129, Nargs: 3, Sub: -1}},
-	{0xd, &Call{Name: "msgctl", Nr: 71, Args: args127, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "msgctl", Nr: 71, Args: args127, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "msgctl", Nr: 71, Args: args126, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "msgctl", Nr: 71, Args: args128, Nargs: 3, Sub: -1}},
+	{0xb, &Call{Name: "msgctl", Nr: 71, Args: args126, Nargs: 3, Sub: -1}},
+	{0xc, &Call{Name: "msgctl", Nr: 71, Args: args128, Nargs: 3, Sub: -1}},
+	{0xd, &Call{Name: "msgctl", Nr: 71, Args: args126, Nargs: 3, Sub: -1}},
 }
 
 var subs_x86_64_72 = []Variant{
-	{0x0, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
-	{0x1, &Call{Name: "fcntl", Nr: 72, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[112]}},
-	{0x2, &Call{Name: "fcntl", Nr: 72, Args: args133, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x3, &Call{Name: "fcntl", Nr: 72, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[114]}},
-	{0x4, &Call{Name: "fcntl", Nr: 72, Args: args134, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x5, &Call{Name: "fcntl", Nr: 72, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x6, &Call{Name: "fcntl", Nr: 72, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x7, &Call{Name: "fcntl", Nr: 72, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x9, &Call{Name: "fcntl", Nr: 72, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0xa, &Call{Name: "fcntl", Nr: 72, Args: args135, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xb, &Call{Name: "fcntl", Nr: 72, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[115]}},
-	{0xf, &Call{Name: "fcntl", Nr: 72, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x10, &Call{Name: "fcntl", Nr: 72, Args: args141, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x24, &Call{Name: "fcntl", Nr: 72, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x25, &Call{Name: "fcntl", Nr: 72, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x26, &Call{Name: "fcntl", Nr: 72, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x400, &Call{Name: "fcntl", Nr: 72, Args: args136, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x401, &Call{Name: "fcntl", Nr: 72, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[116]}},
-	{0x402, &Call{Name: "fcntl", Nr: 72, Args: args137, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x406, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
-	{0x407, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x408, &Call{Name: "fcntl", Nr: 72, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x409, &Call{Name: "fcntl", Nr: 72, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40a, &Call{Name: "fcntl", Nr: 72, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[119]}},
-	{0x40b, &Call{Name: "fcntl", Nr: 72, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40c, &Call{Name: "fcntl", Nr: 72, Args: args144, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40d, &Call{Name: "fcntl", Nr: 72, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40e, &Call{Name: "fcntl", Nr: 72, Args: args144, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x0, &Call{Name: "fcntl", Nr: 72, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
+	{0x1, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[112]}},
+	{0x2, &Call{Name: "fcntl", Nr: 72, Args: args132, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x3, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[114]}},
+	{0x4, &Call{Name: "fcntl", Nr: 72, Args: args133, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x5, &Call{Name: "fcntl", Nr: 72, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x6, &Call{Name: "fcntl", Nr: 72, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x7, &Call{Name: "fcntl", Nr: 72, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8, &Call{Name: "fcntl", Nr: 72, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x9, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc}},
+	{0xa, &Call{Name: "fcntl", Nr: 72, Args: args134, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xb, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[115]}},
+	{0xf, &Call{Name: "fcntl", Nr: 72, Args: args141, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x10, &Call{Name: "fcntl", Nr: 72, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x24, &Call{Name: "fcntl", Nr: 72, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x25, &Call{Name: "fcntl", Nr: 72, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x26, &Call{Name: "fcntl", Nr: 72, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x400, &Call{Name: "fcntl", Nr: 72, Args: args135, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x401, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[116]}},
+	{0x402, &Call{Name: "fcntl", Nr: 72, Args: args136, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x406, &Call{Name: "fcntl", Nr: 72, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
+	{0x407, &Call{Name: "fcntl", Nr: 72, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x408, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc}},
+	{0x409, &Call{Name: "fcntl", Nr: 72, Args: args137, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40a, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[119]}},
+	{0x40b, &Call{Name: "fcntl", Nr: 72, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40c, &Call{Name: "fcntl", Nr: 72, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40d, &Call{Name: "fcntl", Nr: 72, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40e, &Call{Name: "fcntl", Nr: 72, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_x86_64_101 = []Variant{
-	{0x0, &Call{Name: "ptrace", Nr: 101, Args: args165, Nargs: 1, Sub: -1}},
-	{0x1, &Call{Name: "ptrace", Nr: 101, Args: args169, Nargs: 4, Sub: -1}},
-	{0x2, &Call{Name: "ptrace", Nr: 101, Args: args169, Nargs: 4, Sub: -1}},
-	{0x3, &Call{Name: "ptrace", Nr: 101, Args: args178, Nargs: 4, Sub: -1}},
-	{0x4, &Call{Name: "ptrace", Nr: 101, Args: args180, Nargs: 4, Sub: -1}},
-	{0x5, &Call{Name: "ptrace", Nr: 101, Args: args180, Nargs: 4, Sub: -1}},
-	{0x6, &Call{Name: "ptrace", Nr: 101, Args: args179, Nargs: 4, Sub: -1}},
-	{0x7, &Call{Name: "ptrace", Nr: 101, Args: args166, Nargs: 4, Sub: -1}},
-	{0x8, &Call{Name: "ptrace", Nr: 101, Args: args167, Nargs: 2, Sub: -1}},
-	{0x9, &Call{Name: "ptrace", Nr: 101, Args: args166, Nargs: 4, Sub: -1}},
-	{0xc, &Call{Name: "ptrace", Nr: 101, Args: args173, Nargs: 4, Sub: -1}},
-	{0xd, &Call{Name: "ptrace", Nr: 101, Args: args174, Nargs: 4, Sub: -1}},
-	{0xe, &Call{Name: "ptrace", Nr: 101, Args: args175, Nargs: 4, Sub: -1}},
-	{0xf, &Call{Name: "ptrace", Nr: 101, Args: args175, Nargs: 4, Sub: -1}},
-	{0x10, &Call{Name: "ptrace", Nr: 101, Args: args167, Nargs: 2, Sub: -1}},
-	{0x11, &Call{Name: "ptrace", Nr: 101, Args: args166, Nargs: 4, Sub: -1}},
-	{0x18, &Call{Name: "ptrace", Nr: 101, Args: args166, Nargs: 4, Sub: -1}},
-	{0x1f, &Call{Name: "ptrace", Nr: 101, Args: args166, Nargs: 4, Sub: -1}},
-	{0x20, &Call{Name: "ptrace", Nr: 101, Args: args166, Nargs: 4, Sub: -1}},
-	{0x21, &Call{Name: "ptrace", Nr: 101, Args: args166, Nargs: 4, Sub: -1}},
-	{0x4200, &Call{Name: "ptrace", Nr: 101, Args: args168, Nargs: 4, Sub: -1}},
-	{0x4201, &Call{Name: "ptrace", Nr: 101, Args: args170, Nargs: 4, Sub: -1}},
-	{0x4202, &Call{Name: "ptrace", Nr: 101, Args: args171, Nargs: 4, Sub: -1}},
-	{0x4203, &Call{Name: "ptrace", Nr: 101, Args: args172, Nargs: 4, Sub: -1}},
-	{0x4204, &Call{Name: "ptrace", Nr: 101, Args: args183, Nargs: 4, Sub: -1}},
-	{0x4205, &Call{Name: "ptrace", Nr: 101, Args: args183, Nargs: 4, Sub: -1}},
-	{0x4206, &Call{Name: "ptrace", Nr: 101, Args: args168, Nargs: 4, Sub: -1}},
-	{0x4207, &Call{Name: "ptrace", Nr: 101, Args: args167, Nargs: 2, Sub: -1}},
-	{0x4208, &Call{Name: "ptrace", Nr: 101, Args: args167, Nargs: 2, Sub: -1}},
-	{0x4209, &Call{Name: "ptrace", Nr: 101, Args: args176, Nargs: 4, Sub: -1}},
-	{0x420a, &Call{Name: "ptrace", Nr: 101, Args: args181, Nargs: 4, Sub: -1}},
-	{0x420b, &Call{Name: "ptrace", Nr: 101, Args: args182, Nargs: 4, Sub: -1}},
-	{0x420c, &Call{Name: "ptrace", Nr: 101, Args: args177, Nargs: 4, Sub: -1}},
-	{0x420d, &Call{Name: "ptrace", Nr: 101, Args: args177, Nargs: 4, Sub: -1}},
-	{0x420e, &Call{Name: "ptrace", Nr: 101, Args: args177, Nargs: 4, Sub: -1}},
+	{0x0, &Call{Name: "ptrace", Nr: 101, Args: args164, Nargs: 1, Sub: -1}},
+	{0x1, &Call{Name: "ptrace", Nr: 101, Args: args168, Nargs: 4, Sub: -1}},
+	{0x2, &Call{Name: "ptrace", Nr: 101, Args: args168, Nargs: 4, Sub: -1}},
+	{0x3, &Call{Name: "ptrace", Nr: 101, Args: args177, Nargs: 4, Sub: -1}},
+	{0x4, &Call{Name: "ptrace", Nr: 101, Args: args179, Nargs: 4, Sub: -1}},
+	{0x5, &Call{Name: "ptrace", Nr: 101, Args: args179, Nargs: 4, Sub: -1}},
+	{0x6, &Call{Name: "ptrace", Nr: 101, Args: args178, Nargs: 4, Sub: -1}},
+	{0x7, &Call{Name: "ptrace", Nr: 101, Args: args165, Nargs: 4, Sub: -1}},
+	{0x8, &Call{Name: "ptrace", Nr: 101, Args: args166, Nargs: 2, Sub: -1}},
+	{0x9, &Call{Name: "ptrace", Nr: 101, Args: args165, Nargs: 4, Sub: -1}},
+	{0xc, &Call{Name: "ptrace", Nr: 101, Args: args172, Nargs: 4, Sub: -1}},
+	{0xd, &Call{Name: "ptrace", Nr: 101, Args: args173, Nargs: 4, Sub: -1}},
+	{0xe, &Call{Name: "ptrace", Nr: 101, Args: args174, Nargs: 4, Sub: -1}},
+	{0xf, &Call{Name: "ptrace", Nr: 101, Args: args174, Nargs: 4, Sub: -1}},
+	{0x10, &Call{Name: "ptrace", Nr: 101, Args: args166, Nargs: 2, Sub: -1}},
+	{0x11, &Call{Name: "ptrace", Nr: 101, Args: args165, Nargs: 4, Sub: -1}},
+	{0x18, &Call{Name: "ptrace", Nr: 101, Args: args165, Nargs: 4, Sub: -1}},
+	{0x1f, &Call{Name: "ptrace", Nr: 101, Args: args165, Nargs: 4, Sub: -1}},
+	{0x20, &Call{Name: "ptrace", Nr: 101, Args: args165, Nargs: 4, Sub: -1}},
+	{0x21, &Call{Name: "ptrace", Nr: 101, Args: args165, Nargs: 4, Sub: -1}},
+	{0x4200, &Call{Name: "ptrace", Nr: 101, Args: args167, Nargs: 4, Sub: -1}},
+	{0x4201, &Call{Name: "ptrace", Nr: 101, Args: args169, Nargs: 4, Sub: -1}},
+	{0x4202, &Call{Name: "ptrace", Nr: 101, Args: args170, Nargs: 4, Sub: -1}},
+	{0x4203, &Call{Name: "ptrace", Nr: 101, Args: args171, Nargs: 4, Sub: -1}},
+	{0x4204, &Call{Name: "ptrace", Nr: 101, Args: args182, Nargs: 4, Sub: -1}},
+	{0x4205, &Call{Name: "ptrace", Nr: 101, Args: args182, Nargs: 4, Sub: -1}},
+	{0x4206, &Call{Name: "ptrace", Nr: 101, Args: args167, Nargs: 4, Sub: -1}},
+	{0x4207, &Call{Name: "ptrace", Nr: 101, Args: args166, Nargs: 2, Sub: -1}},
+	{0x4208, &Call{Name: "ptrace", Nr: 101, Args: args166, Nargs: 2, Sub: -1}},
+	{0x4209, &Call{Name: "ptrace", Nr: 101, Args: args175, Nargs: 4, Sub: -1}},
+	{0x420a, &Call{Name: "ptrace", Nr: 101, Args: args180, Nargs: 4, Sub: -1}},
+	{0x420b, &Call{Name: "ptrace", Nr: 101, Args: args181, Nargs: 4, Sub: -1}},
+	{0x420c, &Call{Name: "ptrace", Nr: 101, Args: args176, Nargs: 4, Sub: -1}},
+	{0x420d, &Call{Name: "ptrace", Nr: 101, Args: args176, Nargs: 4, Sub: -1}},
+	{0x420e, &Call{Name: "ptrace", Nr: 101, Args: args176, Nargs: 4, Sub: -1}},
 }
 
 var subs_x86_64_103 = []Variant{
-	{0x0, &Call{Name: "syslog", Nr: 103, Args: args185, Nargs: 1, Sub: -1}},
-	{0x1, &Call{Name: "syslog", Nr: 103, Args: args185, Nargs: 1, Sub: -1}},
-	{0x5, &Call{Name: "syslog", Nr: 103, Args: args185, Nargs: 1, Sub: -1}},
-	{0x6, &Call{Name: "syslog", Nr: 103, Args: args185, Nargs: 1, Sub: -1}},
-	{0x7, &Call{Name: "syslog", Nr: 103, Args: args185, Nargs: 1, Sub: -1}},
-	{0x9, &Call{Name: "syslog", Nr: 103, Args: args185, Nargs: 1, Sub: -1}},
-	{0xa, &Call{Name: "syslog", Nr: 103, Args: args185, Nargs: 1, Sub: -1}},
+	{0x0, &Call{Name: "syslog", Nr: 103, Args: args184, Nargs: 1, Sub: -1}},
+	{0x1, &Call{Name: "syslog", Nr: 103, Args: args184, Nargs: 1, Sub: -1}},
+	{0x5, &Call{Name: "syslog", Nr: 103, Args: args184, Nargs: 1, Sub: -1}},
+	{0x6, &Call{Name: "syslog", Nr: 103, Args: args184, Nargs: 1, Sub: -1}},
+	{0x7, &Call{Name: "syslog", Nr: 103, Args: args184, Nargs: 1, Sub: -1}},
+	{0x9, &Call{Name: "syslog", Nr: 103, Args: args184, Nargs: 1, Sub: -1}},
+	{0xa, &Call{Name: "syslog", Nr: 103, Args: args184, Nargs: 1, Sub: -1}},
 }
 
 var subs_x86_64_154 = []Variant{
-	{0x1, &Call{Name: "modify_ldt", Nr: 154, Args: args222, Nargs: 3, Sub: -1, Ret: &types[165]}},
-	{0x11, &Call{Name: "modify_ldt", Nr: 154, Args: args222, Nargs: 3, Sub: -1, Ret: &types[165]}},
+	{0x1, &Call{Name: "modify_ldt", Nr: 154, Args: args221, Nargs: 3, Sub: -1, Ret: &types[165]}},
+	{0x11, &Call{Name: "modify_ldt", Nr: 154, Args: args221, Nargs: 3, Sub: -1, Ret: &types[165]}},
 }
 
 var subs_x86_64_157 = []Variant{
-	{0x1, &Call{Name: "prctl", Nr: 157, Args: args226, Nargs: 2, Sub: -1}},
-	{0x2, &Call{Name: "prctl", Nr: 157, Args: args227, Nargs: 2, Sub: -1}},
-	{0x3, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 1, Sub: -1, Ret: &types[169]}},
-	{0x4, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 2, Sub: -1}},
-	{0x5, &Call{Name: "prctl", Nr: 157, Args: args234, Nargs: 2, Sub: -1}},
-	{0x7, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 1, Sub: -1}},
-	{0x8, &Call{Name: "prctl", Nr: 157, Args: args232, Nargs: 2, Sub: -1}},
-	{0x9, &Call{Name: "prctl", Nr: 157, Args: args234, Nargs: 2, Sub: -1}},
-	{0xb, &Call{Name: "prctl", Nr: 157, Args: args234, Nargs: 2, Sub: -1}},
-	{0xd, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 1, Sub: -1}},
-	{0xe, &Call{Name: "prctl", Nr: 157, Args: args232, Nargs: 2, Sub: -1}},
-	{0xf, &Call{Name: "prctl", Nr: 157, Args: args228, Nargs: 2, Sub: -1}},
-	{0x10, &Call{Name: "prctl", Nr: 157, Args: args229, Nargs: 2, Sub: -1}},
-	{0x13, &Call{Name: "prctl", Nr: 157, Args: args234, Nargs: 2, Sub: -1}},
-	{0x15, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 1, Sub: -1}},
-	{0x16, &Call{Name: "prctl", Nr: 157, Args: args237, Nargs: 3, Sub: -1}},
-	{0x17, &Call{Name: "prctl", Nr: 157, Args: args235, Nargs: 2, Sub: -1}},
-	{0x18, &Call{Name: "prctl", Nr: 157, Args: args235, Nargs: 2, Sub: -1}},
-	{0x19, &Call{Name: "prctl", Nr: 157, Args: args246, Nargs: 2, Sub: -1}},
-	{0x1a, &Call{Name: "prctl", Nr: 157, Args: args247, Nargs: 2, Sub: -1}},
-	{0x1b, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 1, Sub: -1, Ret: &types[175]}},
-	{0x1c, &Call{Name: "prctl", Nr: 157, Args: args238, Nargs: 2, Sub: -1}},
-	{0x1d, &Call{Name: "prctl", Nr: 157, Args: args232, Nargs: 2, Sub: -1}},
-	{0x1e, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 1, Sub: -1}},
-	{0x1f, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 1, Sub: -1}},
-	{0x20, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 1, Sub: -1}},
-	{0x21, &Call{Name: "prctl", Nr: 157, Args: args245, Nargs: 5, Sub: -1}},
-	{0x22, &Call{Name: "prctl", Nr: 157, Args: args225, Nargs: 5, Sub: -1, Ret: &types[185]}},
-	{0x23, &Call{Name: "prctl", Nr: 157, Args: args241, Nargs: 5, Sub: -1}},
-	{0x24, &Call{Name: "prctl", Nr: 157, Args: args232, Nargs: 2, Sub: -1}},
-	{0x25, &Call{Name: "prctl", Nr: 157, Args: args234, Nargs: 2, Sub: -1}},
-	{0x26, &Call{Name: "prctl", Nr: 157, Args: args233, Nargs: 5, Sub: -1}},
-	{0x27, &Call{Name: "prctl", Nr: 157, Args: args233, Nargs: 5, Sub: -1}},
-	{0x28, &Call{Name: "prctl", Nr: 157, Args: args239, Nargs: 2, Sub: -1}},
-	{0x29, &Call{Name: "prctl", Nr: 157, Args: args233, Nargs: 5, Sub: -1}},
-	{0x2a, &Call{Name: "prctl", Nr: 157, Args: args233, Nargs: 5, Sub: -1}},
-	{0x2e, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 1, Sub: -1}},
-	{0x2f, &Call{Name: "prctl", Nr: 157, Args: args236, Nargs: 5, Sub: -1}},
-	{0x33, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 1, Sub: -1}},
-	{0x34, &Call{Name: "prctl", Nr: 157, Args: args243, Nargs: 2, Sub: -1, Ret: &types[181]}},
-	{0x35, &Call{Name: "prctl", Nr: 157, Args: args244, Nargs: 3, Sub: -1}},
-	{0x39, &Call{Name: "prctl", Nr: 157, Args: args233, Nargs: 5, Sub: -1}},
-	{0x3a, &Call{Name: "prctl", Nr: 157, Args: args233, Nargs: 5, Sub: -1}},
-	{0x3b, &Call{Name: "prctl", Nr: 157, Args: args248, Nargs: 5, Sub: -1}},
-	{0x3e, &Call{Name: "prctl", Nr: 157, Args: args249, Nargs: 5, Sub: -1}},
-	{0x40, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 1, Sub: -1}},
-	{0x53564d41, &Call{Name: "prctl", Nr: 157, Args: args242, Nargs: 5, Sub: -1}},
-	{0x59616d61, &Call{Name: "prctl", Nr: 157, Args: args240, Nargs: 2, Sub: -1}},
+	{0x1, &Call{Name: "prctl", Nr: 157, Args: args225, Nargs: 2, Sub: -1}},
+	{0x2, &Call{Name: "prctl", Nr: 157, Args: args226, Nargs: 2, Sub: -1}},
+	{0x3, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1, Ret: &types[169]}},
+	{0x4, &Call{Name: "prctl", Nr: 157, Args: args229, Nargs: 2, Sub: -1}},
+	{0x5, &Call{Name: "prctl", Nr: 157, Args: args233, Nargs: 2, Sub: -1}},
+	{0x7, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
+	{0x8, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 2, Sub: -1}},
+	{0x9, &Call{Name: "prctl", Nr: 157, Args: args233, Nargs: 2, Sub: -1}},
+	{0xb, &Call{Name: "prctl", Nr: 157, Args: args233, Nargs: 2, Sub: -1}},
+	{0xd, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
+	{0xe, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 2, Sub: -1}},
+	{0xf, &Call{Name: "prctl", Nr: 157, Args: args227, Nargs: 2, Sub: -1}},
+	{0x10, &Call{Name: "prctl", Nr: 157, Args: args228, Nargs: 2, Sub: -1}},
+	{0x13, &Call{Name: "prctl", Nr: 157, Args: args233, Nargs: 2, Sub: -1}},
+	{0x15, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
+	{0x16, &Call{Name: "prctl", Nr: 157, Args: args236, Nargs: 3, Sub: -1}},
+	{0x17, &Call{Name: "prctl", Nr: 157, Args: args234, Nargs: 2, Sub: -1}},
+	{0x18, &Call{Name: "prctl", Nr: 157, Args: args234, Nargs: 2, Sub: -1}},
+	{0x19, &Call{Name: "prctl", Nr: 157, Args: args245, Nargs: 2, Sub: -1}},
+	{0x1a, &Call{Name: "prctl", Nr: 157, Args: args246, Nargs: 2, Sub: -1}},
+	{0x1b, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1, Ret: &types[175]}},
+	{0x1c, &Call{Name: "prctl", Nr: 157, Args: args237, Nargs: 2, Sub: -1}},
+	{0x1d, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 2, Sub: -1}},
+	{0x1e, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
+	{0x1f, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
+	{0x20, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
+	{0x21, &Call{Name: "prctl", Nr: 157, Args: args244, Nargs: 5, Sub: -1}},
+	{0x22, &Call{Name: "prctl", Nr: 157, Args: args224, Nargs: 5, Sub: -1, Ret: &types[185]}},
+	{0x23, &Call{Name: "prctl", Nr: 157, Args: args240, Nargs: 5, Sub: -1}},
+	{0x24, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 2, Sub: -1}},
+	{0x25, &Call{Name: "prctl", Nr: 157, Args: args233, Nargs: 2, Sub: -1}},
+	{0x26, &Call{Name: "prctl", Nr: 157, Args: args232, Nargs: 5, Sub: -1}},
+	{0x27, &Call{Name: "prctl", Nr: 157, Args: args232, Nargs: 5, Sub: -1}},
+	{0x28, &Call{Name: "prctl", Nr: 157, Args: args238, Nargs: 2, Sub: -1}},
+	{0x29, &Call{Name: "prctl", Nr: 157, Args: args232, Nargs: 5, Sub: -1}},
+	{0x2a, &Call{Name: "prctl", Nr: 157, Args: args232, Nargs: 5, Sub: -1}},
+	{0x2e, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
+	{0x2f, &Call{Name: "prctl", Nr: 157, Args: args235, Nargs: 5, Sub: -1}},
+	{0x33, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
+	{0x34, &Call{Name: "prctl", Nr: 157, Args: args242, Nargs: 2, Sub: -1, Ret: &types[181]}},
+	{0x35, &Call{Name: "prctl", Nr: 157, Args: args243, Nargs: 3, Sub: -1}},
+	{0x39, &Call{Name: "prctl", Nr: 157, Args: args232, Nargs: 5, Sub: -1}},
+	{0x3a, &Call{Name: "prctl", Nr: 157, Args: args232, Nargs: 5, Sub: -1}},
+	{0x3b, &Call{Name: "prctl", Nr: 157, Args: args247, Nargs: 5, Sub: -1}},
+	{0x3e, &Call{Name: "prctl", Nr: 157, Args: args248, Nargs: 5, Sub: -1}},
+	{0x40, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
+	{0x53564d41, &Call{Name: "prctl", Nr: 157, Args: args241, Nargs: 5, Sub: -1}},
+	{0x59616d61, &Call{Name: "prctl", Nr: 157, Args: args239, Nargs: 2, Sub: -1}},
 }
 
 var subs_x86_64_158 = []Variant{
-	{0x1003, &Call{Name: "arch_prctl", Nr: 158, Args: args251, Nargs: 2, Sub: -1}},
-	{0x1004, &Call{Name: "arch_prctl", Nr: 158, Args: args251, Nargs: 2, Sub: -1}},
-	{0x1011, &Call{Name: "arch_prctl", Nr: 158, Args: args252, Nargs: 1, Sub: -1}},
+	{0x1003, &Call{Name: "arch_prctl", Nr: 158, Args: args250, Nargs: 2, Sub: -1}},
+	{0x1004, &Call{Name: "arch_prctl", Nr: 158, Args: args250, Nargs: 2, Sub: -1}},
+	{0x1011, &Call{Name: "arch_prctl", Nr: 158, Args: args251, Nargs: 1, Sub: -1}},
 }
 
 var subs_x86_64_169 = []Variant{
-	{0xa1b2c3d4, &Call{Name: "reboot", Nr: 169, Args: args261, Nargs: 4, Sub: -1}},
+	{0xa1b2c3d4, &Call{Name: "reboot", Nr: 169, Args: args260, Nargs: 4, Sub: -1}},
 }
 
 var subs_x86_64_179 = []Variant{
-	{0x580100, &Call{Name: "quotactl", Nr: 179, Args: args276, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x580200, &Call{Name: "quotactl", Nr: 179, Args: args276, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x580500, &Call{Name: "quotactl", Nr: 179, Args: args277, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x580600, &Call{Name: "quotactl", Nr: 179, Args: args276, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x580700, &Call{Name: "quotactl", Nr: 179, Args: args268, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x580800, &Call{Name: "quotactl", Nr: 179, Args: args277, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000100, &Call{Name: "quotactl", Nr: 179, Args: args268, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000200, &Call{Name: "quotactl", Nr: 179, Args: args269, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000300, &Call{Name: "quotactl", Nr: 179, Args: args268, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000400, &Call{Name: "quotactl", Nr: 179, Args: args270, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000500, &Call{Name: "quotactl", Nr: 179, Args: args271, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000600, &Call{Name: "quotactl", Nr: 179, Args: args272, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000700, &Call{Name: "quotactl", Nr: 179, Args: args273, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000800, &Call{Name: "quotactl", Nr: 179, Args: args274, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000900, &Call{Name: "quotactl", Nr: 179, Args: args275, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580100, &Call{Name: "quotactl", Nr: 179, Args: args278, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580200, &Call{Name: "quotactl", Nr: 179, Args: args278, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580500, &Call{Name: "quotactl", Nr: 179, Args: args279, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580600, &Call{Name: "quotactl", Nr: 179, Args: args278, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580700, &Call{Name: "quotactl", Nr: 179, Args: args270, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580800, &Call{Name: "quotactl", Nr: 179, Args: args279, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000100, &Call{Name: "quotactl", Nr: 179, Args: args270, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000200, &Call{Name: "quotactl", Nr: 179, Args: args271, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000300, &Call{Name: "quotactl", Nr: 179, Args: args270, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000400, &Call{Name: "quotactl", Nr: 179, Args: args272, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000500, &Call{Name: "quotactl", Nr: 179, Args: args273, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000600, &Call{Name: "quotactl", Nr: 179, Args: args274, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000700, &Call{Name: "quotactl", Nr: 179, Args: args275, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000800, &Call{Name: "quotactl", Nr: 179, Args: args276, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000900, &Call{Name: "quotactl", Nr: 179, Args: args277, Nargs: 4, Sub: -1, Class: ClassFile}},
 }
 
 var subs_x86_64_202 = []Variant{
-	{0x0, &Call{Name: "futex", Nr: 202, Args: args290, Nargs: 4, Sub: -1}},
-	{0x1, &Call{Name: "futex", Nr: 202, Args: args291, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "futex", Nr: 202, Args: args291, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "futex", Nr: 202, Args: args292, Nargs: 5, Sub: -1}},
-	{0x4, &Call{Name: "futex", Nr: 202, Args: args293, Nargs: 6, Sub: -1}},
-	{0x5, &Call{Name: "futex", Nr: 202, Args: args294, Nargs: 6, Sub: -1}},
-	{0x6, &Call{Name: "futex", Nr: 202, Args: args295, Nargs: 4, Sub: -1}},
-	{0x7, &Call{Name: "futex", Nr: 202, Args: args296, Nargs: 2, Sub: -1}},
-	{0x8, &Call{Name: "futex", Nr: 202, Args: args296, Nargs: 2, Sub: -1}},
-	{0x9, &Call{Name: "futex", Nr: 202, Args: args297, Nargs: 6, Sub: -1}},
-	{0xa, &Call{Name: "futex", Nr: 202, Args: args298, Nargs: 6, Sub: -1}},
-	{0xb, &Call{Name: "futex", Nr: 202, Args: args299, Nargs: 5, Sub: -1}},
-	{0xc, &Call{Name: "futex", Nr: 202, Args: args293, Nargs: 6, Sub: -1}},
-	{0xd, &Call{Name: "futex", Nr: 202, Args: args295, Nargs: 4, Sub: -1}},
+	{0x0, &Call{Name: "futex", Nr: 202, Args: args295, Nargs: 4, Sub: -1}},
+	{0x1, &Call{Name: "futex", Nr: 202, Args: args296, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "futex", Nr: 202, Args: args296, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "futex", Nr: 202, Args: args297, Nargs: 5, Sub: -1}},
+	{0x4, &Call{Name: "futex", Nr: 202, Args: args298, Nargs: 6, Sub: -1}},
+	{0x5, &Call{Name: "futex", Nr: 202, Args: args299, Nargs: 6, Sub: -1}},
+	{0x6, &Call{Name: "futex", Nr: 202, Args: args300, Nargs: 4, Sub: -1}},
+	{0x7, &Call{Name: "futex", Nr: 202, Args: args301, Nargs: 2, Sub: -1}},
+	{0x8, &Call{Name: "futex", Nr: 202, Args: args301, Nargs: 2, Sub: -1}},
+	{0x9, &Call{Name: "futex", Nr: 202, Args: args302, Nargs: 6, Sub: -1}},
+	{0xa, &Call{Name: "futex", Nr: 202, Args: args303, Nargs: 6, Sub: -1}},
+	{0xb, &Call{Name: "futex", Nr: 202, Args: args304, Nargs: 5, Sub: -1}},
+	{0xc, &Call{Name: "futex", Nr: 202, Args: args298, Nargs: 6, Sub: -1}},
+	{0xd, &Call{Name: "futex", Nr: 202, Args: args300, Nargs: 4, Sub: -1}},
 }
 
 var subs_x86_64_233 = []Variant{
-	{0x2, &Call{Name: "epoll_ctl", Nr: 233, Args: args325, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "epoll_ctl", Nr: 233, Args: args331, Nargs: 4, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_x86_64_250 = []Variant{
-	{0x0, &Call{Name: "keyctl", Nr: 250, Args: args342, Nargs: 3, Sub: -1}},
-	{0x1, &Call{Name: "keyctl", Nr: 250, Args: args343, Nargs: 2, Sub: -1}},
-	{0x2, &Call{Name: "keyctl", Nr: 250, Args: args344, Nargs: 4, Sub: -1}},
-	{0x3, &Call{Name: "keyctl", Nr: 250, Args: args345, Nargs: 2, Sub: -1}},
-	{0x4, &Call{Name: "keyctl", Nr: 250, Args: args346, Nargs: 4, Sub: -1}},
-	{0x5, &Call{Name: "keyctl", Nr: 250, Args: args347, Nargs: 3, Sub: -1}},
-	{0x6, &Call{Name: "keyctl", Nr: 250, Args: args348, Nargs: 4, Sub: -1}},
-	{0x7, &Call{Name: "keyctl", Nr: 250, Args: args345, Nargs: 2, Sub: -1}},
-	{0x8, &Call{Name: "keyctl", Nr: 250, Args: args349, Nargs: 3, Sub: -1}},
-	{0x9, &Call{Name: "keyctl", Nr: 250, Args: args349, Nargs: 3, Sub: -1}},
-	{0xa, &Call{Name: "keyctl", Nr: 250, Args: args350, Nargs: 5, Sub: -1}},
-	{0xb, &Call{Name: "keyctl", Nr: 250, Args: args344, Nargs: 4, Sub: -1}},
-	{0xc, &Call{Name: "keyctl", Nr: 250, Args: args351, Nargs: 5, Sub: -1}},
-	{0xd, &Call{Name: "keyctl", Nr: 250, Args: args352, Nargs: 4, Sub: -1}},
-	{0xe, &Call{Name: "keyctl", Nr: 250, Args: args353, Nargs: 2, Sub: -1}},
-	{0xf, &Call{Name: "keyctl", Nr: 250, Args: args363, Nargs: 3, Sub: -1}},
-	{0x10, &Call{Name: "keyctl", Nr: 250, Args: args345, Nargs: 2, Sub: -1}},
-	{0x11, &Call{Name: "keyctl", Nr: 250, Args: args348, Nargs: 4, Sub: -1}},
-	{0x12, &Call{Name: "keyctl", Nr: 250, Args: args354, Nargs: 1, Sub: -1}},
-	{0x13, &Call{Name: "keyctl", Nr: 250, Args: args355, Nargs: 5, Sub: -1}},
-	{0x14, &Call{Name: "keyctl", Nr: 250, Args: args356, Nargs: 5, Sub: -1}},
-	{0x15, &Call{Name: "keyctl", Nr: 250, Args: args345, Nargs: 2, Sub: -1}},
-	{0x16, &Call{Name: "keyctl", Nr: 250, Args: args357, Nargs: 3, Sub: -1}},
-	{0x17, &Call{Name: "keyctl", Nr: 250, Args: args358, Nargs: 5, Sub: -1}},
-	{0x18, &Call{Name: "keyctl", Nr: 250, Args: args359, Nargs: 5, Sub: -1}},
-	{0x1d, &Call{Name: "keyctl", Nr: 250, Args: args361, Nargs: 4, Sub: -1}},
-	{0x1e, &Call{Name: "keyctl", Nr: 250, Args: args362, Nargs: 5, Sub: -1}},
-	{0x1f, &Call{Name: "keyctl", Nr: 250, Args: args360, Nargs: 3, Sub: -1}},
+	{0x0, &Call{Name: "keyctl", Nr: 250, Args: args348, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "keyctl", Nr: 250, Args: args349, Nargs: 2, Sub: -1}},
+	{0x2, &Call{Name: "keyctl", Nr: 250, Args: args350, Nargs: 4, Sub: -1}},
+	{0x3, &Call{Name: "keyctl", Nr: 250, Args: args351, Nargs: 2, Sub: -1}},
+	{0x4, &Call{Name: "keyctl", Nr: 250, Args: args352, Nargs: 4, Sub: -1}},
+	{0x5, &Call{Name: "keyctl", Nr: 250, Args: args353, Nargs: 3, Sub: -1}},
+	{0x6, &Call{Name: "keyctl", Nr: 250, Args: args354, Nargs: 4, Sub: -1}},
+	{0x7, &Call{Name: "keyctl", Nr: 250, Args: args351, Nargs: 2, Sub: -1}},
+	{0x8, &Call{Name: "keyctl", Nr: 250, Args: args355, Nargs: 3, Sub: -1}},
+	{0x9, &Call{Name: "keyctl", Nr: 250, Args: args355, Nargs: 3, Sub: -1}},
+	{0xa, &Call{Name: "keyctl", Nr: 250, Args: args356, Nargs: 5, Sub: -1}},
+	{0xb, &Call{Name: "keyctl", Nr: 250, Args: args350, Nargs: 4, Sub: -1}},
+	{0xc, &Call{Name: "keyctl", Nr: 250, Args: args357, Nargs: 5, Sub: -1}},
+	{0xd, &Call{Name: "keyctl", Nr: 250, Args: args358, Nargs: 4, Sub: -1}},
+	{0xe, &Call{Name: "keyctl", Nr: 250, Args: args359, Nargs: 2, Sub: -1}},
+	{0xf, &Call{Name: "keyctl", Nr: 250, Args: args369, Nargs: 3, Sub: -1}},
+	{0x10, &Call{Name: "keyctl", Nr: 250, Args: args351, Nargs: 2, Sub: -1}},
+	{0x11, &Call{Name: "keyctl", Nr: 250, Args: args354, Nargs: 4, Sub: -1}},
+	{0x12, &Call{Name: "keyctl", Nr: 250, Args: args360, Nargs: 1, Sub: -1}},
+	{0x13, &Call{Name: "keyctl", Nr: 250, Args: args361, Nargs: 5, Sub: -1}},
+	{0x14, &Call{Name: "keyctl", Nr: 250, Args: args362, Nargs: 5, Sub: -1}},
+	{0x15, &Call{Name: "keyctl", Nr: 250, Args: args351, Nargs: 2, Sub: -1}},
+	{0x16, &Call{Name: "keyctl", Nr: 250, Args: args363, Nargs: 3, Sub: -1}},
+	{0x17, &Call{Name: "keyctl", Nr: 250, Args: args364, Nargs: 5, Sub: -1}},
+	{0x18, &Call{Name: "keyctl", Nr: 250, Args: args365, Nargs: 5, Sub: -1}},
+	{0x1d, &Call{Name: "keyctl", Nr: 250, Args: args367, Nargs: 4, Sub: -1}},
+	{0x1e, &Call{Name: "keyctl", Nr: 250, Args: args368, Nargs: 5, Sub: -1}},
+	{0x1f, &Call{Name: "keyctl", Nr: 250, Args: args366, Nargs: 3, Sub: -1}},
 }
 
 var subs_x86_64_312 = []Variant{
-	{0x0, &Call{Name: "kcmp", Nr: 312, Args: args422, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x1, &Call{Name: "kcmp", Nr: 312, Args: args423, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "kcmp", Nr: 312, Args: args423, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "kcmp", Nr: 312, Args: args423, Nargs: 3, Sub: -1}},
-	{0x4, &Call{Name: "kcmp", Nr: 312, Args: args423, Nargs: 3, Sub: -1}},
-	{0x5, &Call{Name: "kcmp", Nr: 312, Args: args423, Nargs: 3, Sub: -1}},
-	{0x6, &Call{Name: "kcmp", Nr: 312, Args: args423, Nargs: 3, Sub: -1}},
-	{0x7, &Call{Name: "kcmp", Nr: 312, Args: args424, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x0, &Call{Name: "kcmp", Nr: 312, Args: args428, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x1, &Call{Name: "kcmp", Nr: 312, Args: args429, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "kcmp", Nr: 312, Args: args429, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "kcmp", Nr: 312, Args: args429, Nargs: 3, Sub: -1}},
+	{0x4, &Call{Name: "kcmp", Nr: 312, Args: args429, Nargs: 3, Sub: -1}},
+	{0x5, &Call{Name: "kcmp", Nr: 312, Args: args429, Nargs: 3, Sub: -1}},
+	{0x6, &Call{Name: "kcmp", Nr: 312, Args: args429, Nargs: 3, Sub: -1}},
+	{0x7, &Call{Name: "kcmp", Nr: 312, Args: args430, Nargs: 5, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_x86_64_317 = []Variant{
-	{0x0, &Call{Name: "seccomp", Nr: 317, Args: args429, Nargs: 3, Sub: -1}},
-	{0x1, &Call{Name: "seccomp", Nr: 317, Args: args430, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "seccomp", Nr: 317, Args: args431, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "seccomp", Nr: 317, Args: args432, Nargs: 3, Sub: -1}},
+	{0x0, &Call{Name: "seccomp", Nr: 317, Args: args435, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "seccomp", Nr: 317, Args: args436, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "seccomp", Nr: 317, Args: args437, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "seccomp", Nr: 317, Args: args438, Nargs: 3, Sub: -1}},
 }
 
 var subs_x86_64_321 = []Variant{
-	{0x0, &Call{Name: "bpf", Nr: 321, Args: args437, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x1, &Call{Name: "bpf", Nr: 321, Args: args438, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "bpf", Nr: 321, Args: args439, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "bpf", Nr: 321, Args: args440, Nargs: 3, Sub: -1}},
-	{0x4, &Call{Name: "bpf", Nr: 321, Args: args441, Nargs: 3, Sub: -1}},
-	{0x5, &Call{Name: "bpf", Nr: 321, Args: args443, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x6, &Call{Name: "bpf", Nr: 321, Args: args444, Nargs: 3, Sub: -1}},
-	{0x7, &Call{Name: "bpf", Nr: 321, Args: args444, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x8, &Call{Name: "bpf", Nr: 321, Args: args445, Nargs: 3, Sub: -1}},
-	{0x9, &Call{Name: "bpf", Nr: 321, Args: args446, Nargs: 3, Sub: -1}},
-	{0xa, &Call{Name: "bpf", Nr: 321, Args: args447, Nargs: 3, Sub: -1}},
-	{0xb, &Call{Name: "bpf", Nr: 321, Args: args448, Nargs: 3, Sub: -1}},
-	{0xc, &Call{Name: "bpf", Nr: 321, Args: args448, Nargs: 3, Sub: -1}},
-	{0xd, &Call{Name: "bpf", Nr: 321, Args: args449, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0xe, &Call{Name: "bpf", Nr: 321, Args: args450, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0xf, &Call{Name: "bpf", Nr: 321, Args: args453, Nargs: 3, Sub: -1}},
-	{0x10, &Call{Name: "bpf", Nr: 321, Args: args454, Nargs: 3, Sub: -1}},
-	{0x11, &Call{Name: "bpf", Nr: 321, Args: args455, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x12, &Call{Name: "bpf", Nr: 321, Args: args456, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x13, &Call{Name: "bpf", Nr: 321, Args: args451, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x14, &Call{Name: "bpf", Nr: 321, Args: args457, Nargs: 3, Sub: -1}},
-	{0x15, &Call{Name: "bpf", Nr: 321, Args: args442, Nargs: 3, Sub: -1}},
-	{0x16, &Call{Name: "bpf", Nr: 321, Args: args458, Nargs: 3, Sub: -1}},
-	{0x17, &Call{Name: "bpf", Nr: 321, Args: args448, Nargs: 3, Sub: -1}},
-	{0x18, &Call{Name: "bpf", Nr: 321, Args: args459, Nargs: 3, Sub: -1}},
-	{0x19, &Call{Name: "bpf", Nr: 321, Args: args459, Nargs: 3, Sub: -1}},
-	{0x1a, &Call{Name: "bpf", Nr: 321, Args: args459, Nargs: 3, Sub: -1}},
-	{0x1b, &Call{Name: "bpf", Nr: 321, Args: args459, Nargs: 3, Sub: -1}},
-	{0x1c, &Call{Name: "bpf", Nr: 321, Args: args460, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x1d, &Call{Name: "bpf", Nr: 321, Args: args461, Nargs: 3, Sub: -1}},
-	{0x1e, &Call{Name: "bpf", Nr: 321, Args: args452, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x1f, &Call{Name: "bpf", Nr: 321, Args: args448, Nargs: 3, Sub: -1}},
+	{0x0, &Call{Name: "bpf", Nr: 321, Args: args443, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x1, &Call{Name: "bpf", Nr: 321, Args: args444, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "bpf", Nr: 321, Args: args445, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "bpf", Nr: 321, Args: args446, Nargs: 3, Sub: -1}},
+	{0x4, &Call{Name: "bpf", Nr: 321, Args: args447, Nargs: 3, Sub: -1}},
+	{0x5, &Call{Name: "bpf", Nr: 321, Args: args449, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x6, &Call{Name: "bpf", Nr: 321, Args: args450, Nargs: 3, Sub: -1}},
+	{0x7, &Call{Name: "bpf", Nr: 321, Args: args450, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x8, &Call{Name: "bpf", Nr: 321, Args: args451, Nargs: 3, Sub: -1}},
+	{0x9, &Call{Name: "bpf", Nr: 321, Args: args452, Nargs: 3, Sub: -1}},
+	{0xa, &Call{Name: "bpf", Nr: 321, Args: args453, Nargs: 3, Sub: -1}},
+	{0xb, &Call{Name: "bpf", Nr: 321, Args: args454, Nargs: 3, Sub: -1}},
+	{0xc, &Call{Name: "bpf", Nr: 321, Args: args454, Nargs: 3, Sub: -1}},
+	{0xd, &Call{Name: "bpf", Nr: 321, Args: args455, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0xe, &Call{Name: "bpf", Nr: 321, Args: args456, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0xf, &Call{Name: "bpf", Nr: 321, Args: args459, Nargs: 3, Sub: -1}},
+	{0x10, &Call{Name: "bpf", Nr: 321, Args: args460, Nargs: 3, Sub: -1}},
+	{0x11, &Call{Name: "bpf", Nr: 321, Args: args461, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x12, &Call{Name: "bpf", Nr: 321, Args: args462, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x13, &Call{Name: "bpf", Nr: 321, Args: args457, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x14, &Call{Name: "bpf", Nr: 321, Args: args463, Nargs: 3, Sub: -1}},
+	{0x15, &Call{Name: "bpf", Nr: 321, Args: args448, Nargs: 3, Sub: -1}},
+	{0x16, &Call{Name: "bpf", Nr: 321, Args: args464, Nargs: 3, Sub: -1}},
+	{0x17, &Call{Name: "bpf", Nr: 321, Args: args454, Nargs: 3, Sub: -1}},
+	{0x18, &Call{Name: "bpf", Nr: 321, Args: args465, Nargs: 3, Sub: -1}},
+	{0x19, &Call{Name: "bpf", Nr: 321, Args: args465, Nargs: 3, Sub: -1}},
+	{0x1a, &Call{Name: "bpf", Nr: 321, Args: args465, Nargs: 3, Sub: -1}},
+	{0x1b, &Call{Name: "bpf", Nr: 321, Args: args465, Nargs: 3, Sub: -1}},
+	{0x1c, &Call{Name: "bpf", Nr: 321, Args: args466, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x1d, &Call{Name: "bpf", Nr: 321, Args: args467, Nargs: 3, Sub: -1}},
+	{0x1e, &Call{Name: "bpf", Nr: 321, Args: args458, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x1f, &Call{Name: "bpf", Nr: 321, Args: args454, Nargs: 3, Sub: -1}},
 }
 
 var subs_x86_64_324 = []Variant{
-	{0x0, &Call{Name: "membarrier", Nr: 324, Args: args465, Nargs: 2, Sub: -1, Ret: &types[312]}},
+	{0x0, &Call{Name: "membarrier", Nr: 324, Args: args471, Nargs: 2, Sub: -1, Ret: &types[312]}},
 }
 
 var subs_x86_64_427 = []Variant{
-	{0x0, &Call{Name: "io_uring_register", Nr: 427, Args: args481, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x2, &Call{Name: "io_uring_register", Nr: 427, Args: args480, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x4, &Call{Name: "io_uring_register", Nr: 427, Args: args480, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x7, &Call{Name: "io_uring_register", Nr: 427, Args: args480, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x0, &Call{Name: "io_uring_register", Nr: 427, Args: args487, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "io_uring_register", Nr: 427, Args: args486, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x4, &Call{Name: "io_uring_register", Nr: 427, Args: args486, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x7, &Call{Name: "io_uring_register", Nr: 427, Args: args486, Nargs: 4, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_x86_64_431 = []Variant{
-	{0x0, &Call{Name: "fsconfig", Nr: 431, Args: args486, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x1, &Call{Name: "fsconfig", Nr: 431, Args: args487, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x2, &Call{Name: "fsconfig", Nr: 431, Args: args486, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x3, &Call{Name: "fsconfig", Nr: 431, Args: args488, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
-	{0x4, &Call{Name: "fsconfig", Nr: 431, Args: args488, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
-	{0x5, &Call{Name: "fsconfig", Nr: 431, Args: args489, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x0, &Call{Name: "fsconfig", Nr: 431, Args: args492, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x1, &Call{Name: "fsconfig", Nr: 431, Args: args493, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "fsconfig", Nr: 431, Args: args492, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x3, &Call{Name: "fsconfig", Nr: 431, Args: args494, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
+	{0x4, &Call{Name: "fsconfig", Nr: 431, Args: args494, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
+	{0x5, &Call{Name: "fsconfig", Nr: 431, Args: args495, Nargs: 5, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_x86_64_443 = []Variant{
-	{0x580100, &Call{Name: "quotactl_fd", Nr: 443, Args: args510, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x580200, &Call{Name: "quotactl_fd", Nr: 443, Args: args510, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x580500, &Call{Name: "quotactl_fd", Nr: 443, Args: args511, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x580600, &Call{Name: "quotactl_fd", Nr: 443, Args: args510, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x580700, &Call{Name: "quotactl_fd", Nr: 443, Args: args502, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x580800, &Call{Name: "quotactl_fd", Nr: 443, Args: args511, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000100, &Call{Name: "quotactl_fd", Nr: 443, Args: args502, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000200, &Call{Name: "quotactl_fd", Nr: 443, Args: args503, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile}},
-	{0x80000300, &Call{Name: "quotactl_fd", Nr: 443, Args: args502, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000400, &Call{Name: "quotactl_fd", Nr: 443, Args: args504, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000500, &Call{Name: "quotactl_fd", Nr: 443, Args: args505, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000600, &Call{Name: "quotactl_fd", Nr: 443, Args: args506, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000700, &Call{Name: "quotactl_fd", Nr: 443, Args: args507, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000800, &Call{Name: "quotactl_fd", Nr: 443, Args: args508, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000900, &Call{Name: "quotactl_fd", Nr: 443, Args: args509, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580100, &Call{Name: "quotactl_fd", Nr: 443, Args: args516, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580200, &Call{Name: "quotactl_fd", Nr: 443, Args: args516, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580500, &Call{Name: "quotactl_fd", Nr: 443, Args: args517, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580600, &Call{Name: "quotactl_fd", Nr: 443, Args: args516, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580700, &Call{Name: "quotactl_fd", Nr: 443, Args: args508, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580800, &Call{Name: "quotactl_fd", Nr: 443, Args: args517, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000100, &Call{Name: "quotactl_fd", Nr: 443, Args: args508, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000200, &Call{Name: "quotactl_fd", Nr: 443, Args: args509, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile}},
+	{0x80000300, &Call{Name: "quotactl_fd", Nr: 443, Args: args508, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000400, &Call{Name: "quotactl_fd", Nr: 443, Args: args510, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000500, &Call{Name: "quotactl_fd", Nr: 443, Args: args511, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000600, &Call{Name: "quotactl_fd", Nr: 443, Args: args512, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000700, &Call{Name: "quotactl_fd", Nr: 443, Args: args513, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000800, &Call{Name: "quotactl_fd", Nr: 443, Args: args514, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000900, &Call{Name: "quotactl_fd", Nr: 443, Args: args515, Nargs: 4, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_x86_64_445 = []Variant{
-	{0x1, &Call{Name: "landlock_add_rule", Nr: 445, Args: args514, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x2, &Call{Name: "landlock_add_rule", Nr: 445, Args: args515, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x1, &Call{Name: "landlock_add_rule", Nr: 445, Args: args520, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "landlock_add_rule", Nr: 445, Args: args521, Nargs: 4, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_i386_26 = []Variant{
-	{0x0, &Call{Name: "ptrace", Nr: 26, Args: args165, Nargs: 1, Sub: -1}},
-	{0x1, &Call{Name: "ptrace", Nr: 26, Args: args169, Nargs: 4, Sub: -1}},
-	{0x2, &Call{Name: "ptrace", Nr: 26, Args: args169, Nargs: 4, Sub: -1}},
-	{0x3, &Call{Name: "ptrace", Nr: 26, Args: args169, Nargs: 4, Sub: -1}},
-	{0x4, &Call{Name: "ptrace", Nr: 26, Args: args180, Nargs: 4, Sub: -1}},
-	{0x5, &Call{Name: "ptrace", Nr: 26, Args: args180, Nargs: 4, Sub: -1}},
-	{0x7, &Call{Name: "ptrace", Nr: 26, Args: args166, Nargs: 4, Sub: -1}},
-	{0x8, &Call{Name: "ptrace", Nr: 26, Args: args167, Nargs: 2, Sub: -1}},
-	{0x9, &Call{Name: "ptrace", Nr: 26, Args: args166, Nargs: 4, Sub: -1}},
-	{0xe, &Call{Name: "ptrace", Nr: 26, Args: args175, Nargs: 4, Sub: -1}},
-	{0xf, &Call{Name: "ptrace", Nr: 26, Args: args175, Nargs: 4, Sub: -1}},
-	{0x10, &Call{Name: "ptrace", Nr: 26, Args: args167, Nargs: 2, Sub: -1}},
-	{0x11, &Call{Name: "ptrace", Nr: 26, Args: args166, Nargs: 4, Sub: -1}},
-	{0x18, &Call{Name: "ptrace", Nr: 26, Args: args166, Nargs: 4, Sub: -1}},
-	{0x1f, &Call{Name: "ptrace", Nr: 26, Args: args166, Nargs: 4, Sub: -1}},
-	{0x20, &Call{Name: "ptrace", Nr: 26, Args: args166, Nargs: 4, Sub: -1}},
-	{0x21, &Call{Name: "ptrace", Nr: 26, Args: args166, Nargs: 4, Sub: -1}},
-	{0x4200, &Call{Name: "ptrace", Nr: 26, Args: args168, Nargs: 4, Sub: -1}},
-	{0x4201, &Call{Name: "ptrace", Nr: 26, Args: args170, Nargs: 4, Sub: -1}},
-	{0x4202, &Call{Name: "ptrace", Nr: 26, Args: args171, Nargs: 4, Sub: -1}},
-	{0x4203, &Call{Name: "ptrace", Nr: 26, Args: args172, Nargs: 4, Sub: -1}},
-	{0x4204, &Call{Name: "ptrace", Nr: 26, Args: args183, Nargs: 4, Sub: -1}},
-	{0x4205, &Call{Name: "ptrace", Nr: 26, Args: args183, Nargs: 4, Sub: -1}},
-	{0x4206, &Call{Name: "ptrace", Nr: 26, Args: args168, Nargs: 4, Sub: -1}},
-	{0x4207, &Call{Name: "ptrace", Nr: 26, Args: args167, Nargs: 2, Sub: -1}},
-	{0x4208, &Call{Name: "ptrace", Nr: 26, Args: args167, Nargs: 2, Sub: -1}},
-	{0x4209, &Call{Name: "ptrace", Nr: 26, Args: args176, Nargs: 4, Sub: -1}},
-	{0x420a, &Call{Name: "ptrace", Nr: 26, Args: args181, Nargs: 4, Sub: -1}},
-	{0x420b, &Call{Name: "ptrace", Nr: 26, Args: args182, Nargs: 4, Sub: -1}},
-	{0x420c, &Call{Name: "ptrace", Nr: 26, Args: args177, Nargs: 4, Sub: -1}},
-	{0x420d, &Call{Name: "ptrace", Nr: 26, Args: args177, Nargs: 4, Sub: -1}},
-	{0x420e, &Call{Name: "ptrace", Nr: 26, Args: args177, Nargs: 4, Sub: -1}},
+	{0x0, &Call{Name: "ptrace", Nr: 26, Args: args164, Nargs: 1, Sub: -1}},
+	{0x1, &Call{Name: "ptrace", Nr: 26, Args: args168, Nargs: 4, Sub: -1}},
+	{0x2, &Call{Name: "ptrace", Nr: 26, Args: args168, Nargs: 4, Sub: -1}},
+	{0x3, &Call{Name: "ptrace", Nr: 26, Args: args168, Nargs: 4, Sub: -1}},
+	{0x4, &Call{Name: "ptrace", Nr: 26, Args: args179, Nargs: 4, Sub: -1}},
+	{0x5, &Call{Name: "ptrace", Nr: 26, Args: args179, Nargs: 4, Sub: -1}},
+	{0x7, &Call{Name: "ptrace", Nr: 26, Args: args165, Nargs: 4, Sub: -1}},
+	{0x8, &Call{Name: "ptrace", Nr: 26, Args: args166, Nargs: 2, Sub: -1}},
+	{0x9, &Call{Name: "ptrace", Nr: 26, Args: args165, Nargs: 4, Sub: -1}},
+	{0xe, &Call{Name: "ptrace", Nr: 26, Args: args174, Nargs: 4, Sub: -1}},
+	{0xf, &Call{Name: "ptrace", Nr: 26, Args: args174, Nargs: 4, Sub: -1}},
+	{0x10, &Call{Name: "ptrace", Nr: 26, Args: args166, Nargs: 2, Sub: -1}},
+	{0x11, &Call{Name: "ptrace", Nr: 26, Args: args165, Nargs: 4, Sub: -1}},
+	{0x18, &Call{Name: "ptrace", Nr: 26, Args: args165, Nargs: 4, Sub: -1}},
+	{0x1f, &Call{Name: "ptrace", Nr: 26, Args: args165, Nargs: 4, Sub: -1}},
+	{0x20, &Call{Name: "ptrace", Nr: 26, Args: args165, Nargs: 4, Sub: -1}},
+	{0x21, &Call{Name: "ptrace", Nr: 26, Args: args165, Nargs: 4, Sub: -1}},
+	{0x4200, &Call{Name: "ptrace", Nr: 26, Args: args167, Nargs: 4, Sub: -1}},
+	{0x4201, &Call{Name: "ptrace", Nr: 26, Args: args169, Nargs: 4, Sub: -1}},
+	{0x4202, &Call{Name: "ptrace", Nr: 26, Args: args170, Nargs: 4, Sub: -1}},
+	{0x4203, &Call{Name: "ptrace", Nr: 26, Args: args171, Nargs: 4, Sub: -1}},
+	{0x4204, &Call{Name: "ptrace", Nr: 26, Args: args182, Nargs: 4, Sub: -1}},
+	{0x4205, &Call{Name: "ptrace", Nr: 26, Args: args182, Nargs: 4, Sub: -1}},
+	{0x4206, &Call{Name: "ptrace", Nr: 26, Args: args167, Nargs: 4, Sub: -1}},
+	{0x4207, &Call{Name: "ptrace", Nr: 26, Args: args166, Nargs: 2, Sub: -1}},
+	{0x4208, &Call{Name: "ptrace", Nr: 26, Args: args166, Nargs: 2, Sub: -1}},
+	{0x4209, &Call{Name: "ptrace", Nr: 26, Args: args175, Nargs: 4, Sub: -1}},
+	{0x420a, &Call{Name: "ptrace", Nr: 26, Args: args180, Nargs: 4, Sub: -1}},
+	{0x420b, &Call{Name: "ptrace", Nr: 26, Args: args181, Nargs: 4, Sub: -1}},
+	{0x420c, &Call{Name: "ptrace", Nr: 26, Args: args176, Nargs: 4, Sub: -1}},
+	{0x420d, &Call{Name: "ptrace", Nr: 26, Args: args176, Nargs: 4, Sub: -1}},
+	{0x420e, &Call{Name: "ptrace", Nr: 26, Args: args176, Nargs: 4, Sub: -1}},
 }
 
 var subs_i386_54 = []Variant{
 	{0x125d, &Call{Name: "ioctl", Nr: 54, Args: args30, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x125e, &Call{Name: "ioctl", Nr: 54, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x125f, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x1260, &Call{Name: "ioctl", Nr: 54, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1260, &Call{Name: "ioctl", Nr: 54, Args: args52, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x1261, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x1262, &Call{Name: "ioctl", Nr: 54, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x1263, &Call{Name: "ioctl", Nr: 54, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x1264, &Call{Name: "ioctl", Nr: 54, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x1265, &Call{Name: "ioctl", Nr: 54, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x1267, &Call{Name: "ioctl", Nr: 54, Args: args52, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1262, &Call{Name: "ioctl", Nr: 54, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1263, &Call{Name: "ioctl", Nr: 54, Args: args52, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1264, &Call{Name: "ioctl", Nr: 54, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1265, &Call{Name: "ioctl", Nr: 54, Args: args52, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1267, &Call{Name: "ioctl", Nr: 54, Args: args51, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x1268, &Call{Name: "ioctl", Nr: 54, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x1274, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0x1275, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0x1276, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x1277, &Call{Name: "ioctl", Nr: 54, Args: args55, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1277, &Call{Name: "ioctl", Nr: 54, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x1278, &Call{Name: "ioctl", Nr: 54, Args: args29, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x1279, &Call{Name: "ioctl", Nr: 54, Args: args29, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x127a, &Call{Name: "ioctl", Nr: 54, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x127b, &Call{Name: "ioctl", Nr: 54, Args: args29, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x127c, &Call{Name: "ioctl", Nr: 54, Args: args29, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x127d, &Call{Name: "ioctl", Nr: 54, Args: args55, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x127e, &Call{Name: "ioctl", Nr: 54, Args: args52, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x127f, &Call{Name: "ioctl", Nr: 54, Args: args55, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x127d, &Call{Name: "ioctl", Nr: 54, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x127e, &Call{Name: "ioctl", Nr: 54, Args: args51, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x127f, &Call{Name: "ioctl", Nr: 54, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x2202, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x2400, &Call{Name: "ioctl", Nr: 54, Args: args72, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x2401, &Call{Name: "ioctl", Nr: 54, Args: args72, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x2400, &Call{Name: "ioctl", Nr: 54, Args: args71, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x2401, &Call{Name: "ioctl", Nr: 54, Args: args71, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x2402, &Call{Name: "ioctl", Nr: 54, Args: args24, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x2403, &Call{Name: "ioctl", Nr: 54, Args: args72, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x2403, &Call{Name: "ioctl", Nr: 54, Args: args71, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x2405, &Call{Name: "ioctl", Nr: 54, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c00, &Call{Name: "ioctl", Nr: 54, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c01, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x4c04, &Call{Name: "ioctl", Nr: 54, Args: args60, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x4c05, &Call{Name: "ioctl", Nr: 54, Args: args61, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4c04, &Call{Name: "ioctl", Nr: 54, Args: args59, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4c05, &Call{Name: "ioctl", Nr: 54, Args: args60, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c06, &Call{Name: "ioctl", Nr: 54, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c07, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x4c08, &Call{Name: "ioctl", Nr: 54, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x4c09, &Call{Name: "ioctl", Nr: 54, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x4c0a, &Call{Name: "ioctl", Nr: 54, Args: args62, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4c08, &Call{Name: "ioctl", Nr: 54, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4c09, &Call{Name: "ioctl", Nr: 54, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4c0a, &Call{Name: "ioctl", Nr: 54, Args: args61, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c80, &Call{Name: "ioctl", Nr: 54, Args: args24, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c81, &Call{Name: "ioctl", Nr: 54, Args: args24, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c82, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
@@ -2589,10 +2589,10 @@ var subs_i386_54 = []Variant{
 	{0x5402, &Call{Name: "ioctl", Nr: 54, Args: args19, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x5403, &Call{Name: "ioctl", Nr: 54, Args: args19, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x5404, &Call{Name: "ioctl", Nr: 54, Args: args19, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x5405, &Call{Name: "ioctl", Nr: 54, Args: args50, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x5406, &Call{Name: "ioctl", Nr: 54, Args: args51, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x5407, &Call{Name: "ioctl", Nr: 54, Args: args51, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x5408, &Call{Name: "ioctl", Nr: 54, Args: args51, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x5405, &Call{Name: "ioctl", Nr: 54, Args: args49, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x5406, &Call{Name: "ioctl", Nr: 54, Args: args50, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x5407, &Call{Name: "ioctl", Nr: 54, Args: args50, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x5408, &Call{Name: "ioctl", Nr: 54, Args: args50, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x5409, &Call{Name: "ioctl", Nr: 54, Args: args24, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x540a, &Call{Name: "ioctl", Nr: 54, Args: args31, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x540b, &Call{Name: "ioctl", Nr: 54, Args: args32, Nargs: 3, Sub: -1, Class: ClassDesc}},
@@ -2637,28 +2637,28 @@ var subs_i386_54 = []Variant{
 	{0x8904, &Call{Name: "ioctl", Nr: 54, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x8905, &Call{Name: "ioctl", Nr: 54, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x8910, &Call{Name: "ioctl", Nr: 54, Args: args37, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8912, &Call{Name: "ioctl", Nr: 54, Args: args45, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8913, &Call{Name: "ioctl", Nr: 54, Args: args39, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8914, &Call{Name: "ioctl", Nr: 54, Args: args39, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8915, &Call{Name: "ioctl", Nr: 54, Args: args40, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8916, &Call{Name: "ioctl", Nr: 54, Args: args40, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8917, &Call{Name: "ioctl", Nr: 54, Args: args46, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8918, &Call{Name: "ioctl", Nr: 54, Args: args46, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8919, &Call{Name: "ioctl", Nr: 54, Args: args42, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x891a, &Call{Name: "ioctl", Nr: 54, Args: args42, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x891b, &Call{Name: "ioctl", Nr: 54, Args: args41, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x891c, &Call{Name: "ioctl", Nr: 54, Args: args41, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x891d, &Call{Name: "ioctl", Nr: 54, Args: args47, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x891e, &Call{Name: "ioctl", Nr: 54, Args: args47, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8921, &Call{Name: "ioctl", Nr: 54, Args: args44, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8922, &Call{Name: "ioctl", Nr: 54, Args: args44, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8924, &Call{Name: "ioctl", Nr: 54, Args: args43, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8927, &Call{Name: "ioctl", Nr: 54, Args: args43, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8933, &Call{Name: "ioctl", Nr: 54, Args: args38, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8942, &Call{Name: "ioctl", Nr: 54, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8943, &Call{Name: "ioctl", Nr: 54, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x89a0, &Call{Name: "ioctl", Nr: 54, Args: args49, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x89a1, &Call{Name: "ioctl", Nr: 54, Args: args49, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8912, &Call{Name: "ioctl", Nr: 54, Args: args44, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8913, &Call{Name: "ioctl", Nr: 54, Args: args38, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8914, &Call{Name: "ioctl", Nr: 54, Args: args38, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8915, &Call{Name: "ioctl", Nr: 54, Args: args39, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8916, &Call{Name: "ioctl", Nr: 54, Args: args39, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8917, &Call{Name: "ioctl", Nr: 54, Args: args45, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8918, &Call{Name: "ioctl", Nr: 54, Args: args45, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8919, &Call{Name: "ioctl", Nr: 54, Args: args41, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x891a, &Call{Name: "ioctl", Nr: 54, Args: args41, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x891b, &Call{Name: "ioctl", Nr: 54, Args: args40, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x891c, &Call{Name: "ioctl", Nr: 54, Args: args40, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x891d, &Call{Name: "ioctl", Nr: 54, Args: args46, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x891e, &Call{Name: "ioctl", Nr: 54, Args: args46, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8921, &Call{Name: "ioctl", Nr: 54, Args: args43, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8922, &Call{Name: "ioctl", Nr: 54, Args: args43, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8924, &Call{Name: "ioctl", Nr: 54, Args: args42, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8927, &Call{Name: "ioctl", Nr: 54, Args: args42, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8933, &Call{Name: "ioctl", Nr: 54, Args: args37, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8942, &Call{Name: "ioctl", Nr: 54, Args: args47, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8943, &Call{Name: "ioctl", Nr: 54, Args: args47, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x89a0, &Call{Name: "ioctl", Nr: 54, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x89a1, &Call{Name: "ioctl", Nr: 54, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x9408, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0xab00, &Call{Name: "ioctl", Nr: 54, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0xab03, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
@@ -2667,744 +2667,744 @@ var subs_i386_54 = []Variant{
 	{0xb701, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
 	{0xb702, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
 	{0xb703, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[60]}},
-	{0xb704, &Call{Name: "ioctl", Nr: 54, Args: args71, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xb704, &Call{Name: "ioctl", Nr: 54, Args: args70, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40042408, &Call{Name: "ioctl", Nr: 54, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40042409, &Call{Name: "ioctl", Nr: 54, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40042409, &Call{Name: "ioctl", Nr: 54, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40044581, &Call{Name: "ioctl", Nr: 54, Args: args24, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40044590, &Call{Name: "ioctl", Nr: 54, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40044591, &Call{Name: "ioctl", Nr: 54, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x400445a0, &Call{Name: "ioctl", Nr: 54, Args: args68, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40044590, &Call{Name: "ioctl", Nr: 54, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40044591, &Call{Name: "ioctl", Nr: 54, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x400445a0, &Call{Name: "ioctl", Nr: 54, Args: args67, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40045201, &Call{Name: "ioctl", Nr: 54, Args: args30, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40045431, &Call{Name: "ioctl", Nr: 54, Args: args30, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40049409, &Call{Name: "ioctl", Nr: 54, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40081271, &Call{Name: "ioctl", Nr: 54, Args: args30, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40082102, &Call{Name: "ioctl", Nr: 54, Args: args66, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40082404, &Call{Name: "ioctl", Nr: 54, Args: args69, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40082406, &Call{Name: "ioctl", Nr: 54, Args: args49, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40082102, &Call{Name: "ioctl", Nr: 54, Args: args65, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40082404, &Call{Name: "ioctl", Nr: 54, Args: args68, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40082406, &Call{Name: "ioctl", Nr: 54, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40086602, &Call{Name: "ioctl", Nr: 54, Args: args36, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x401c5820, &Call{Name: "ioctl", Nr: 54, Args: args59, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x4020940d, &Call{Name: "ioctl", Nr: 54, Args: args57, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40247007, &Call{Name: "ioctl", Nr: 54, Args: args64, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x4024700a, &Call{Name: "ioctl", Nr: 54, Args: args64, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x401c5820, &Call{Name: "ioctl", Nr: 54, Args: args58, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4020940d, &Call{Name: "ioctl", Nr: 54, Args: args56, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40247007, &Call{Name: "ioctl", Nr: 54, Args: args63, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4024700a, &Call{Name: "ioctl", Nr: 54, Args: args63, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x402c542b, &Call{Name: "ioctl", Nr: 54, Args: args18, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x402c542c, &Call{Name: "ioctl", Nr: 54, Args: args18, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x402c542d, &Call{Name: "ioctl", Nr: 54, Args: args18, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x41009432, &Call{Name: "ioctl", Nr: 54, Args: args49, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x41009432, &Call{Name: "ioctl", Nr: 54, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80045200, &Call{Name: "ioctl", Nr: 54, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80045430, &Call{Name: "ioctl", Nr: 54, Args: args29, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80045440, &Call{Name: "ioctl", Nr: 54, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80045705, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0x80045707, &Call{Name: "ioctl", Nr: 54, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80081270, &Call{Name: "ioctl", Nr: 54, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x80081272, &Call{Name: "ioctl", Nr: 54, Args: args70, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x80082407, &Call{Name: "ioctl", Nr: 54, Args: args70, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x80081272, &Call{Name: "ioctl", Nr: 54, Args: args69, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x80082407, &Call{Name: "ioctl", Nr: 54, Args: args69, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80086601, &Call{Name: "ioctl", Nr: 54, Args: args35, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8010aa01, &Call{Name: "ioctl", Nr: 54, Args: args65, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8010aa02, &Call{Name: "ioctl", Nr: 54, Args: args65, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x801c581f, &Call{Name: "ioctl", Nr: 54, Args: args58, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x80247008, &Call{Name: "ioctl", Nr: 54, Args: args63, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x80247009, &Call{Name: "ioctl", Nr: 54, Args: args63, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8010aa01, &Call{Name: "ioctl", Nr: 54, Args: args64, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8010aa02, &Call{Name: "ioctl", Nr: 54, Args: args64, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x801c581f, &Call{Name: "ioctl", Nr: 54, Args: args57, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x80247008, &Call{Name: "ioctl", Nr: 54, Args: args62, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x80247009, &Call{Name: "ioctl", Nr: 54, Args: args62, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x802c542a, &Call{Name: "ioctl", Nr: 54, Args: args17, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0xc0045706, &Call{Name: "ioctl", Nr: 54, Args: args30, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0xc0045877, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0xc0045878, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0xc0182101, &Call{Name: "ioctl", Nr: 54, Args: args67, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xc0185879, &Call{Name: "ioctl", Nr: 54, Args: args56, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xc0182101, &Call{Name: "ioctl", Nr: 54, Args: args66, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xc0185879, &Call{Name: "ioctl", Nr: 54, Args: args55, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0xc020660b, &Call{Name: "ioctl", Nr: 54, Args: args34, Nargs: 3, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_i386_55 = []Variant{
-	{0x0, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
-	{0x1, &Call{Name: "fcntl", Nr: 55, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[112]}},
-	{0x2, &Call{Name: "fcntl", Nr: 55, Args: args133, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x3, &Call{Name: "fcntl", Nr: 55, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[114]}},
-	{0x4, &Call{Name: "fcntl", Nr: 55, Args: args134, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x5, &Call{Name: "fcntl", Nr: 55, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x6, &Call{Name: "fcntl", Nr: 55, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x7, &Call{Name: "fcntl", Nr: 55, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x9, &Call{Name: "fcntl", Nr: 55, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0xa, &Call{Name: "fcntl", Nr: 55, Args: args135, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xb, &Call{Name: "fcntl", Nr: 55, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[115]}},
-	{0xf, &Call{Name: "fcntl", Nr: 55, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x10, &Call{Name: "fcntl", Nr: 55, Args: args141, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x24, &Call{Name: "fcntl", Nr: 55, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x25, &Call{Name: "fcntl", Nr: 55, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x26, &Call{Name: "fcntl", Nr: 55, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x400, &Call{Name: "fcntl", Nr: 55, Args: args136, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x401, &Call{Name: "fcntl", Nr: 55, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[116]}},
-	{0x402, &Call{Name: "fcntl", Nr: 55, Args: args137, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x406, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
-	{0x407, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x408, &Call{Name: "fcntl", Nr: 55, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x409, &Call{Name: "fcntl", Nr: 55, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40a, &Call{Name: "fcntl", Nr: 55, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[119]}},
-	{0x40b, &Call{Name: "fcntl", Nr: 55, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40c, &Call{Name: "fcntl", Nr: 55, Args: args144, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40d, &Call{Name: "fcntl", Nr: 55, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40e, &Call{Name: "fcntl", Nr: 55, Args: args144, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x0, &Call{Name: "fcntl", Nr: 55, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
+	{0x1, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[112]}},
+	{0x2, &Call{Name: "fcntl", Nr: 55, Args: args132, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x3, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[114]}},
+	{0x4, &Call{Name: "fcntl", Nr: 55, Args: args133, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x5, &Call{Name: "fcntl", Nr: 55, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x6, &Call{Name: "fcntl", Nr: 55, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x7, &Call{Name: "fcntl", Nr: 55, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8, &Call{Name: "fcntl", Nr: 55, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x9, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc}},
+	{0xa, &Call{Name: "fcntl", Nr: 55, Args: args134, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xb, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[115]}},
+	{0xf, &Call{Name: "fcntl", Nr: 55, Args: args141, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x10, &Call{Name: "fcntl", Nr: 55, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x24, &Call{Name: "fcntl", Nr: 55, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x25, &Call{Name: "fcntl", Nr: 55, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x26, &Call{Name: "fcntl", Nr: 55, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x400, &Call{Name: "fcntl", Nr: 55, Args: args135, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x401, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[116]}},
+	{0x402, &Call{Name: "fcntl", Nr: 55, Args: args136, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x406, &Call{Name: "fcntl", Nr: 55, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
+	{0x407, &Call{Name: "fcntl", Nr: 55, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x408, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc}},
+	{0x409, &Call{Name: "fcntl", Nr: 55, Args: args137, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40a, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[119]}},
+	{0x40b, &Call{Name: "fcntl", Nr: 55, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40c, &Call{Name: "fcntl", Nr: 55, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40d, &Call{Name: "fcntl", Nr: 55, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40e, &Call{Name: "fcntl", Nr: 55, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_i386_88 = []Variant{
-	{0xa1b2c3d4, &Call{Name: "reboot", Nr: 88, Args: args261, Nargs: 4, Sub: -1}},
+	{0xa1b2c3d4, &Call{Name: "reboot", Nr: 88, Args: args260, Nargs: 4, Sub: -1}},
 }
 
 var subs_i386_103 = []Variant{
-	{0x0, &Call{Name: "syslog", Nr: 103, Args: args185, Nargs: 1, Sub: -1}},
-	{0x1, &Call{Name: "syslog", Nr: 103, Args: args185, Nargs: 1, Sub: -1}},
-	{0x5, &Call{Name: "syslog", Nr: 103, Args: args185, Nargs: 1, Sub: -1}},
-	{0x6, &Call{Name: "syslog", Nr: 103, Args: args185, Nargs: 1, Sub: -1}},
-	{0x7, &Call{Name: "syslog", Nr: 103, Args: args185, Nargs: 1, Sub: -1}},
-	{0x9, &Call{Name: "syslog", Nr: 103, Args: args185, Nargs: 1, Sub: -1}},
-	{0xa, &Call{Name: "syslog", Nr: 103, Args: args185, Nargs: 1, Sub: -1}},
+	{0x0, &Call{Name: "syslog", Nr: 103, Args: args184, Nargs: 1, Sub: -1}},
+	{0x1, &Call{Name: "syslog", Nr: 103, Args: args184, Nargs: 1, Sub: -1}},
+	{0x5, &Call{Name: "syslog", Nr: 103, Args: args184, Nargs: 1, Sub: -1}},
+	{0x6, &Call{Name: "syslog", Nr: 103, Args: args184, Nargs: 1, Sub: -1}},
+	{0x7, &Call{Name: "syslog", Nr: 103, Args: args184, Nargs: 1, Sub: -1}},
+	{0x9, &Call{Name: "syslog", Nr: 103, Args: args184, Nargs: 1, Sub: -1}},
+	{0xa, &Call{Name: "syslog", Nr: 103, Args: args184, Nargs: 1, Sub: -1}},
 }
 
 var subs_i386_123 = []Variant{
-	{0x1, &Call{Name: "modify_ldt", Nr: 123, Args: args222, Nargs: 3, Sub: -1, Ret: &types[165]}},
-	{0x11, &Call{Name: "modify_ldt", Nr: 123, Args: args222, Nargs: 3, Sub: -1, Ret: &types[165]}},
+	{0x1, &Call{Name: "modify_ldt", Nr: 123, Args: args221, Nargs: 3, Sub: -1, Ret: &types[165]}},
+	{0x11, &Call{Name: "modify_ldt", Nr: 123, Args: args221, Nargs: 3, Sub: -1, Ret: &types[165]}},
 }
 
 var subs_i386_131 = []Variant{
-	{0x580100, &Call{Name: "quotactl", Nr: 131, Args: args276, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x580200, &Call{Name: "quotactl", Nr: 131, Args: args276, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x580500, &Call{Name: "quotactl", Nr: 131, Args: args277, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x580600, &Call{Name: "quotactl", Nr: 131, Args: args276, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x580700, &Call{Name: "quotactl", Nr: 131, Args: args268, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x580800, &Call{Name: "quotactl", Nr: 131, Args: args277, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000100, &Call{Name: "quotactl", Nr: 131, Args: args268, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000200, &Call{Name: "quotactl", Nr: 131, Args: args269, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000300, &Call{Name: "quotactl", Nr: 131, Args: args268, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000400, &Call{Name: "quotactl", Nr: 131, Args: args270, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000500, &Call{Name: "quotactl", Nr: 131, Args: args271, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000600, &Call{Name: "quotactl", Nr: 131, Args: args272, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000700, &Call{Name: "quotactl", Nr: 131, Args: args273, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000800, &Call{Name: "quotactl", Nr: 131, Args: args274, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000900, &Call{Name: "quotactl", Nr: 131, Args: args275, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580100, &Call{Name: "quotactl", Nr: 131, Args: args278, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580200, &Call{Name: "quotactl", Nr: 131, Args: args278, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580500, &Call{Name: "quotactl", Nr: 131, Args: args279, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580600, &Call{Name: "quotactl", Nr: 131, Args: args278, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580700, &Call{Name: "quotactl", Nr: 131, Args: args270, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580800, &Call{Name: "quotactl", Nr: 131, Args: args279, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000100, &Call{Name: "quotactl", Nr: 131, Args: args270, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000200, &Call{Name: "quotactl", Nr: 131, Args: args271, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000300, &Call{Name: "quotactl", Nr: 131, Args: args270, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000400, &Call{Name: "quotactl", Nr: 131, Args: args272, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000500, &Call{Name: "quotactl", Nr: 131, Args: args273, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000600, &Call{Name: "quotactl", Nr: 131, Args: args274, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000700, &Call{Name: "quotactl", Nr: 131, Args: args275, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000800, &Call{Name: "quotactl", Nr: 131, Args: args276, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000900, &Call{Name: "quotactl", Nr: 131, Args: args277, Nargs: 4, Sub: -1, Class: ClassFile}},
 }
 
 var subs_i386_172 = []Variant{
-	{0x1, &Call{Name: "prctl", Nr: 172, Args: args226, Nargs: 2, Sub: -1}},
-	{0x2, &Call{Name: "prctl", Nr: 172, Args: args227, Nargs: 2, Sub: -1}},
-	{0x3, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 1, Sub: -1, Ret: &types[169]}},
-	{0x4, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 2, Sub: -1}},
-	{0x5, &Call{Name: "prctl", Nr: 172, Args: args234, Nargs: 2, Sub: -1}},
-	{0x7, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 1, Sub: -1}},
-	{0x8, &Call{Name: "prctl", Nr: 172, Args: args232, Nargs: 2, Sub: -1}},
-	{0x9, &Call{Name: "prctl", Nr: 172, Args: args234, Nargs: 2, Sub: -1}},
-	{0xb, &Call{Name: "prctl", Nr: 172, Args: args234, Nargs: 2, Sub: -1}},
-	{0xd, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 1, Sub: -1}},
-	{0xe, &Call{Name: "prctl", Nr: 172, Args: args232, Nargs: 2, Sub: -1}},
-	{0xf, &Call{Name: "prctl", Nr: 172, Args: args228, Nargs: 2, Sub: -1}},
-	{0x10, &Call{Name: "prctl", Nr: 172, Args: args229, Nargs: 2, Sub: -1}},
-	{0x13, &Call{Name: "prctl", Nr: 172, Args: args234, Nargs: 2, Sub: -1}},
-	{0x15, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 1, Sub: -1}},
-	{0x16, &Call{Name: "prctl", Nr: 172, Args: args237, Nargs: 3, Sub: -1}},
-	{0x17, &Call{Name: "prctl", Nr: 172, Args: args235, Nargs: 2, Sub: -1}},
-	{0x18, &Call{Name: "prctl", Nr: 172, Args: args235, Nargs: 2, Sub: -1}},
-	{0x19, &Call{Name: "prctl", Nr: 172, Args: args246, Nargs: 2, Sub: -1}},
-	{0x1a, &Call{Name: "prctl", Nr: 172, Args: args247, Nargs: 2, Sub: -1}},
-	{0x1b, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 1, Sub: -1, Ret: &types[175]}},
-	{0x1c, &Call{Name: "prctl", Nr: 172, Args: args238, Nargs: 2, Sub: -1}},
-	{0x1d, &Call{Name: "prctl", Nr: 172, Args: args232, Nargs: 2, Sub: -1}},
-	{0x1e, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 1, Sub: -1}},
-	{0x1f, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 1, Sub: -1}},
-	{0x20, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 1, Sub: -1}},
-	{0x21, &Call{Name: "prctl", Nr: 172, Args: args245, Nargs: 5, Sub: -1}},
-	{0x22, &Call{Name: "prctl", Nr: 172, Args: args225, Nargs: 5, Sub: -1, Ret: &types[185]}},
-	{0x23, &Call{Name: "prctl", Nr: 172, Args: args241, Nargs: 5, Sub: -1}},
-	{0x24, &Call{Name: "prctl", Nr: 172, Args: args232, Nargs: 2, Sub: -1}},
-	{0x25, &Call{Name: "prctl", Nr: 172, Args: args234, Nargs: 2, Sub: -1}},
-	{0x26, &Call{Name: "prctl", Nr: 172, Args: args233, Nargs: 5, Sub: -1}},
-	{0x27, &Call{Name: "prctl", Nr: 172, Args: args233, Nargs: 5, Sub: -1}},
-	{0x28, &Call{Name: "prctl", Nr: 172, Args: args239, Nargs: 2, Sub: -1}},
-	{0x29, &Call{Name: "prctl", Nr: 172, Args: args233, Nargs: 5, Sub: -1}},
-	{0x2a, &Call{Name: "prctl", Nr: 172, Args: args233, Nargs: 5, Sub: -1}},
-	{0x2e, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 1, Sub: -1}},
-	{0x2f, &Call{Name: "prctl", Nr: 172, Args: args236, Nargs: 5, Sub: -1}},
-	{0x33, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 1, Sub: -1}},
-	{0x34, &Call{Name: "prctl", Nr: 172, Args: args243, Nargs: 2, Sub: -1, Ret: &types[181]}},
-	{0x35, &Call{Name: "prctl", Nr: 172, Args: args244, Nargs: 3, Sub: -1}},
-	{0x39, &Call{Name: "prctl", Nr: 172, Args: args233, Nargs: 5, Sub: -1}},
-	{0x3a, &Call{Name: "prctl", Nr: 172, Args: args233, Nargs: 5, Sub: -1}},
-	{0x3b, &Call{Name: "prctl", Nr: 172, Args: args248, Nargs: 5, Sub: -1}},
-	{0x3e, &Call{Name: "prctl", Nr: 172, Args: args249, Nargs: 5, Sub: -1}},
-	{0x40, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 1, Sub: -1}},
-	{0x53564d41, &Call{Name: "prctl", Nr: 172, Args: args242, Nargs: 5, Sub: -1}},
-	{0x59616d61, &Call{Name: "prctl", Nr: 172, Args: args240, Nargs: 2, Sub: -1}},
+	{0x1, &Call{Name: "prctl", Nr: 172, Args: args225, Nargs: 2, Sub: -1}},
+	{0x2, &Call{Name: "prctl", Nr: 172, Args: args226, Nargs: 2, Sub: -1}},
+	{0x3, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1, Ret: &types[169]}},
+	{0x4, &Call{Name: "prctl", Nr: 172, Args: args229, Nargs: 2, Sub: -1}},
+	{0x5, &Call{Name: "prctl", Nr: 172, Args: args233, Nargs: 2, Sub: -1}},
+	{0x7, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
+	{0x8, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 2, Sub: -1}},
+	{0x9, &Call{Name: "prctl", Nr: 172, Args: args233, Nargs: 2, Sub: -1}},
+	{0xb, &Call{Name: "prctl", Nr: 172, Args: args233, Nargs: 2, Sub: -1}},
+	{0xd, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
+	{0xe, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 2, Sub: -1}},
+	{0xf, &Call{Name: "prctl", Nr: 172, Args: args227, Nargs: 2, Sub: -1}},
+	{0x10, &Call{Name: "prctl", Nr: 172, Args: args228, Nargs: 2, Sub: -1}},
+	{0x13, &Call{Name: "prctl", Nr: 172, Args: args233, Nargs: 2, Sub: -1}},
+	{0x15, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
+	{0x16, &Call{Name: "prctl", Nr: 172, Args: args236, Nargs: 3, Sub: -1}},
+	{0x17, &Call{Name: "prctl", Nr: 172, Args: args234, Nargs: 2, Sub: -1}},
+	{0x18, &Call{Name: "prctl", Nr: 172, Args: args234, Nargs: 2, Sub: -1}},
+	{0x19, &Call{Name: "prctl", Nr: 172, Args: args245, Nargs: 2, Sub: -1}},
+	{0x1a, &Call{Name: "prctl", Nr: 172, Args: args246, Nargs: 2, Sub: -1}},
+	{0x1b, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1, Ret: &types[175]}},
+	{0x1c, &Call{Name: "prctl", Nr: 172, Args: args237, Nargs: 2, Sub: -1}},
+	{0x1d, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 2, Sub: -1}},
+	{0x1e, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
+	{0x1f, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
+	{0x20, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
+	{0x21, &Call{Name: "prctl", Nr: 172, Args: args244, Nargs: 5, Sub: -1}},
+	{0x22, &Call{Name: "prctl", Nr: 172, Args: args224, Nargs: 5, Sub: -1, Ret: &types[185]}},
+	{0x23, &Call{Name: "prctl", Nr: 172, Args: args240, Nargs: 5, Sub: -1}},
+	{0x24, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 2, Sub: -1}},
+	{0x25, &Call{Name: "prctl", Nr: 172, Args: args233, Nargs: 2, Sub: -1}},
+	{0x26, &Call{Name: "prctl", Nr: 172, Args: args232, Nargs: 5, Sub: -1}},
+	{0x27, &Call{Name: "prctl", Nr: 172, Args: args232, Nargs: 5, Sub: -1}},
+	{0x28, &Call{Name: "prctl", Nr: 172, Args: args238, Nargs: 2, Sub: -1}},
+	{0x29, &Call{Name: "prctl", Nr: 172, Args: args232, Nargs: 5, Sub: -1}},
+	{0x2a, &Call{Name: "prctl", Nr: 172, Args: args232, Nargs: 5, Sub: -1}},
+	{0x2e, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
+	{0x2f, &Call{Name: "prctl", Nr: 172, Args: args235, Nargs: 5, Sub: -1}},
+	{0x33, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
+	{0x34, &Call{Name: "prctl", Nr: 172, Args: args242, Nargs: 2, Sub: -1, Ret: &types[181]}},
+	{0x35, &Call{Name: "prctl", Nr: 172, Args: args243, Nargs: 3, Sub: -1}},
+	{0x39, &Call{Name: "prctl", Nr: 172, Args: args232, Nargs: 5, Sub: -1}},
+	{0x3a, &Call{Name: "prctl", Nr: 172, Args: args232, Nargs: 5, Sub: -1}},
+	{0x3b, &Call{Name: "prctl", Nr: 172, Args: args247, Nargs: 5, Sub: -1}},
+	{0x3e, &Call{Name: "prctl", Nr: 172, Args: args248, Nargs: 5, Sub: -1}},
+	{0x40, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
+	{0x53564d41, &Call{Name: "prctl", Nr: 172, Args: args241, Nargs: 5, Sub: -1}},
+	{0x59616d61, &Call{Name: "prctl", Nr: 172, Args: args239, Nargs: 2, Sub: -1}},
 }
 
 var subs_i386_221 = []Variant{
-	{0x0, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
-	{0x1, &Call{Name: "fcntl64", Nr: 221, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[112]}},
-	{0x2, &Call{Name: "fcntl64", Nr: 221, Args: args133, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x3, &Call{Name: "fcntl64", Nr: 221, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[114]}},
-	{0x4, &Call{Name: "fcntl64", Nr: 221, Args: args134, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x5, &Call{Name: "fcntl64", Nr: 221, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x6, &Call{Name: "fcntl64", Nr: 221, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x7, &Call{Name: "fcntl64", Nr: 221, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x9, &Call{Name: "fcntl64", Nr: 221, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0xa, &Call{Name: "fcntl64", Nr: 221, Args: args135, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xb, &Call{Name: "fcntl64", Nr: 221, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[115]}},
-	{0xc, &Call{Name: "fcntl64", Nr: 221, Args: args580, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xd, &Call{Name: "fcntl64", Nr: 221, Args: args580, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xe, &Call{Name: "fcntl64", Nr: 221, Args: args580, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xf, &Call{Name: "fcntl64", Nr: 221, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x10, &Call{Name: "fcntl64", Nr: 221, Args: args141, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x24, &Call{Name: "fcntl64", Nr: 221, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x25, &Call{Name: "fcntl64", Nr: 221, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x26, &Call{Name: "fcntl64", Nr: 221, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x400, &Call{Name: "fcntl64", Nr: 221, Args: args136, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x401, &Call{Name: "fcntl64", Nr: 221, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[116]}},
-	{0x402, &Call{Name: "fcntl64", Nr: 221, Args: args137, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x406, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
-	{0x407, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x408, &Call{Name: "fcntl64", Nr: 221, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x409, &Call{Name: "fcntl64", Nr: 221, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40a, &Call{Name: "fcntl64", Nr: 221, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[119]}},
-	{0x40b, &Call{Name: "fcntl64", Nr: 221, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40c, &Call{Name: "fcntl64", Nr: 221, Args: args144, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40d, &Call{Name: "fcntl64", Nr: 221, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40e, &Call{Name: "fcntl64", Nr: 221, Args: args144, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x0, &Call{Name: "fcntl64", Nr: 221, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
+	{0x1, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[112]}},
+	{0x2, &Call{Name: "fcntl64", Nr: 221, Args: args132, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x3, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[114]}},
+	{0x4, &Call{Name: "fcntl64", Nr: 221, Args: args133, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x5, &Call{Name: "fcntl64", Nr: 221, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x6, &Call{Name: "fcntl64", Nr: 221, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x7, &Call{Name: "fcntl64", Nr: 221, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8, &Call{Name: "fcntl64", Nr: 221, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x9, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc}},
+	{0xa, &Call{Name: "fcntl64", Nr: 221, Args: args134, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xb, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[115]}},
+	{0xc, &Call{Name: "fcntl64", Nr: 221, Args: args591, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xd, &Call{Name: "fcntl64", Nr: 221, Args: args591, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xe, &Call{Name: "fcntl64", Nr: 221, Args: args591, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xf, &Call{Name: "fcntl64", Nr: 221, Args: args141, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x10, &Call{Name: "fcntl64", Nr: 221, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x24, &Call{Name: "fcntl64", Nr: 221, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x25, &Call{Name: "fcntl64", Nr: 221, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x26, &Call{Name: "fcntl64", Nr: 221, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x400, &Call{Name: "fcntl64", Nr: 221, Args: args135, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x401, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[116]}},
+	{0x402, &Call{Name: "fcntl64", Nr: 221, Args: args136, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x406, &Call{Name: "fcntl64", Nr: 221, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
+	{0x407, &Call{Name: "fcntl64", Nr: 221, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x408, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc}},
+	{0x409, &Call{Name: "fcntl64", Nr: 221, Args: args137, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40a, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[119]}},
+	{0x40b, &Call{Name: "fcntl64", Nr: 221, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40c, &Call{Name: "fcntl64", Nr: 221, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40d, &Call{Name: "fcntl64", Nr: 221, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40e, &Call{Name: "fcntl64", Nr: 221, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_i386_240 = []Variant{
-	{0x0, &Call{Name: "futex", Nr: 240, Args: args290, Nargs: 4, Sub: -1}},
-	{0x1, &Call{Name: "futex", Nr: 240, Args: args291, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "futex", Nr: 240, Args: args291, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "futex", Nr: 240, Args: args292, Nargs: 5, Sub: -1}},
-	{0x4, &Call{Name: "futex", Nr: 240, Args: args293, Nargs: 6, Sub: -1}},
-	{0x5, &Call{Name: "futex", Nr: 240, Args: args294, Nargs: 6, Sub: -1}},
-	{0x6, &Call{Name: "futex", Nr: 240, Args: args295, Nargs: 4, Sub: -1}},
-	{0x7, &Call{Name: "futex", Nr: 240, Args: args296, Nargs: 2, Sub: -1}},
-	{0x8, &Call{Name: "futex", Nr: 240, Args: args296, Nargs: 2, Sub: -1}},
-	{0x9, &Call{Name: "futex", Nr: 240, Args: args297, Nargs: 6, Sub: -1}},
-	{0xa, &Call{Name: "futex", Nr: 240, Args: args298, Nargs: 6, Sub: -1}},
-	{0xb, &Call{Name: "futex", Nr: 240, Args: args299, Nargs: 5, Sub: -1}},
-	{0xc, &Call{Name: "futex", Nr: 240, Args: args293, Nargs: 6, Sub: -1}},
-	{0xd, &Call{Name: "futex", Nr: 240, Args: args295, Nargs: 4, Sub: -1}},
+	{0x0, &Call{Name: "futex", Nr: 240, Args: args295, Nargs: 4, Sub: -1}},
+	{0x1, &Call{Name: "futex", Nr: 240, Args: args296, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "futex", Nr: 240, Args: args296, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "futex", Nr: 240, Args: args297, Nargs: 5, Sub: -1}},
+	{0x4, &Call{Name: "futex", Nr: 240, Args: args298, Nargs: 6, Sub: -1}},
+	{0x5, &Call{Name: "futex", Nr: 240, Args: args299, Nargs: 6, Sub: -1}},
+	{0x6, &Call{Name: "futex", Nr: 240, Args: args300, Nargs: 4, Sub: -1}},
+	{0x7, &Call{Name: "futex", Nr: 240, Args: args301, Nargs: 2, Sub: -1}},
+	{0x8, &Call{Name: "futex", Nr: 240, Args: args301, Nargs: 2, Sub: -1}},
+	{0x9, &Call{Name: "futex", Nr: 240, Args: args302, Nargs: 6, Sub: -1}},
+	{0xa, &Call{Name: "futex", Nr: 240, Args: args303, Nargs: 6, Sub: -1}},
+	{0xb, &Call{Name: "futex", Nr: 240, Args: args304, Nargs: 5, Sub: -1}},
+	{0xc, &Call{Name: "futex", Nr: 240, Args: args298, Nargs: 6, Sub: -1}},
+	{0xd, &Call{Name: "futex", Nr: 240, Args: args300, Nargs: 4, Sub: -1}},
 }
 
 var subs_i386_255 = []Variant{
-	{0x2, &Call{Name: "epoll_ctl", Nr: 255, Args: args325, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "epoll_ctl", Nr: 255, Args: args331, Nargs: 4, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_i386_288 = []Variant{
-	{0x0, &Call{Name: "keyctl", Nr: 288, Args: args342, Nargs: 3, Sub: -1}},
-	{0x1, &Call{Name: "keyctl", Nr: 288, Args: args343, Nargs: 2, Sub: -1}},
-	{0x2, &Call{Name: "keyctl", Nr: 288, Args: args344, Nargs: 4, Sub: -1}},
-	{0x3, &Call{Name: "keyctl", Nr: 288, Args: args345, Nargs: 2, Sub: -1}},
-	{0x4, &Call{Name: "keyctl", Nr: 288, Args: args346, Nargs: 4, Sub: -1}},
-	{0x5, &Call{Name: "keyctl", Nr: 288, Args: args347, Nargs: 3, Sub: -1}},
-	{0x6, &Call{Name: "keyctl", Nr: 288, Args: args348, Nargs: 4, Sub: -1}},
-	{0x7, &Call{Name: "keyctl", Nr: 288, Args: args345, Nargs: 2, Sub: -1}},
-	{0x8, &Call{Name: "keyctl", Nr: 288, Args: args349, Nargs: 3, Sub: -1}},
-	{0x9, &Call{Name: "keyctl", Nr: 288, Args: args349, Nargs: 3, Sub: -1}},
-	{0xa, &Call{Name: "keyctl", Nr: 288, Args: args350, Nargs: 5, Sub: -1}},
-	{0xb, &Call{Name: "keyctl", Nr: 288, Args: args344, Nargs: 4, Sub: -1}},
-	{0xc, &Call{Name: "keyctl", Nr: 288, Args: args351, Nargs: 5, Sub: -1}},
-	{0xd, &Call{Name: "keyctl", Nr: 288, Args: args352, Nargs: 4, Sub: -1}},
-	{0xe, &Call{Name: "keyctl", Nr: 288, Args: args353, Nargs: 2, Sub: -1}},
-	{0xf, &Call{Name: "keyctl", Nr: 288, Args: args363, Nargs: 3, Sub: -1}},
-	{0x10, &Call{Name: "keyctl", Nr: 288, Args: args345, Nargs: 2, Sub: -1}},
-	{0x11, &Call{Name: "keyctl", Nr: 288, Args: args348, Nargs: 4, Sub: -1}},
-	{0x12, &Call{Name: "keyctl", Nr: 288, Args: args354, Nargs: 1, Sub: -1}},
-	{0x13, &Call{Name: "keyctl", Nr: 288, Args: args355, Nargs: 5, Sub: -1}},
-	{0x14, &Call{Name: "keyctl", Nr: 288, Args: args356, Nargs: 5, Sub: -1}},
-	{0x15, &Call{Name: "keyctl", Nr: 288, Args: args345, Nargs: 2, Sub: -1}},
-	{0x16, &Call{Name: "keyctl", Nr: 288, Args: args357, Nargs: 3, Sub: -1}},
-	{0x17, &Call{Name: "keyctl", Nr: 288, Args: args358, Nargs: 5, Sub: -1}},
-	{0x18, &Call{Name: "keyctl", Nr: 288, Args: args359, Nargs: 5, Sub: -1}},
-	{0x1d, &Call{Name: "keyctl", Nr: 288, Args: args361, Nargs: 4, Sub: -1}},
-	{0x1e, &Call{Name: "keyctl", Nr: 288, Args: args362, Nargs: 5, Sub: -1}},
-	{0x1f, &Call{Name: "keyctl", Nr: 288, Args: args360, Nargs: 3, Sub: -1}},
+	{0x0, &Call{Name: "keyctl", Nr: 288, Args: args348, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "keyctl", Nr: 288, Args: args349, Nargs: 2, Sub: -1}},
+	{0x2, &Call{Name: "keyctl", Nr: 288, Args: args350, Nargs: 4, Sub: -1}},
+	{0x3, &Call{Name: "keyctl", Nr: 288, Args: args351, Nargs: 2, Sub: -1}},
+	{0x4, &Call{Name: "keyctl", Nr: 288, Args: args352, Nargs: 4, Sub: -1}},
+	{0x5, &Call{Name: "keyctl", Nr: 288, Args: args353, Nargs: 3, Sub: -1}},
+	{0x6, &Call{Name: "keyctl", Nr: 288, Args: args354, Nargs: 4, Sub: -1}},
+	{0x7, &Call{Name: "keyctl", Nr: 288, Args: args351, Nargs: 2, Sub: -1}},
+	{0x8, &Call{Name: "keyctl", Nr: 288, Args: args355, Nargs: 3, Sub: -1}},
+	{0x9, &Call{Name: "keyctl", Nr: 288, Args: args355, Nargs: 3, Sub: -1}},
+	{0xa, &Call{Name: "keyctl", Nr: 288, Args: args356, Nargs: 5, Sub: -1}},
+	{0xb, &Call{Name: "keyctl", Nr: 288, Args: args350, Nargs: 4, Sub: -1}},
+	{0xc, &Call{Name: "keyctl", Nr: 288, Args: args357, Nargs: 5, Sub: -1}},
+	{0xd, &Call{Name: "keyctl", Nr: 288, Args: args358, Nargs: 4, Sub: -1}},
+	{0xe, &Call{Name: "keyctl", Nr: 288, Args: args359, Nargs: 2, Sub: -1}},
+	{0xf, &Call{Name: "keyctl", Nr: 288, Args: args369, Nargs: 3, Sub: -1}},
+	{0x10, &Call{Name: "keyctl", Nr: 288, Args: args351, Nargs: 2, Sub: -1}},
+	{0x11, &Call{Name: "keyctl", Nr: 288, Args: args354, Nargs: 4, Sub: -1}},
+	{0x12, &Call{Name: "keyctl", Nr: 288, Args: args360, Nargs: 1, Sub: -1}},
+	{0x13, &Call{Name: "keyctl", Nr: 288, Args: args361, Nargs: 5, Sub: -1}},
+	{0x14, &Call{Name: "keyctl", Nr: 288, Args: args362, Nargs: 5, Sub: -1}},
+	{0x15, &Call{Name: "keyctl", Nr: 288, Args: args351, Nargs: 2, Sub: -1}},
+	{0x16, &Call{Name: "keyctl", Nr: 288, Args: args363, Nargs: 3, Sub: -1}},
+	{0x17, &Call{Name: "keyctl", Nr: 288, Args: args364, Nargs: 5, Sub: -1}},
+	{0x18, &Call{Name: "keyctl", Nr: 288, Args: args365, Nargs: 5, Sub: -1}},
+	{0x1d, &Call{Name: "keyctl", Nr: 288, Args: args367, Nargs: 4, Sub: -1}},
+	{0x1e, &Call{Name: "keyctl", Nr: 288, Args: args368, Nargs: 5, Sub: -1}},
+	{0x1f, &Call{Name: "keyctl", Nr: 288, Args: args366, Nargs: 3, Sub: -1}},
 }
 
 var subs_i386_349 = []Variant{
-	{0x0, &Call{Name: "kcmp", Nr: 349, Args: args422, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x1, &Call{Name: "kcmp", Nr: 349, Args: args423, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "kcmp", Nr: 349, Args: args423, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "kcmp", Nr: 349, Args: args423, Nargs: 3, Sub: -1}},
-	{0x4, &Call{Name: "kcmp", Nr: 349, Args: args423, Nargs: 3, Sub: -1}},
-	{0x5, &Call{Name: "kcmp", Nr: 349, Args: args423, Nargs: 3, Sub: -1}},
-	{0x6, &Call{Name: "kcmp", Nr: 349, Args: args423, Nargs: 3, Sub: -1}},
-	{0x7, &Call{Name: "kcmp", Nr: 349, Args: args424, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x0, &Call{Name: "kcmp", Nr: 349, Args: args428, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x1, &Call{Name: "kcmp", Nr: 349, Args: args429, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "kcmp", Nr: 349, Args: args429, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "kcmp", Nr: 349, Args: args429, Nargs: 3, Sub: -1}},
+	{0x4, &Call{Name: "kcmp", Nr: 349, Args: args429, Nargs: 3, Sub: -1}},
+	{0x5, &Call{Name: "kcmp", Nr: 349, Args: args429, Nargs: 3, Sub: -1}},
+	{0x6, &Call{Name: "kcmp", Nr: 349, Args: args429, Nargs: 3, Sub: -1}},
+	{0x7, &Call{Name: "kcmp", Nr: 349, Args: args430, Nargs: 5, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_i386_354 = []Variant{
-	{0x0, &Call{Name: "seccomp", Nr: 354, Args: args429, Nargs: 3, Sub: -1}},
-	{0x1, &Call{Name: "seccomp", Nr: 354, Args: args430, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "seccomp", Nr: 354, Args: args431, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "seccomp", Nr: 354, Args: args432, Nargs: 3, Sub: -1}},
+	{0x0, &Call{Name: "seccomp", Nr: 354, Args: args435, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "seccomp", Nr: 354, Args: args436, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "seccomp", Nr: 354, Args: args437, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "seccomp", Nr: 354, Args: args438, Nargs: 3, Sub: -1}},
 }
 
 var subs_i386_357 = []Variant{
-	{0x0, &Call{Name: "bpf", Nr: 357, Args: args437, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x1, &Call{Name: "bpf", Nr: 357, Args: args438, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "bpf", Nr: 357, Args: args439, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "bpf", Nr: 357, Args: args440, Nargs: 3, Sub: -1}},
-	{0x4, &Call{Name: "bpf", Nr: 357, Args: args441, Nargs: 3, Sub: -1}},
-	{0x5, &Call{Name: "bpf", Nr: 357, Args: args443, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x6, &Call{Name: "bpf", Nr: 357, Args: args444, Nargs: 3, Sub: -1}},
-	{0x7, &Call{Name: "bpf", Nr: 357, Args: args444, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x8, &Call{Name: "bpf", Nr: 357, Args: args445, Nargs: 3, Sub: -1}},
-	{0x9, &Call{Name: "bpf", Nr: 357, Args: args446, Nargs: 3, Sub: -1}},
-	{0xa, &Call{Name: "bpf", Nr: 357, Args: args447, Nargs: 3, Sub: -1}},
-	{0xb, &Call{Name: "bpf", Nr: 357, Args: args448, Nargs: 3, Sub: -1}},
-	{0xc, &Call{Name: "bpf", Nr: 357, Args: args448, Nargs: 3, Sub: -1}},
-	{0xd, &Call{Name: "bpf", Nr: 357, Args: args449, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0xe, &Call{Name: "bpf", Nr: 357, Args: args450, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0xf, &Call{Name: "bpf", Nr: 357, Args: args453, Nargs: 3, Sub: -1}},
-	{0x10, &Call{Name: "bpf", Nr: 357, Args: args454, Nargs: 3, Sub: -1}},
-	{0x11, &Call{Name: "bpf", Nr: 357, Args: args455, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x12, &Call{Name: "bpf", Nr: 357, Args: args456, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x13, &Call{Name: "bpf", Nr: 357, Args: args451, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x14, &Call{Name: "bpf", Nr: 357, Args: args457, Nargs: 3, Sub: -1}},
-	{0x15, &Call{Name: "bpf", Nr: 357, Args: args442, Nargs: 3, Sub: -1}},
-	{0x16, &Call{Name: "bpf", Nr: 357, Args: args458, Nargs: 3, Sub: -1}},
-	{0x17, &Call{Name: "bpf", Nr: 357, Args: args448, Nargs: 3, Sub: -1}},
-	{0x18, &Call{Name: "bpf", Nr: 357, Args: args459, Nargs: 3, Sub: -1}},
-	{0x19, &Call{Name: "bpf", Nr: 357, Args: args459, Nargs: 3, Sub: -1}},
-	{0x1a, &Call{Name: "bpf", Nr: 357, Args: args459, Nargs: 3, Sub: -1}},
-	{0x1b, &Call{Name: "bpf", Nr: 357, Args: args459, Nargs: 3, Sub: -1}},
-	{0x1c, &Call{Name: "bpf", Nr: 357, Args: args460, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x1d, &Call{Name: "bpf", Nr: 357, Args: args461, Nargs: 3, Sub: -1}},
-	{0x1e, &Call{Name: "bpf", Nr: 357, Args: args452, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x1f, &Call{Name: "bpf", Nr: 357, Args: args448, Nargs: 3, Sub: -1}},
+	{0x0, &Call{Name: "bpf", Nr: 357, Args: args443, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x1, &Call{Name: "bpf", Nr: 357, Args: args444, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "bpf", Nr: 357, Args: args445, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "bpf", Nr: 357, Args: args446, Nargs: 3, Sub: -1}},
+	{0x4, &Call{Name: "bpf", Nr: 357, Args: args447, Nargs: 3, Sub: -1}},
+	{0x5, &Call{Name: "bpf", Nr: 357, Args: args449, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x6, &Call{Name: "bpf", Nr: 357, Args: args450, Nargs: 3, Sub: -1}},
+	{0x7, &Call{Name: "bpf", Nr: 357, Args: args450, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x8, &Call{Name: "bpf", Nr: 357, Args: args451, Nargs: 3, Sub: -1}},
+	{0x9, &Call{Name: "bpf", Nr: 357, Args: args452, Nargs: 3, Sub: -1}},
+	{0xa, &Call{Name: "bpf", Nr: 357, Args: args453, Nargs: 3, Sub: -1}},
+	{0xb, &Call{Name: "bpf", Nr: 357, Args: args454, Nargs: 3, Sub: -1}},
+	{0xc, &Call{Name: "bpf", Nr: 357, Args: args454, Nargs: 3, Sub: -1}},
+	{0xd, &Call{Name: "bpf", Nr: 357, Args: args455, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0xe, &Call{Name: "bpf", Nr: 357, Args: args456, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0xf, &Call{Name: "bpf", Nr: 357, Args: args459, Nargs: 3, Sub: -1}},
+	{0x10, &Call{Name: "bpf", Nr: 357, Args: args460, Nargs: 3, Sub: -1}},
+	{0x11, &Call{Name: "bpf", Nr: 357, Args: args461, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x12, &Call{Name: "bpf", Nr: 357, Args: args462, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x13, &Call{Name: "bpf", Nr: 357, Args: args457, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x14, &Call{Name: "bpf", Nr: 357, Args: args463, Nargs: 3, Sub: -1}},
+	{0x15, &Call{Name: "bpf", Nr: 357, Args: args448, Nargs: 3, Sub: -1}},
+	{0x16, &Call{Name: "bpf", Nr: 357, Args: args464, Nargs: 3, Sub: -1}},
+	{0x17, &Call{Name: "bpf", Nr: 357, Args: args454, Nargs: 3, Sub: -1}},
+	{0x18, &Call{Name: "bpf", Nr: 357, Args: args465, Nargs: 3, Sub: -1}},
+	{0x19, &Call{Name: "bpf", Nr: 357, Args: args465, Nargs: 3, Sub: -1}},
+	{0x1a, &Call{Name: "bpf", Nr: 357, Args: args465, Nargs: 3, Sub: -1}},
+	{0x1b, &Call{Name: "bpf", Nr: 357, Args: args465, Nargs: 3, Sub: -1}},
+	{0x1c, &Call{Name: "bpf", Nr: 357, Args: args466, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x1d, &Call{Name: "bpf", Nr: 357, Args: args467, Nargs: 3, Sub: -1}},
+	{0x1e, &Call{Name: "bpf", Nr: 357, Args: args458, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x1f, &Call{Name: "bpf", Nr: 357, Args: args454, Nargs: 3, Sub: -1}},
 }
 
 var subs_i386_375 = []Variant{
-	{0x0, &Call{Name: "membarrier", Nr: 375, Args: args465, Nargs: 2, Sub: -1, Ret: &types[312]}},
+	{0x0, &Call{Name: "membarrier", Nr: 375, Args: args471, Nargs: 2, Sub: -1, Ret: &types[312]}},
 }
 
 var subs_i386_384 = []Variant{
-	{0x1003, &Call{Name: "arch_prctl", Nr: 384, Args: args251, Nargs: 2, Sub: -1}},
-	{0x1004, &Call{Name: "arch_prctl", Nr: 384, Args: args251, Nargs: 2, Sub: -1}},
-	{0x1011, &Call{Name: "arch_prctl", Nr: 384, Args: args252, Nargs: 1, Sub: -1}},
+	{0x1003, &Call{Name: "arch_prctl", Nr: 384, Args: args250, Nargs: 2, Sub: -1}},
+	{0x1004, &Call{Name: "arch_prctl", Nr: 384, Args: args250, Nargs: 2, Sub: -1}},
+	{0x1011, &Call{Name: "arch_prctl", Nr: 384, Args: args251, Nargs: 1, Sub: -1}},
 }
 
 var subs_i386_394 = []Variant{
-	{0x1, &Call{Name: "semctl", Nr: 394, Args: args120, Nargs: 4, Sub: -1}},
-	{0x2, &Call{Name: "semctl", Nr: 394, Args: args119, Nargs: 4, Sub: -1}},
-	{0x3, &Call{Name: "semctl", Nr: 394, Args: args121, Nargs: 4, Sub: -1}},
-	{0x12, &Call{Name: "semctl", Nr: 394, Args: args119, Nargs: 4, Sub: -1}},
-	{0x13, &Call{Name: "semctl", Nr: 394, Args: args121, Nargs: 4, Sub: -1}},
-	{0x14, &Call{Name: "semctl", Nr: 394, Args: args119, Nargs: 4, Sub: -1}},
+	{0x1, &Call{Name: "semctl", Nr: 394, Args: args119, Nargs: 4, Sub: -1}},
+	{0x2, &Call{Name: "semctl", Nr: 394, Args: args118, Nargs: 4, Sub: -1}},
+	{0x3, &Call{Name: "semctl", Nr: 394, Args: args120, Nargs: 4, Sub: -1}},
+	{0x12, &Call{Name: "semctl", Nr: 394, Args: args118, Nargs: 4, Sub: -1}},
+	{0x13, &Call{Name: "semctl", Nr: 394, Args: args120, Nargs: 4, Sub: -1}},
+	{0x14, &Call{Name: "semctl", Nr: 394, Args: args118, Nargs: 4, Sub: -1}},
 }
 
 var subs_i386_396 = []Variant{
-	{0x1, &Call{Name: "shmctl", Nr: 396, Args: args89, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "shmctl", Nr: 396, Args: args88, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "shmctl", Nr: 396, Args: args90, Nargs: 3, Sub: -1}},
-	{0xd, &Call{Name: "shmctl", Nr: 396, Args: args88, Nargs: 3, Sub: -1}},
-	{0xe, &Call{Name: "shmctl", Nr: 396, Args: args91, Nargs: 3, Sub: -1}},
-	{0xf, &Call{Name: "shmctl", Nr: 396, Args: args88, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "shmctl", Nr: 396, Args: args88, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "shmctl", Nr: 396, Args: args87, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "shmctl", Nr: 396, Args: args89, Nargs: 3, Sub: -1}},
+	{0xd, &Call{Name: "shmctl", Nr: 396, Args: args87, Nargs: 3, Sub: -1}},
+	{0xe, &Call{Name: "shmctl", Nr: 396, Args: args90, Nargs: 3, Sub: -1}},
+	{0xf, &Call{Name: "shmctl", Nr: 396, Args: args87, Nargs: 3, Sub: -1}},
 }
 
 var subs_i386_402 = []Variant{
-	{0x1, &Call{Name: "msgctl", Nr: 402, Args: args128, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "msgctl", Nr: 402, Args: args127, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "msgctl", Nr: 402, Args: args129, Nargs: 3, Sub: -1}},
-	{0xb, &Call{Name: "msgctl", Nr: 402, Args: args127, Nargs: 3, Sub: -1}},
-	{0xc, &Call{Name: "msgctl", Nr: 402, Args: args129, Nargs: 3, Sub: -1}},
-	{0xd, &Call{Name: "msgctl", Nr: 402, Args: args127, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "msgctl", Nr: 402, Args: args127, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "msgctl", Nr: 402, Args: args126, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "msgctl", Nr: 402, Args: args128, Nargs: 3, Sub: -1}},
+	{0xb, &Call{Name: "msgctl", Nr: 402, Args: args126, Nargs: 3, Sub: -1}},
+	{0xc, &Call{Name: "msgctl", Nr: 402, Args: args128, Nargs: 3, Sub: -1}},
+	{0xd, &Call{Name: "msgctl", Nr: 402, Args: args126, Nargs: 3, Sub: -1}},
 }
 
 var subs_i386_422 = []Variant{
-	{0x0, &Call{Name: "futex_time64", Nr: 422, Args: args610, Nargs: 4, Sub: -1}},
-	{0x1, &Call{Name: "futex_time64", Nr: 422, Args: args291, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "futex_time64", Nr: 422, Args: args292, Nargs: 5, Sub: -1}},
-	{0x4, &Call{Name: "futex_time64", Nr: 422, Args: args293, Nargs: 6, Sub: -1}},
-	{0x5, &Call{Name: "futex_time64", Nr: 422, Args: args294, Nargs: 6, Sub: -1}},
-	{0x6, &Call{Name: "futex_time64", Nr: 422, Args: args611, Nargs: 4, Sub: -1}},
-	{0x7, &Call{Name: "futex_time64", Nr: 422, Args: args296, Nargs: 2, Sub: -1}},
-	{0x8, &Call{Name: "futex_time64", Nr: 422, Args: args296, Nargs: 2, Sub: -1}},
-	{0x9, &Call{Name: "futex_time64", Nr: 422, Args: args612, Nargs: 6, Sub: -1}},
-	{0xa, &Call{Name: "futex_time64", Nr: 422, Args: args298, Nargs: 6, Sub: -1}},
-	{0xb, &Call{Name: "futex_time64", Nr: 422, Args: args613, Nargs: 5, Sub: -1}},
-	{0xc, &Call{Name: "futex_time64", Nr: 422, Args: args293, Nargs: 6, Sub: -1}},
-	{0xd, &Call{Name: "futex_time64", Nr: 422, Args: args611, Nargs: 4, Sub: -1}},
+	{0x0, &Call{Name: "futex_time64", Nr: 422, Args: args621, Nargs: 4, Sub: -1}},
+	{0x1, &Call{Name: "futex_time64", Nr: 422, Args: args296, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "futex_time64", Nr: 422, Args: args297, Nargs: 5, Sub: -1}},
+	{0x4, &Call{Name: "futex_time64", Nr: 422, Args: args298, Nargs: 6, Sub: -1}},
+	{0x5, &Call{Name: "futex_time64", Nr: 422, Args: args299, Nargs: 6, Sub: -1}},
+	{0x6, &Call{Name: "futex_time64", Nr: 422, Args: args622, Nargs: 4, Sub: -1}},
+	{0x7, &Call{Name: "futex_time64", Nr: 422, Args: args301, Nargs: 2, Sub: -1}},
+	{0x8, &Call{Name: "futex_time64", Nr: 422, Args: args301, Nargs: 2, Sub: -1}},
+	{0x9, &Call{Name: "futex_time64", Nr: 422, Args: args623, Nargs: 6, Sub: -1}},
+	{0xa, &Call{Name: "futex_time64", Nr: 422, Args: args303, Nargs: 6, Sub: -1}},
+	{0xb, &Call{Name: "futex_time64", Nr: 422, Args: args624, Nargs: 5, Sub: -1}},
+	{0xc, &Call{Name: "futex_time64", Nr: 422, Args: args298, Nargs: 6, Sub: -1}},
+	{0xd, &Call{Name: "futex_time64", Nr: 422, Args: args622, Nargs: 4, Sub: -1}},
 }
 
 var subs_i386_427 = []Variant{
-	{0x0, &Call{Name: "io_uring_register", Nr: 427, Args: args481, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x2, &Call{Name: "io_uring_register", Nr: 427, Args: args480, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x4, &Call{Name: "io_uring_register", Nr: 427, Args: args480, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x7, &Call{Name: "io_uring_register", Nr: 427, Args: args480, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x0, &Call{Name: "io_uring_register", Nr: 427, Args: args487, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "io_uring_register", Nr: 427, Args: args486, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x4, &Call{Name: "io_uring_register", Nr: 427, Args: args486, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x7, &Call{Name: "io_uring_register", Nr: 427, Args: args486, Nargs: 4, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_i386_431 = []Variant{
-	{0x0, &Call{Name: "fsconfig", Nr: 431, Args: args486, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x1, &Call{Name: "fsconfig", Nr: 431, Args: args487, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x2, &Call{Name: "fsconfig", Nr: 431, Args: args486, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x3, &Call{Name: "fsconfig", Nr: 431, Args: args488, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
-	{0x4, &Call{Name: "fsconfig", Nr: 431, Args: args488, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
-	{0x5, &Call{Name: "fsconfig", Nr: 431, Args: args489, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x0, &Call{Name: "fsconfig", Nr: 431, Args: args492, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x1, &Call{Name: "fsconfig", Nr: 431, Args: args493, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "fsconfig", Nr: 431, Args: args492, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x3, &Call{Name: "fsconfig", Nr: 431, Args: args494, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
+	{0x4, &Call{Name: "fsconfig", Nr: 431, Args: args494, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
+	{0x5, &Call{Name: "fsconfig", Nr: 431, Args: args495, Nargs: 5, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_i386_443 = []Variant{
-	{0x580100, &Call{Name: "quotactl_fd", Nr: 443, Args: args510, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x580200, &Call{Name: "quotactl_fd", Nr: 443, Args: args510, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x580500, &Call{Name: "quotactl_fd", Nr: 443, Args: args511, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x580600, &Call{Name: "quotactl_fd", Nr: 443, Args: args510, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x580700, &Call{Name: "quotactl_fd", Nr: 443, Args: args502, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x580800, &Call{Name: "quotactl_fd", Nr: 443, Args: args511, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000100, &Call{Name: "quotactl_fd", Nr: 443, Args: args502, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000200, &Call{Name: "quotactl_fd", Nr: 443, Args: args503, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile}},
-	{0x80000300, &Call{Name: "quotactl_fd", Nr: 443, Args: args502, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000400, &Call{Name: "quotactl_fd", Nr: 443, Args: args504, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000500, &Call{Name: "quotactl_fd", Nr: 443, Args: args505, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000600, &Call{Name: "quotactl_fd", Nr: 443, Args: args506, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000700, &Call{Name: "quotactl_fd", Nr: 443, Args: args507, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000800, &Call{Name: "quotactl_fd", Nr: 443, Args: args508, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000900, &Call{Name: "quotactl_fd", Nr: 443, Args: args509, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580100, &Call{Name: "quotactl_fd", Nr: 443, Args: args516, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580200, &Call{Name: "quotactl_fd", Nr: 443, Args: args516, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580500, &Call{Name: "quotactl_fd", Nr: 443, Args: args517, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580600, &Call{Name: "quotactl_fd", Nr: 443, Args: args516, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580700, &Call{Name: "quotactl_fd", Nr: 443, Args: args508, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580800, &Call{Name: "quotactl_fd", Nr: 443, Args: args517, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000100, &Call{Name: "quotactl_fd", Nr: 443, Args: args508, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000200, &Call{Name: "quotactl_fd", Nr: 443, Args: args509, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile}},
+	{0x80000300, &Call{Name: "quotactl_fd", Nr: 443, Args: args508, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000400, &Call{Name: "quotactl_fd", Nr: 443, Args: args510, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000500, &Call{Name: "quotactl_fd", Nr: 443, Args: args511, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000600, &Call{Name: "quotactl_fd", Nr: 443, Args: args512, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000700, &Call{Name: "quotactl_fd", Nr: 443, Args: args513, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000800, &Call{Name: "quotactl_fd", Nr: 443, Args: args514, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000900, &Call{Name: "quotactl_fd", Nr: 443, Args: args515, Nargs: 4, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_i386_445 = []Variant{
-	{0x1, &Call{Name: "landlock_add_rule", Nr: 445, Args: args514, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x2, &Call{Name: "landlock_add_rule", Nr: 445, Args: args515, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x1, &Call{Name: "landlock_add_rule", Nr: 445, Args: args520, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "landlock_add_rule", Nr: 445, Args: args521, Nargs: 4, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_x32_31 = []Variant{
-	{0x1, &Call{Name: "shmctl", Nr: 31, Args: args89, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "shmctl", Nr: 31, Args: args88, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "shmctl", Nr: 31, Args: args90, Nargs: 3, Sub: -1}},
-	{0xd, &Call{Name: "shmctl", Nr: 31, Args: args88, Nargs: 3, Sub: -1}},
-	{0xe, &Call{Name: "shmctl", Nr: 31, Args: args91, Nargs: 3, Sub: -1}},
-	{0xf, &Call{Name: "shmctl", Nr: 31, Args: args88, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "shmctl", Nr: 31, Args: args88, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "shmctl", Nr: 31, Args: args87, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "shmctl", Nr: 31, Args: args89, Nargs: 3, Sub: -1}},
+	{0xd, &Call{Name: "shmctl", Nr: 31, Args: args87, Nargs: 3, Sub: -1}},
+	{0xe, &Call{Name: "shmctl", Nr: 31, Args: args90, Nargs: 3, Sub: -1}},
+	{0xf, &Call{Name: "shmctl", Nr: 31, Args: args87, Nargs: 3, Sub: -1}},
 }
 
 var subs_x32_66 = []Variant{
-	{0x1, &Call{Name: "semctl", Nr: 66, Args: args120, Nargs: 4, Sub: -1}},
-	{0x2, &Call{Name: "semctl", Nr: 66, Args: args119, Nargs: 4, Sub: -1}},
-	{0x3, &Call{Name: "semctl", Nr: 66, Args: args121, Nargs: 4, Sub: -1}},
-	{0x12, &Call{Name: "semctl", Nr: 66, Args: args119, Nargs: 4, Sub: -1}},
-	{0x13, &Call{Name: "semctl", Nr: 66, Args: args121, Nargs: 4, Sub: -1}},
-	{0x14, &Call{Name: "semctl", Nr: 66, Args: args119, Nargs: 4, Sub: -1}},
+	{0x1, &Call{Name: "semctl", Nr: 66, Args: args119, Nargs: 4, Sub: -1}},
+	{0x2, &Call{Name: "semctl", Nr: 66, Args: args118, Nargs: 4, Sub: -1}},
+	{0x3, &Call{Name: "semctl", Nr: 66, Args: args120, Nargs: 4, Sub: -1}},
+	{0x12, &Call{Name: "semctl", Nr: 66, Args: args118, Nargs: 4, Sub: -1}},
+	{0x13, &Call{Name: "semctl", Nr: 66, Args: args120, Nargs: 4, Sub: -1}},
+	{0x14, &Call{Name: "semctl", Nr: 66, Args: args118, Nargs: 4, Sub: -1}},
 }
 
 var subs_x32_71 = []Variant{
-	{0x1, &Call{Name: "msgctl", Nr: 71, Args: args128, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "msgctl", Nr: 71, Args: args127, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "msgctl", Nr: 71, Args: args129, Nargs: 3, Sub: -1}},
-	{0xb, &Call{Name: "msgctl", Nr: 71, Args: args127, Nargs: 3, Sub: -1}},
-	{0xc, &Call{Name: "msgctl", Nr: 71, Args: args129, Nargs: 3, Sub: -1}},
-	{0xd, &Call{Name: "msgctl", Nr: 71, Args: args127, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "msgctl", Nr: 71, Args: args127, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "msgctl", Nr: 71, Args: args126, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "msgctl", Nr: 71, Args: args128, Nargs: 3, Sub: -1}},
+	{0xb, &Call{Name: "msgctl", Nr: 71, Args: args126, Nargs: 3, Sub: -1}},
+	{0xc, &Call{Name: "msgctl", Nr: 71, Args: args128, Nargs: 3, Sub: -1}},
+	{0xd, &Call{Name: "msgctl", Nr: 71, Args: args126, Nargs: 3, Sub: -1}},
 }
 
 var subs_x32_72 = []Variant{
-	{0x0, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
-	{0x1, &Call{Name: "fcntl", Nr: 72, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[112]}},
-	{0x2, &Call{Name: "fcntl", Nr: 72, Args: args133, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x3, &Call{Name: "fcntl", Nr: 72, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[114]}},
-	{0x4, &Call{Name: "fcntl", Nr: 72, Args: args134, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x5, &Call{Name: "fcntl", Nr: 72, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x6, &Call{Name: "fcntl", Nr: 72, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x7, &Call{Name: "fcntl", Nr: 72, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x9, &Call{Name: "fcntl", Nr: 72, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0xa, &Call{Name: "fcntl", Nr: 72, Args: args135, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xb, &Call{Name: "fcntl", Nr: 72, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[115]}},
-	{0xf, &Call{Name: "fcntl", Nr: 72, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x10, &Call{Name: "fcntl", Nr: 72, Args: args141, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x24, &Call{Name: "fcntl", Nr: 72, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x25, &Call{Name: "fcntl", Nr: 72, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x26, &Call{Name: "fcntl", Nr: 72, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x400, &Call{Name: "fcntl", Nr: 72, Args: args136, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x401, &Call{Name: "fcntl", Nr: 72, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[116]}},
-	{0x402, &Call{Name: "fcntl", Nr: 72, Args: args137, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x406, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
-	{0x407, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x408, &Call{Name: "fcntl", Nr: 72, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x409, &Call{Name: "fcntl", Nr: 72, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40a, &Call{Name: "fcntl", Nr: 72, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[119]}},
-	{0x40b, &Call{Name: "fcntl", Nr: 72, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40c, &Call{Name: "fcntl", Nr: 72, Args: args144, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40d, &Call{Name: "fcntl", Nr: 72, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40e, &Call{Name: "fcntl", Nr: 72, Args: args144, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x0, &Call{Name: "fcntl", Nr: 72, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
+	{0x1, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[112]}},
+	{0x2, &Call{Name: "fcntl", Nr: 72, Args: args132, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x3, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[114]}},
+	{0x4, &Call{Name: "fcntl", Nr: 72, Args: args133, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x5, &Call{Name: "fcntl", Nr: 72, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x6, &Call{Name: "fcntl", Nr: 72, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x7, &Call{Name: "fcntl", Nr: 72, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8, &Call{Name: "fcntl", Nr: 72, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x9, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc}},
+	{0xa, &Call{Name: "fcntl", Nr: 72, Args: args134, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xb, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[115]}},
+	{0xf, &Call{Name: "fcntl", Nr: 72, Args: args141, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x10, &Call{Name: "fcntl", Nr: 72, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x24, &Call{Name: "fcntl", Nr: 72, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x25, &Call{Name: "fcntl", Nr: 72, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x26, &Call{Name: "fcntl", Nr: 72, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x400, &Call{Name: "fcntl", Nr: 72, Args: args135, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x401, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[116]}},
+	{0x402, &Call{Name: "fcntl", Nr: 72, Args: args136, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x406, &Call{Name: "fcntl", Nr: 72, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
+	{0x407, &Call{Name: "fcntl", Nr: 72, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x408, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc}},
+	{0x409, &Call{Name: "fcntl", Nr: 72, Args: args137, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40a, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[119]}},
+	{0x40b, &Call{Name: "fcntl", Nr: 72, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40c, &Call{Name: "fcntl", Nr: 72, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40d, &Call{Name: "fcntl", Nr: 72, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40e, &Call{Name: "fcntl", Nr: 72, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_x32_103 = []Variant{
-	{0x0, &Call{Name: "syslog", Nr: 103, Args: args185, Nargs: 1, Sub: -1}},
-	{0x1, &Call{Name: "syslog", Nr: 103, Args: args185, Nargs: 1, Sub: -1}},
-	{0x5, &Call{Name: "syslog", Nr: 103, Args: args185, Nargs: 1, Sub: -1}},
-	{0x6, &Call{Name: "syslog", Nr: 103, Args: args185, Nargs: 1, Sub: -1}},
-	{0x7, &Call{Name: "syslog", Nr: 103, Args: args185, Nargs: 1, Sub: -1}},
-	{0x9, &Call{Name: "syslog", Nr: 103, Args: args185, Nargs: 1, Sub: -1}},
-	{0xa, &Call{Name: "syslog", Nr: 103, Args: args185, Nargs: 1, Sub: -1}},
+	{0x0, &Call{Name: "syslog", Nr: 103, Args: args184, Nargs: 1, Sub: -1}},
+	{0x1, &Call{Name: "syslog", Nr: 103, Args: args184, Nargs: 1, Sub: -1}},
+	{0x5, &Call{Name: "syslog", Nr: 103, Args: args184, Nargs: 1, Sub: -1}},
+	{0x6, &Call{Name: "syslog", Nr: 103, Args: args184, Nargs: 1, Sub: -1}},
+	{0x7, &Call{Name: "syslog", Nr: 103, Args: args184, Nargs: 1, Sub: -1}},
+	{0x9, &Call{Name: "syslog", Nr: 103, Args: args184, Nargs: 1, Sub: -1}},
+	{0xa, &Call{Name: "syslog", Nr: 103, Args: args184, Nargs: 1, Sub: -1}},
 }
 
 var subs_x32_154 = []Variant{
-	{0x1, &Call{Name: "modify_ldt", Nr: 154, Args: args222, Nargs: 3, Sub: -1, Ret: &types[165]}},
-	{0x11, &Call{Name: "modify_ldt", Nr: 154, Args: args222, Nargs: 3, Sub: -1, Ret: &types[165]}},
+	{0x1, &Call{Name: "modify_ldt", Nr: 154, Args: args221, Nargs: 3, Sub: -1, Ret: &types[165]}},
+	{0x11, &Call{Name: "modify_ldt", Nr: 154, Args: args221, Nargs: 3, Sub: -1, Ret: &types[165]}},
 }
 
 var subs_x32_157 = []Variant{
-	{0x1, &Call{Name: "prctl", Nr: 157, Args: args226, Nargs: 2, Sub: -1}},
-	{0x2, &Call{Name: "prctl", Nr: 157, Args: args227, Nargs: 2, Sub: -1}},
-	{0x3, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 1, Sub: -1, Ret: &types[169]}},
-	{0x4, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 2, Sub: -1}},
-	{0x5, &Call{Name: "prctl", Nr: 157, Args: args234, Nargs: 2, Sub: -1}},
-	{0x7, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 1, Sub: -1}},
-	{0x8, &Call{Name: "prctl", Nr: 157, Args: args232, Nargs: 2, Sub: -1}},
-	{0x9, &Call{Name: "prctl", Nr: 157, Args: args234, Nargs: 2, Sub: -1}},
-	{0xb, &Call{Name: "prctl", Nr: 157, Args: args234, Nargs: 2, Sub: -1}},
-	{0xd, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 1, Sub: -1}},
-	{0xe, &Call{Name: "prctl", Nr: 157, Args: args232, Nargs: 2, Sub: -1}},
-	{0xf, &Call{Name: "prctl", Nr: 157, Args: args228, Nargs: 2, Sub: -1}},
-	{0x10, &Call{Name: "prctl", Nr: 157, Args: args229, Nargs: 2, Sub: -1}},
-	{0x13, &Call{Name: "prctl", Nr: 157, Args: args234, Nargs: 2, Sub: -1}},
-	{0x15, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 1, Sub: -1}},
-	{0x16, &Call{Name: "prctl", Nr: 157, Args: args237, Nargs: 3, Sub: -1}},
-	{0x17, &Call{Name: "prctl", Nr: 157, Args: args235, Nargs: 2, Sub: -1}},
-	{0x18, &Call{Name: "prctl", Nr: 157, Args: args235, Nargs: 2, Sub: -1}},
-	{0x19, &Call{Name: "prctl", Nr: 157, Args: args246, Nargs: 2, Sub: -1}},
-	{0x1a, &Call{Name: "prctl", Nr: 157, Args: args247, Nargs: 2, Sub: -1}},
-	{0x1b, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 1, Sub: -1, Ret: &types[175]}},
-	{0x1c, &Call{Name: "prctl", Nr: 157, Args: args238, Nargs: 2, Sub: -1}},
-	{0x1d, &Call{Name: "prctl", Nr: 157, Args: args232, Nargs: 2, Sub: -1}},
-	{0x1e, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 1, Sub: -1}},
-	{0x1f, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 1, Sub: -1}},
-	{0x20, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 1, Sub: -1}},
-	{0x21, &Call{Name: "prctl", Nr: 157, Args: args245, Nargs: 5, Sub: -1}},
-	{0x22, &Call{Name: "prctl", Nr: 157, Args: args225, Nargs: 5, Sub: -1, Ret: &types[185]}},
-	{0x23, &Call{Name: "prctl", Nr: 157, Args: args241, Nargs: 5, Sub: -1}},
-	{0x24, &Call{Name: "prctl", Nr: 157, Args: args232, Nargs: 2, Sub: -1}},
-	{0x25, &Call{Name: "prctl", Nr: 157, Args: args234, Nargs: 2, Sub: -1}},
-	{0x26, &Call{Name: "prctl", Nr: 157, Args: args233, Nargs: 5, Sub: -1}},
-	{0x27, &Call{Name: "prctl", Nr: 157, Args: args233, Nargs: 5, Sub: -1}},
-	{0x28, &Call{Name: "prctl", Nr: 157, Args: args239, Nargs: 2, Sub: -1}},
-	{0x29, &Call{Name: "prctl", Nr: 157, Args: args233, Nargs: 5, Sub: -1}},
-	{0x2a, &Call{Name: "prctl", Nr: 157, Args: args233, Nargs: 5, Sub: -1}},
-	{0x2e, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 1, Sub: -1}},
-	{0x2f, &Call{Name: "prctl", Nr: 157, Args: args236, Nargs: 5, Sub: -1}},
-	{0x33, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 1, Sub: -1}},
-	{0x34, &Call{Name: "prctl", Nr: 157, Args: args243, Nargs: 2, Sub: -1, Ret: &types[181]}},
-	{0x35, &Call{Name: "prctl", Nr: 157, Args: args244, Nargs: 3, Sub: -1}},
-	{0x39, &Call{Name: "prctl", Nr: 157, Args: args233, Nargs: 5, Sub: -1}},
-	{0x3a, &Call{Name: "prctl", Nr: 157, Args: args233, Nargs: 5, Sub: -1}},
-	{0x3b, &Call{Name: "prctl", Nr: 157, Args: args248, Nargs: 5, Sub: -1}},
-	{0x3e, &Call{Name: "prctl", Nr: 157, Args: args249, Nargs: 5, Sub: -1}},
-	{0x40, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 1, Sub: -1}},
-	{0x53564d41, &Call{Name: "prctl", Nr: 157, Args: args242, Nargs: 5, Sub: -1}},
-	{0x59616d61, &Call{Name: "prctl", Nr: 157, Args: args240, Nargs: 2, Sub: -1}},
+	{0x1, &Call{Name: "prctl", Nr: 157, Args: args225, Nargs: 2, Sub: -1}},
+	{0x2, &Call{Name: "prctl", Nr: 157, Args: args226, Nargs: 2, Sub: -1}},
+	{0x3, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1, Ret: &types[169]}},
+	{0x4, &Call{Name: "prctl", Nr: 157, Args: args229, Nargs: 2, Sub: -1}},
+	{0x5, &Call{Name: "prctl", Nr: 157, Args: args233, Nargs: 2, Sub: -1}},
+	{0x7, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
+	{0x8, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 2, Sub: -1}},
+	{0x9, &Call{Name: "prctl", Nr: 157, Args: args233, Nargs: 2, Sub: -1}},
+	{0xb, &Call{Name: "prctl", Nr: 157, Args: args233, Nargs: 2, Sub: -1}},
+	{0xd, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
+	{0xe, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 2, Sub: -1}},
+	{0xf, &Call{Name: "prctl", Nr: 157, Args: args227, Nargs: 2, Sub: -1}},
+	{0x10, &Call{Name: "prctl", Nr: 157, Args: args228, Nargs: 2, Sub: -1}},
+	{0x13, &Call{Name: "prctl", Nr: 157, Args: args233, Nargs: 2, Sub: -1}},
+	{0x15, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
+	{0x16, &Call{Name: "prctl", Nr: 157, Args: args236, Nargs: 3, Sub: -1}},
+	{0x17, &Call{Name: "prctl", Nr: 157, Args: args234, Nargs: 2, Sub: -1}},
+	{0x18, &Call{Name: "prctl", Nr: 157, Args: args234, Nargs: 2, Sub: -1}},
+	{0x19, &Call{Name: "prctl", Nr: 157, Args: args245, Nargs: 2, Sub: -1}},
+	{0x1a, &Call{Name: "prctl", Nr: 157, Args: args246, Nargs: 2, Sub: -1}},
+	{0x1b, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1, Ret: &types[175]}},
+	{0x1c, &Call{Name: "prctl", Nr: 157, Args: args237, Nargs: 2, Sub: -1}},
+	{0x1d, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 2, Sub: -1}},
+	{0x1e, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
+	{0x1f, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
+	{0x20, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
+	{0x21, &Call{Name: "prctl", Nr: 157, Args: args244, Nargs: 5, Sub: -1}},
+	{0x22, &Call{Name: "prctl", Nr: 157, Args: args224, Nargs: 5, Sub: -1, Ret: &types[185]}},
+	{0x23, &Call{Name: "prctl", Nr: 157, Args: args240, Nargs: 5, Sub: -1}},
+	{0x24, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 2, Sub: -1}},
+	{0x25, &Call{Name: "prctl", Nr: 157, Args: args233, Nargs: 2, Sub: -1}},
+	{0x26, &Call{Name: "prctl", Nr: 157, Args: args232, Nargs: 5, Sub: -1}},
+	{0x27, &Call{Name: "prctl", Nr: 157, Args: args232, Nargs: 5, Sub: -1}},
+	{0x28, &Call{Name: "prctl", Nr: 157, Args: args238, Nargs: 2, Sub: -1}},
+	{0x29, &Call{Name: "prctl", Nr: 157, Args: args232, Nargs: 5, Sub: -1}},
+	{0x2a, &Call{Name: "prctl", Nr: 157, Args: args232, Nargs: 5, Sub: -1}},
+	{0x2e, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
+	{0x2f, &Call{Name: "prctl", Nr: 157, Args: args235, Nargs: 5, Sub: -1}},
+	{0x33, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
+	{0x34, &Call{Name: "prctl", Nr: 157, Args: args242, Nargs: 2, Sub: -1, Ret: &types[181]}},
+	{0x35, &Call{Name: "prctl", Nr: 157, Args: args243, Nargs: 3, Sub: -1}},
+	{0x39, &Call{Name: "prctl", Nr: 157, Args: args232, Nargs: 5, Sub: -1}},
+	{0x3a, &Call{Name: "prctl", Nr: 157, Args: args232, Nargs: 5, Sub: -1}},
+	{0x3b, &Call{Name: "prctl", Nr: 157, Args: args247, Nargs: 5, Sub: -1}},
+	{0x3e, &Call{Name: "prctl", Nr: 157, Args: args248, Nargs: 5, Sub: -1}},
+	{0x40, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
+	{0x53564d41, &Call{Name: "prctl", Nr: 157, Args: args241, Nargs: 5, Sub: -1}},
+	{0x59616d61, &Call{Name: "prctl", Nr: 157, Args: args239, Nargs: 2, Sub: -1}},
 }
 
 var subs_x32_158 = []Variant{
-	{0x1003, &Call{Name: "arch_prctl", Nr: 158, Args: args251, Nargs: 2, Sub: -1}},
-	{0x1004, &Call{Name: "arch_prctl", Nr: 158, Args: args251, Nargs: 2, Sub: -1}},
-	{0x1011, &Call{Name: "arch_prctl", Nr: 158, Args: args252, Nargs: 1, Sub: -1}},
+	{0x1003, &Call{Name: "arch_prctl", Nr: 158, Args: args250, Nargs: 2, Sub: -1}},
+	{0x1004, &Call{Name: "arch_prctl", Nr: 158, Args: args250, Nargs: 2, Sub: -1}},
+	{0x1011, &Call{Name: "arch_prctl", Nr: 158, Args: args251, Nargs: 1, Sub: -1}},
 }
 
 var subs_x32_169 = []Variant{
-	{0xa1b2c3d4, &Call{Name: "reboot", Nr: 169, Args: args261, Nargs: 4, Sub: -1}},
+	{0xa1b2c3d4, &Call{Name: "reboot", Nr: 169, Args: args260, Nargs: 4, Sub: -1}},
 }
 
 var subs_x32_179 = []Variant{
-	{0x580100, &Call{Name: "quotactl", Nr: 179, Args: args276, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x580200, &Call{Name: "quotactl", Nr: 179, Args: args276, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x580500, &Call{Name: "quotactl", Nr: 179, Args: args277, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x580600, &Call{Name: "quotactl", Nr: 179, Args: args276, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x580700, &Call{Name: "quotactl", Nr: 179, Args: args268, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x580800, &Call{Name: "quotactl", Nr: 179, Args: args277, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000100, &Call{Name: "quotactl", Nr: 179, Args: args268, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000200, &Call{Name: "quotactl", Nr: 179, Args: args269, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000300, &Call{Name: "quotactl", Nr: 179, Args: args268, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000400, &Call{Name: "quotactl", Nr: 179, Args: args270, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000500, &Call{Name: "quotactl", Nr: 179, Args: args271, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000600, &Call{Name: "quotactl", Nr: 179, Args: args272, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000700, &Call{Name: "quotactl", Nr: 179, Args: args273, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000800, &Call{Name: "quotactl", Nr: 179, Args: args274, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000900, &Call{Name: "quotactl", Nr: 179, Args: args275, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580100, &Call{Name: "quotactl", Nr: 179, Args: args278, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580200, &Call{Name: "quotactl", Nr: 179, Args: args278, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580500, &Call{Name: "quotactl", Nr: 179, Args: args279, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580600, &Call{Name: "quotactl", Nr: 179, Args: args278, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580700, &Call{Name: "quotactl", Nr: 179, Args: args270, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580800, &Call{Name: "quotactl", Nr: 179, Args: args279, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000100, &Call{Name: "quotactl", Nr: 179, Args: args270, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000200, &Call{Name: "quotactl", Nr: 179, Args: args271, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000300, &Call{Name: "quotactl", Nr: 179, Args: args270, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000400, &Call{Name: "quotactl", Nr: 179, Args: args272, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000500, &Call{Name: "quotactl", Nr: 179, Args: args273, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000600, &Call{Name: "quotactl", Nr: 179, Args: args274, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000700, &Call{Name: "quotactl", Nr: 179, Args: args275, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000800, &Call{Name: "quotactl", Nr: 179, Args: args276, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000900, &Call{Name: "quotactl", Nr: 179, Args: args277, Nargs: 4, Sub: -1, Class: ClassFile}},
 }
 
 var subs_x32_202 = []Variant{
-	{0x0, &Call{Name: "futex", Nr: 202, Args: args290, Nargs: 4, Sub: -1}},
-	{0x1, &Call{Name: "futex", Nr: 202, Args: args291, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "futex", Nr: 202, Args: args291, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "futex", Nr: 202, Args: args292, Nargs: 5, Sub: -1}},
-	{0x4, &Call{Name: "futex", Nr: 202, Args: args293, Nargs: 6, Sub: -1}},
-	{0x5, &Call{Name: "futex", Nr: 202, Args: args294, Nargs: 6, Sub: -1}},
-	{0x6, &Call{Name: "futex", Nr: 202, Args: args295, Nargs: 4, Sub: -1}},
-	{0x7, &Call{Name: "futex", Nr: 202, Args: args296, Nargs: 2, Sub: -1}},
-	{0x8, &Call{Name: "futex", Nr: 202, Args: args296, Nargs: 2, Sub: -1}},
-	{0x9, &Call{Name: "futex", Nr: 202, Args: args297, Nargs: 6, Sub: -1}},
-	{0xa, &Call{Name: "futex", Nr: 202, Args: args298, Nargs: 6, Sub: -1}},
-	{0xb, &Call{Name: "futex", Nr: 202, Args: args299, Nargs: 5, Sub: -1}},
-	{0xc, &Call{Name: "futex", Nr: 202, Args: args293, Nargs: 6, Sub: -1}},
-	{0xd, &Call{Name: "futex", Nr: 202, Args: args295, Nargs: 4, Sub: -1}},
+	{0x0, &Call{Name: "futex", Nr: 202, Args: args295, Nargs: 4, Sub: -1}},
+	{0x1, &Call{Name: "futex", Nr: 202, Args: args296, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "futex", Nr: 202, Args: args296, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "futex", Nr: 202, Args: args297, Nargs: 5, Sub: -1}},
+	{0x4, &Call{Name: "futex", Nr: 202, Args: args298, Nargs: 6, Sub: -1}},
+	{0x5, &Call{Name: "futex", Nr: 202, Args: args299, Nargs: 6, Sub: -1}},
+	{0x6, &Call{Name: "futex", Nr: 202, Args: args300, Nargs: 4, Sub: -1}},
+	{0x7, &Call{Name: "futex", Nr: 202, Args: args301, Nargs: 2, Sub: -1}},
+	{0x8, &Call{Name: "futex", Nr: 202, Args: args301, Nargs: 2, Sub: -1}},
+	{0x9, &Call{Name: "futex", Nr: 202, Args: args302, Nargs: 6, Sub: -1}},
+	{0xa, &Call{Name: "futex", Nr: 202, Args: args303, Nargs: 6, Sub: -1}},
+	{0xb, &Call{Name: "futex", Nr: 202, Args: args304, Nargs: 5, Sub: -1}},
+	{0xc, &Call{Name: "futex", Nr: 202, Args: args298, Nargs: 6, Sub: -1}},
+	{0xd, &Call{Name: "futex", Nr: 202, Args: args300, Nargs: 4, Sub: -1}},
 }
 
 var subs_x32_233 = []Variant{
-	{0x2, &Call{Name: "epoll_ctl", Nr: 233, Args: args325, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "epoll_ctl", Nr: 233, Args: args331, Nargs: 4, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_x32_250 = []Variant{
-	{0x0, &Call{Name: "keyctl", Nr: 250, Args: args342, Nargs: 3, Sub: -1}},
-	{0x1, &Call{Name: "keyctl", Nr: 250, Args: args343, Nargs: 2, Sub: -1}},
-	{0x2, &Call{Name: "keyctl", Nr: 250, Args: args344, Nargs: 4, Sub: -1}},
-	{0x3, &Call{Name: "keyctl", Nr: 250, Args: args345, Nargs: 2, Sub: -1}},
-	{0x4, &Call{Name: "keyctl", Nr: 250, Args: args346, Nargs: 4, Sub: -1}},
-	{0x5, &Call{Name: "keyctl", Nr: 250, Args: args347, Nargs: 3, Sub: -1}},
-	{0x6, &Call{Name: "keyctl", Nr: 250, Args: args348, Nargs: 4, Sub: -1}},
-	{0x7, &Call{Name: "keyctl", Nr: 250, Args: args345, Nargs: 2, Sub: -1}},
-	{0x8, &Call{Name: "keyctl", Nr: 250, Args: args349, Nargs: 3, Sub: -1}},
-	{0x9, &Call{Name: "keyctl", Nr: 250, Args: args349, Nargs: 3, Sub: -1}},
-	{0xa, &Call{Name: "keyctl", Nr: 250, Args: args350, Nargs: 5, Sub: -1}},
-	{0xb, &Call{Name: "keyctl", Nr: 250, Args: args344, Nargs: 4, Sub: -1}},
-	{0xc, &Call{Name: "keyctl", Nr: 250, Args: args351, Nargs: 5, Sub: -1}},
-	{0xd, &Call{Name: "keyctl", Nr: 250, Args: args352, Nargs: 4, Sub: -1}},
-	{0xe, &Call{Name: "keyctl", Nr: 250, Args: args353, Nargs: 2, Sub: -1}},
-	{0xf, &Call{Name: "keyctl", Nr: 250, Args: args363, Nargs: 3, Sub: -1}},
-	{0x10, &Call{Name: "keyctl", Nr: 250, Args: args345, Nargs: 2, Sub: -1}},
-	{0x11, &Call{Name: "keyctl", Nr: 250, Args: args348, Nargs: 4, Sub: -1}},
-	{0x12, &Call{Name: "keyctl", Nr: 250, Args: args354, Nargs: 1, Sub: -1}},
-	{0x13, &Call{Name: "keyctl", Nr: 250, Args: args355, Nargs: 5, Sub: -1}},
-	{0x14, &Call{Name: "keyctl", Nr: 250, Args: args356, Nargs: 5, Sub: -1}},
-	{0x15, &Call{Name: "keyctl", Nr: 250, Args: args345, Nargs: 2, Sub: -1}},
-	{0x16, &Call{Name: "keyctl", Nr: 250, Args: args357, Nargs: 3, Sub: -1}},
-	{0x17, &Call{Name: "keyctl", Nr: 250, Args: args358, Nargs: 5, Sub: -1}},
-	{0x18, &Call{Name: "keyctl", Nr: 250, Args: args359, Nargs: 5, Sub: -1}},
-	{0x1d, &Call{Name: "keyctl", Nr: 250, Args: args361, Nargs: 4, Sub: -1}},
-	{0x1e, &Call{Name: "keyctl", Nr: 250, Args: args362, Nargs: 5, Sub: -1}},
-	{0x1f, &Call{Name: "keyctl", Nr: 250, Args: args360, Nargs: 3, Sub: -1}},
+	{0x0, &Call{Name: "keyctl", Nr: 250, Args: args348, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "keyctl", Nr: 250, Args: args349, Nargs: 2, Sub: -1}},
+	{0x2, &Call{Name: "keyctl", Nr: 250, Args: args350, Nargs: 4, Sub: -1}},
+	{0x3, &Call{Name: "keyctl", Nr: 250, Args: args351, Nargs: 2, Sub: -1}},
+	{0x4, &Call{Name: "keyctl", Nr: 250, Args: args352, Nargs: 4, Sub: -1}},
+	{0x5, &Call{Name: "keyctl", Nr: 250, Args: args353, Nargs: 3, Sub: -1}},
+	{0x6, &Call{Name: "keyctl", Nr: 250, Args: args354, Nargs: 4, Sub: -1}},
+	{0x7, &Call{Name: "keyctl", Nr: 250, Args: args351, Nargs: 2, Sub: -1}},
+	{0x8, &Call{Name: "keyctl", Nr: 250, Args: args355, Nargs: 3, Sub: -1}},
+	{0x9, &Call{Name: "keyctl", Nr: 250, Args: args355, Nargs: 3, Sub: -1}},
+	{0xa, &Call{Name: "keyctl", Nr: 250, Args: args356, Nargs: 5, Sub: -1}},
+	{0xb, &Call{Name: "keyctl", Nr: 250, Args: args350, Nargs: 4, Sub: -1}},
+	{0xc, &Call{Name: "keyctl", Nr: 250, Args: args357, Nargs: 5, Sub: -1}},
+	{0xd, &Call{Name: "keyctl", Nr: 250, Args: args358, Nargs: 4, Sub: -1}},
+	{0xe, &Call{Name: "keyctl", Nr: 250, Args: args359, Nargs: 2, Sub: -1}},
+	{0xf, &Call{Name: "keyctl", Nr: 250, Args: args369, Nargs: 3, Sub: -1}},
+	{0x10, &Call{Name: "keyctl", Nr: 250, Args: args351, Nargs: 2, Sub: -1}},
+	{0x11, &Call{Name: "keyctl", Nr: 250, Args: args354, Nargs: 4, Sub: -1}},
+	{0x12, &Call{Name: "keyctl", Nr: 250, Args: args360, Nargs: 1, Sub: -1}},
+	{0x13, &Call{Name: "keyctl", Nr: 250, Args: args361, Nargs: 5, Sub: -1}},
+	{0x14, &Call{Name: "keyctl", Nr: 250, Args: args362, Nargs: 5, Sub: -1}},
+	{0x15, &Call{Name: "keyctl", Nr: 250, Args: args351, Nargs: 2, Sub: -1}},
+	{0x16, &Call{Name: "keyctl", Nr: 250, Args: args363, Nargs: 3, Sub: -1}},
+	{0x17, &Call{Name: "keyctl", Nr: 250, Args: args364, Nargs: 5, Sub: -1}},
+	{0x18, &Call{Name: "keyctl", Nr: 250, Args: args365, Nargs: 5, Sub: -1}},
+	{0x1d, &Call{Name: "keyctl", Nr: 250, Args: args367, Nargs: 4, Sub: -1}},
+	{0x1e, &Call{Name: "keyctl", Nr: 250, Args: args368, Nargs: 5, Sub: -1}},
+	{0x1f, &Call{Name: "keyctl", Nr: 250, Args: args366, Nargs: 3, Sub: -1}},
 }
 
 var subs_x32_312 = []Variant{
-	{0x0, &Call{Name: "kcmp", Nr: 312, Args: args422, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x1, &Call{Name: "kcmp", Nr: 312, Args: args423, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "kcmp", Nr: 312, Args: args423, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "kcmp", Nr: 312, Args: args423, Nargs: 3, Sub: -1}},
-	{0x4, &Call{Name: "kcmp", Nr: 312, Args: args423, Nargs: 3, Sub: -1}},
-	{0x5, &Call{Name: "kcmp", Nr: 312, Args: args423, Nargs: 3, Sub: -1}},
-	{0x6, &Call{Name: "kcmp", Nr: 312, Args: args423, Nargs: 3, Sub: -1}},
-	{0x7, &Call{Name: "kcmp", Nr: 312, Args: args424, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x0, &Call{Name: "kcmp", Nr: 312, Args: args428, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x1, &Call{Name: "kcmp", Nr: 312, Args: args429, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "kcmp", Nr: 312, Args: args429, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "kcmp", Nr: 312, Args: args429, Nargs: 3, Sub: -1}},
+	{0x4, &Call{Name: "kcmp", Nr: 312, Args: args429, Nargs: 3, Sub: -1}},
+	{0x5, &Call{Name: "kcmp", Nr: 312, Args: args429, Nargs: 3, Sub: -1}},
+	{0x6, &Call{Name: "kcmp", Nr: 312, Args: args429, Nargs: 3, Sub: -1}},
+	{0x7, &Call{Name: "kcmp", Nr: 312, Args: args430, Nargs: 5, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_x32_317 = []Variant{
-	{0x0, &Call{Name: "seccomp", Nr: 317, Args: args429, Nargs: 3, Sub: -1}},
-	{0x1, &Call{Name: "seccomp", Nr: 317, Args: args430, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "seccomp", Nr: 317, Args: args431, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "seccomp", Nr: 317, Args: args432, Nargs: 3, Sub: -1}},
+	{0x0, &Call{Name: "seccomp", Nr: 317, Args: args435, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "seccomp", Nr: 317, Args: args436, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "seccomp", Nr: 317, Args: args437, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "seccomp", Nr: 317, Args: args438, Nargs: 3, Sub: -1}},
 }
 
 var subs_x32_321 = []Variant{
-	{0x0, &Call{Name: "bpf", Nr: 321, Args: args437, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x1, &Call{Name: "bpf", Nr: 321, Args: args438, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "bpf", Nr: 321, Args: args439, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "bpf", Nr: 321, Args: args440, Nargs: 3, Sub: -1}},
-	{0x4, &Call{Name: "bpf", Nr: 321, Args: args441, Nargs: 3, Sub: -1}},
-	{0x5, &Call{Name: "bpf", Nr: 321, Args: args443, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x6, &Call{Name: "bpf", Nr: 321, Args: args444, Nargs: 3, Sub: -1}},
-	{0x7, &Call{Name: "bpf", Nr: 321, Args: args444, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x8, &Call{Name: "bpf", Nr: 321, Args: args445, Nargs: 3, Sub: -1}},
-	{0x9, &Call{Name: "bpf", Nr: 321, Args: args446, Nargs: 3, Sub: -1}},
-	{0xa, &Call{Name: "bpf", Nr: 321, Args: args447, Nargs: 3, Sub: -1}},
-	{0xb, &Call{Name: "bpf", Nr: 321, Args: args448, Nargs: 3, Sub: -1}},
-	{0xc, &Call{Name: "bpf", Nr: 321, Args: args448, Nargs: 3, Sub: -1}},
-	{0xd, &Call{Name: "bpf", Nr: 321, Args: args449, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0xe, &Call{Name: "bpf", Nr: 321, Args: args450, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0xf, &Call{Name: "bpf", Nr: 321, Args: args453, Nargs: 3, Sub: -1}},
-	{0x10, &Call{Name: "bpf", Nr: 321, Args: args454, Nargs: 3, Sub: -1}},
-	{0x11, &Call{Name: "bpf", Nr: 321, Args: args455, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x12, &Call{Name: "bpf", Nr: 321, Args: args456, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x13, &Call{Name: "bpf", Nr: 321, Args: args451, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x14, &Call{Name: "bpf", Nr: 321, Args: args457, Nargs: 3, Sub: -1}},
-	{0x15, &Call{Name: "bpf", Nr: 321, Args: args442, Nargs: 3, Sub: -1}},
-	{0x16, &Call{Name: "bpf", Nr: 321, Args: args458, Nargs: 3, Sub: -1}},
-	{0x17, &Call{Name: "bpf", Nr: 321, Args: args448, Nargs: 3, Sub: -1}},
-	{0x18, &Call{Name: "bpf", Nr: 321, Args: args459, Nargs: 3, Sub: -1}},
-	{0x19, &Call{Name: "bpf", Nr: 321, Args: args459, Nargs: 3, Sub: -1}},
-	{0x1a, &Call{Name: "bpf", Nr: 321, Args: args459, Nargs: 3, Sub: -1}},
-	{0x1b, &Call{Name: "bpf", Nr: 321, Args: args459, Nargs: 3, Sub: -1}},
-	{0x1c, &Call{Name: "bpf", Nr: 321, Args: args460, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x1d, &Call{Name: "bpf", Nr: 321, Args: args461, Nargs: 3, Sub: -1}},
-	{0x1e, &Call{Name: "bpf", Nr: 321, Args: args452, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x1f, &Call{Name: "bpf", Nr: 321, Args: args448, Nargs: 3, Sub: -1}},
+	{0x0, &Call{Name: "bpf", Nr: 321, Args: args443, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x1, &Call{Name: "bpf", Nr: 321, Args: args444, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "bpf", Nr: 321, Args: args445, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "bpf", Nr: 321, Args: args446, Nargs: 3, Sub: -1}},
+	{0x4, &Call{Name: "bpf", Nr: 321, Args: args447, Nargs: 3, Sub: -1}},
+	{0x5, &Call{Name: "bpf", Nr: 321, Args: args449, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x6, &Call{Name: "bpf", Nr: 321, Args: args450, Nargs: 3, Sub: -1}},
+	{0x7, &Call{Name: "bpf", Nr: 321, Args: args450, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x8, &Call{Name: "bpf", Nr: 321, Args: args451, Nargs: 3, Sub: -1}},
+	{0x9, &Call{Name: "bpf", Nr: 321, Args: args452, Nargs: 3, Sub: -1}},
+	{0xa, &Call{Name: "bpf", Nr: 321, Args: args453, Nargs: 3, Sub: -1}},
+	{0xb, &Call{Name: "bpf", Nr: 321, Args: args454, Nargs: 3, Sub: -1}},
+	{0xc, &Call{Name: "bpf", Nr: 321, Args: args454, Nargs: 3, Sub: -1}},
+	{0xd, &Call{Name: "bpf", Nr: 321, Args: args455, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0xe, &Call{Name: "bpf", Nr: 321, Args: args456, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0xf, &Call{Name: "bpf", Nr: 321, Args: args459, Nargs: 3, Sub: -1}},
+	{0x10, &Call{Name: "bpf", Nr: 321, Args: args460, Nargs: 3, Sub: -1}},
+	{0x11, &Call{Name: "bpf", Nr: 321, Args: args461, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x12, &Call{Name: "bpf", Nr: 321, Args: args462, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x13, &Call{Name: "bpf", Nr: 321, Args: args457, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x14, &Call{Name: "bpf", Nr: 321, Args: args463, Nargs: 3, Sub: -1}},
+	{0x15, &Call{Name: "bpf", Nr: 321, Args: args448, Nargs: 3, Sub: -1}},
+	{0x16, &Call{Name: "bpf", Nr: 321, Args: args464, Nargs: 3, Sub: -1}},
+	{0x17, &Call{Name: "bpf", Nr: 321, Args: args454, Nargs: 3, Sub: -1}},
+	{0x18, &Call{Name: "bpf", Nr: 321, Args: args465, Nargs: 3, Sub: -1}},
+	{0x19, &Call{Name: "bpf", Nr: 321, Args: args465, Nargs: 3, Sub: -1}},
+	{0x1a, &Call{Name: "bpf", Nr: 321, Args: args465, Nargs: 3, Sub: -1}},
+	{0x1b, &Call{Name: "bpf", Nr: 321, Args: args465, Nargs: 3, Sub: -1}},
+	{0x1c, &Call{Name: "bpf", Nr: 321, Args: args466, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x1d, &Call{Name: "bpf", Nr: 321, Args: args467, Nargs: 3, Sub: -1}},
+	{0x1e, &Call{Name: "bpf", Nr: 321, Args: args458, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x1f, &Call{Name: "bpf", Nr: 321, Args: args454, Nargs: 3, Sub: -1}},
 }
 
 var subs_x32_324 = []Variant{
-	{0x0, &Call{Name: "membarrier", Nr: 324, Args: args465, Nargs: 2, Sub: -1, Ret: &types[312]}},
+	{0x0, &Call{Name: "membarrier", Nr: 324, Args: args471, Nargs: 2, Sub: -1, Ret: &types[312]}},
 }
 
 var subs_x32_427 = []Variant{
-	{0x0, &Call{Name: "io_uring_register", Nr: 427, Args: args481, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x2, &Call{Name: "io_uring_register", Nr: 427, Args: args480, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x4, &Call{Name: "io_uring_register", Nr: 427, Args: args480, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x7, &Call{Name: "io_uring_register", Nr: 427, Args: args480, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x0, &Call{Name: "io_uring_register", Nr: 427, Args: args487, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "io_uring_register", Nr: 427, Args: args486, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x4, &Call{Name: "io_uring_register", Nr: 427, Args: args486, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x7, &Call{Name: "io_uring_register", Nr: 427, Args: args486, Nargs: 4, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_x32_431 = []Variant{
-	{0x0, &Call{Name: "fsconfig", Nr: 431, Args: args486, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x1, &Call{Name: "fsconfig", Nr: 431, Args: args487, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x2, &Call{Name: "fsconfig", Nr: 431, Args: args486, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x3, &Call{Name: "fsconfig", Nr: 431, Args: args488, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
-	{0x4, &Call{Name: "fsconfig", Nr: 431, Args: args488, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
-	{0x5, &Call{Name: "fsconfig", Nr: 431, Args: args489, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x0, &Call{Name: "fsconfig", Nr: 431, Args: args492, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x1, &Call{Name: "fsconfig", Nr: 431, Args: args493, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "fsconfig", Nr: 431, Args: args492, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x3, &Call{Name: "fsconfig", Nr: 431, Args: args494, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
+	{0x4, &Call{Name: "fsconfig", Nr: 431, Args: args494, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
+	{0x5, &Call{Name: "fsconfig", Nr: 431, Args: args495, Nargs: 5, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_x32_443 = []Variant{
-	{0x580100, &Call{Name: "quotactl_fd", Nr: 443, Args: args510, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x580200, &Call{Name: "quotactl_fd", Nr: 443, Args: args510, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x580500, &Call{Name: "quotactl_fd", Nr: 443, Args: args511, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x580600, &Call{Name: "quotactl_fd", Nr: 443, Args: args510, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x580700, &Call{Name: "quotactl_fd", Nr: 443, Args: args502, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x580800, &Call{Name: "quotactl_fd", Nr: 443, Args: args511, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000100, &Call{Name: "quotactl_fd", Nr: 443, Args: args502, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000200, &Call{Name: "quotactl_fd", Nr: 443, Args: args503, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile}},
-	{0x80000300, &Call{Name: "quotactl_fd", Nr: 443, Args: args502, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000400, &Call{Name: "quotactl_fd", Nr: 443, Args: args504, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000500, &Call{Name: "quotactl_fd", Nr: 443, Args: args505, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000600, &Call{Name: "quotactl_fd", Nr: 443, Args: args506, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000700, &Call{Name: "quotactl_fd", Nr: 443, Args: args507, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000800, &Call{Name: "quotactl_fd", Nr: 443, Args: args508, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000900, &Call{Name: "quotactl_fd", Nr: 443, Args: args509, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580100, &Call{Name: "quotactl_fd", Nr: 443, Args: args516, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580200, &Call{Name: "quotactl_fd", Nr: 443, Args: args516, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580500, &Call{Name: "quotactl_fd", Nr: 443, Args: args517, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580600, &Call{Name: "quotactl_fd", Nr: 443, Args: args516, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580700, &Call{Name: "quotactl_fd", Nr: 443, Args: args508, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580800, &Call{Name: "quotactl_fd", Nr: 443, Args: args517, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000100, &Call{Name: "quotactl_fd", Nr: 443, Args: args508, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000200, &Call{Name: "quotactl_fd", Nr: 443, Args: args509, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile}},
+	{0x80000300, &Call{Name: "quotactl_fd", Nr: 443, Args: args508, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000400, &Call{Name: "quotactl_fd", Nr: 443, Args: args510, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000500, &Call{Name: "quotactl_fd", Nr: 443, Args: args511, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000600, &Call{Name: "quotactl_fd", Nr: 443, Args: args512, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000700, &Call{Name: "quotactl_fd", Nr: 443, Args: args513, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000800, &Call{Name: "quotactl_fd", Nr: 443, Args: args514, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000900, &Call{Name: "quotactl_fd", Nr: 443, Args: args515, Nargs: 4, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_x32_445 = []Variant{
-	{0x1, &Call{Name: "landlock_add_rule", Nr: 445, Args: args514, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x2, &Call{Name: "landlock_add_rule", Nr: 445, Args: args515, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x1, &Call{Name: "landlock_add_rule", Nr: 445, Args: args520, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "landlock_add_rule", Nr: 445, Args: args521, Nargs: 4, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_x32_514 = []Variant{
 	{0x125d, &Call{Name: "ioctl", Nr: 514, Args: args30, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x125e, &Call{Name: "ioctl", Nr: 514, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x125f, &Call{Name: "ioctl", Nr: 514, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x1260, &Call{Name: "ioctl", Nr: 514, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1260, &Call{Name: "ioctl", Nr: 514, Args: args52, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x1261, &Call{Name: "ioctl", Nr: 514, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x1262, &Call{Name: "ioctl", Nr: 514, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x1263, &Call{Name: "ioctl", Nr: 514, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x1264, &Call{Name: "ioctl", Nr: 514, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x1265, &Call{Name: "ioctl", Nr: 514, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x1267, &Call{Name: "ioctl", Nr: 514, Args: args52, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1262, &Call{Name: "ioctl", Nr: 514, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1263, &Call{Name: "ioctl", Nr: 514, Args: args52, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1264, &Call{Name: "ioctl", Nr: 514, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1265, &Call{Name: "ioctl", Nr: 514, Args: args52, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1267, &Call{Name: "ioctl", Nr: 514, Args: args51, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x1268, &Call{Name: "ioctl", Nr: 514, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x1274, &Call{Name: "ioctl", Nr: 514, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0x1275, &Call{Name: "ioctl", Nr: 514, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0x1276, &Call{Name: "ioctl", Nr: 514, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x1277, &Call{Name: "ioctl", Nr: 514, Args: args55, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1277, &Call{Name: "ioctl", Nr: 514, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x1278, &Call{Name: "ioctl", Nr: 514, Args: args29, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x1279, &Call{Name: "ioctl", Nr: 514, Args: args29, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x127a, &Call{Name: "ioctl", Nr: 514, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x127b, &Call{Name: "ioctl", Nr: 514, Args: args29, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x127c, &Call{Name: "ioctl", Nr: 514, Args: args29, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x127d, &Call{Name: "ioctl", Nr: 514, Args: args55, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x127e, &Call{Name: "ioctl", Nr: 514, Args: args52, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x127f, &Call{Name: "ioctl", Nr: 514, Args: args55, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x127d, &Call{Name: "ioctl", Nr: 514, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x127e, &Call{Name: "ioctl", Nr: 514, Args: args51, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x127f, &Call{Name: "ioctl", Nr: 514, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x2202, &Call{Name: "ioctl", Nr: 514, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x2400, &Call{Name: "ioctl", Nr: 514, Args: args72, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x2401, &Call{Name: "ioctl", Nr: 514, Args: args72, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x2400, &Call{Name: "ioctl", Nr: 514, Args: args71, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x2401, &Call{Name: "ioctl", Nr: 514, Args: args71, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x2402, &Call{Name: "ioctl", Nr: 514, Args: args24, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x2403, &Call{Name: "ioctl", Nr: 514, Args: args72, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x2403, &Call{Name: "ioctl", Nr: 514, Args: args71, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x2405, &Call{Name: "ioctl", Nr: 514, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c00, &Call{Name: "ioctl", Nr: 514, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c01, &Call{Name: "ioctl", Nr: 514, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x4c04, &Call{Name: "ioctl", Nr: 514, Args: args60, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x4c05, &Call{Name: "ioctl", Nr: 514, Args: args61, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4c04, &Call{Name: "ioctl", Nr: 514, Args: args59, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4c05, &Call{Name: "ioctl", Nr: 514, Args: args60, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c06, &Call{Name: "ioctl", Nr: 514, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c07, &Call{Name: "ioctl", Nr: 514, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x4c08, &Call{Name: "ioctl", Nr: 514, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x4c09, &Call{Name: "ioctl", Nr: 514, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x4c0a, &Call{Name: "ioctl", Nr: 514, Args: args62, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4c08, &Call{Name: "ioctl", Nr: 514, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4c09, &Call{Name: "ioctl", Nr: 514, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4c0a, &Call{Name: "ioctl", Nr: 514, Args: args61, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c80, &Call{Name: "ioctl", Nr: 514, Args: args24, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c81, &Call{Name: "ioctl", Nr: 514, Args: args24, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c82, &Call{Name: "ioctl", Nr: 514, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
@@ -3414,10 +3414,10 @@ var subs_x32_514 = []Variant{
 	{0x5402, &Call{Name: "ioctl", Nr: 514, Args: args19, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x5403, &Call{Name: "ioctl", Nr: 514, Args: args19, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x5404, &Call{Name: "ioctl", Nr: 514, Args: args19, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x5405, &Call{Name: "ioctl", Nr: 514, Args: args50, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x5406, &Call{Name: "ioctl", Nr: 514, Args: args51, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x5407, &Call{Name: "ioctl", Nr: 514, Args: args51, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x5408, &Call{Name: "ioctl", Nr: 514, Args: args51, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x5405, &Call{Name: "ioctl", Nr: 514, Args: args49, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x5406, &Call{Name: "ioctl", Nr: 514, Args: args50, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x5407, &Call{Name: "ioctl", Nr: 514, Args: args50, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x5408, &Call{Name: "ioctl", Nr: 514, Args: args50, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x5409, &Call{Name: "ioctl", Nr: 514, Args: args24, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x540a, &Call{Name: "ioctl", Nr: 514, Args: args31, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x540b, &Call{Name: "ioctl", Nr: 514, Args: args32, Nargs: 3, Sub: -1, Class: ClassDesc}},
@@ -3462,28 +3462,28 @@ var subs_x32_514 = []Variant{
 	{0x8904, &Call{Name: "ioctl", Nr: 514, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x8905, &Call{Name: "ioctl", Nr: 514, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x8910, &Call{Name: "ioctl", Nr: 514, Args: args37, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8912, &Call{Name: "ioctl", Nr: 514, Args: args45, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8913, &Call{Name: "ioctl", Nr: 514, Args: args39, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8914, &Call{Name: "ioctl", Nr: 514, Args: args39, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8915, &Call{Name: "ioctl", Nr: 514, Args: args40, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8916, &Call{Name: "ioctl", Nr: 514, Args: args40, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8917, &Call{Name: "ioctl", Nr: 514, Args: args46, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8918, &Call{Name: "ioctl", Nr: 514, Args: args46, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8919, &Call{Name: "ioctl", Nr: 514, Args: args42, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x891a, &Call{Name: "ioctl", Nr: 514, Args: args42, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x891b, &Call{Name: "ioctl", Nr: 514, Args: args41, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x891c, &Call{Name: "ioctl", Nr: 514, Args: args41, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x891d, &Call{Name: "ioctl", Nr: 514, Args: args47, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x891e, &Call{Name: "ioctl", Nr: 514, Args: args47, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8921, &Call{Name: "ioctl", Nr: 514, Args: args44, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8922, &Call{Name: "ioctl", Nr: 514, Args: args44, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8924, &Call{Name: "ioctl", Nr: 514, Args: args43, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8927, &Call{Name: "ioctl", Nr: 514, Args: args43, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8933, &Call{Name: "ioctl", Nr: 514, Args: args38, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8942, &Call{Name: "ioctl", Nr: 514, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8943, &Call{Name: "ioctl", Nr: 514, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x89a0, &Call{Name: "ioctl", Nr: 514, Args: args49, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x89a1, &Call{Name: "ioctl", Nr: 514, Args: args49, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8912, &Call{Name: "ioctl", Nr: 514, Args: args44, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8913, &Call{Name: "ioctl", Nr: 514, Args: args38, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8914, &Call{Name: "ioctl", Nr: 514, Args: args38, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8915, &Call{Name: "ioctl", Nr: 514, Args: args39, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8916, &Call{Name: "ioctl", Nr: 514, Args: args39, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8917, &Call{Name: "ioctl", Nr: 514, Args: args45, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8918, &Call{Name: "ioctl", Nr: 514, Args: args45, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8919, &Call{Name: "ioctl", Nr: 514, Args: args41, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x891a, &Call{Name: "ioctl", Nr: 514, Args: args41, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x891b, &Call{Name: "ioctl", Nr: 514, Args: args40, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x891c, &Call{Name: "ioctl", Nr: 514, Args: args40, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x891d, &Call{Name: "ioctl", Nr: 514, Args: args46, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x891e, &Call{Name: "ioctl", Nr: 514, Args: args46, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8921, &Call{Name: "ioctl", Nr: 514, Args: args43, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8922, &Call{Name: "ioctl", Nr: 514, Args: args43, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8924, &Call{Name: "ioctl", Nr: 514, Args: args42, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8927, &Call{Name: "ioctl", Nr: 514, Args: args42, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8933, &Call{Name: "ioctl", Nr: 514, Args: args37, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8942, &Call{Name: "ioctl", Nr: 514, Args: args47, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8943, &Call{Name: "ioctl", Nr: 514, Args: args47, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x89a0, &Call{Name: "ioctl", Nr: 514, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x89a1, &Call{Name: "ioctl", Nr: 514, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x9408, &Call{Name: "ioctl", Nr: 514, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0xab00, &Call{Name: "ioctl", Nr: 514, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0xab03, &Call{Name: "ioctl", Nr: 514, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
@@ -3492,162 +3492,162 @@ var subs_x32_514 = []Variant{
 	{0xb701, &Call{Name: "ioctl", Nr: 514, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
 	{0xb702, &Call{Name: "ioctl", Nr: 514, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
 	{0xb703, &Call{Name: "ioctl", Nr: 514, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[60]}},
-	{0xb704, &Call{Name: "ioctl", Nr: 514, Args: args71, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xb704, &Call{Name: "ioctl", Nr: 514, Args: args70, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40042408, &Call{Name: "ioctl", Nr: 514, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40042409, &Call{Name: "ioctl", Nr: 514, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40042409, &Call{Name: "ioctl", Nr: 514, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40044581, &Call{Name: "ioctl", Nr: 514, Args: args24, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40044590, &Call{Name: "ioctl", Nr: 514, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40044591, &Call{Name: "ioctl", Nr: 514, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x400445a0, &Call{Name: "ioctl", Nr: 514, Args: args68, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40044590, &Call{Name: "ioctl", Nr: 514, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40044591, &Call{Name: "ioctl", Nr: 514, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x400445a0, &Call{Name: "ioctl", Nr: 514, Args: args67, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40045201, &Call{Name: "ioctl", Nr: 514, Args: args30, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40045431, &Call{Name: "ioctl", Nr: 514, Args: args30, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40049409, &Call{Name: "ioctl", Nr: 514, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40081271, &Call{Name: "ioctl", Nr: 514, Args: args30, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40082102, &Call{Name: "ioctl", Nr: 514, Args: args66, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40082404, &Call{Name: "ioctl", Nr: 514, Args: args69, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40082406, &Call{Name: "ioctl", Nr: 514, Args: args49, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40082102, &Call{Name: "ioctl", Nr: 514, Args: args65, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40082404, &Call{Name: "ioctl", Nr: 514, Args: args68, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40082406, &Call{Name: "ioctl", Nr: 514, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40086602, &Call{Name: "ioctl", Nr: 514, Args: args36, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x401c5820, &Call{Name: "ioctl", Nr: 514, Args: args59, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x4020940d, &Call{Name: "ioctl", Nr: 514, Args: args57, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40247007, &Call{Name: "ioctl", Nr: 514, Args: args64, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x4024700a, &Call{Name: "ioctl", Nr: 514, Args: args64, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x401c5820, &Call{Name: "ioctl", Nr: 514, Args: args58, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4020940d, &Call{Name: "ioctl", Nr: 514, Args: args56, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40247007, &Call{Name: "ioctl", Nr: 514, Args: args63, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4024700a, &Call{Name: "ioctl", Nr: 514, Args: args63, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x402c542b, &Call{Name: "ioctl", Nr: 514, Args: args18, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x402c542c, &Call{Name: "ioctl", Nr: 514, Args: args18, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x402c542d, &Call{Name: "ioctl", Nr: 514, Args: args18, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x41009432, &Call{Name: "ioctl", Nr: 514, Args: args49, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x41009432, &Call{Name: "ioctl", Nr: 514, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80045200, &Call{Name: "ioctl", Nr: 514, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80045430, &Call{Name: "ioctl", Nr: 514, Args: args29, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80045440, &Call{Name: "ioctl", Nr: 514, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80045705, &Call{Name: "ioctl", Nr: 514, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0x80045707, &Call{Name: "ioctl", Nr: 514, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80081270, &Call{Name: "ioctl", Nr: 514, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x80081272, &Call{Name: "ioctl", Nr: 514, Args: args70, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x80082407, &Call{Name: "ioctl", Nr: 514, Args: args70, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x80081272, &Call{Name: "ioctl", Nr: 514, Args: args69, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x80082407, &Call{Name: "ioctl", Nr: 514, Args: args69, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80086601, &Call{Name: "ioctl", Nr: 514, Args: args35, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8010aa01, &Call{Name: "ioctl", Nr: 514, Args: args65, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8010aa02, &Call{Name: "ioctl", Nr: 514, Args: args65, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x801c581f, &Call{Name: "ioctl", Nr: 514, Args: args58, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x80247008, &Call{Name: "ioctl", Nr: 514, Args: args63, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x80247009, &Call{Name: "ioctl", Nr: 514, Args: args63, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8010aa01, &Call{Name: "ioctl", Nr: 514, Args: args64, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8010aa02, &Call{Name: "ioctl", Nr: 514, Args: args64, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x801c581f, &Call{Name: "ioctl", Nr: 514, Args: args57, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x80247008, &Call{Name: "ioctl", Nr: 514, Args: args62, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x80247009, &Call{Name: "ioctl", Nr: 514, Args: args62, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x802c542a, &Call{Name: "ioctl", Nr: 514, Args: args17, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0xc0045706, &Call{Name: "ioctl", Nr: 514, Args: args30, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0xc0045877, &Call{Name: "ioctl", Nr: 514, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0xc0045878, &Call{Name: "ioctl", Nr: 514, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0xc0182101, &Call{Name: "ioctl", Nr: 514, Args: args67, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xc0185879, &Call{Name: "ioctl", Nr: 514, Args: args56, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xc0182101, &Call{Name: "ioctl", Nr: 514, Args: args66, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xc0185879, &Call{Name: "ioctl", Nr: 514, Args: args55, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0xc020660b, &Call{Name: "ioctl", Nr: 514, Args: args34, Nargs: 3, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_x32_521 = []Variant{
-	{0x0, &Call{Name: "ptrace", Nr: 521, Args: args165, Nargs: 1, Sub: -1}},
-	{0x1, &Call{Name: "ptrace", Nr: 521, Args: args169, Nargs: 4, Sub: -1}},
-	{0x2, &Call{Name: "ptrace", Nr: 521, Args: args169, Nargs: 4, Sub: -1}},
-	{0x3, &Call{Name: "ptrace", Nr: 521, Args: args169, Nargs: 4, Sub: -1}},
-	{0x4, &Call{Name: "ptrace", Nr: 521, Args: args180, Nargs: 4, Sub: -1}},
-	{0x5, &Call{Name: "ptrace", Nr: 521, Args: args180, Nargs: 4, Sub: -1}},
-	{0x7, &Call{Name: "ptrace", Nr: 521, Args: args166, Nargs: 4, Sub: -1}},
-	{0x8, &Call{Name: "ptrace", Nr: 521, Args: args167, Nargs: 2, Sub: -1}},
-	{0x9, &Call{Name: "ptrace", Nr: 521, Args: args166, Nargs: 4, Sub: -1}},
-	{0xe, &Call{Name: "ptrace", Nr: 521, Args: args175, Nargs: 4, Sub: -1}},
-	{0xf, &Call{Name: "ptrace", Nr: 521, Args: args175, Nargs: 4, Sub: -1}},
-	{0x10, &Call{Name: "ptrace", Nr: 521, Args: args167, Nargs: 2, Sub: -1}},
-	{0x11, &Call{Name: "ptrace", Nr: 521, Args: args166, Nargs: 4, Sub: -1}},
-	{0x18, &Call{Name: "ptrace", Nr: 521, Args: args166, Nargs: 4, Sub: -1}},
-	{0x1f, &Call{Name: "ptrace", Nr: 521, Args: args166, Nargs: 4, Sub: -1}},
-	{0x20, &Call{Name: "ptrace", Nr: 521, Args: args166, Nargs: 4, Sub: -1}},
-	{0x21, &Call{Name: "ptrace", Nr: 521, Args: args166, Nargs: 4, Sub: -1}},
-	{0x4200, &Call{Name: "ptrace", Nr: 521, Args: args168, Nargs: 4, Sub: -1}},
-	{0x4201, &Call{Name: "ptrace", Nr: 521, Args: args170, Nargs: 4, Sub: -1}},
-	{0x4202, &Call{Name: "ptrace", Nr: 521, Args: args171, Nargs: 4, Sub: -1}},
-	{0x4203, &Call{Name: "ptrace", Nr: 521, Args: args172, Nargs: 4, Sub: -1}},
-	{0x4204, &Call{Name: "ptrace", Nr: 521, Args: args183, Nargs: 4, Sub: -1}},
-	{0x4205, &Call{Name: "ptrace", Nr: 521, Args: args183, Nargs: 4, Sub: -1}},
-	{0x4206, &Call{Name: "ptrace", Nr: 521, Args: args168, Nargs: 4, Sub: -1}},
-	{0x4207, &Call{Name: "ptrace", Nr: 521, Args: args167, Nargs: 2, Sub: -1}},
-	{0x4208, &Call{Name: "ptrace", Nr: 521, Args: args167, Nargs: 2, Sub: -1}},
-	{0x4209, &Call{Name: "ptrace", Nr: 521, Args: args176, Nargs: 4, Sub: -1}},
-	{0x420a, &Call{Name: "ptrace", Nr: 521, Args: args181, Nargs: 4, Sub: -1}},
-	{0x420b, &Call{Name: "ptrace", Nr: 521, Args: args182, Nargs: 4, Sub: -1}},
-	{0x420c, &Call{Name: "ptrace", Nr: 521, Args: args177, Nargs: 4, Sub: -1}},
-	{0x420d, &Call{Name: "ptrace", Nr: 521, Args: args177, Nargs: 4, Sub: -1}},
-	{0x420e, &Call{Name: "ptrace", Nr: 521, Args: args177, Nargs: 4, Sub: -1}},
+	{0x0, &Call{Name: "ptrace", Nr: 521, Args: args164, Nargs: 1, Sub: -1}},
+	{0x1, &Call{Name: "ptrace", Nr: 521, Args: args168, Nargs: 4, Sub: -1}},
+	{0x2, &Call{Name: "ptrace", Nr: 521, Args: args168, Nargs: 4, Sub: -1}},
+	{0x3, &Call{Name: "ptrace", Nr: 521, Args: args168, Nargs: 4, Sub: -1}},
+	{0x4, &Call{Name: "ptrace", Nr: 521, Args: args179, Nargs: 4, Sub: -1}},
+	{0x5, &Call{Name: "ptrace", Nr: 521, Args: args179, Nargs: 4, Sub: -1}},
+	{0x7, &Call{Name: "ptrace", Nr: 521, Args: args165, Nargs: 4, Sub: -1}},
+	{0x8, &Call{Name: "ptrace", Nr: 521, Args: args166, Nargs: 2, Sub: -1}},
+	{0x9, &Call{Name: "ptrace", Nr: 521, Args: args165, Nargs: 4, Sub: -1}},
+	{0xe, &Call{Name: "ptrace", Nr: 521, Args: args174, Nargs: 4, Sub: -1}},
+	{0xf, &Call{Name: "ptrace", Nr: 521, Args: args174, Nargs: 4, Sub: -1}},
+	{0x10, &Call{Name: "ptrace", Nr: 521, Args: args166, Nargs: 2, Sub: -1}},
+	{0x11, &Call{Name: "ptrace", Nr: 521, Args: args165, Nargs: 4, Sub: -1}},
+	{0x18, &Call{Name: "ptrace", Nr: 521, Args: args165, Nargs: 4, Sub: -1}},
+	{0x1f, &Call{Name: "ptrace", Nr: 521, Args: args165, Nargs: 4, Sub: -1}},
+	{0x20, &Call{Name: "ptrace", Nr: 521, Args: args165, Nargs: 4, Sub: -1}},
+	{0x21, &Call{Name: "ptrace", Nr: 521, Args: args165, Nargs: 4, Sub: -1}},
+	{0x4200, &Call{Name: "ptrace", Nr: 521, Args: args167, Nargs: 4, Sub: -1}},
+	{0x4201, &Call{Name: "ptrace", Nr: 521, Args: args169, Nargs: 4, Sub: -1}},
+	{0x4202, &Call{Name: "ptrace", Nr: 521, Args: args170, Nargs: 4, Sub: -1}},
+	{0x4203, &Call{Name: "ptrace", Nr: 521, Args: args171, Nargs: 4, Sub: -1}},
+	{0x4204, &Call{Name: "ptrace", Nr: 521, Args: args182, Nargs: 4, Sub: -1}},
+	{0x4205, &Call{Name: "ptrace", Nr: 521, Args: args182, Nargs: 4, Sub: -1}},
+	{0x4206, &Call{Name: "ptrace", Nr: 521, Args: args167, Nargs: 4, Sub: -1}},
+	{0x4207, &Call{Name: "ptrace", Nr: 521, Args: args166, Nargs: 2, Sub: -1}},
+	{0x4208, &Call{Name: "ptrace", Nr: 521, Args: args166, Nargs: 2, Sub: -1}},
+	{0x4209, &Call{Name: "ptrace", Nr: 521, Args: args175, Nargs: 4, Sub: -1}},
+	{0x420a, &Call{Name: "ptrace", Nr: 521, Args: args180, Nargs: 4, Sub: -1}},
+	{0x420b, &Call{Name: "ptrace", Nr: 521, Args: args181, Nargs: 4, Sub: -1}},
+	{0x420c, &Call{Name: "ptrace", Nr: 521, Args: args176, Nargs: 4, Sub: -1}},
+	{0x420d, &Call{Name: "ptrace", Nr: 521, Args: args176, Nargs: 4, Sub: -1}},
+	{0x420e, &Call{Name: "ptrace", Nr: 521, Args: args176, Nargs: 4, Sub: -1}},
 }
 
 var subs_arm64_21 = []Variant{
-	{0x2, &Call{Name: "epoll_ctl", Nr: 21, Args: args325, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "epoll_ctl", Nr: 21, Args: args331, Nargs: 4, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_arm64_25 = []Variant{
-	{0x0, &Call{Name: "fcntl", Nr: 25, Args: args131, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
-	{0x1, &Call{Name: "fcntl", Nr: 25, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[112]}},
-	{0x2, &Call{Name: "fcntl", Nr: 25, Args: args133, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x3, &Call{Name: "fcntl", Nr: 25, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[114]}},
-	{0x4, &Call{Name: "fcntl", Nr: 25, Args: args134, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x5, &Call{Name: "fcntl", Nr: 25, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x6, &Call{Name: "fcntl", Nr: 25, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x7, &Call{Name: "fcntl", Nr: 25, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8, &Call{Name: "fcntl", Nr: 25, Args: args131, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x9, &Call{Name: "fcntl", Nr: 25, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0xa, &Call{Name: "fcntl", Nr: 25, Args: args135, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xb, &Call{Name: "fcntl", Nr: 25, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[115]}},
-	{0xf, &Call{Name: "fcntl", Nr: 25, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x10, &Call{Name: "fcntl", Nr: 25, Args: args141, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x24, &Call{Name: "fcntl", Nr: 25, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x25, &Call{Name: "fcntl", Nr: 25, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x26, &Call{Name: "fcntl", Nr: 25, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x400, &Call{Name: "fcntl", Nr: 25, Args: args136, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x401, &Call{Name: "fcntl", Nr: 25, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[116]}},
-	{0x402, &Call{Name: "fcntl", Nr: 25, Args: args137, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x406, &Call{Name: "fcntl", Nr: 25, Args: args131, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
-	{0x407, &Call{Name: "fcntl", Nr: 25, Args: args131, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x408, &Call{Name: "fcntl", Nr: 25, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x409, &Call{Name: "fcntl", Nr: 25, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40a, &Call{Name: "fcntl", Nr: 25, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[119]}},
-	{0x40b, &Call{Name: "fcntl", Nr: 25, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40c, &Call{Name: "fcntl", Nr: 25, Args: args144, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40d, &Call{Name: "fcntl", Nr: 25, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40e, &Call{Name: "fcntl", Nr: 25, Args: args144, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x0, &Call{Name: "fcntl", Nr: 25, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
+	{0x1, &Call{Name: "fcntl", Nr: 25, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[112]}},
+	{0x2, &Call{Name: "fcntl", Nr: 25, Args: args132, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x3, &Call{Name: "fcntl", Nr: 25, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[114]}},
+	{0x4, &Call{Name: "fcntl", Nr: 25, Args: args133, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x5, &Call{Name: "fcntl", Nr: 25, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x6, &Call{Name: "fcntl", Nr: 25, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x7, &Call{Name: "fcntl", Nr: 25, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8, &Call{Name: "fcntl", Nr: 25, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x9, &Call{Name: "fcntl", Nr: 25, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc}},
+	{0xa, &Call{Name: "fcntl", Nr: 25, Args: args134, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xb, &Call{Name: "fcntl", Nr: 25, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[115]}},
+	{0xf, &Call{Name: "fcntl", Nr: 25, Args: args141, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x10, &Call{Name: "fcntl", Nr: 25, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x24, &Call{Name: "fcntl", Nr: 25, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x25, &Call{Name: "fcntl", Nr: 25, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x26, &Call{Name: "fcntl", Nr: 25, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x400, &Call{Name: "fcntl", Nr: 25, Args: args135, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x401, &Call{Name: "fcntl", Nr: 25, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[116]}},
+	{0x402, &Call{Name: "fcntl", Nr: 25, Args: args136, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x406, &Call{Name: "fcntl", Nr: 25, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
+	{0x407, &Call{Name: "fcntl", Nr: 25, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x408, &Call{Name: "fcntl", Nr: 25, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc}},
+	{0x409, &Call{Name: "fcntl", Nr: 25, Args: args137, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40a, &Call{Name: "fcntl", Nr: 25, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[119]}},
+	{0x40b, &Call{Name: "fcntl", Nr: 25, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40c, &Call{Name: "fcntl", Nr: 25, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40d, &Call{Name: "fcntl", Nr: 25, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40e, &Call{Name: "fcntl", Nr: 25, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_arm64_29 = []Variant{
 	{0x125d, &Call{Name: "ioctl", Nr: 29, Args: args30, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x125e, &Call{Name: "ioctl", Nr: 29, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x125f, &Call{Name: "ioctl", Nr: 29, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x1260, &Call{Name: "ioctl", Nr: 29, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1260, &Call{Name: "ioctl", Nr: 29, Args: args52, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x1261, &Call{Name: "ioctl", Nr: 29, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x1262, &Call{Name: "ioctl", Nr: 29, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x1263, &Call{Name: "ioctl", Nr: 29, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x1264, &Call{Name: "ioctl", Nr: 29, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x1265, &Call{Name: "ioctl", Nr: 29, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x1267, &Call{Name: "ioctl", Nr: 29, Args: args52, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1262, &Call{Name: "ioctl", Nr: 29, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1263, &Call{Name: "ioctl", Nr: 29, Args: args52, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1264, &Call{Name: "ioctl", Nr: 29, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1265, &Call{Name: "ioctl", Nr: 29, Args: args52, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1267, &Call{Name: "ioctl", Nr: 29, Args: args51, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x1268, &Call{Name: "ioctl", Nr: 29, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x1274, &Call{Name: "ioctl", Nr: 29, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0x1275, &Call{Name: "ioctl", Nr: 29, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0x1276, &Call{Name: "ioctl", Nr: 29, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x1277, &Call{Name: "ioctl", Nr: 29, Args: args55, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1277, &Call{Name: "ioctl", Nr: 29, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x1278, &Call{Name: "ioctl", Nr: 29, Args: args29, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x1279, &Call{Name: "ioctl", Nr: 29, Args: args29, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x127a, &Call{Name: "ioctl", Nr: 29, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x127b, &Call{Name: "ioctl", Nr: 29, Args: args29, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x127c, &Call{Name: "ioctl", Nr: 29, Args: args29, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x127d, &Call{Name: "ioctl", Nr: 29, Args: args55, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x127e, &Call{Name: "ioctl", Nr: 29, Args: args52, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x127f, &Call{Name: "ioctl", Nr: 29, Args: args55, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x127d, &Call{Name: "ioctl", Nr: 29, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x127e, &Call{Name: "ioctl", Nr: 29, Args: args51, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x127f, &Call{Name: "ioctl", Nr: 29, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x2202, &Call{Name: "ioctl", Nr: 29, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x2400, &Call{Name: "ioctl", Nr: 29, Args: args72, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x2401, &Call{Name: "ioctl", Nr: 29, Args: args72, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x2400, &Call{Name: "ioctl", Nr: 29, Args: args71, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x2401, &Call{Name: "ioctl", Nr: 29, Args: args71, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x2402, &Call{Name: "ioctl", Nr: 29, Args: args24, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x2403, &Call{Name: "ioctl", Nr: 29, Args: args72, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x2403, &Call{Name: "ioctl", Nr: 29, Args: args71, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x2405, &Call{Name: "ioctl", Nr: 29, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c00, &Call{Name: "ioctl", Nr: 29, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c01, &Call{Name: "ioctl", Nr: 29, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x4c04, &Call{Name: "ioctl", Nr: 29, Args: args60, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x4c05, &Call{Name: "ioctl", Nr: 29, Args: args61, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4c04, &Call{Name: "ioctl", Nr: 29, Args: args59, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4c05, &Call{Name: "ioctl", Nr: 29, Args: args60, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c06, &Call{Name: "ioctl", Nr: 29, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c07, &Call{Name: "ioctl", Nr: 29, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x4c08, &Call{Name: "ioctl", Nr: 29, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x4c09, &Call{Name: "ioctl", Nr: 29, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x4c0a, &Call{Name: "ioctl", Nr: 29, Args: args62, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4c08, &Call{Name: "ioctl", Nr: 29, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4c09, &Call{Name: "ioctl", Nr: 29, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4c0a, &Call{Name: "ioctl", Nr: 29, Args: args61, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c80, &Call{Name: "ioctl", Nr: 29, Args: args24, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c81, &Call{Name: "ioctl", Nr: 29, Args: args24, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c82, &Call{Name: "ioctl", Nr: 29, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
@@ -3657,10 +3657,10 @@ var subs_arm64_29 = []Variant{
 	{0x5402, &Call{Name: "ioctl", Nr: 29, Args: args19, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x5403, &Call{Name: "ioctl", Nr: 29, Args: args19, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x5404, &Call{Name: "ioctl", Nr: 29, Args: args19, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x5405, &Call{Name: "ioctl", Nr: 29, Args: args50, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x5406, &Call{Name: "ioctl", Nr: 29, Args: args51, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x5407, &Call{Name: "ioctl", Nr: 29, Args: args51, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x5408, &Call{Name: "ioctl", Nr: 29, Args: args51, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x5405, &Call{Name: "ioctl", Nr: 29, Args: args49, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x5406, &Call{Name: "ioctl", Nr: 29, Args: args50, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x5407, &Call{Name: "ioctl", Nr: 29, Args: args50, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x5408, &Call{Name: "ioctl", Nr: 29, Args: args50, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x5409, &Call{Name: "ioctl", Nr: 29, Args: args24, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x540a, &Call{Name: "ioctl", Nr: 29, Args: args31, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x540b, &Call{Name: "ioctl", Nr: 29, Args: args32, Nargs: 3, Sub: -1, Class: ClassDesc}},
@@ -3705,28 +3705,28 @@ var subs_arm64_29 = []Variant{
 	{0x8904, &Call{Name: "ioctl", Nr: 29, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x8905, &Call{Name: "ioctl", Nr: 29, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x8910, &Call{Name: "ioctl", Nr: 29, Args: args37, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8912, &Call{Name: "ioctl", Nr: 29, Args: args45, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8913, &Call{Name: "ioctl", Nr: 29, Args: args39, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8914, &Call{Name: "ioctl", Nr: 29, Args: args39, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8915, &Call{Name: "ioctl", Nr: 29, Args: args40, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8916, &Call{Name: "ioctl", Nr: 29, Args: args40, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8917, &Call{Name: "ioctl", Nr: 29, Args: args46, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8918, &Call{Name: "ioctl", Nr: 29, Args: args46, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8919, &Call{Name: "ioctl", Nr: 29, Args: args42, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x891a, &Call{Name: "ioctl", Nr: 29, Args: args42, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x891b, &Call{Name: "ioctl", Nr: 29, Args: args41, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x891c, &Call{Name: "ioctl", Nr: 29, Args: args41, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x891d, &Call{Name: "ioctl", Nr: 29, Args: args47, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x891e, &Call{Name: "ioctl", Nr: 29, Args: args47, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8921, &Call{Name: "ioctl", Nr: 29, Args: args44, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8922, &Call{Name: "ioctl", Nr: 29, Args: args44, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8924, &Call{Name: "ioctl", Nr: 29, Args: args43, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8927, &Call{Name: "ioctl", Nr: 29, Args: args43, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8933, &Call{Name: "ioctl", Nr: 29, Args: args38, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8942, &Call{Name: "ioctl", Nr: 29, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8943, &Call{Name: "ioctl", Nr: 29, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x89a0, &Call{Name: "ioctl", Nr: 29, Args: args49, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x89a1, &Call{Name: "ioctl", Nr: 29, Args: args49, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8912, &Call{Name: "ioctl", Nr: 29, Args: args44, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8913, &Call{Name: "ioctl", Nr: 29, Args: args38, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8914, &Call{Name: "ioctl", Nr: 29, Args: args38, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8915, &Call{Name: "ioctl", Nr: 29, Args: args39, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8916, &Call{Name: "ioctl", Nr: 29, Args: args39, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8917, &Call{Name: "ioctl", Nr: 29, Args: args45, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8918, &Call{Name: "ioctl", Nr: 29, Args: args45, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8919, &Call{Name: "ioctl", Nr: 29, Args: args41, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x891a, &Call{Name: "ioctl", Nr: 29, Args: args41, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x891b, &Call{Name: "ioctl", Nr: 29, Args: args40, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x891c, &Call{Name: "ioctl", Nr: 29, Args: args40, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x891d, &Call{Name: "ioctl", Nr: 29, Args: args46, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x891e, &Call{Name: "ioctl", Nr: 29, Args: args46, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8921, &Call{Name: "ioctl", Nr: 29, Args: args43, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8922, &Call{Name: "ioctl", Nr: 29, Args: args43, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8924, &Call{Name: "ioctl", Nr: 29, Args: args42, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8927, &Call{Name: "ioctl", Nr: 29, Args: args42, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8933, &Call{Name: "ioctl", Nr: 29, Args: args37, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8942, &Call{Name: "ioctl", Nr: 29, Args: args47, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8943, &Call{Name: "ioctl", Nr: 29, Args: args47, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x89a0, &Call{Name: "ioctl", Nr: 29, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x89a1, &Call{Name: "ioctl", Nr: 29, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x9408, &Call{Name: "ioctl", Nr: 29, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0xab00, &Call{Name: "ioctl", Nr: 29, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0xab03, &Call{Name: "ioctl", Nr: 29, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
@@ -3735,415 +3735,415 @@ var subs_arm64_29 = []Variant{
 	{0xb701, &Call{Name: "ioctl", Nr: 29, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
 	{0xb702, &Call{Name: "ioctl", Nr: 29, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
 	{0xb703, &Call{Name: "ioctl", Nr: 29, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[60]}},
-	{0xb704, &Call{Name: "ioctl", Nr: 29, Args: args71, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xb704, &Call{Name: "ioctl", Nr: 29, Args: args70, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40042408, &Call{Name: "ioctl", Nr: 29, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40042409, &Call{Name: "ioctl", Nr: 29, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40042409, &Call{Name: "ioctl", Nr: 29, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40044581, &Call{Name: "ioctl", Nr: 29, Args: args24, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40044590, &Call{Name: "ioctl", Nr: 29, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40044591, &Call{Name: "ioctl", Nr: 29, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x400445a0, &Call{Name: "ioctl", Nr: 29, Args: args68, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40044590, &Call{Name: "ioctl", Nr: 29, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40044591, &Call{Name: "ioctl", Nr: 29, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x400445a0, &Call{Name: "ioctl", Nr: 29, Args: args67, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40045201, &Call{Name: "ioctl", Nr: 29, Args: args30, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40045431, &Call{Name: "ioctl", Nr: 29, Args: args30, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40049409, &Call{Name: "ioctl", Nr: 29, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40081271, &Call{Name: "ioctl", Nr: 29, Args: args30, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40082102, &Call{Name: "ioctl", Nr: 29, Args: args66, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40082404, &Call{Name: "ioctl", Nr: 29, Args: args69, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40082406, &Call{Name: "ioctl", Nr: 29, Args: args49, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40082102, &Call{Name: "ioctl", Nr: 29, Args: args65, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40082404, &Call{Name: "ioctl", Nr: 29, Args: args68, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40082406, &Call{Name: "ioctl", Nr: 29, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40086602, &Call{Name: "ioctl", Nr: 29, Args: args36, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x401c5820, &Call{Name: "ioctl", Nr: 29, Args: args59, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x4020940d, &Call{Name: "ioctl", Nr: 29, Args: args57, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40247007, &Call{Name: "ioctl", Nr: 29, Args: args64, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x4024700a, &Call{Name: "ioctl", Nr: 29, Args: args64, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x401c5820, &Call{Name: "ioctl", Nr: 29, Args: args58, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4020940d, &Call{Name: "ioctl", Nr: 29, Args: args56, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40247007, &Call{Name: "ioctl", Nr: 29, Args: args63, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4024700a, &Call{Name: "ioctl", Nr: 29, Args: args63, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x402c542b, &Call{Name: "ioctl", Nr: 29, Args: args18, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x402c542c, &Call{Name: "ioctl", Nr: 29, Args: args18, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x402c542d, &Call{Name: "ioctl", Nr: 29, Args: args18, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x41009432, &Call{Name: "ioctl", Nr: 29, Args: args49, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x41009432, &Call{Name: "ioctl", Nr: 29, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80045200, &Call{Name: "ioctl", Nr: 29, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80045430, &Call{Name: "ioctl", Nr: 29, Args: args29, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80045440, &Call{Name: "ioctl", Nr: 29, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80045705, &Call{Name: "ioctl", Nr: 29, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0x80045707, &Call{Name: "ioctl", Nr: 29, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80081270, &Call{Name: "ioctl", Nr: 29, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x80081272, &Call{Name: "ioctl", Nr: 29, Args: args70, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x80082407, &Call{Name: "ioctl", Nr: 29, Args: args70, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x80081272, &Call{Name: "ioctl", Nr: 29, Args: args69, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x80082407, &Call{Name: "ioctl", Nr: 29, Args: args69, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80086601, &Call{Name: "ioctl", Nr: 29, Args: args35, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8010aa01, &Call{Name: "ioctl", Nr: 29, Args: args65, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8010aa02, &Call{Name: "ioctl", Nr: 29, Args: args65, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x801c581f, &Call{Name: "ioctl", Nr: 29, Args: args58, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x80247008, &Call{Name: "ioctl", Nr: 29, Args: args63, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x80247009, &Call{Name: "ioctl", Nr: 29, Args: args63, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8010aa01, &Call{Name: "ioctl", Nr: 29, Args: args64, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8010aa02, &Call{Name: "ioctl", Nr: 29, Args: args64, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x801c581f, &Call{Name: "ioctl", Nr: 29, Args: args57, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x80247008, &Call{Name: "ioctl", Nr: 29, Args: args62, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x80247009, &Call{Name: "ioctl", Nr: 29, Args: args62, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x802c542a, &Call{Name: "ioctl", Nr: 29, Args: args17, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0xc0045706, &Call{Name: "ioctl", Nr: 29, Args: args30, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0xc0045877, &Call{Name: "ioctl", Nr: 29, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0xc0045878, &Call{Name: "ioctl", Nr: 29, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0xc0182101, &Call{Name: "ioctl", Nr: 29, Args: args67, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xc0185879, &Call{Name: "ioctl", Nr: 29, Args: args56, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xc0182101, &Call{Name: "ioctl", Nr: 29, Args: args66, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xc0185879, &Call{Name: "ioctl", Nr: 29, Args: args55, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0xc020660b, &Call{Name: "ioctl", Nr: 29, Args: args34, Nargs: 3, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_arm64_60 = []Variant{
-	{0x580100, &Call{Name: "quotactl", Nr: 60, Args: args276, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x580200, &Call{Name: "quotactl", Nr: 60, Args: args276, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x580500, &Call{Name: "quotactl", Nr: 60, Args: args277, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x580600, &Call{Name: "quotactl", Nr: 60, Args: args276, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x580700, &Call{Name: "quotactl", Nr: 60, Args: args268, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x580800, &Call{Name: "quotactl", Nr: 60, Args: args277, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000100, &Call{Name: "quotactl", Nr: 60, Args: args268, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000200, &Call{Name: "quotactl", Nr: 60, Args: args269, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000300, &Call{Name: "quotactl", Nr: 60, Args: args268, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000400, &Call{Name: "quotactl", Nr: 60, Args: args270, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000500, &Call{Name: "quotactl", Nr: 60, Args: args271, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000600, &Call{Name: "quotactl", Nr: 60, Args: args272, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000700, &Call{Name: "quotactl", Nr: 60, Args: args273, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000800, &Call{Name: "quotactl", Nr: 60, Args: args274, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000900, &Call{Name: "quotactl", Nr: 60, Args: args275, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580100, &Call{Name: "quotactl", Nr: 60, Args: args278, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580200, &Call{Name: "quotactl", Nr: 60, Args: args278, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580500, &Call{Name: "quotactl", Nr: 60, Args: args279, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580600, &Call{Name: "quotactl", Nr: 60, Args: args278, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580700, &Call{Name: "quotactl", Nr: 60, Args: args270, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580800, &Call{Name: "quotactl", Nr: 60, Args: args279, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000100, &Call{Name: "quotactl", Nr: 60, Args: args270, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000200, &Call{Name: "quotactl", Nr: 60, Args: args271, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000300, &Call{Name: "quotactl", Nr: 60, Args: args270, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000400, &Call{Name: "quotactl", Nr: 60, Args: args272, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000500, &Call{Name: "quotactl", Nr: 60, Args: args273, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000600, &Call{Name: "quotactl", Nr: 60, Args: args274, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000700, &Call{Name: "quotactl", Nr: 60, Args: args275, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000800, &Call{Name: "quotactl", Nr: 60, Args: args276, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000900, &Call{Name: "quotactl", Nr: 60, Args: args277, Nargs: 4, Sub: -1, Class: ClassFile}},
 }
 
 var subs_arm64_98 = []Variant{
-	{0x0, &Call{Name: "futex", Nr: 98, Args: args290, Nargs: 4, Sub: -1}},
-	{0x1, &Call{Name: "futex", Nr: 98, Args: args291, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "futex", Nr: 98, Args: args291, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "futex", Nr: 98, Args: args292, Nargs: 5, Sub: -1}},
-	{0x4, &Call{Name: "futex", Nr: 98, Args: args293, Nargs: 6, Sub: -1}},
-	{0x5, &Call{Name: "futex", Nr: 98, Args: args294, Nargs: 6, Sub: -1}},
-	{0x6, &Call{Name: "futex", Nr: 98, Args: args295, Nargs: 4, Sub: -1}},
-	{0x7, &Call{Name: "futex", Nr: 98, Args: args296, Nargs: 2, Sub: -1}},
-	{0x8, &Call{Name: "futex", Nr: 98, Args: args296, Nargs: 2, Sub: -1}},
-	{0x9, &Call{Name: "futex", Nr: 98, Args: args297, Nargs: 6, Sub: -1}},
-	{0xa, &Call{Name: "futex", Nr: 98, Args: args298, Nargs: 6, Sub: -1}},
-	{0xb, &Call{Name: "futex", Nr: 98, Args: args299, Nargs: 5, Sub: -1}},
-	{0xc, &Call{Name: "futex", Nr: 98, Args: args293, Nargs: 6, Sub: -1}},
-	{0xd, &Call{Name: "futex", Nr: 98, Args: args295, Nargs: 4, Sub: -1}},
+	{0x0, &Call{Name: "futex", Nr: 98, Args: args295, Nargs: 4, Sub: -1}},
+	{0x1, &Call{Name: "futex", Nr: 98, Args: args296, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "futex", Nr: 98, Args: args296, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "futex", Nr: 98, Args: args297, Nargs: 5, Sub: -1}},
+	{0x4, &Call{Name: "futex", Nr: 98, Args: args298, Nargs: 6, Sub: -1}},
+	{0x5, &Call{Name: "futex", Nr: 98, Args: args299, Nargs: 6, Sub: -1}},
+	{0x6, &Call{Name: "futex", Nr: 98, Args: args300, Nargs: 4, Sub: -1}},
+	{0x7, &Call{Name: "futex", Nr: 98, Args: args301, Nargs: 2, Sub: -1}},
+	{0x8, &Call{Name: "futex", Nr: 98, Args: args301, Nargs: 2, Sub: -1}},
+	{0x9, &Call{Name: "futex", Nr: 98, Args: args302, Nargs: 6, Sub: -1}},
+	{0xa, &Call{Name: "futex", Nr: 98, Args: args303, Nargs: 6, Sub: -1}},
+	{0xb, &Call{Name: "futex", Nr: 98, Args: args304, Nargs: 5, Sub: -1}},
+	{0xc, &Call{Name: "futex", Nr: 98, Args: args298, Nargs: 6, Sub: -1}},
+	{0xd, &Call{Name: "futex", Nr: 98, Args: args300, Nargs: 4, Sub: -1}},
 }
 
 var subs_arm64_116 = []Variant{
-	{0x0, &Call{Name: "syslog", Nr: 116, Args: args185, Nargs: 1, Sub: -1}},
-	{0x1, &Call{Name: "syslog", Nr: 116, Args: args185, Nargs: 1, Sub: -1}},
-	{0x5, &Call{Name: "syslog", Nr: 116, Args: args185, Nargs: 1, Sub: -1}},
-	{0x6, &Call{Name: "syslog", Nr: 116, Args: args185, Nargs: 1, Sub: -1}},
-	{0x7, &Call{Name: "syslog", Nr: 116, Args: args185, Nargs: 1, Sub: -1}},
-	{0x9, &Call{Name: "syslog", Nr: 116, Args: args185, Nargs: 1, Sub: -1}},
-	{0xa, &Call{Name: "syslog", Nr: 116, Args: args185, Nargs: 1, Sub: -1}},
+	{0x0, &Call{Name: "syslog", Nr: 116, Args: args184, Nargs: 1, Sub: -1}},
+	{0x1, &Call{Name: "syslog", Nr: 116, Args: args184, Nargs: 1, Sub: -1}},
+	{0x5, &Call{Name: "syslog", Nr: 116, Args: args184, Nargs: 1, Sub: -1}},
+	{0x6, &Call{Name: "syslog", Nr: 116, Args: args184, Nargs: 1, Sub: -1}},
+	{0x7, &Call{Name: "syslog", Nr: 116, Args: args184, Nargs: 1, Sub: -1}},
+	{0x9, &Call{Name: "syslog", Nr: 116, Args: args184, Nargs: 1, Sub: -1}},
+	{0xa, &Call{Name: "syslog", Nr: 116, Args: args184, Nargs: 1, Sub: -1}},
 }
 
 var subs_arm64_117 = []Variant{
-	{0x0, &Call{Name: "ptrace", Nr: 117, Args: args165, Nargs: 1, Sub: -1}},
-	{0x1, &Call{Name: "ptrace", Nr: 117, Args: args169, Nargs: 4, Sub: -1}},
-	{0x2, &Call{Name: "ptrace", Nr: 117, Args: args169, Nargs: 4, Sub: -1}},
-	{0x3, &Call{Name: "ptrace", Nr: 117, Args: args169, Nargs: 4, Sub: -1}},
-	{0x4, &Call{Name: "ptrace", Nr: 117, Args: args180, Nargs: 4, Sub: -1}},
-	{0x5, &Call{Name: "ptrace", Nr: 117, Args: args180, Nargs: 4, Sub: -1}},
-	{0x7, &Call{Name: "ptrace", Nr: 117, Args: args166, Nargs: 4, Sub: -1}},
-	{0x8, &Call{Name: "ptrace", Nr: 117, Args: args167, Nargs: 2, Sub: -1}},
-	{0x9, &Call{Name: "ptrace", Nr: 117, Args: args166, Nargs: 4, Sub: -1}},
-	{0xe, &Call{Name: "ptrace", Nr: 117, Args: args175, Nargs: 4, Sub: -1}},
-	{0xf, &Call{Name: "ptrace", Nr: 117, Args: args175, Nargs: 4, Sub: -1}},
-	{0x10, &Call{Name: "ptrace", Nr: 117, Args: args167, Nargs: 2, Sub: -1}},
-	{0x11, &Call{Name: "ptrace", Nr: 117, Args: args166, Nargs: 4, Sub: -1}},
-	{0x18, &Call{Name: "ptrace", Nr: 117, Args: args166, Nargs: 4, Sub: -1}},
-	{0x1f, &Call{Name: "ptrace", Nr: 117, Args: args166, Nargs: 4, Sub: -1}},
-	{0x20, &Call{Name: "ptrace", Nr: 117, Args: args166, Nargs: 4, Sub: -1}},
-	{0x21, &Call{Name: "ptrace", Nr: 117, Args: args166, Nargs: 4, Sub: -1}},
-	{0x4200, &Call{Name: "ptrace", Nr: 117, Args: args168, Nargs: 4, Sub: -1}},
-	{0x4201, &Call{Name: "ptrace", Nr: 117, Args: args170, Nargs: 4, Sub: -1}},
-	{0x4202, &Call{Name: "ptrace", Nr: 117, Args: args171, Nargs: 4, Sub: -1}},
-	{0x4203, &Call{Name: "ptrace", Nr: 117, Args: args172, Nargs: 4, Sub: -1}},
-	{0x4204, &Call{Name: "ptrace", Nr: 117, Args: args183, Nargs: 4, Sub: -1}},
-	{0x4205, &Call{Name: "ptrace", Nr: 117, Args: args183, Nargs: 4, Sub: -1}},
-	{0x4206, &Call{Name: "ptrace", Nr: 117, Args: args168, Nargs: 4, Sub: -1}},
-	{0x4207, &Call{Name: "ptrace", Nr: 117, Args: args167, Nargs: 2, Sub: -1}},
-	{0x4208, &Call{Name: "ptrace", Nr: 117, Args: args167, Nargs: 2, Sub: -1}},
-	{0x4209, &Call{Name: "ptrace", Nr: 117, Args: args176, Nargs: 4, Sub: -1}},
-	{0x420a, &Call{Name: "ptrace", Nr: 117, Args: args181, Nargs: 4, Sub: -1}},
-	{0x420b, &Call{Name: "ptrace", Nr: 117, Args: args182, Nargs: 4, Sub: -1}},
-	{0x420c, &Call{Name: "ptrace", Nr: 117, Args: args177, Nargs: 4, Sub: -1}},
-	{0x420d, &Call{Name: "ptrace", Nr: 117, Args: args177, Nargs: 4, Sub: -1}},
-	{0x420e, &Call{Name: "ptrace", Nr: 117, Args: args177, Nargs: 4, Sub: -1}},
+	{0x0, &Call{Name: "ptrace", Nr: 117, Args: args164, Nargs: 1, Sub: -1}},
+	{0x1, &Call{Name: "ptrace", Nr: 117, Args: args168, Nargs: 4, Sub: -1}},
+	{0x2, &Call{Name: "ptrace", Nr: 117, Args: args168, Nargs: 4, Sub: -1}},
+	{0x3, &Call{Name: "ptrace", Nr: 117, Args: args168, Nargs: 4, Sub: -1}},
+	{0x4, &Call{Name: "ptrace", Nr: 117, Args: args179, Nargs: 4, Sub: -1}},
+	{0x5, &Call{Name: "ptrace", Nr: 117, Args: args179, Nargs: 4, Sub: -1}},
+	{0x7, &Call{Name: "ptrace", Nr: 117, Args: args165, Nargs: 4, Sub: -1}},
+	{0x8, &Call{Name: "ptrace", Nr: 117, Args: args166, Nargs: 2, Sub: -1}},
+	{0x9, &Call{Name: "ptrace", Nr: 117, Args: args165, Nargs: 4, Sub: -1}},
+	{0xe, &Call{Name: "ptrace", Nr: 117, Args: args174, Nargs: 4, Sub: -1}},
+	{0xf, &Call{Name: "ptrace", Nr: 117, Args: args174, Nargs: 4, Sub: -1}},
+	{0x10, &Call{Name: "ptrace", Nr: 117, Args: args166, Nargs: 2, Sub: -1}},
+	{0x11, &Call{Name: "ptrace", Nr: 117, Args: args165, Nargs: 4, Sub: -1}},
+	{0x18, &Call{Name: "ptrace", Nr: 117, Args: args165, Nargs: 4, Sub: -1}},
+	{0x1f, &Call{Name: "ptrace", Nr: 117, Args: args165, Nargs: 4, Sub: -1}},
+	{0x20, &Call{Name: "ptrace", Nr: 117, Args: args165, Nargs: 4, Sub: -1}},
+	{0x21, &Call{Name: "ptrace", Nr: 117, Args: args165, Nargs: 4, Sub: -1}},
+	{0x4200, &Call{Name: "ptrace", Nr: 117, Args: args167, Nargs: 4, Sub: -1}},
+	{0x4201, &Call{Name: "ptrace", Nr: 117, Args: args169, Nargs: 4, Sub: -1}},
+	{0x4202, &Call{Name: "ptrace", Nr: 117, Args: args170, Nargs: 4, Sub: -1}},
+	{0x4203, &Call{Name: "ptrace", Nr: 117, Args: args171, Nargs: 4, Sub: -1}},
+	{0x4204, &Call{Name: "ptrace", Nr: 117, Args: args182, Nargs: 4, Sub: -1}},
+	{0x4205, &Call{Name: "ptrace", Nr: 117, Args: args182, Nargs: 4, Sub: -1}},
+	{0x4206, &Call{Name: "ptrace", Nr: 117, Args: args167, Nargs: 4, Sub: -1}},
+	{0x4207, &Call{Name: "ptrace", Nr: 117, Args: args166, Nargs: 2, Sub: -1}},
+	{0x4208, &Call{Name: "ptrace", Nr: 117, Args: args166, Nargs: 2, Sub: -1}},
+	{0x4209, &Call{Name: "ptrace", Nr: 117, Args: args175, Nargs: 4, Sub: -1}},
+	{0x420a, &Call{Name: "ptrace", Nr: 117, Args: args180, Nargs: 4, Sub: -1}},
+	{0x420b, &Call{Name: "ptrace", Nr: 117, Args: args181, Nargs: 4, Sub: -1}},
+	{0x420c, &Call{Name: "ptrace", Nr: 117, Args: args176, Nargs: 4, Sub: -1}},
+	{0x420d, &Call{Name: "ptrace", Nr: 117, Args: args176, Nargs: 4, Sub: -1}},
+	{0x420e, &Call{Name: "ptrace", Nr: 117, Args: args176, Nargs: 4, Sub: -1}},
 }
 
 var subs_arm64_142 = []Variant{
-	{0xa1b2c3d4, &Call{Name: "reboot", Nr: 142, Args: args261, Nargs: 4, Sub: -1}},
+	{0xa1b2c3d4, &Call{Name: "reboot", Nr: 142, Args: args260, Nargs: 4, Sub: -1}},
 }
 
 var subs_arm64_167 = []Variant{
-	{0x1, &Call{Name: "prctl", Nr: 167, Args: args226, Nargs: 2, Sub: -1}},
-	{0x2, &Call{Name: "prctl", Nr: 167, Args: args227, Nargs: 2, Sub: -1}},
-	{0x3, &Call{Name: "prctl", Nr: 167, Args: args231, Nargs: 1, Sub: -1, Ret: &types[169]}},
-	{0x4, &Call{Name: "prctl", Nr: 167, Args: args230, Nargs: 2, Sub: -1}},
-	{0x5, &Call{Name: "prctl", Nr: 167, Args: args234, Nargs: 2, Sub: -1}},
-	{0x7, &Call{Name: "prctl", Nr: 167, Args: args231, Nargs: 1, Sub: -1}},
-	{0x8, &Call{Name: "prctl", Nr: 167, Args: args232, Nargs: 2, Sub: -1}},
-	{0x9, &Call{Name: "prctl", Nr: 167, Args: args234, Nargs: 2, Sub: -1}},
-	{0xb, &Call{Name: "prctl", Nr: 167, Args: args234, Nargs: 2, Sub: -1}},
-	{0xd, &Call{Name: "prctl", Nr: 167, Args: args231, Nargs: 1, Sub: -1}},
-	{0xe, &Call{Name: "prctl", Nr: 167, Args: args232, Nargs: 2, Sub: -1}},
-	{0xf, &Call{Name: "prctl", Nr: 167, Args: args228, Nargs: 2, Sub: -1}},
-	{0x10, &Call{Name: "prctl", Nr: 167, Args: args229, Nargs: 2, Sub: -1}},
-	{0x13, &Call{Name: "prctl", Nr: 167, Args: args234, Nargs: 2, Sub: -1}},
-	{0x15, &Call{Name: "prctl", Nr: 167, Args: args231, Nargs: 1, Sub: -1}},
-	{0x16, &Call{Name: "prctl", Nr: 167, Args: args237, Nargs: 3, Sub: -1}},
-	{0x17, &Call{Name: "prctl", Nr: 167, Args: args235, Nargs: 2, Sub: -1}},
-	{0x18, &Call{Name: "prctl", Nr: 167, Args: args235, Nargs: 2, Sub: -1}},
-	{0x19, &Call{Name: "prctl", Nr: 167, Args: args246, Nargs: 2, Sub: -1}},
-	{0x1a, &Call{Name: "prctl", Nr: 167, Args: args247, Nargs: 2, Sub: -1}},
-	{0x1b, &Call{Name: "prctl", Nr: 167, Args: args231, Nargs: 1, Sub: -1, Ret: &types[175]}},
-	{0x1c, &Call{Name: "prctl", Nr: 167, Args: args238, Nargs: 2, Sub: -1}},
-	{0x1d, &Call{Name: "prctl", Nr: 167, Args: args232, Nargs: 2, Sub: -1}},
-	{0x1e, &Call{Name: "prctl", Nr: 167, Args: args231, Nargs: 1, Sub: -1}},
-	{0x1f, &Call{Name: "prctl", Nr: 167, Args: args231, Nargs: 1, Sub: -1}},
-	{0x20, &Call{Name: "prctl", Nr: 167, Args: args231, Nargs: 1, Sub: -1}},
-	{0x21, &Call{Name: "prctl", Nr: 167, Args: args245, Nargs: 5, Sub: -1}},
-	{0x22, &Call{Name: "prctl", Nr: 167, Args: args225, Nargs: 5, Sub: -1, Ret: &types[185]}},
-	{0x23, &Call{Name: "prctl", Nr: 167, Args: args241, Nargs: 5, Sub: -1}},
-	{0x24, &Call{Name: "prctl", Nr: 167, Args: args232, Nargs: 2, Sub: -1}},
-	{0x25, &Call{Name: "prctl", Nr: 167, Args: args234, Nargs: 2, Sub: -1}},
-	{0x26, &Call{Name: "prctl", Nr: 167, Args: args233, Nargs: 5, Sub: -1}},
-	{0x27, &Call{Name: "prctl", Nr: 167, Args: args233, Nargs: 5, Sub: -1}},
-	{0x28, &Call{Name: "prctl", Nr: 167, Args: args239, Nargs: 2, Sub: -1}},
-	{0x29, &Call{Name: "prctl", Nr: 167, Args: args233, Nargs: 5, Sub: -1}},
-	{0x2a, &Call{Name: "prctl", Nr: 167, Args: args233, Nargs: 5, Sub: -1}},
-	{0x2e, &Call{Name: "prctl", Nr: 167, Args: args231, Nargs: 1, Sub: -1}},
-	{0x2f, &Call{Name: "prctl", Nr: 167, Args: args236, Nargs: 5, Sub: -1}},
-	{0x33, &Call{Name: "prctl", Nr: 167, Args: args231, Nargs: 1, Sub: -1}},
-	{0x34, &Call{Name: "prctl", Nr: 167, Args: args243, Nargs: 2, Sub: -1, Ret: &types[181]}},
-	{0x35, &Call{Name: "prctl", Nr: 167, Args: args244, Nargs: 3, Sub: -1}},
-	{0x39, &Call{Name: "prctl", Nr: 167, Args: args233, Nargs: 5, Sub: -1}},
-	{0x3a, &Call{Name: "prctl", Nr: 167, Args: args233, Nargs: 5, Sub: -1}},
-	{0x3b, &Call{Name: "prctl", Nr: 167, Args: args248, Nargs: 5, Sub: -1}},
-	{0x3e, &Call{Name: "prctl", Nr: 167, Args: args249, Nargs: 5, Sub: -1}},
-	{0x40, &Call{Name: "prctl", Nr: 167, Args: args231, Nargs: 1, Sub: -1}},
-	{0x53564d41, &Call{Name: "prctl", Nr: 167, Args: args242, Nargs: 5, Sub: -1}},
-	{0x59616d61, &Call{Name: "prctl", Nr: 167, Args: args240, Nargs: 2, Sub: -1}},
+	{0x1, &Call{Name: "prctl", Nr: 167, Args: args225, Nargs: 2, Sub: -1}},
+	{0x2, &Call{Name: "prctl", Nr: 167, Args: args226, Nargs: 2, Sub: -1}},
+	{0x3, &Call{Name: "prctl", Nr: 167, Args: args230, Nargs: 1, Sub: -1, Ret: &types[169]}},
+	{0x4, &Call{Name: "prctl", Nr: 167, Args: args229, Nargs: 2, Sub: -1}},
+	{0x5, &Call{Name: "prctl", Nr: 167, Args: args233, Nargs: 2, Sub: -1}},
+	{0x7, &Call{Name: "prctl", Nr: 167, Args: args230, Nargs: 1, Sub: -1}},
+	{0x8, &Call{Name: "prctl", Nr: 167, Args: args231, Nargs: 2, Sub: -1}},
+	{0x9, &Call{Name: "prctl", Nr: 167, Args: args233, Nargs: 2, Sub: -1}},
+	{0xb, &Call{Name: "prctl", Nr: 167, Args: args233, Nargs: 2, Sub: -1}},
+	{0xd, &Call{Name: "prctl", Nr: 167, Args: args230, Nargs: 1, Sub: -1}},
+	{0xe, &Call{Name: "prctl", Nr: 167, Args: args231, Nargs: 2, Sub: -1}},
+	{0xf, &Call{Name: "prctl", Nr: 167, Args: args227, Nargs: 2, Sub: -1}},
+	{0x10, &Call{Name: "prctl", Nr: 167, Args: args228, Nargs: 2, Sub: -1}},
+	{0x13, &Call{Name: "prctl", Nr: 167, Args: args233, Nargs: 2, Sub: -1}},
+	{0x15, &Call{Name: "prctl", Nr: 167, Args: args230, Nargs: 1, Sub: -1}},
+	{0x16, &Call{Name: "prctl", Nr: 167, Args: args236, Nargs: 3, Sub: -1}},
+	{0x17, &Call{Name: "prctl", Nr: 167, Args: args234, Nargs: 2, Sub: -1}},
+	{0x18, &Call{Name: "prctl", Nr: 167, Args: args234, Nargs: 2, Sub: -1}},
+	{0x19, &Call{Name: "prctl", Nr: 167, Args: args245, Nargs: 2, Sub: -1}},
+	{0x1a, &Call{Name: "prctl", Nr: 167, Args: args246, Nargs: 2, Sub: -1}},
+	{0x1b, &Call{Name: "prctl", Nr: 167, Args: args230, Nargs: 1, Sub: -1, Ret: &types[175]}},
+	{0x1c, &Call{Name: "prctl", Nr: 167, Args: args237, Nargs: 2, Sub: -1}},
+	{0x1d, &Call{Name: "prctl", Nr: 167, Args: args231, Nargs: 2, Sub: -1}},
+	{0x1e, &Call{Name: "prctl", Nr: 167, Args: args230, Nargs: 1, Sub: -1}},
+	{0x1f, &Call{Name: "prctl", Nr: 167, Args: args230, Nargs: 1, Sub: -1}},
+	{0x20, &Call{Name: "prctl", Nr: 167, Args: args230, Nargs: 1, Sub: -1}},
+	{0x21, &Call{Name: "prctl", Nr: 167, Args: args244, Nargs: 5, Sub: -1}},
+	{0x22, &Call{Name: "prctl", Nr: 167, Args: args224, Nargs: 5, Sub: -1, Ret: &types[185]}},
+	{0x23, &Call{Name: "prctl", Nr: 167, Args: args240, Nargs: 5, Sub: -1}},
+	{0x24, &Call{Name: "prctl", Nr: 167, Args: args231, Nargs: 2, Sub: -1}},
+	{0x25, &Call{Name: "prctl", Nr: 167, Args: args233, Nargs: 2, Sub: -1}},
+	{0x26, &Call{Name: "prctl", Nr: 167, Args: args232, Nargs: 5, Sub: -1}},
+	{0x27, &Call{Name: "prctl", Nr: 167, Args: args232, Nargs: 5, Sub: -1}},
+	{0x28, &Call{Name: "prctl", Nr: 167, Args: args238, Nargs: 2, Sub: -1}},
+	{0x29, &Call{Name: "prctl", Nr: 167, Args: args232, Nargs: 5, Sub: -1}},
+	{0x2a, &Call{Name: "prctl", Nr: 167, Args: args232, Nargs: 5, Sub: -1}},
+	{0x2e, &Call{Name: "prctl", Nr: 167, Args: args230, Nargs: 1, Sub: -1}},
+	{0x2f, &Call{Name: "prctl", Nr: 167, Args: args235, Nargs: 5, Sub: -1}},
+	{0x33, &Call{Name: "prctl", Nr: 167, Args: args230, Nargs: 1, Sub: -1}},
+	{0x34, &Call{Name: "prctl", Nr: 167, Args: args242, Nargs: 2, Sub: -1, Ret: &types[181]}},
+	{0x35, &Call{Name: "prctl", Nr: 167, Args: args243, Nargs: 3, Sub: -1}},
+	{0x39, &Call{Name: "prctl", Nr: 167, Args: args232, Nargs: 5, Sub: -1}},
+	{0x3a, &Call{Name: "prctl", Nr: 167, Args: args232, Nargs: 5, Sub: -1}},
+	{0x3b, &Call{Name: "prctl", Nr: 167, Args: args247, Nargs: 5, Sub: -1}},
+	{0x3e, &Call{Name: "prctl", Nr: 167, Args: args248, Nargs: 5, Sub: -1}},
+	{0x40, &Call{Name: "prctl", Nr: 167, Args: args230, Nargs: 1, Sub: -1}},
+	{0x53564d41, &Call{Name: "prctl", Nr: 167, Args: args241, Nargs: 5, Sub: -1}},
+	{0x59616d61, &Call{Name: "prctl", Nr: 167, Args: args239, Nargs: 2, Sub: -1}},
 }
 
 var subs_arm64_187 = []Variant{
-	{0x1, &Call{Name: "msgctl", Nr: 187, Args: args128, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "msgctl", Nr: 187, Args: args127, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "msgctl", Nr: 187, Args: args129, Nargs: 3, Sub: -1}},
-	{0xb, &Call{Name: "msgctl", Nr: 187, Args: args127, Nargs: 3, Sub: -1}},
-	{0xc, &Call{Name: "msgctl", Nr: 187, Args: args129, Nargs: 3, Sub: -1}},
-	{0xd, &Call{Name: "msgctl", Nr: 187, Args: args127, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "msgctl", Nr: 187, Args: args127, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "msgctl", Nr: 187, Args: args126, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "msgctl", Nr: 187, Args: args128, Nargs: 3, Sub: -1}},
+	{0xb, &Call{Name: "msgctl", Nr: 187, Args: args126, Nargs: 3, Sub: -1}},
+	{0xc, &Call{Name: "msgctl", Nr: 187, Args: args128, Nargs: 3, Sub: -1}},
+	{0xd, &Call{Name: "msgctl", Nr: 187, Args: args126, Nargs: 3, Sub: -1}},
 }
 
 var subs_arm64_191 = []Variant{
-	{0x1, &Call{Name: "semctl", Nr: 191, Args: args120, Nargs: 4, Sub: -1}},
-	{0x2, &Call{Name: "semctl", Nr: 191, Args: args119, Nargs: 4, Sub: -1}},
-	{0x3, &Call{Name: "semctl", Nr: 191, Args: args121, Nargs: 4, Sub: -1}},
-	{0x12, &Call{Name: "semctl", Nr: 191, Args: args119, Nargs: 4, Sub: -1}},
-	{0x13, &Call{Name: "semctl", Nr: 191, Args: args121, Nargs: 4, Sub: -1}},
-	{0x14, &Call{Name: "semctl", Nr: 191, Args: args119, Nargs: 4, Sub: -1}},
+	{0x1, &Call{Name: "semctl", Nr: 191, Args: args119, Nargs: 4, Sub: -1}},
+	{0x2, &Call{Name: "semctl", Nr: 191, Args: args118, Nargs: 4, Sub: -1}},
+	{0x3, &Call{Name: "semctl", Nr: 191, Args: args120, Nargs: 4, Sub: -1}},
+	{0x12, &Call{Name: "semctl", Nr: 191, Args: args118, Nargs: 4, Sub: -1}},
+	{0x13, &Call{Name: "semctl", Nr: 191, Args: args120, Nargs: 4, Sub: -1}},
+	{0x14, &Call{Name: "semctl", Nr: 191, Args: args118, Nargs: 4, Sub: -1}},
 }
 
 var subs_arm64_195 = []Variant{
-	{0x1, &Call{Name: "shmctl", Nr: 195, Args: args89, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "shmctl", Nr: 195, Args: args88, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "shmctl", Nr: 195, Args: args90, Nargs: 3, Sub: -1}},
-	{0xd, &Call{Name: "shmctl", Nr: 195, Args: args88, Nargs: 3, Sub: -1}},
-	{0xe, &Call{Name: "shmctl", Nr: 195, Args: args91, Nargs: 3, Sub: -1}},
-	{0xf, &Call{Name: "shmctl", Nr: 195, Args: args88, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "shmctl", Nr: 195, Args: args88, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "shmctl", Nr: 195, Args: args87, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "shmctl", Nr: 195, Args: args89, Nargs: 3, Sub: -1}},
+	{0xd, &Call{Name: "shmctl", Nr: 195, Args: args87, Nargs: 3, Sub: -1}},
+	{0xe, &Call{Name: "shmctl", Nr: 195, Args: args90, Nargs: 3, Sub: -1}},
+	{0xf, &Call{Name: "shmctl", Nr: 195, Args: args87, Nargs: 3, Sub: -1}},
 }
 
 var subs_arm64_219 = []Variant{
-	{0x0, &Call{Name: "keyctl", Nr: 219, Args: args342, Nargs: 3, Sub: -1}},
-	{0x1, &Call{Name: "keyctl", Nr: 219, Args: args343, Nargs: 2, Sub: -1}},
-	{0x2, &Call{Name: "keyctl", Nr: 219, Args: args344, Nargs: 4, Sub: -1}},
-	{0x3, &Call{Name: "keyctl", Nr: 219, Args: args345, Nargs: 2, Sub: -1}},
-	{0x4, &Call{Name: "keyctl", Nr: 219, Args: args346, Nargs: 4, Sub: -1}},
-	{0x5, &Call{Name: "keyctl", Nr: 219, Args: args347, Nargs: 3, Sub: -1}},
-	{0x6, &Call{Name: "keyctl", Nr: 219, Args: args348, Nargs: 4, Sub: -1}},
-	{0x7, &Call{Name: "keyctl", Nr: 219, Args: args345, Nargs: 2, Sub: -1}},
-	{0x8, &Call{Name: "keyctl", Nr: 219, Args: args349, Nargs: 3, Sub: -1}},
-	{0x9, &Call{Name: "keyctl", Nr: 219, Args: args349, Nargs: 3, Sub: -1}},
-	{0xa, &Call{Name: "keyctl", Nr: 219, Args: args350, Nargs: 5, Sub: -1}},
-	{0xb, &Call{Name: "keyctl", Nr: 219, Args: args344, Nargs: 4, Sub: -1}},
-	{0xc, &Call{Name: "keyctl", Nr: 219, Args: args351, Nargs: 5, Sub: -1}},
-	{0xd, &Call{Name: "keyctl", Nr: 219, Args: args352, Nargs: 4, Sub: -1}},
-	{0xe, &Call{Name: "keyctl", Nr: 219, Args: args353, Nargs: 2, Sub: -1}},
-	{0xf, &Call{Name: "keyctl", Nr: 219, Args: args363, Nargs: 3, Sub: -1}},
-	{0x10, &Call{Name: "keyctl", Nr: 219, Args: args345, Nargs: 2, Sub: -1}},
-	{0x11, &Call{Name: "keyctl", Nr: 219, Args: args348, Nargs: 4, Sub: -1}},
-	{0x12, &Call{Name: "keyctl", Nr: 219, Args: args354, Nargs: 1, Sub: -1}},
-	{0x13, &Call{Name: "keyctl", Nr: 219, Args: args355, Nargs: 5, Sub: -1}},
-	{0x14, &Call{Name: "keyctl", Nr: 219, Args: args356, Nargs: 5, Sub: -1}},
-	{0x15, &Call{Name: "keyctl", Nr: 219, Args: args345, Nargs: 2, Sub: -1}},
-	{0x16, &Call{Name: "keyctl", Nr: 219, Args: args357, Nargs: 3, Sub: -1}},
-	{0x17, &Call{Name: "keyctl", Nr: 219, Args: args358, Nargs: 5, Sub: -1}},
-	{0x18, &Call{Name: "keyctl", Nr: 219, Args: args359, Nargs: 5, Sub: -1}},
-	{0x1d, &Call{Name: "keyctl", Nr: 219, Args: args361, Nargs: 4, Sub: -1}},
-	{0x1e, &Call{Name: "keyctl", Nr: 219, Args: args362, Nargs: 5, Sub: -1}},
-	{0x1f, &Call{Name: "keyctl", Nr: 219, Args: args360, Nargs: 3, Sub: -1}},
+	{0x0, &Call{Name: "keyctl", Nr: 219, Args: args348, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "keyctl", Nr: 219, Args: args349, Nargs: 2, Sub: -1}},
+	{0x2, &Call{Name: "keyctl", Nr: 219, Args: args350, Nargs: 4, Sub: -1}},
+	{0x3, &Call{Name: "keyctl", Nr: 219, Args: args351, Nargs: 2, Sub: -1}},
+	{0x4, &Call{Name: "keyctl", Nr: 219, Args: args352, Nargs: 4, Sub: -1}},
+	{0x5, &Call{Name: "keyctl", Nr: 219, Args: args353, Nargs: 3, Sub: -1}},
+	{0x6, &Call{Name: "keyctl", Nr: 219, Args: args354, Nargs: 4, Sub: -1}},
+	{0x7, &Call{Name: "keyctl", Nr: 219, Args: args351, Nargs: 2, Sub: -1}},
+	{0x8, &Call{Name: "keyctl", Nr: 219, Args: args355, Nargs: 3, Sub: -1}},
+	{0x9, &Call{Name: "keyctl", Nr: 219, Args: args355, Nargs: 3, Sub: -1}},
+	{0xa, &Call{Name: "keyctl", Nr: 219, Args: args356, Nargs: 5, Sub: -1}},
+	{0xb, &Call{Name: "keyctl", Nr: 219, Args: args350, Nargs: 4, Sub: -1}},
+	{0xc, &Call{Name: "keyctl", Nr: 219, Args: args357, Nargs: 5, Sub: -1}},
+	{0xd, &Call{Name: "keyctl", Nr: 219, Args: args358, Nargs: 4, Sub: -1}},
+	{0xe, &Call{Name: "keyctl", Nr: 219, Args: args359, Nargs: 2, Sub: -1}},
+	{0xf, &Call{Name: "keyctl", Nr: 219, Args: args369, Nargs: 3, Sub: -1}},
+	{0x10, &Call{Name: "keyctl", Nr: 219, Args: args351, Nargs: 2, Sub: -1}},
+	{0x11, &Call{Name: "keyctl", Nr: 219, Args: args354, Nargs: 4, Sub: -1}},
+	{0x12, &Call{Name: "keyctl", Nr: 219, Args: args360, Nargs: 1, Sub: -1}},
+	{0x13, &Call{Name: "keyctl", Nr: 219, Args: args361, Nargs: 5, Sub: -1}},
+	{0x14, &Call{Name: "keyctl", Nr: 219, Args: args362, Nargs: 5, Sub: -1}},
+	{0x15, &Call{Name: "keyctl", Nr: 219, Args: args351, Nargs: 2, Sub: -1}},
+	{0x16, &Call{Name: "keyctl", Nr: 219, Args: args363, Nargs: 3, Sub: -1}},
+	{0x17, &Call{Name: "keyctl", Nr: 219, Args: args364, Nargs: 5, Sub: -1}},
+	{0x18, &Call{Name: "keyctl", Nr: 219, Args: args365, Nargs: 5, Sub: -1}},
+	{0x1d, &Call{Name: "keyctl", Nr: 219, Args: args367, Nargs: 4, Sub: -1}},
+	{0x1e, &Call{Name: "keyctl", Nr: 219, Args: args368, Nargs: 5, Sub: -1}},
+	{0x1f, &Call{Name: "keyctl", Nr: 219, Args: args366, Nargs: 3, Sub: -1}},
 }
 
 var subs_arm64_272 = []Variant{
-	{0x0, &Call{Name: "kcmp", Nr: 272, Args: args422, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x1, &Call{Name: "kcmp", Nr: 272, Args: args423, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "kcmp", Nr: 272, Args: args423, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "kcmp", Nr: 272, Args: args423, Nargs: 3, Sub: -1}},
-	{0x4, &Call{Name: "kcmp", Nr: 272, Args: args423, Nargs: 3, Sub: -1}},
-	{0x5, &Call{Name: "kcmp", Nr: 272, Args: args423, Nargs: 3, Sub: -1}},
-	{0x6, &Call{Name: "kcmp", Nr: 272, Args: args423, Nargs: 3, Sub: -1}},
-	{0x7, &Call{Name: "kcmp", Nr: 272, Args: args424, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x0, &Call{Name: "kcmp", Nr: 272, Args: args428, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x1, &Call{Name: "kcmp", Nr: 272, Args: args429, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "kcmp", Nr: 272, Args: args429, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "kcmp", Nr: 272, Args: args429, Nargs: 3, Sub: -1}},
+	{0x4, &Call{Name: "kcmp", Nr: 272, Args: args429, Nargs: 3, Sub: -1}},
+	{0x5, &Call{Name: "kcmp", Nr: 272, Args: args429, Nargs: 3, Sub: -1}},
+	{0x6, &Call{Name: "kcmp", Nr: 272, Args: args429, Nargs: 3, Sub: -1}},
+	{0x7, &Call{Name: "kcmp", Nr: 272, Args: args430, Nargs: 5, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_arm64_277 = []Variant{
-	{0x0, &Call{Name: "seccomp", Nr: 277, Args: args429, Nargs: 3, Sub: -1}},
-	{0x1, &Call{Name: "seccomp", Nr: 277, Args: args430, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "seccomp", Nr: 277, Args: args431, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "seccomp", Nr: 277, Args: args432, Nargs: 3, Sub: -1}},
+	{0x0, &Call{Name: "seccomp", Nr: 277, Args: args435, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "seccomp", Nr: 277, Args: args436, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "seccomp", Nr: 277, Args: args437, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "seccomp", Nr: 277, Args: args438, Nargs: 3, Sub: -1}},
 }
 
 var subs_arm64_280 = []Variant{
-	{0x0, &Call{Name: "bpf", Nr: 280, Args: args437, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x1, &Call{Name: "bpf", Nr: 280, Args: args438, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "bpf", Nr: 280, Args: args439, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "bpf", Nr: 280, Args: args440, Nargs: 3, Sub: -1}},
-	{0x4, &Call{Name: "bpf", Nr: 280, Args: args441, Nargs: 3, Sub: -1}},
-	{0x5, &Call{Name: "bpf", Nr: 280, Args: args443, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x6, &Call{Name: "bpf", Nr: 280, Args: args444, Nargs: 3, Sub: -1}},
-	{0x7, &Call{Name: "bpf", Nr: 280, Args: args444, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x8, &Call{Name: "bpf", Nr: 280, Args: args445, Nargs: 3, Sub: -1}},
-	{0x9, &Call{Name: "bpf", Nr: 280, Args: args446, Nargs: 3, Sub: -1}},
-	{0xa, &Call{Name: "bpf", Nr: 280, Args: args447, Nargs: 3, Sub: -1}},
-	{0xb, &Call{Name: "bpf", Nr: 280, Args: args448, Nargs: 3, Sub: -1}},
-	{0xc, &Call{Name: "bpf", Nr: 280, Args: args448, Nargs: 3, Sub: -1}},
-	{0xd, &Call{Name: "bpf", Nr: 280, Args: args449, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0xe, &Call{Name: "bpf", Nr: 280, Args: args450, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0xf, &Call{Name: "bpf", Nr: 280, Args: args453, Nargs: 3, Sub: -1}},
-	{0x10, &Call{Name: "bpf", Nr: 280, Args: args454, Nargs: 3, Sub: -1}},
-	{0x11, &Call{Name: "bpf", Nr: 280, Args: args455, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x12, &Call{Name: "bpf", Nr: 280, Args: args456, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x13, &Call{Name: "bpf", Nr: 280, Args: args451, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x14, &Call{Name: "bpf", Nr: 280, Args: args457, Nargs: 3, Sub: -1}},
-	{0x15, &Call{Name: "bpf", Nr: 280, Args: args442, Nargs: 3, Sub: -1}},
-	{0x16, &Call{Name: "bpf", Nr: 280, Args: args458, Nargs: 3, Sub: -1}},
-	{0x17, &Call{Name: "bpf", Nr: 280, Args: args448, Nargs: 3, Sub: -1}},
-	{0x18, &Call{Name: "bpf", Nr: 280, Args: args459, Nargs: 3, Sub: -1}},
-	{0x19, &Call{Name: "bpf", Nr: 280, Args: args459, Nargs: 3, Sub: -1}},
-	{0x1a, &Call{Name: "bpf", Nr: 280, Args: args459, Nargs: 3, Sub: -1}},
-	{0x1b, &Call{Name: "bpf", Nr: 280, Args: args459, Nargs: 3, Sub: -1}},
-	{0x1c, &Call{Name: "bpf", Nr: 280, Args: args460, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x1d, &Call{Name: "bpf", Nr: 280, Args: args461, Nargs: 3, Sub: -1}},
-	{0x1e, &Call{Name: "bpf", Nr: 280, Args: args452, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x1f, &Call{Name: "bpf", Nr: 280, Args: args448, Nargs: 3, Sub: -1}},
+	{0x0, &Call{Name: "bpf", Nr: 280, Args: args443, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x1, &Call{Name: "bpf", Nr: 280, Args: args444, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "bpf", Nr: 280, Args: args445, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "bpf", Nr: 280, Args: args446, Nargs: 3, Sub: -1}},
+	{0x4, &Call{Name: "bpf", Nr: 280, Args: args447, Nargs: 3, Sub: -1}},
+	{0x5, &Call{Name: "bpf", Nr: 280, Args: args449, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x6, &Call{Name: "bpf", Nr: 280, Args: args450, Nargs: 3, Sub: -1}},
+	{0x7, &Call{Name: "bpf", Nr: 280, Args: args450, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x8, &Call{Name: "bpf", Nr: 280, Args: args451, Nargs: 3, Sub: -1}},
+	{0x9, &Call{Name: "bpf", Nr: 280, Args: args452, Nargs: 3, Sub: -1}},
+	{0xa, &Call{Name: "bpf", Nr: 280, Args: args453, Nargs: 3, Sub: -1}},
+	{0xb, &Call{Name: "bpf", Nr: 280, Args: args454, Nargs: 3, Sub: -1}},
+	{0xc, &Call{Name: "bpf", Nr: 280, Args: args454, Nargs: 3, Sub: -1}},
+	{0xd, &Call{Name: "bpf", Nr: 280, Args: args455, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0xe, &Call{Name: "bpf", Nr: 280, Args: args456, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0xf, &Call{Name: "bpf", Nr: 280, Args: args459, Nargs: 3, Sub: -1}},
+	{0x10, &Call{Name: "bpf", Nr: 280, Args: args460, Nargs: 3, Sub: -1}},
+	{0x11, &Call{Name: "bpf", Nr: 280, Args: args461, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x12, &Call{Name: "bpf", Nr: 280, Args: args462, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x13, &Call{Name: "bpf", Nr: 280, Args: args457, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x14, &Call{Name: "bpf", Nr: 280, Args: args463, Nargs: 3, Sub: -1}},
+	{0x15, &Call{Name: "bpf", Nr: 280, Args: args448, Nargs: 3, Sub: -1}},
+	{0x16, &Call{Name: "bpf", Nr: 280, Args: args464, Nargs: 3, Sub: -1}},
+	{0x17, &Call{Name: "bpf", Nr: 280, Args: args454, Nargs: 3, Sub: -1}},
+	{0x18, &Call{Name: "bpf", Nr: 280, Args: args465, Nargs: 3, Sub: -1}},
+	{0x19, &Call{Name: "bpf", Nr: 280, Args: args465, Nargs: 3, Sub: -1}},
+	{0x1a, &Call{Name: "bpf", Nr: 280, Args: args465, Nargs: 3, Sub: -1}},
+	{0x1b, &Call{Name: "bpf", Nr: 280, Args: args465, Nargs: 3, Sub: -1}},
+	{0x1c, &Call{Name: "bpf", Nr: 280, Args: args466, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x1d, &Call{Name: "bpf", Nr: 280, Args: args467, Nargs: 3, Sub: -1}},
+	{0x1e, &Call{Name: "bpf", Nr: 280, Args: args458, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x1f, &Call{Name: "bpf", Nr: 280, Args: args454, Nargs: 3, Sub: -1}},
 }
 
 var subs_arm64_283 = []Variant{
-	{0x0, &Call{Name: "membarrier", Nr: 283, Args: args465, Nargs: 2, Sub: -1, Ret: &types[312]}},
+	{0x0, &Call{Name: "membarrier", Nr: 283, Args: args471, Nargs: 2, Sub: -1, Ret: &types[312]}},
 }
 
 var subs_arm64_427 = []Variant{
-	{0x0, &Call{Name: "io_uring_register", Nr: 427, Args: args481, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x2, &Call{Name: "io_uring_register", Nr: 427, Args: args480, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x4, &Call{Name: "io_uring_register", Nr: 427, Args: args480, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x7, &Call{Name: "io_uring_register", Nr: 427, Args: args480, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x0, &Call{Name: "io_uring_register", Nr: 427, Args: args487, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "io_uring_register", Nr: 427, Args: args486, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x4, &Call{Name: "io_uring_register", Nr: 427, Args: args486, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x7, &Call{Name: "io_uring_register", Nr: 427, Args: args486, Nargs: 4, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_arm64_431 = []Variant{
-	{0x0, &Call{Name: "fsconfig", Nr: 431, Args: args486, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x1, &Call{Name: "fsconfig", Nr: 431, Args: args487, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x2, &Call{Name: "fsconfig", Nr: 431, Args: args486, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x3, &Call{Name: "fsconfig", Nr: 431, Args: args488, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
-	{0x4, &Call{Name: "fsconfig", Nr: 431, Args: args488, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
-	{0x5, &Call{Name: "fsconfig", Nr: 431, Args: args489, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x0, &Call{Name: "fsconfig", Nr: 431, Args: args492, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x1, &Call{Name: "fsconfig", Nr: 431, Args: args493, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "fsconfig", Nr: 431, Args: args492, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x3, &Call{Name: "fsconfig", Nr: 431, Args: args494, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
+	{0x4, &Call{Name: "fsconfig", Nr: 431, Args: args494, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
+	{0x5, &Call{Name: "fsconfig", Nr: 431, Args: args495, Nargs: 5, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_arm64_443 = []Variant{
-	{0x580100, &Call{Name: "quotactl_fd", Nr: 443, Args: args510, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x580200, &Call{Name: "quotactl_fd", Nr: 443, Args: args510, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x580500, &Call{Name: "quotactl_fd", Nr: 443, Args: args511, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x580600, &Call{Name: "quotactl_fd", Nr: 443, Args: args510, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x580700, &Call{Name: "quotactl_fd", Nr: 443, Args: args502, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x580800, &Call{Name: "quotactl_fd", Nr: 443, Args: args511, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000100, &Call{Name: "quotactl_fd", Nr: 443, Args: args502, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000200, &Call{Name: "quotactl_fd", Nr: 443, Args: args503, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile}},
-	{0x80000300, &Call{Name: "quotactl_fd", Nr: 443, Args: args502, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000400, &Call{Name: "quotactl_fd", Nr: 443, Args: args504, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000500, &Call{Name: "quotactl_fd", Nr: 443, Args: args505, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000600, &Call{Name: "quotactl_fd", Nr: 443, Args: args506, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000700, &Call{Name: "quotactl_fd", Nr: 443, Args: args507, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000800, &Call{Name: "quotactl_fd", Nr: 443, Args: args508, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000900, &Call{Name: "quotactl_fd", Nr: 443, Args: args509, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580100, &Call{Name: "quotactl_fd", Nr: 443, Args: args516, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580200, &Call{Name: "quotactl_fd", Nr: 443, Args: args516, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580500, &Call{Name: "quotactl_fd", Nr: 443, Args: args517, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580600, &Call{Name: "quotactl_fd", Nr: 443, Args: args516, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580700, &Call{Name: "quotactl_fd", Nr: 443, Args: args508, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580800, &Call{Name: "quotactl_fd", Nr: 443, Args: args517, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000100, &Call{Name: "quotactl_fd", Nr: 443, Args: args508, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000200, &Call{Name: "quotactl_fd", Nr: 443, Args: args509, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile}},
+	{0x80000300, &Call{Name: "quotactl_fd", Nr: 443, Args: args508, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000400, &Call{Name: "quotactl_fd", Nr: 443, Args: args510, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000500, &Call{Name: "quotactl_fd", Nr: 443, Args: args511, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000600, &Call{Name: "quotactl_fd", Nr: 443, Args: args512, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000700, &Call{Name: "quotactl_fd", Nr: 443, Args: args513, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000800, &Call{Name: "quotactl_fd", Nr: 443, Args: args514, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000900, &Call{Name: "quotactl_fd", Nr: 443, Args: args515, Nargs: 4, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_arm64_445 = []Variant{
-	{0x1, &Call{Name: "landlock_add_rule", Nr: 445, Args: args514, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x2, &Call{Name: "landlock_add_rule", Nr: 445, Args: args515, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x1, &Call{Name: "landlock_add_rule", Nr: 445, Args: args520, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "landlock_add_rule", Nr: 445, Args: args521, Nargs: 4, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_arm_26 = []Variant{
-	{0x0, &Call{Name: "ptrace", Nr: 26, Args: args165, Nargs: 1, Sub: -1}},
-	{0x1, &Call{Name: "ptrace", Nr: 26, Args: args169, Nargs: 4, Sub: -1}},
-	{0x2, &Call{Name: "ptrace", Nr: 26, Args: args169, Nargs: 4, Sub: -1}},
-	{0x3, &Call{Name: "ptrace", Nr: 26, Args: args169, Nargs: 4, Sub: -1}},
-	{0x4, &Call{Name: "ptrace", Nr: 26, Args: args180, Nargs: 4, Sub: -1}},
-	{0x5, &Call{Name: "ptrace", Nr: 26, Args: args180, Nargs: 4, Sub: -1}},
-	{0x7, &Call{Name: "ptrace", Nr: 26, Args: args166, Nargs: 4, Sub: -1}},
-	{0x8, &Call{Name: "ptrace", Nr: 26, Args: args167, Nargs: 2, Sub: -1}},
-	{0x9, &Call{Name: "ptrace", Nr: 26, Args: args166, Nargs: 4, Sub: -1}},
-	{0xe, &Call{Name: "ptrace", Nr: 26, Args: args175, Nargs: 4, Sub: -1}},
-	{0xf, &Call{Name: "ptrace", Nr: 26, Args: args175, Nargs: 4, Sub: -1}},
-	{0x10, &Call{Name: "ptrace", Nr: 26, Args: args167, Nargs: 2, Sub: -1}},
-	{0x11, &Call{Name: "ptrace", Nr: 26, Args: args166, Nargs: 4, Sub: -1}},
-	{0x18, &Call{Name: "ptrace", Nr: 26, Args: args166, Nargs: 4, Sub: -1}},
-	{0x1f, &Call{Name: "ptrace", Nr: 26, Args: args166, Nargs: 4, Sub: -1}},
-	{0x20, &Call{Name: "ptrace", Nr: 26, Args: args166, Nargs: 4, Sub: -1}},
-	{0x21, &Call{Name: "ptrace", Nr: 26, Args: args166, Nargs: 4, Sub: -1}},
-	{0x4200, &Call{Name: "ptrace", Nr: 26, Args: args168, Nargs: 4, Sub: -1}},
-	{0x4201, &Call{Name: "ptrace", Nr: 26, Args: args170, Nargs: 4, Sub: -1}},
-	{0x4202, &Call{Name: "ptrace", Nr: 26, Args: args171, Nargs: 4, Sub: -1}},
-	{0x4203, &Call{Name: "ptrace", Nr: 26, Args: args172, Nargs: 4, Sub: -1}},
-	{0x4204, &Call{Name: "ptrace", Nr: 26, Args: args183, Nargs: 4, Sub: -1}},
-	{0x4205, &Call{Name: "ptrace", Nr: 26, Args: args183, Nargs: 4, Sub: -1}},
-	{0x4206, &Call{Name: "ptrace", Nr: 26, Args: args168, Nargs: 4, Sub: -1}},
-	{0x4207, &Call{Name: "ptrace", Nr: 26, Args: args167, Nargs: 2, Sub: -1}},
-	{0x4208, &Call{Name: "ptrace", Nr: 26, Args: args167, Nargs: 2, Sub: -1}},
-	{0x4209, &Call{Name: "ptrace", Nr: 26, Args: args176, Nargs: 4, Sub: -1}},
-	{0x420a, &Call{Name: "ptrace", Nr: 26, Args: args181, Nargs: 4, Sub: -1}},
-	{0x420b, &Call{Name: "ptrace", Nr: 26, Args: args182, Nargs: 4, Sub: -1}},
-	{0x420c, &Call{Name: "ptrace", Nr: 26, Args: args177, Nargs: 4, Sub: -1}},
-	{0x420d, &Call{Name: "ptrace", Nr: 26, Args: args177, Nargs: 4, Sub: -1}},
-	{0x420e, &Call{Name: "ptrace", Nr: 26, Args: args177, Nargs: 4, Sub: -1}},
+	{0x0, &Call{Name: "ptrace", Nr: 26, Args: args164, Nargs: 1, Sub: -1}},
+	{0x1, &Call{Name: "ptrace", Nr: 26, Args: args168, Nargs: 4, Sub: -1}},
+	{0x2, &Call{Name: "ptrace", Nr: 26, Args: args168, Nargs: 4, Sub: -1}},
+	{0x3, &Call{Name: "ptrace", Nr: 26, Args: args168, Nargs: 4, Sub: -1}},
+	{0x4, &Call{Name: "ptrace", Nr: 26, Args: args179, Nargs: 4, Sub: -1}},
+	{0x5, &Call{Name: "ptrace", Nr: 26, Args: args179, Nargs: 4, Sub: -1}},
+	{0x7, &Call{Name: "ptrace", Nr: 26, Args: args165, Nargs: 4, Sub: -1}},
+	{0x8, &Call{Name: "ptrace", Nr: 26, Args: args166, Nargs: 2, Sub: -1}},
+	{0x9, &Call{Name: "ptrace", Nr: 26, Args: args165, Nargs: 4, Sub: -1}},
+	{0xe, &Call{Name: "ptrace", Nr: 26, Args: args174, Nargs: 4, Sub: -1}},
+	{0xf, &Call{Name: "ptrace", Nr: 26, Args: args174, Nargs: 4, Sub: -1}},
+	{0x10, &Call{Name: "ptrace", Nr: 26, Args: args166, Nargs: 2, Sub: -1}},
+	{0x11, &Call{Name: "ptrace", Nr: 26, Args: args165, Nargs: 4, Sub: -1}},
+	{0x18, &Call{Name: "ptrace", Nr: 26, Args: args165, Nargs: 4, Sub: -1}},
+	{0x1f, &Call{Name: "ptrace", Nr: 26, Args: args165, Nargs: 4, Sub: -1}},
+	{0x20, &Call{Name: "ptrace", Nr: 26, Args: args165, Nargs: 4, Sub: -1}},
+	{0x21, &Call{Name: "ptrace", Nr: 26, Args: args165, Nargs: 4, Sub: -1}},
+	{0x4200, &Call{Name: "ptrace", Nr: 26, Args: args167, Nargs: 4, Sub: -1}},
+	{0x4201, &Call{Name: "ptrace", Nr: 26, Args: args169, Nargs: 4, Sub: -1}},
+	{0x4202, &Call{Name: "ptrace", Nr: 26, Args: args170, Nargs: 4, Sub: -1}},
+	{0x4203, &Call{Name: "ptrace", Nr: 26, Args: args171, Nargs: 4, Sub: -1}},
+	{0x4204, &Call{Name: "ptrace", Nr: 26, Args: args182, Nargs: 4, Sub: -1}},
+	{0x4205, &Call{Name: "ptrace", Nr: 26, Args: args182, Nargs: 4, Sub: -1}},
+	{0x4206, &Call{Name: "ptrace", Nr: 26, Args: args167, Nargs: 4, Sub: -1}},
+	{0x4207, &Call{Name: "ptrace", Nr: 26, Args: args166, Nargs: 2, Sub: -1}},
+	{0x4208, &Call{Name: "ptrace", Nr: 26, Args: args166, Nargs: 2, Sub: -1}},
+	{0x4209, &Call{Name: "ptrace", Nr: 26, Args: args175, Nargs: 4, Sub: -1}},
+	{0x420a, &Call{Name: "ptrace", Nr: 26, Args: args180, Nargs: 4, Sub: -1}},
+	{0x420b, &Call{Name: "ptrace", Nr: 26, Args: args181, Nargs: 4, Sub: -1}},
+	{0x420c, &Call{Name: "ptrace", Nr: 26, Args: args176, Nargs: 4, Sub: -1}},
+	{0x420d, &Call{Name: "ptrace", Nr: 26, Args: args176, Nargs: 4, Sub: -1}},
+	{0x420e, &Call{Name: "ptrace", Nr: 26, Args: args176, Nargs: 4, Sub: -1}},
 }
 
 var subs_arm_54 = []Variant{
 	{0x125d, &Call{Name: "ioctl", Nr: 54, Args: args30, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x125e, &Call{Name: "ioctl", Nr: 54, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x125f, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x1260, &Call{Name: "ioctl", Nr: 54, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1260, &Call{Name: "ioctl", Nr: 54, Args: args52, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x1261, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x1262, &Call{Name: "ioctl", Nr: 54, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x1263, &Call{Name: "ioctl", Nr: 54, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x1264, &Call{Name: "ioctl", Nr: 54, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x1265, &Call{Name: "ioctl", Nr: 54, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x1267, &Call{Name: "ioctl", Nr: 54, Args: args52, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1262, &Call{Name: "ioctl", Nr: 54, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1263, &Call{Name: "ioctl", Nr: 54, Args: args52, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1264, &Call{Name: "ioctl", Nr: 54, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1265, &Call{Name: "ioctl", Nr: 54, Args: args52, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1267, &Call{Name: "ioctl", Nr: 54, Args: args51, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x1268, &Call{Name: "ioctl", Nr: 54, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x1274, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0x1275, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0x1276, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x1277, &Call{Name: "ioctl", Nr: 54, Args: args55, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x1277, &Call{Name: "ioctl", Nr: 54, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x1278, &Call{Name: "ioctl", Nr: 54, Args: args29, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x1279, &Call{Name: "ioctl", Nr: 54, Args: args29, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x127a, &Call{Name: "ioctl", Nr: 54, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x127b, &Call{Name: "ioctl", Nr: 54, Args: args29, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x127c, &Call{Name: "ioctl", Nr: 54, Args: args29, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x127d, &Call{Name: "ioctl", Nr: 54, Args: args55, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x127e, &Call{Name: "ioctl", Nr: 54, Args: args52, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x127f, &Call{Name: "ioctl", Nr: 54, Args: args55, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x127d, &Call{Name: "ioctl", Nr: 54, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x127e, &Call{Name: "ioctl", Nr: 54, Args: args51, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x127f, &Call{Name: "ioctl", Nr: 54, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x2202, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x2400, &Call{Name: "ioctl", Nr: 54, Args: args72, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x2401, &Call{Name: "ioctl", Nr: 54, Args: args72, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x2400, &Call{Name: "ioctl", Nr: 54, Args: args71, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x2401, &Call{Name: "ioctl", Nr: 54, Args: args71, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x2402, &Call{Name: "ioctl", Nr: 54, Args: args24, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x2403, &Call{Name: "ioctl", Nr: 54, Args: args72, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x2403, &Call{Name: "ioctl", Nr: 54, Args: args71, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x2405, &Call{Name: "ioctl", Nr: 54, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c00, &Call{Name: "ioctl", Nr: 54, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c01, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x4c04, &Call{Name: "ioctl", Nr: 54, Args: args60, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x4c05, &Call{Name: "ioctl", Nr: 54, Args: args61, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4c04, &Call{Name: "ioctl", Nr: 54, Args: args59, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4c05, &Call{Name: "ioctl", Nr: 54, Args: args60, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c06, &Call{Name: "ioctl", Nr: 54, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c07, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x4c08, &Call{Name: "ioctl", Nr: 54, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x4c09, &Call{Name: "ioctl", Nr: 54, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x4c0a, &Call{Name: "ioctl", Nr: 54, Args: args62, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4c08, &Call{Name: "ioctl", Nr: 54, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4c09, &Call{Name: "ioctl", Nr: 54, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4c0a, &Call{Name: "ioctl", Nr: 54, Args: args61, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c80, &Call{Name: "ioctl", Nr: 54, Args: args24, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c81, &Call{Name: "ioctl", Nr: 54, Args: args24, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x4c82, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
@@ -4153,10 +4153,10 @@ var subs_arm_54 = []Variant{
 	{0x5402, &Call{Name: "ioctl", Nr: 54, Args: args19, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x5403, &Call{Name: "ioctl", Nr: 54, Args: args19, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x5404, &Call{Name: "ioctl", Nr: 54, Args: args19, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x5405, &Call{Name: "ioctl", Nr: 54, Args: args50, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x5406, &Call{Name: "ioctl", Nr: 54, Args: args51, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x5407, &Call{Name: "ioctl", Nr: 54, Args: args51, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x5408, &Call{Name: "ioctl", Nr: 54, Args: args51, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x5405, &Call{Name: "ioctl", Nr: 54, Args: args49, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x5406, &Call{Name: "ioctl", Nr: 54, Args: args50, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x5407, &Call{Name: "ioctl", Nr: 54, Args: args50, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x5408, &Call{Name: "ioctl", Nr: 54, Args: args50, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x5409, &Call{Name: "ioctl", Nr: 54, Args: args24, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x540a, &Call{Name: "ioctl", Nr: 54, Args: args31, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x540b, &Call{Name: "ioctl", Nr: 54, Args: args32, Nargs: 3, Sub: -1, Class: ClassDesc}},
@@ -4201,28 +4201,28 @@ var subs_arm_54 = []Variant{
 	{0x8904, &Call{Name: "ioctl", Nr: 54, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x8905, &Call{Name: "ioctl", Nr: 54, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x8910, &Call{Name: "ioctl", Nr: 54, Args: args37, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8912, &Call{Name: "ioctl", Nr: 54, Args: args45, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8913, &Call{Name: "ioctl", Nr: 54, Args: args39, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8914, &Call{Name: "ioctl", Nr: 54, Args: args39, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8915, &Call{Name: "ioctl", Nr: 54, Args: args40, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8916, &Call{Name: "ioctl", Nr: 54, Args: args40, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8917, &Call{Name: "ioctl", Nr: 54, Args: args46, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8918, &Call{Name: "ioctl", Nr: 54, Args: args46, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8919, &Call{Name: "ioctl", Nr: 54, Args: args42, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x891a, &Call{Name: "ioctl", Nr: 54, Args: args42, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x891b, &Call{Name: "ioctl", Nr: 54, Args: args41, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x891c, &Call{Name: "ioctl", Nr: 54, Args: args41, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x891d, &Call{Name: "ioctl", Nr: 54, Args: args47, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x891e, &Call{Name: "ioctl", Nr: 54, Args: args47, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8921, &Call{Name: "ioctl", Nr: 54, Args: args44, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8922, &Call{Name: "ioctl", Nr: 54, Args: args44, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8924, &Call{Name: "ioctl", Nr: 54, Args: args43, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8927, &Call{Name: "ioctl", Nr: 54, Args: args43, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8933, &Call{Name: "ioctl", Nr: 54, Args: args38, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8942, &Call{Name: "ioctl", Nr: 54, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8943, &Call{Name: "ioctl", Nr: 54, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x89a0, &Call{Name: "ioctl", Nr: 54, Args: args49, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x89a1, &Call{Name: "ioctl", Nr: 54, Args: args49, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8912, &Call{Name: "ioctl", Nr: 54, Args: args44, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8913, &Call{Name: "ioctl", Nr: 54, Args: args38, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8914, &Call{Name: "ioctl", Nr: 54, Args: args38, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8915, &Call{Name: "ioctl", Nr: 54, Args: args39, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8916, &Call{Name: "ioctl", Nr: 54, Args: args39, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8917, &Call{Name: "ioctl", Nr: 54, Args: args45, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8918, &Call{Name: "ioctl", Nr: 54, Args: args45, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8919, &Call{Name: "ioctl", Nr: 54, Args: args41, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x891a, &Call{Name: "ioctl", Nr: 54, Args: args41, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x891b, &Call{Name: "ioctl", Nr: 54, Args: args40, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x891c, &Call{Name: "ioctl", Nr: 54, Args: args40, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x891d, &Call{Name: "ioctl", Nr: 54, Args: args46, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x891e, &Call{Name: "ioctl", Nr: 54, Args: args46, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8921, &Call{Name: "ioctl", Nr: 54, Args: args43, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8922, &Call{Name: "ioctl", Nr: 54, Args: args43, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8924, &Call{Name: "ioctl", Nr: 54, Args: args42, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8927, &Call{Name: "ioctl", Nr: 54, Args: args42, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8933, &Call{Name: "ioctl", Nr: 54, Args: args37, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8942, &Call{Name: "ioctl", Nr: 54, Args: args47, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8943, &Call{Name: "ioctl", Nr: 54, Args: args47, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x89a0, &Call{Name: "ioctl", Nr: 54, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x89a1, &Call{Name: "ioctl", Nr: 54, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x9408, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0xab00, &Call{Name: "ioctl", Nr: 54, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0xab03, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
@@ -4231,391 +4231,391 @@ var subs_arm_54 = []Variant{
 	{0xb701, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
 	{0xb702, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
 	{0xb703, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[60]}},
-	{0xb704, &Call{Name: "ioctl", Nr: 54, Args: args71, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xb704, &Call{Name: "ioctl", Nr: 54, Args: args70, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40042408, &Call{Name: "ioctl", Nr: 54, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40042409, &Call{Name: "ioctl", Nr: 54, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40042409, &Call{Name: "ioctl", Nr: 54, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40044581, &Call{Name: "ioctl", Nr: 54, Args: args24, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40044590, &Call{Name: "ioctl", Nr: 54, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40044591, &Call{Name: "ioctl", Nr: 54, Args: args54, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x400445a0, &Call{Name: "ioctl", Nr: 54, Args: args68, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40044590, &Call{Name: "ioctl", Nr: 54, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40044591, &Call{Name: "ioctl", Nr: 54, Args: args53, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x400445a0, &Call{Name: "ioctl", Nr: 54, Args: args67, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40045201, &Call{Name: "ioctl", Nr: 54, Args: args30, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40045431, &Call{Name: "ioctl", Nr: 54, Args: args30, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40049409, &Call{Name: "ioctl", Nr: 54, Args: args33, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40081271, &Call{Name: "ioctl", Nr: 54, Args: args30, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40082102, &Call{Name: "ioctl", Nr: 54, Args: args66, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40082404, &Call{Name: "ioctl", Nr: 54, Args: args69, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40082406, &Call{Name: "ioctl", Nr: 54, Args: args49, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40082102, &Call{Name: "ioctl", Nr: 54, Args: args65, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40082404, &Call{Name: "ioctl", Nr: 54, Args: args68, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40082406, &Call{Name: "ioctl", Nr: 54, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40086602, &Call{Name: "ioctl", Nr: 54, Args: args36, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x401c5820, &Call{Name: "ioctl", Nr: 54, Args: args59, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x4020940d, &Call{Name: "ioctl", Nr: 54, Args: args57, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40247007, &Call{Name: "ioctl", Nr: 54, Args: args64, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x4024700a, &Call{Name: "ioctl", Nr: 54, Args: args64, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x401c5820, &Call{Name: "ioctl", Nr: 54, Args: args58, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4020940d, &Call{Name: "ioctl", Nr: 54, Args: args56, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40247007, &Call{Name: "ioctl", Nr: 54, Args: args63, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x4024700a, &Call{Name: "ioctl", Nr: 54, Args: args63, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x402c542b, &Call{Name: "ioctl", Nr: 54, Args: args18, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x402c542c, &Call{Name: "ioctl", Nr: 54, Args: args18, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x402c542d, &Call{Name: "ioctl", Nr: 54, Args: args18, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x41009432, &Call{Name: "ioctl", Nr: 54, Args: args49, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x41009432, &Call{Name: "ioctl", Nr: 54, Args: args48, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80045200, &Call{Name: "ioctl", Nr: 54, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80045430, &Call{Name: "ioctl", Nr: 54, Args: args29, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80045440, &Call{Name: "ioctl", Nr: 54, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80045705, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0x80045707, &Call{Name: "ioctl", Nr: 54, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80081270, &Call{Name: "ioctl", Nr: 54, Args: args26, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x80081272, &Call{Name: "ioctl", Nr: 54, Args: args70, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x80082407, &Call{Name: "ioctl", Nr: 54, Args: args70, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x80081272, &Call{Name: "ioctl", Nr: 54, Args: args69, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x80082407, &Call{Name: "ioctl", Nr: 54, Args: args69, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x80086601, &Call{Name: "ioctl", Nr: 54, Args: args35, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8010aa01, &Call{Name: "ioctl", Nr: 54, Args: args65, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8010aa02, &Call{Name: "ioctl", Nr: 54, Args: args65, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x801c581f, &Call{Name: "ioctl", Nr: 54, Args: args58, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x80247008, &Call{Name: "ioctl", Nr: 54, Args: args63, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x80247009, &Call{Name: "ioctl", Nr: 54, Args: args63, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8010aa01, &Call{Name: "ioctl", Nr: 54, Args: args64, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8010aa02, &Call{Name: "ioctl", Nr: 54, Args: args64, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x801c581f, &Call{Name: "ioctl", Nr: 54, Args: args57, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x80247008, &Call{Name: "ioctl", Nr: 54, Args: args62, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x80247009, &Call{Name: "ioctl", Nr: 54, Args: args62, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x802c542a, &Call{Name: "ioctl", Nr: 54, Args: args17, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0xc0045706, &Call{Name: "ioctl", Nr: 54, Args: args30, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0xc0045877, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0xc0045878, &Call{Name: "ioctl", Nr: 54, Args: args25, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0xc0182101, &Call{Name: "ioctl", Nr: 54, Args: args67, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xc0185879, &Call{Name: "ioctl", Nr: 54, Args: args56, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xc0182101, &Call{Name: "ioctl", Nr: 54, Args: args66, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xc0185879, &Call{Name: "ioctl", Nr: 54, Args: args55, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0xc020660b, &Call{Name: "ioctl", Nr: 54, Args: args34, Nargs: 3, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_arm_55 = []Variant{
-	{0x0, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
-	{0x1, &Call{Name: "fcntl", Nr: 55, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[112]}},
-	{0x2, &Call{Name: "fcntl", Nr: 55, Args: args133, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x3, &Call{Name: "fcntl", Nr: 55, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[114]}},
-	{0x4, &Call{Name: "fcntl", Nr: 55, Args: args134, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x5, &Call{Name: "fcntl", Nr: 55, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x6, &Call{Name: "fcntl", Nr: 55, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x7, &Call{Name: "fcntl", Nr: 55, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x9, &Call{Name: "fcntl", Nr: 55, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0xa, &Call{Name: "fcntl", Nr: 55, Args: args135, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xb, &Call{Name: "fcntl", Nr: 55, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[115]}},
-	{0xf, &Call{Name: "fcntl", Nr: 55, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x10, &Call{Name: "fcntl", Nr: 55, Args: args141, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x24, &Call{Name: "fcntl", Nr: 55, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x25, &Call{Name: "fcntl", Nr: 55, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x26, &Call{Name: "fcntl", Nr: 55, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x400, &Call{Name: "fcntl", Nr: 55, Args: args136, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x401, &Call{Name: "fcntl", Nr: 55, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[116]}},
-	{0x402, &Call{Name: "fcntl", Nr: 55, Args: args137, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x406, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
-	{0x407, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x408, &Call{Name: "fcntl", Nr: 55, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x409, &Call{Name: "fcntl", Nr: 55, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40a, &Call{Name: "fcntl", Nr: 55, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[119]}},
-	{0x40b, &Call{Name: "fcntl", Nr: 55, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40c, &Call{Name: "fcntl", Nr: 55, Args: args144, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40d, &Call{Name: "fcntl", Nr: 55, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40e, &Call{Name: "fcntl", Nr: 55, Args: args144, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x0, &Call{Name: "fcntl", Nr: 55, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
+	{0x1, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[112]}},
+	{0x2, &Call{Name: "fcntl", Nr: 55, Args: args132, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x3, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[114]}},
+	{0x4, &Call{Name: "fcntl", Nr: 55, Args: args133, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x5, &Call{Name: "fcntl", Nr: 55, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x6, &Call{Name: "fcntl", Nr: 55, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x7, &Call{Name: "fcntl", Nr: 55, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8, &Call{Name: "fcntl", Nr: 55, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x9, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc}},
+	{0xa, &Call{Name: "fcntl", Nr: 55, Args: args134, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xb, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[115]}},
+	{0xf, &Call{Name: "fcntl", Nr: 55, Args: args141, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x10, &Call{Name: "fcntl", Nr: 55, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x24, &Call{Name: "fcntl", Nr: 55, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x25, &Call{Name: "fcntl", Nr: 55, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x26, &Call{Name: "fcntl", Nr: 55, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x400, &Call{Name: "fcntl", Nr: 55, Args: args135, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x401, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[116]}},
+	{0x402, &Call{Name: "fcntl", Nr: 55, Args: args136, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x406, &Call{Name: "fcntl", Nr: 55, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
+	{0x407, &Call{Name: "fcntl", Nr: 55, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x408, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc}},
+	{0x409, &Call{Name: "fcntl", Nr: 55, Args: args137, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40a, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[119]}},
+	{0x40b, &Call{Name: "fcntl", Nr: 55, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40c, &Call{Name: "fcntl", Nr: 55, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40d, &Call{Name: "fcntl", Nr: 55, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40e, &Call{Name: "fcntl", Nr: 55, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_arm_88 = []Variant{
-	{0xa1b2c3d4, &Call{Name: "reboot", Nr: 88, Args: args261, Nargs: 4, Sub: -1}},
+	{0xa1b2c3d4, &Call{Name: "reboot", Nr: 88, Args: args260, Nargs: 4, Sub: -1}},
 }
 
 var subs_arm_103 = []Variant{
-	{0x0, &Call{Name: "syslog", Nr: 103, Args: args185, Nargs: 1, Sub: -1}},
-	{0x1, &Call{Name: "syslog", Nr: 103, Args: args185, Nargs: 1, Sub: -1}},
-	{0x5, &Call{Name: "syslog", Nr: 103, Args: args185, Nargs: 1, Sub: -1}},
-	{0x6, &Call{Name: "syslog", Nr: 103, Args: args185, Nargs: 1, Sub: -1}},
-	{0x7, &Call{Name: "syslog", Nr: 103, Args: args185, Nargs: 1, Sub: -1}},
-	{0x9, &Call{Name: "syslog", Nr: 103, Args: args185, Nargs: 1, Sub: -1}},
-	{0xa, &Call{Name: "syslog", Nr: 103, Args: args185, Nargs: 1, Sub: -1}},
+	{0x0, &Call{Name: "syslog", Nr: 103, Args: args184, Nargs: 1, Sub: -1}},
+	{0x1, &Call{Name: "syslog", Nr: 103, Args: args184, Nargs: 1, Sub: -1}},
+	{0x5, &Call{Name: "syslog", Nr: 103, Args: args184, Nargs: 1, Sub: -1}},
+	{0x6, &Call{Name: "syslog", Nr: 103, Args: args184, Nargs: 1, Sub: -1}},
+	{0x7, &Call{Name: "syslog", Nr: 103, Args: args184, Nargs: 1, Sub: -1}},
+	{0x9, &Call{Name: "syslog", Nr: 103, Args: args184, Nargs: 1, Sub: -1}},
+	{0xa, &Call{Name: "syslog", Nr: 103, Args: args184, Nargs: 1, Sub: -1}},
 }
 
 var subs_arm_131 = []Variant{
-	{0x580100, &Call{Name: "quotactl", Nr: 131, Args: args276, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x580200, &Call{Name: "quotactl", Nr: 131, Args: args276, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x580500, &Call{Name: "quotactl", Nr: 131, Args: args277, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x580600, &Call{Name: "quotactl", Nr: 131, Args: args276, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x580700, &Call{Name: "quotactl", Nr: 131, Args: args268, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x580800, &Call{Name: "quotactl", Nr: 131, Args: args277, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000100, &Call{Name: "quotactl", Nr: 131, Args: args268, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000200, &Call{Name: "quotactl", Nr: 131, Args: args269, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000300, &Call{Name: "quotactl", Nr: 131, Args: args268, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000400, &Call{Name: "quotactl", Nr: 131, Args: args270, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000500, &Call{Name: "quotactl", Nr: 131, Args: args271, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000600, &Call{Name: "quotactl", Nr: 131, Args: args272, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000700, &Call{Name: "quotactl", Nr: 131, Args: args273, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000800, &Call{Name: "quotactl", Nr: 131, Args: args274, Nargs: 4, Sub: -1, Class: ClassFile}},
-	{0x80000900, &Call{Name: "quotactl", Nr: 131, Args: args275, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580100, &Call{Name: "quotactl", Nr: 131, Args: args278, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580200, &Call{Name: "quotactl", Nr: 131, Args: args278, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580500, &Call{Name: "quotactl", Nr: 131, Args: args279, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580600, &Call{Name: "quotactl", Nr: 131, Args: args278, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580700, &Call{Name: "quotactl", Nr: 131, Args: args270, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x580800, &Call{Name: "quotactl", Nr: 131, Args: args279, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000100, &Call{Name: "quotactl", Nr: 131, Args: args270, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000200, &Call{Name: "quotactl", Nr: 131, Args: args271, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000300, &Call{Name: "quotactl", Nr: 131, Args: args270, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000400, &Call{Name: "quotactl", Nr: 131, Args: args272, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000500, &Call{Name: "quotactl", Nr: 131, Args: args273, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000600, &Call{Name: "quotactl", Nr: 131, Args: args274, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000700, &Call{Name: "quotactl", Nr: 131, Args: args275, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000800, &Call{Name: "quotactl", Nr: 131, Args: args276, Nargs: 4, Sub: -1, Class: ClassFile}},
+	{0x80000900, &Call{Name: "quotactl", Nr: 131, Args: args277, Nargs: 4, Sub: -1, Class: ClassFile}},
 }
 
 var subs_arm_172 = []Variant{
-	{0x1, &Call{Name: "prctl", Nr: 172, Args: args226, Nargs: 2, Sub: -1}},
-	{0x2, &Call{Name: "prctl", Nr: 172, Args: args227, Nargs: 2, Sub: -1}},
-	{0x3, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 1, Sub: -1, Ret: &types[169]}},
-	{0x4, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 2, Sub: -1}},
-	{0x5, &Call{Name: "prctl", Nr: 172, Args: args234, Nargs: 2, Sub: -1}},
-	{0x7, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 1, Sub: -1}},
-	{0x8, &Call{Name: "prctl", Nr: 172, Args: args232, Nargs: 2, Sub: -1}},
-	{0x9, &Call{Name: "prctl", Nr: 172, Args: args234, Nargs: 2, Sub: -1}},
-	{0xb, &Call{Name: "prctl", Nr: 172, Args: args234, Nargs: 2, Sub: -1}},
-	{0xd, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 1, Sub: -1}},
-	{0xe, &Call{Name: "prctl", Nr: 172, Args: args232, Nargs: 2, Sub: -1}},
-	{0xf, &Call{Name: "prctl", Nr: 172, Args: args228, Nargs: 2, Sub: -1}},
-	{0x10, &Call{Name: "prctl", Nr: 172, Args: args229, Nargs: 2, Sub: -1}},
-	{0x13, &Call{Name: "prctl", Nr: 172, Args: args234, Nargs: 2, Sub: -1}},
-	{0x15, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 1, Sub: -1}},
-	{0x16, &Call{Name: "prctl", Nr: 172, Args: args237, Nargs: 3, Sub: -1}},
-	{0x17, &Call{Name: "prctl", Nr: 172, Args: args235, Nargs: 2, Sub: -1}},
-	{0x18, &Call{Name: "prctl", Nr: 172, Args: args235, Nargs: 2, Sub: -1}},
-	{0x19, &Call{Name: "prctl", Nr: 172, Args: args246, Nargs: 2, Sub: -1}},
-	{0x1a, &Call{Name: "prctl", Nr: 172, Args: args247, Nargs: 2, Sub: -1}},
-	{0x1b, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 1, Sub: -1, Ret: &types[175]}},
-	{0x1c, &Call{Name: "prctl", Nr: 172, Args: args238, Nargs: 2, Sub: -1}},
-	{0x1d, &Call{Name: "prctl", Nr: 172, Args: args232, Nargs: 2, Sub: -1}},
-	{0x1e, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 1, Sub: -1}},
-	{0x1f, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 1, Sub: -1}},
-	{0x20, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 1, Sub: -1}},
-	{0x21, &Call{Name: "prctl", Nr: 172, Args: args245, Nargs: 5, Sub: -1}},
-	{0x22, &Call{Name: "prctl", Nr: 172, Args: args225, Nargs: 5, Sub: -1, Ret: &types[185]}},
-	{0x23, &Call{Name: "prctl", Nr: 172, Args: args241, Nargs: 5, Sub: -1}},
-	{0x24, &Call{Name: "prctl", Nr: 172, Args: args232, Nargs: 2, Sub: -1}},
-	{0x25, &Call{Name: "prctl", Nr: 172, Args: args234, Nargs: 2, Sub: -1}},
-	{0x26, &Call{Name: "prctl", Nr: 172, Args: args233, Nargs: 5, Sub: -1}},
-	{0x27, &Call{Name: "prctl", Nr: 172, Args: args233, Nargs: 5, Sub: -1}},
-	{0x28, &Call{Name: "prctl", Nr: 172, Args: args239, Nargs: 2, Sub: -1}},
-	{0x29, &Call{Name: "prctl", Nr: 172, Args: args233, Nargs: 5, Sub: -1}},
-	{0x2a, &Call{Name: "prctl", Nr: 172, Args: args233, Nargs: 5, Sub: -1}},
-	{0x2e, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 1, Sub: -1}},
-	{0x2f, &Call{Name: "prctl", Nr: 172, Args: args236, Nargs: 5, Sub: -1}},
-	{0x33, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 1, Sub: -1}},
-	{0x34, &Call{Name: "prctl", Nr: 172, Args: args243, Nargs: 2, Sub: -1, Ret: &types[181]}},
-	{0x35, &Call{Name: "prctl", Nr: 172, Args: args244, Nargs: 3, Sub: -1}},
-	{0x39, &Call{Name: "prctl", Nr: 172, Args: args233, Nargs: 5, Sub: -1}},
-	{0x3a, &Call{Name: "prctl", Nr: 172, Args: args233, Nargs: 5, Sub: -1}},
-	{0x3b, &Call{Name: "prctl", Nr: 172, Args: args248, Nargs: 5, Sub: -1}},
-	{0x3e, &Call{Name: "prctl", Nr: 172, Args: args249, Nargs: 5, Sub: -1}},
-	{0x40, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 1, Sub: -1}},
-	{0x53564d41, &Call{Name: "prctl", Nr: 172, Args: args242, Nargs: 5, Sub: -1}},
-	{0x59616d61, &Call{Name: "prctl", Nr: 172, Args: args240, Nargs: 2, Sub: -1}},
+	{0x1, &Call{Name: "prctl", Nr: 172, Args: args225, Nargs: 2, Sub: -1}},
+	{0x2, &Call{Name: "prctl", Nr: 172, Args: args226, Nargs: 2, Sub: -1}},
+	{0x3, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1, Ret: &types[169]}},
+	{0x4, &Call{Name: "prctl", Nr: 172, Args: args229, Nargs: 2, Sub: -1}},
+	{0x5, &Call{Name: "prctl", Nr: 172, Args: args233, Nargs: 2, Sub: -1}},
+	{0x7, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
+	{0x8, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 2, Sub: -1}},
+	{0x9, &Call{Name: "prctl", Nr: 172, Args: args233, Nargs: 2, Sub: -1}},
+	{0xb, &Call{Name: "prctl", Nr: 172, Args: args233, Nargs: 2, Sub: -1}},
+	{0xd, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
+	{0xe, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 2, Sub: -1}},
+	{0xf, &Call{Name: "prctl", Nr: 172, Args: args227, Nargs: 2, Sub: -1}},
+	{0x10, &Call{Name: "prctl", Nr: 172, Args: args228, Nargs: 2, Sub: -1}},
+	{0x13, &Call{Name: "prctl", Nr: 172, Args: args233, Nargs: 2, Sub: -1}},
+	{0x15, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
+	{0x16, &Call{Name: "prctl", Nr: 172, Args: args236, Nargs: 3, Sub: -1}},
+	{0x17, &Call{Name: "prctl", Nr: 172, Args: args234, Nargs: 2, Sub: -1}},
+	{0x18, &Call{Name: "prctl", Nr: 172, Args: args234, Nargs: 2, Sub: -1}},
+	{0x19, &Call{Name: "prctl", Nr: 172, Args: args245, Nargs: 2, Sub: -1}},
+	{0x1a, &Call{Name: "prctl", Nr: 172, Args: args246, Nargs: 2, Sub: -1}},
+	{0x1b, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1, Ret: &types[175]}},
+	{0x1c, &Call{Name: "prctl", Nr: 172, Args: args237, Nargs: 2, Sub: -1}},
+	{0x1d, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 2, Sub: -1}},
+	{0x1e, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
+	{0x1f, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
+	{0x20, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
+	{0x21, &Call{Name: "prctl", Nr: 172, Args: args244, Nargs: 5, Sub: -1}},
+	{0x22, &Call{Name: "prctl", Nr: 172, Args: args224, Nargs: 5, Sub: -1, Ret: &types[185]}},
+	{0x23, &Call{Name: "prctl", Nr: 172, Args: args240, Nargs: 5, Sub: -1}},
+	{0x24, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 2, Sub: -1}},
+	{0x25, &Call{Name: "prctl", Nr: 172, Args: args233, Nargs: 2, Sub: -1}},
+	{0x26, &Call{Name: "prctl", Nr: 172, Args: args232, Nargs: 5, Sub: -1}},
+	{0x27, &Call{Name: "prctl", Nr: 172, Args: args232, Nargs: 5, Sub: -1}},
+	{0x28, &Call{Name: "prctl", Nr: 172, Args: args238, Nargs: 2, Sub: -1}},
+	{0x29, &Call{Name: "prctl", Nr: 172, Args: args232, Nargs: 5, Sub: -1}},
+	{0x2a, &Call{Name: "prctl", Nr: 172, Args: args232, Nargs: 5, Sub: -1}},
+	{0x2e, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
+	{0x2f, &Call{Name: "prctl", Nr: 172, Args: args235, Nargs: 5, Sub: -1}},
+	{0x33, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
+	{0x34, &Call{Name: "prctl", Nr: 172, Args: args242, Nargs: 2, Sub: -1, Ret: &types[181]}},
+	{0x35, &Call{Name: "prctl", Nr: 172, Args: args243, Nargs: 3, Sub: -1}},
+	{0x39, &Call{Name: "prctl", Nr: 172, Args: args232, Nargs: 5, Sub: -1}},
+	{0x3a, &Call{Name: "prctl", Nr: 172, Args: args232, Nargs: 5, Sub: -1}},
+	{0x3b, &Call{Name: "prctl", Nr: 172, Args: args247, Nargs: 5, Sub: -1}},
+	{0x3e, &Call{Name: "prctl", Nr: 172, Args: args248, Nargs: 5, Sub: -1}},
+	{0x40, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
+	{0x53564d41, &Call{Name: "prctl", Nr: 172, Args: args241, Nargs: 5, Sub: -1}},
+	{0x59616d61, &Call{Name: "prctl", Nr: 172, Args: args239, Nargs: 2, Sub: -1}},
 }
 
 var subs_arm_221 = []Variant{
-	{0x0, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
-	{0x1, &Call{Name: "fcntl64", Nr: 221, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[112]}},
-	{0x2, &Call{Name: "fcntl64", Nr: 221, Args: args133, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x3, &Call{Name: "fcntl64", Nr: 221, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[114]}},
-	{0x4, &Call{Name: "fcntl64", Nr: 221, Args: args134, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x5, &Call{Name: "fcntl64", Nr: 221, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x6, &Call{Name: "fcntl64", Nr: 221, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x7, &Call{Name: "fcntl64", Nr: 221, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x8, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x9, &Call{Name: "fcntl64", Nr: 221, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0xa, &Call{Name: "fcntl64", Nr: 221, Args: args135, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xb, &Call{Name: "fcntl64", Nr: 221, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[115]}},
-	{0xc, &Call{Name: "fcntl64", Nr: 221, Args: args580, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xd, &Call{Name: "fcntl64", Nr: 221, Args: args580, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xe, &Call{Name: "fcntl64", Nr: 221, Args: args580, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xf, &Call{Name: "fcntl64", Nr: 221, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x10, &Call{Name: "fcntl64", Nr: 221, Args: args141, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x24, &Call{Name: "fcntl64", Nr: 221, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x25, &Call{Name: "fcntl64", Nr: 221, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x26, &Call{Name: "fcntl64", Nr: 221, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x400, &Call{Name: "fcntl64", Nr: 221, Args: args136, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x401, &Call{Name: "fcntl64", Nr: 221, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[116]}},
-	{0x402, &Call{Name: "fcntl64", Nr: 221, Args: args137, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x406, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
-	{0x407, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x408, &Call{Name: "fcntl64", Nr: 221, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc}},
-	{0x409, &Call{Name: "fcntl64", Nr: 221, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40a, &Call{Name: "fcntl64", Nr: 221, Args: args132, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[119]}},
-	{0x40b, &Call{Name: "fcntl64", Nr: 221, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40c, &Call{Name: "fcntl64", Nr: 221, Args: args144, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40d, &Call{Name: "fcntl64", Nr: 221, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40e, &Call{Name: "fcntl64", Nr: 221, Args: args144, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x0, &Call{Name: "fcntl64", Nr: 221, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
+	{0x1, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[112]}},
+	{0x2, &Call{Name: "fcntl64", Nr: 221, Args: args132, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x3, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[114]}},
+	{0x4, &Call{Name: "fcntl64", Nr: 221, Args: args133, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x5, &Call{Name: "fcntl64", Nr: 221, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x6, &Call{Name: "fcntl64", Nr: 221, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x7, &Call{Name: "fcntl64", Nr: 221, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x8, &Call{Name: "fcntl64", Nr: 221, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x9, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc}},
+	{0xa, &Call{Name: "fcntl64", Nr: 221, Args: args134, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xb, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[115]}},
+	{0xc, &Call{Name: "fcntl64", Nr: 221, Args: args591, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xd, &Call{Name: "fcntl64", Nr: 221, Args: args591, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xe, &Call{Name: "fcntl64", Nr: 221, Args: args591, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0xf, &Call{Name: "fcntl64", Nr: 221, Args: args141, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x10, &Call{Name: "fcntl64", Nr: 221, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x24, &Call{Name: "fcntl64", Nr: 221, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x25, &Call{Name: "fcntl64", Nr: 221, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x26, &Call{Name: "fcntl64", Nr: 221, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x400, &Call{Name: "fcntl64", Nr: 221, Args: args135, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x401, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[116]}},
+	{0x402, &Call{Name: "fcntl64", Nr: 221, Args: args136, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x406, &Call{Name: "fcntl64", Nr: 221, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
+	{0x407, &Call{Name: "fcntl64", Nr: 221, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x408, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc}},
+	{0x409, &Call{Name: "fcntl64", Nr: 221, Args: args137, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40a, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[119]}},
+	{0x40b, &Call{Name: "fcntl64", Nr: 221, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40c, &Call{Name: "fcntl64", Nr: 221, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40d, &Call{Name: "fcntl64", Nr: 221, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
+	{0x40e, &Call{Name: "fcntl64", Nr: 221, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_arm_240 = []Variant{
-	{0x0, &Call{Name: "futex", Nr: 240, Args: args290, Nargs: 4, Sub: -1}},
-	{0x1, &Call{Name: "futex", Nr: 240, Args: args291, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "futex", Nr: 240, Args: args291, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "futex", Nr: 240, Args: args292, Nargs: 5, Sub: -1}},
-	{0x4, &Call{Name: "futex", Nr: 240, Args: args293, Nargs: 6, Sub: -1}},
-	{0x5, &Call{Name: "futex", Nr: 240, Args: args294, Nargs: 6, Sub: -1}},
-	{0x6, &Call{Name: "futex", Nr: 240, Args: args295, Nargs: 4, Sub: -1}},
-	{0x7, &Call{Name: "futex", Nr: 240, Args: args296, Nargs: 2, Sub: -1}},
-	{0x8, &Call{Name: "futex", Nr: 240, Args: args296, Nargs: 2, Sub: -1}},
-	{0x9, &Call{Name: "futex", Nr: 240, Args: args297, Nargs: 6, Sub: -1}},
-	{0xa, &Call{Name: "futex", Nr: 240, Args: args298, Nargs: 6, Sub: -1}},
-	{0xb, &Call{Name: "futex", Nr: 240, Args: args299, Nargs: 5, Sub: -1}},
-	{0xc, &Call{Name: "futex", Nr: 240, Args: args293, Nargs: 6, Sub: -1}},
-	{0xd, &Call{Name: "futex", Nr: 240, Args: args295, Nargs: 4, Sub: -1}},
+	{0x0, &Call{Name: "futex", Nr: 240, Args: args295, Nargs: 4, Sub: -1}},
+	{0x1, &Call{Name: "futex", Nr: 240, Args: args296, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "futex", Nr: 240, Args: args296, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "futex", Nr: 240, Args: args297, Nargs: 5, Sub: -1}},
+	{0x4, &Call{Name: "futex", Nr: 240, Args: args298, Nargs: 6, Sub: -1}},
+	{0x5, &Call{Name: "futex", Nr: 240, Args: args299, Nargs: 6, Sub: -1}},
+	{0x6, &Call{Name: "futex", Nr: 240, Args: args300, Nargs: 4, Sub: -1}},
+	{0x7, &Call{Name: "futex", Nr: 240, Args: args301, Nargs: 2, Sub: -1}},
+	{0x8, &Call{Name: "futex", Nr: 240, Args: args301, Nargs: 2, Sub: -1}},
+	{0x9, &Call{Name: "futex", Nr: 240, Args: args302, Nargs: 6, Sub: -1}},
+	{0xa, &Call{Name: "futex", Nr: 240, Args: args303, Nargs: 6, Sub: -1}},
+	{0xb, &Call{Name: "futex", Nr: 240, Args: args304, Nargs: 5, Sub: -1}},
+	{0xc, &Call{Name: "futex", Nr: 240, Args: args298, Nargs: 6, Sub: -1}},
+	{0xd, &Call{Name: "futex", Nr: 240, Args: args300, Nargs: 4, Sub: -1}},
 }
 
 var subs_arm_251 = []Variant{
-	{0x2, &Call{Name: "epoll_ctl", Nr: 251, Args: args325, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "epoll_ctl", Nr: 251, Args: args331, Nargs: 4, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_arm_300 = []Variant{
-	{0x1, &Call{Name: "semctl", Nr: 300, Args: args120, Nargs: 4, Sub: -1}},
-	{0x2, &Call{Name: "semctl", Nr: 300, Args: args119, Nargs: 4, Sub: -1}},
-	{0x3, &Call{Name: "semctl", Nr: 300, Args: args121, Nargs: 4, Sub: -1}},
-	{0x12, &Call{Name: "semctl", Nr: 300, Args: args119, Nargs: 4, Sub: -1}},
-	{0x13, &Call{Name: "semctl", Nr: 300, Args: args121, Nargs: 4, Sub: -1}},
-	{0x14, &Call{Name: "semctl", Nr: 300, Args: args119, Nargs: 4, Sub: -1}},
+	{0x1, &Call{Name: "semctl", Nr: 300, Args: args119, Nargs: 4, Sub: -1}},
+	{0x2, &Call{Name: "semctl", Nr: 300, Args: args118, Nargs: 4, Sub: -1}},
+	{0x3, &Call{Name: "semctl", Nr: 300, Args: args120, Nargs: 4, Sub: -1}},
+	{0x12, &Call{Name: "semctl", Nr: 300, Args: args118, Nargs: 4, Sub: -1}},
+	{0x13, &Call{Name: "semctl", Nr: 300, Args: args120, Nargs: 4, Sub: -1}},
+	{0x14, &Call{Name: "semctl", Nr: 300, Args: args118, Nargs: 4, Sub: -1}},
 }
 
 var subs_arm_304 = []Variant{
-	{0x1, &Call{Name: "msgctl", Nr: 304, Args: args128, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "msgctl", Nr: 304, Args: args127, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "msgctl", Nr: 304, Args: args129, Nargs: 3, Sub: -1}},
-	{0xb, &Call{Name: "msgctl", Nr: 304, Args: args127, Nargs: 3, Sub: -1}},
-	{0xc, &Call{Name: "msgctl", Nr: 304, Args: args129, Nargs: 3, Sub: -1}},
-	{0xd, &Call{Name: "msgctl", Nr: 304, Args: args127, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "msgctl", Nr: 304, Args: args127, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "msgctl", Nr: 304, Args: args126, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "msgctl", Nr: 304, Args: args128, Nargs: 3, Sub: -1}},
+	{0xb, &Call{Name: "msgctl", Nr: 304, Args: args126, Nargs: 3, Sub: -1}},
+	{0xc, &Call{Name: "msgctl", Nr: 304, Args: args128, Nargs: 3, Sub: -1}},
+	{0xd, &Call{Name: "msgctl", Nr: 304, Args: args126, Nargs: 3, Sub: -1}},
 }
 
 var subs_arm_308 = []Variant{
-	{0x1, &Call{Name: "shmctl", Nr: 308, Args: args89, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "shmctl", Nr: 308, Args: args88, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "shmctl", Nr: 308, Args: args90, Nargs: 3, Sub: -1}},
-	{0xd, &Call{Name: "shmctl", Nr: 308, Args: args88, Nargs: 3, Sub: -1}},
-	{0xe, &Call{Name: "shmctl", Nr: 308, Args: args91, Nargs: 3, Sub: -1}},
-	{0xf, &Call{Name: "shmctl", Nr: 308, Args: args88, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "shmctl", Nr: 308, Args: args88, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "shmctl", Nr: 308, Args: args87, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "shmctl", Nr: 308, Args: args89, Nargs: 3, Sub: -1}},
+	{0xd, &Call{Name: "shmctl", Nr: 308, Args: args87, Nargs: 3, Sub: -1}},
+	{0xe, &Call{Name: "shmctl", Nr: 308, Args: args90, Nargs: 3, Sub: -1}},
+	{0xf, &Call{Name: "shmctl", Nr: 308, Args: args87, Nargs: 3, Sub: -1}},
 }
 
 var subs_arm_311 = []Variant{
-	{0x0, &Call{Name: "keyctl", Nr: 311, Args: args342, Nargs: 3, Sub: -1}},
-	{0x1, &Call{Name: "keyctl", Nr: 311, Args: args343, Nargs: 2, Sub: -1}},
-	{0x2, &Call{Name: "keyctl", Nr: 311, Args: args344, Nargs: 4, Sub: -1}},
-	{0x3, &Call{Name: "keyctl", Nr: 311, Args: args345, Nargs: 2, Sub: -1}},
-	{0x4, &Call{Name: "keyctl", Nr: 311, Args: args346, Nargs: 4, Sub: -1}},
-	{0x5, &Call{Name: "keyctl", Nr: 311, Args: args347, Nargs: 3, Sub: -1}},
-	{0x6, &Call{Name: "keyctl", Nr: 311, Args: args348, Nargs: 4, Sub: -1}},
-	{0x7, &Call{Name: "keyctl", Nr: 311, Args: args345, Nargs: 2, Sub: -1}},
-	{0x8, &Call{Name: "keyctl", Nr: 311, Args: args349, Nargs: 3, Sub: -1}},
-	{0x9, &Call{Name: "keyctl", Nr: 311, Args: args349, Nargs: 3, Sub: -1}},
-	{0xa, &Call{Name: "keyctl", Nr: 311, Args: args350, Nargs: 5, Sub: -1}},
-	{0xb, &Call{Name: "keyctl", Nr: 311, Args: args344, Nargs: 4, Sub: -1}},
-	{0xc, &Call{Name: "keyctl", Nr: 311, Args: args351, Nargs: 5, Sub: -1}},
-	{0xd, &Call{Name: "keyctl", Nr: 311, Args: args352, Nargs: 4, Sub: -1}},
-	{0xe, &Call{Name: "keyctl", Nr: 311, Args: args353, Nargs: 2, Sub: -1}},
-	{0xf, &Call{Name: "keyctl", Nr: 311, Args: args363, Nargs: 3, Sub: -1}},
-	{0x10, &Call{Name: "keyctl", Nr: 311, Args: args345, Nargs: 2, Sub: -1}},
-	{0x11, &Call{Name: "keyctl", Nr: 311, Args: args348, Nargs: 4, Sub: -1}},
-	{0x12, &Call{Name: "keyctl", Nr: 311, Args: args354, Nargs: 1, Sub: -1}},
-	{0x13, &Call{Name: "keyctl", Nr: 311, Args: args355, Nargs: 5, Sub: -1}},
-	{0x14, &Call{Name: "keyctl", Nr: 311, Args: args356, Nargs: 5, Sub: -1}},
-	{0x15, &Call{Name: "keyctl", Nr: 311, Args: args345, Nargs: 2, Sub: -1}},
-	{0x16, &Call{Name: "keyctl", Nr: 311, Args: args357, Nargs: 3, Sub: -1}},
-	{0x17, &Call{Name: "keyctl", Nr: 311, Args: args358, Nargs: 5, Sub: -1}},
-	{0x18, &Call{Name: "keyctl", Nr: 311, Args: args359, Nargs: 5, Sub: -1}},
-	{0x1d, &Call{Name: "keyctl", Nr: 311, Args: args361, Nargs: 4, Sub: -1}},
-	{0x1e, &Call{Name: "keyctl", Nr: 311, Args: args362, Nargs: 5, Sub: -1}},
-	{0x1f, &Call{Name: "keyctl", Nr: 311, Args: args360, Nargs: 3, Sub: -1}},
+	{0x0, &Call{Name: "keyctl", Nr: 311, Args: args348, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "keyctl", Nr: 311, Args: args349, Nargs: 2, Sub: -1}},
+	{0x2, &Call{Name: "keyctl", Nr: 311, Args: args350, Nargs: 4, Sub: -1}},
+	{0x3, &Call{Name: "keyctl", Nr: 311, Args: args351, Nargs: 2, Sub: -1}},
+	{0x4, &Call{Name: "keyctl", Nr: 311, Args: args352, Nargs: 4, Sub: -1}},
+	{0x5, &Call{Name: "keyctl", Nr: 311, Args: args353, Nargs: 3, Sub: -1}},
+	{0x6, &Call{Name: "keyctl", Nr: 311, Args: args354, Nargs: 4, Sub: -1}},
+	{0x7, &Call{Name: "keyctl", Nr: 311, Args: args351, Nargs: 2, Sub: -1}},
+	{0x8, &Call{Name: "keyctl", Nr: 311, Args: args355, Nargs: 3, Sub: -1}},
+	{0x9, &Call{Name: "keyctl", Nr: 311, Args: args355, Nargs: 3, Sub: -1}},
+	{0xa, &Call{Name: "keyctl", Nr: 311, Args: args356, Nargs: 5, Sub: -1}},
+	{0xb, &Call{Name: "keyctl", Nr: 311, Args: args350, Nargs: 4, Sub: -1}},
+	{0xc, &Call{Name: "keyctl", Nr: 311, Args: args357, Nargs: 5, Sub: -1}},
+	{0xd, &Call{Name: "keyctl", Nr: 311, Args: args358, Nargs: 4, Sub: -1}},
+	{0xe, &Call{Name: "keyctl", Nr: 311, Args: args359, Nargs: 2, Sub: -1}},
+	{0xf, &Call{Name: "keyctl", Nr: 311, Args: args369, Nargs: 3, Sub: -1}},
+	{0x10, &Call{Name: "keyctl", Nr: 311, Args: args351, Nargs: 2, Sub: -1}},
+	{0x11, &Call{Name: "keyctl", Nr: 311, Args: args354, Nargs: 4, Sub: -1}},
+	{0x12, &Call{Name: "keyctl", Nr: 311, Args: args360, Nargs: 1, Sub: -1}},
+	{0x13, &Call{Name: "keyctl", Nr: 311, Args: args361, Nargs: 5, Sub: -1}},
+	{0x14, &Call{Name: "keyctl", Nr: 311, Args: args362, Nargs: 5, Sub: -1}},
+	{0x15, &Call{Name: "keyctl", Nr: 311, Args: args351, Nargs: 2, Sub: -1}},
+	{0x16, &Call{Name: "keyctl", Nr: 311, Args: args363, Nargs: 3, Sub: -1}},
+	{0x17, &Call{Name: "keyctl", Nr: 311, Args: args364, Nargs: 5, Sub: -1}},
+	{0x18, &Call{Name: "keyctl", Nr: 311, Args: args365, Nargs: 5, Sub: -1}},
+	{0x1d, &Call{Name: "keyctl", Nr: 311, Args: args367, Nargs: 4, Sub: -1}},
+	{0x1e, &Call{Name: "keyctl", Nr: 311, Args: args368, Nargs: 5, Sub: -1}},
+	{0x1f, &Call{Name: "keyctl", Nr: 311, Args: args366, Nargs: 3, Sub: -1}},
 }
 
 var subs_arm_378 = []Variant{
-	{0x0, &Call{Name: "kcmp", Nr: 378, Args: args422, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x1, &Call{Name: "kcmp", Nr: 378, Args: args423, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "kcmp", Nr: 378, Args: args423, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "kcmp", Nr: 378, Args: args423, Nargs: 3, Sub: -1}},
-	{0x4, &Call{Name: "kcmp", Nr: 378, Args: args423, Nargs: 3, Sub: -1}},
-	{0x5, &Call{Name: "kcmp", Nr: 378, Args: args423, Nargs: 3, Sub: -1}},
-	{0x6, &Call{Name: "kcmp", Nr: 378, Args: args423, Nargs: 3, Sub: -1}},
-	{0x7, &Call{Name: "kcmp", Nr: 378, Args: args424, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x0, &Call{Name: "kcmp", Nr: 378, Args: args428, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x1, &Call{Name: "kcmp", Nr: 378, Args: args429, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "kcmp", Nr: 378, Args: args429, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "kcmp", Nr: 378, Args: args429, Nargs: 3, Sub: -1}},
+	{0x4, &Call{Name: "kcmp", Nr: 378, Args: args429, Nargs: 3, Sub: -1}},
+	{0x5, &Call{Name: "kcmp", Nr: 378, Args: args429, Nargs: 3, Sub: -1}},
+	{0x6, &Call{Name: "kcmp", Nr: 378, Args: args429, Nargs: 3, Sub: -1}},
+	{0x7, &Call{Name: "kcmp", Nr: 378, Args: args430, Nargs: 5, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_arm_383 = []Variant{
-	{0x0, &Call{Name: "seccomp", Nr: 383, Args: args429, Nargs: 3, Sub: -1}},
-	{0x1, &Call{Name: "seccomp", Nr: 383, Args: args430, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "seccomp", Nr: 383, Args: args431, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "seccomp", Nr: 383, Args: args432, Nargs: 3, Sub: -1}},
+	{0x0, &Call{Name: "seccomp", Nr: 383, Args: args435, Nargs: 3, Sub: -1}},
+	{0x1, &Call{Name: "seccomp", Nr: 383, Args: args436, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "seccomp", Nr: 383, Args: args437, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "seccomp", Nr: 383, Args: args438, Nargs: 3, Sub: -1}},
 }
 
 var subs_arm_386 = []Variant{
-	{0x0, &Call{Name: "bpf", Nr: 386, Args: args437, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x1, &Call{Name: "bpf", Nr: 386, Args: args438, Nargs: 3, Sub: -1}},
-	{0x2, &Call{Name: "bpf", Nr: 386, Args: args439, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "bpf", Nr: 386, Args: args440, Nargs: 3, Sub: -1}},
-	{0x4, &Call{Name: "bpf", Nr: 386, Args: args441, Nargs: 3, Sub: -1}},
-	{0x5, &Call{Name: "bpf", Nr: 386, Args: args443, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x6, &Call{Name: "bpf", Nr: 386, Args: args444, Nargs: 3, Sub: -1}},
-	{0x7, &Call{Name: "bpf", Nr: 386, Args: args444, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x8, &Call{Name: "bpf", Nr: 386, Args: args445, Nargs: 3, Sub: -1}},
-	{0x9, &Call{Name: "bpf", Nr: 386, Args: args446, Nargs: 3, Sub: -1}},
-	{0xa, &Call{Name: "bpf", Nr: 386, Args: args447, Nargs: 3, Sub: -1}},
-	{0xb, &Call{Name: "bpf", Nr: 386, Args: args448, Nargs: 3, Sub: -1}},
-	{0xc, &Call{Name: "bpf", Nr: 386, Args: args448, Nargs: 3, Sub: -1}},
-	{0xd, &Call{Name: "bpf", Nr: 386, Args: args449, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0xe, &Call{Name: "bpf", Nr: 386, Args: args450, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0xf, &Call{Name: "bpf", Nr: 386, Args: args453, Nargs: 3, Sub: -1}},
-	{0x10, &Call{Name: "bpf", Nr: 386, Args: args454, Nargs: 3, Sub: -1}},
-	{0x11, &Call{Name: "bpf", Nr: 386, Args: args455, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x12, &Call{Name: "bpf", Nr: 386, Args: args456, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x13, &Call{Name: "bpf", Nr: 386, Args: args451, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x14, &Call{Name: "bpf", Nr: 386, Args: args457, Nargs: 3, Sub: -1}},
-	{0x15, &Call{Name: "bpf", Nr: 386, Args: args442, Nargs: 3, Sub: -1}},
-	{0x16, &Call{Name: "bpf", Nr: 386, Args: args458, Nargs: 3, Sub: -1}},
-	{0x17, &Call{Name: "bpf", Nr: 386, Args: args448, Nargs: 3, Sub: -1}},
-	{0x18, &Call{Name: "bpf", Nr: 386, Args: args459, Nargs: 3, Sub: -1}},
-	{0x19, &Call{Name: "bpf", Nr: 386, Args: args459, Nargs: 3, Sub: -1}},
-	{0x1a, &Call{Name: "bpf", Nr: 386, Args: args459, Nargs: 3, Sub: -1}},
-	{0x1b, &Call{Name: "bpf", Nr: 386, Args: args459, Nargs: 3, Sub: -1}},
-	{0x1c, &Call{Name: "bpf", Nr: 386, Args: args460, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x1d, &Call{Name: "bpf", Nr: 386, Args: args461, Nargs: 3, Sub: -1}},
-	{0x1e, &Call{Name: "bpf", Nr: 386, Args: args452, Nargs: 3, Sub: -1, Ret: &types[0]}},
-	{0x1f, &Call{Name: "bpf", Nr: 386, Args: args448, Nargs: 3, Sub: -1}},
+	{0x0, &Call{Name: "bpf", Nr: 386, Args: args443, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x1, &Call{Name: "bpf", Nr: 386, Args: args444, Nargs: 3, Sub: -1}},
+	{0x2, &Call{Name: "bpf", Nr: 386, Args: args445, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "bpf", Nr: 386, Args: args446, Nargs: 3, Sub: -1}},
+	{0x4, &Call{Name: "bpf", Nr: 386, Args: args447, Nargs: 3, Sub: -1}},
+	{0x5, &Call{Name: "bpf", Nr: 386, Args: args449, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x6, &Call{Name: "bpf", Nr: 386, Args: args450, Nargs: 3, Sub: -1}},
+	{0x7, &Call{Name: "bpf", Nr: 386, Args: args450, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x8, &Call{Name: "bpf", Nr: 386, Args: args451, Nargs: 3, Sub: -1}},
+	{0x9, &Call{Name: "bpf", Nr: 386, Args: args452, Nargs: 3, Sub: -1}},
+	{0xa, &Call{Name: "bpf", Nr: 386, Args: args453, Nargs: 3, Sub: -1}},
+	{0xb, &Call{Name: "bpf", Nr: 386, Args: args454, Nargs: 3, Sub: -1}},
+	{0xc, &Call{Name: "bpf", Nr: 386, Args: args454, Nargs: 3, Sub: -1}},
+	{0xd, &Call{Name: "bpf", Nr: 386, Args: args455, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0xe, &Call{Name: "bpf", Nr: 386, Args: args456, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0xf, &Call{Name: "bpf", Nr: 386, Args: args459, Nargs: 3, Sub: -1}},
+	{0x10, &Call{Name: "bpf", Nr: 386, Args: args460, Nargs: 3, Sub: -1}},
+	{0x11, &Call{Name: "bpf", Nr: 386, Args: args461, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x12, &Call{Name: "bpf", Nr: 386, Args: args462, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x13, &Call{Name: "bpf", Nr: 386, Args: args457, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x14, &Call{Name: "bpf", Nr: 386, Args: args463, Nargs: 3, Sub: -1}},
+	{0x15, &Call{Name: "bpf", Nr: 386, Args: args448, Nargs: 3, Sub: -1}},
+	{0x16, &Call{Name: "bpf", Nr: 386, Args: args464, Nargs: 3, Sub: -1}},
+	{0x17, &Call{Name: "bpf", Nr: 386, Args: args454, Nargs: 3, Sub: -1}},
+	{0x18, &Call{Name: "bpf", Nr: 386, Args: args465, Nargs: 3, Sub: -1}},
+	{0x19, &Call{Name: "bpf", Nr: 386, Args: args465, Nargs: 3, Sub: -1}},
+	{0x1a, &Call{Name: "bpf", Nr: 386, Args: args465, Nargs: 3, Sub: -1}},
+	{0x1b, &Call{Name: "bpf", Nr: 386, Args: args465, Nargs: 3, Sub: -1}},
+	{0x1c, &Call{Name: "bpf", Nr: 386, Args: args466, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x1d, &Call{Name: "bpf", Nr: 386, Args: args467, Nargs: 3, Sub: -1}},
+	{0x1e, &Call{Name: "bpf", Nr: 386, Args: args458, Nargs: 3, Sub: -1, Ret: &types[0]}},
+	{0x1f, &Call{Name: "bpf", Nr: 386, Args: args454, Nargs: 3, Sub: -1}},
 }
 
 var subs_arm_389 = []Variant{
-	{0x0, &Call{Name: "membarrier", Nr: 389, Args: args465, Nargs: 2, Sub: -1, Ret: &types[312]}},
+	{0x0, &Call{Name: "membarrier", Nr: 389, Args: args471, Nargs: 2, Sub: -1, Ret: &types[312]}},
 }
 
 var subs_arm_422 = []Variant{
-	{0x0, &Call{Name: "futex_time64", Nr: 422, Args: args610, Nargs: 4, Sub: -1}},
-	{0x1, &Call{Name: "futex_time64", Nr: 422, Args: args291, Nargs: 3, Sub: -1}},
-	{0x3, &Call{Name: "futex_time64", Nr: 422, Args: args292, Nargs: 5, Sub: -1}},
-	{0x4, &Call{Name: "futex_time64", Nr: 422, Args: args293, Nargs: 6, Sub: -1}},
-	{0x5, &Call{Name: "futex_time64", Nr: 422, Args: args294, Nargs: 6, Sub: -1}},
-	{0x6, &Call{Name: "futex_time64", Nr: 422, Args: args611, Nargs: 4, Sub: -1}},
-	{0x7, &Call{Name: "futex_time64", Nr: 422, Args: args296, Nargs: 2, Sub: -1}},
-	{0x8, &Call{Name: "futex_time64", Nr: 422, Args: args296, Nargs: 2, Sub: -1}},
-	{0x9, &Call{Name: "futex_time64", Nr: 422, Args: args612, Nargs: 6, Sub: -1}},
-	{0xa, &Call{Name: "futex_time64", Nr: 422, Args: args298, Nargs: 6, Sub: -1}},
-	{0xb, &Call{Name: "futex_time64", Nr: 422, Args: args613, Nargs: 5, Sub: -1}},
-	{0xc, &Call{Name: "futex_time64", Nr: 422, Args: args293, Nargs: 6, Sub: -1}},
-	{0xd, &Call{Name: "futex_time64", Nr: 422, Args: args611, Nargs: 4, Sub: -1}},
+	{0x0, &Call{Name: "futex_time64", Nr: 422, Args: args621, Nargs: 4, Sub: -1}},
+	{0x1, &Call{Name: "futex_time64", Nr: 422, Args: args296, Nargs: 3, Sub: -1}},
+	{0x3, &Call{Name: "futex_time64", Nr: 422, Args: args297, Nargs: 5, Sub: -1}},
+	{0x4, &Call{Name: "futex_time64", Nr: 422, Args: args298, Nargs: 6, Sub: -1}},
+	{0x5, &Call{Name: "futex_time64", Nr: 422, Args: args299, Nargs: 6, Sub: -1}},
+	{0x6, &Call{Name: "futex_time64", Nr: 422, Args: args622, Nargs: 4, Sub: -1}},
+	{0x7, &Call{Name: "futex_time64", Nr: 422, Args: args301, Nargs: 2, Sub: -1}},
+	{0x8, &Call{Name: "futex_time64", Nr: 422, Args: args301, Nargs: 2, Sub: -1}},
+	{0x9, &Call{Name: "futex_time64", Nr: 422, Args: args623, Nargs: 6, Sub: -1}},
+	{0xa, &Call{Name: "futex_time64", Nr: 422, Args: args303, Nargs: 6, Sub: -1}},
+	{0xb, &Call{Name: "futex_time64", Nr: 422, Args: args624, Nargs: 5, Sub: -1}},
+	{0xc, &Call{Name: "futex_time64", Nr: 422, Args: args298, Nargs: 6, Sub: -1}},
+	{0xd, &Call{Name: "futex_time64", Nr: 422, Args: args622, Nargs: 4, Sub: -1}},
 }
 
 var subs_arm_427 = []Variant{
-	{0x0, &Call{Name: "io_uring_register", Nr: 427, Args: args481, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x2, &Call{Name: "io_uring_register", Nr: 427, Args: args480, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x4, &Call{Name: "io_uring_register", Nr: 427, Args: args480, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x7, &Call{Name: "io_uring_register", Nr: 427, Args: args480, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x0, &Call{Name: "io_uring_register", Nr: 427, Args: args487, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "io_uring_register", Nr: 427, Args: args486, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x4, &Call{Name: "io_uring_register", Nr: 427, Args: args486, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x7, &Call{Name: "io_uring_register", Nr: 427, Args: args486, Nargs: 4, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_arm_431 = []Variant{
-	{0x0, &Call{Name: "fsconfig", Nr: 431, Args: args486, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x1, &Call{Name: "fsconfig", Nr: 431, Args: args487, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x2, &Call{Name: "fsconfig", Nr: 431, Args: args486, Nargs: 5, Sub: -1, Class: ClassDesc}},
-	{0x3, &Call{Name: "fsconfig", Nr: 431, Args: args488, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
-	{0x4, &Call{Name: "fsconfig", Nr: 431, Args: args488, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
-	{0x5, &Call{Name: "fsconfig", Nr: 431, Args: args489, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x0, &Call{Name: "fsconfig", Nr: 431, Args: args492, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x1, &Call{Name: "fsconfig", Nr: 431, Args: args493, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "fsconfig", Nr: 431, Args: args492, Nargs: 5, Sub: -1, Class: ClassDesc}},
+	{0x3, &Call{Name: "fsconfig", Nr: 431, Args: args494, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
+	{0x4, &Call{Name: "fsconfig", Nr: 431, Args: args494, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile}},
+	{0x5, &Call{Name: "fsconfig", Nr: 431, Args: args495, Nargs: 5, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_arm_443 = []Variant{
-	{0x580100, &Call{Name: "quotactl_fd", Nr: 443, Args: args510, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x580200, &Call{Name: "quotactl_fd", Nr: 443, Args: args510, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x580500, &Call{Name: "quotactl_fd", Nr: 443, Args: args511, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x580600, &Call{Name: "quotactl_fd", Nr: 443, Args: args510, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x580700, &Call{Name: "quotactl_fd", Nr: 443, Args: args502, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x580800, &Call{Name: "quotactl_fd", Nr: 443, Args: args511, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000100, &Call{Name: "quotactl_fd", Nr: 443, Args: args502, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000200, &Call{Name: "quotactl_fd", Nr: 443, Args: args503, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile}},
-	{0x80000300, &Call{Name: "quotactl_fd", Nr: 443, Args: args502, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000400, &Call{Name: "quotactl_fd", Nr: 443, Args: args504, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000500, &Call{Name: "quotactl_fd", Nr: 443, Args: args505, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000600, &Call{Name: "quotactl_fd", Nr: 443, Args: args506, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000700, &Call{Name: "quotactl_fd", Nr: 443, Args: args507, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000800, &Call{Name: "quotactl_fd", Nr: 443, Args: args508, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x80000900, &Call{Name: "quotactl_fd", Nr: 443, Args: args509, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580100, &Call{Name: "quotactl_fd", Nr: 443, Args: args516, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580200, &Call{Name: "quotactl_fd", Nr: 443, Args: args516, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580500, &Call{Name: "quotactl_fd", Nr: 443, Args: args517, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580600, &Call{Name: "quotactl_fd", Nr: 443, Args: args516, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580700, &Call{Name: "quotactl_fd", Nr: 443, Args: args508, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x580800, &Call{Name: "quotactl_fd", Nr: 443, Args: args517, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000100, &Call{Name: "quotactl_fd", Nr: 443, Args: args508, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000200, &Call{Name: "quotactl_fd", Nr: 443, Args: args509, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile}},
+	{0x80000300, &Call{Name: "quotactl_fd", Nr: 443, Args: args508, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000400, &Call{Name: "quotactl_fd", Nr: 443, Args: args510, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000500, &Call{Name: "quotactl_fd", Nr: 443, Args: args511, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000600, &Call{Name: "quotactl_fd", Nr: 443, Args: args512, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000700, &Call{Name: "quotactl_fd", Nr: 443, Args: args513, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000800, &Call{Name: "quotactl_fd", Nr: 443, Args: args514, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x80000900, &Call{Name: "quotactl_fd", Nr: 443, Args: args515, Nargs: 4, Sub: -1, Class: ClassDesc}},
 }
 
 var subs_arm_445 = []Variant{
-	{0x1, &Call{Name: "landlock_add_rule", Nr: 445, Args: args514, Nargs: 4, Sub: -1, Class: ClassDesc}},
-	{0x2, &Call{Name: "landlock_add_rule", Nr: 445, Args: args515, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x1, &Call{Name: "landlock_add_rule", Nr: 445, Args: args520, Nargs: 4, Sub: -1, Class: ClassDesc}},
+	{0x2, &Call{Name: "landlock_add_rule", Nr: 445, Args: args521, Nargs: 4, Sub: -1, Class: ClassDesc}},
 }
 
 var args0 = []Arg{
@@ -4838,255 +4838,249 @@ var args36 = []Arg{
 var args37 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[33], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "argp", Type: &types[33], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args38 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[33], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "argp", Type: &types[34], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args39 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[34], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "argp", Type: &types[35], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args40 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[35], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "argp", Type: &types[36], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args41 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[36], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "argp", Type: &types[37], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args42 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[37], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "argp", Type: &types[38], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args43 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[38], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "argp", Type: &types[39], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args44 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[39], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "argp", Type: &types[40], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirOut},
 }
 
 var args45 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[40], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "argp", Type: &types[41], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args46 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[41], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "argp", Type: &types[42], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args47 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[42], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "argp", Type: &types[43], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args48 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[43], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "argp", Type: &types[44], Form: FormString, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args49 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[44], Form: FormString, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "argp", Type: &types[45], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
 var args50 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[45], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "argp", Type: &types[45], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args51 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[45], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "argp", Type: &types[46], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
 var args52 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[46], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "argp", Type: &types[47], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
 var args53 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[47], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "argp", Type: &types[47], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args54 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[47], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "argp", Type: &types[48], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountFixed, N: 2},
 }
 
 var args55 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[48], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountFixed, N: 2},
+	{Name: "argp", Type: &types[49], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args56 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[49], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "argp", Type: &types[50], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args57 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[50], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "argp", Type: &types[51], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
 var args58 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[51], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "argp", Type: &types[52], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args59 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[52], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "argp", Type: &types[53], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args60 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[53], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "argp", Type: &types[53], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
 var args61 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[53], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "argp", Type: &types[54], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args62 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[54], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "argp", Type: &types[55], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
 var args63 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[55], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "argp", Type: &types[55], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args64 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[55], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "argp", Type: &types[56], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args65 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[56], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "argp", Type: &types[57], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args66 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[57], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "argp", Type: &types[58], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args67 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[58], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "argp", Type: &types[8], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args68 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[8], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "argp", Type: &types[48], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args69 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[48], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "argp", Type: &types[48], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
 var args70 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[48], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "argp", Type: &types[59], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
 var args71 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "argp", Type: &types[59], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
-}
-
-var args72 = []Arg{
-	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "request", Type: &types[22], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "argp", Type: &types[61], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args73 = []Arg{
+var args72 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "buf", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "count", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args74 = []Arg{
+var args73 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "buf", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "count", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args75 = []Arg{
+var args74 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "iov", Type: &types[63], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirOut, Count: CountArgLong, Carg: 2},
 	{Name: "iovcnt", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args76 = []Arg{
+var args75 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "iov", Type: &types[63], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "iovcnt", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args77 = []Arg{
+var args76 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "mode", Type: &types[64], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args78 = []Arg{
+var args77 = []Arg{
 	{Name: "pipefd", Type: &types[0], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut, Count: CountFixed, N: 2},
 }
 
-var args79 = []Arg{
+var args78 = []Arg{
 	{Name: "nfds", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "readfds", Type: &types[65], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirEntry | DirOut, Count: CountBits, Carg: 0},
 	{Name: "writefds", Type: &types[65], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirOut, Count: CountBits, Carg: 0},
@@ -5094,9 +5088,9 @@ var args79 = []Arg{
 	{Name: "timeout", Type: &types[66], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirEntry | DirOut},
 }
 
-var args80 = []Arg{}
+var args79 = []Arg{}
 
-var args81 = []Arg{
+var args80 = []Arg{
 	{Name: "old_address", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "old_size", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "new_size", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
@@ -5104,117 +5098,117 @@ var args81 = []Arg{
 	{Name: "new_address", Type: &types[13], Form: FormValue, Reg: 4, Regs: 1, Cond: CondMremapFixed},
 }
 
-var args82 = []Arg{
+var args81 = []Arg{
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "length", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "flags", Type: &types[69], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args83 = []Arg{
+var args82 = []Arg{
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "length", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "vec", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args84 = []Arg{
+var args83 = []Arg{
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "length", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "advice", Type: &types[70], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args85 = []Arg{
+var args84 = []Arg{
 	{Name: "key", Type: &types[71], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "shmflg", Type: &types[72], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args86 = []Arg{
+var args85 = []Arg{
 	{Name: "shmid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "shmaddr", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "shmflg", Type: &types[73], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args87 = []Arg{
+var args86 = []Arg{
 	{Name: "shmid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[74], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "buf", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args88 = []Arg{
+var args87 = []Arg{
 	{Name: "shmid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[74], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "buf", Type: &types[75], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
-var args89 = []Arg{
+var args88 = []Arg{
 	{Name: "shmid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[74], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "buf", Type: &types[75], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
-var args90 = []Arg{
+var args89 = []Arg{
 	{Name: "shmid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[74], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "buf", Type: &types[76], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
-var args91 = []Arg{
+var args90 = []Arg{
 	{Name: "shmid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[74], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "buf", Type: &types[77], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
-var args92 = []Arg{
+var args91 = []Arg{
 	{Name: "oldfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "newfd", Type: &types[0], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args93 = []Arg{
+var args92 = []Arg{
 	{Name: "req", Type: &types[78], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirEntry | DirIn},
 	{Name: "rem", Type: &types[78], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Cond: CondInterrupted},
 }
 
-var args94 = []Arg{
+var args93 = []Arg{
 	{Name: "which", Type: &types[79], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "curr_value", Type: &types[80], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args95 = []Arg{
+var args94 = []Arg{
 	{Name: "seconds", Type: &types[8], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args96 = []Arg{
+var args95 = []Arg{
 	{Name: "which", Type: &types[79], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "new_value", Type: &types[80], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirEntry | DirIn},
 	{Name: "old_value", Type: &types[80], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
-var args97 = []Arg{
+var args96 = []Arg{
 	{Name: "out_fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "in_fd", Type: &types[0], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "offset", Type: &types[81], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "count", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args98 = []Arg{
+var args97 = []Arg{
 	{Name: "domain", Type: &types[82], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "type", Type: &types[83], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "protocol", Type: &types[84], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args99 = []Arg{
+var args98 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "addr", Type: &types[85], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "addrlen", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args100 = []Arg{
+var args99 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "addr", Type: &types[85], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountPtr, Carg: 2},
 	{Name: "addrlen", Type: &types[86], Form: FormLen, Reg: 2, Regs: 1, Dir: DirEntry | DirOut},
 }
 
-var args101 = []Arg{
+var args100 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "buf", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
@@ -5223,7 +5217,7 @@ var args101 = []Arg{
 	{Name: "addrlen", Type: &types[9], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args102 = []Arg{
+var args101 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "buf", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
@@ -5232,36 +5226,36 @@ var args102 = []Arg{
 	{Name: "addrlen", Type: &types[86], Form: FormLen, Reg: 5, Regs: 1, Dir: DirEntry | DirOut},
 }
 
-var args103 = []Arg{
+var args102 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "msg", Type: &types[88], Form: FormMsg, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[87], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args104 = []Arg{
+var args103 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "msg", Type: &types[88], Form: FormMsg, Reg: 1, Regs: 1, Dir: DirOut},
 	{Name: "flags", Type: &types[87], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args105 = []Arg{
+var args104 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "how", Type: &types[89], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args106 = []Arg{
+var args105 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "backlog", Type: &types[9], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args107 = []Arg{
+var args106 = []Arg{
 	{Name: "domain", Type: &types[82], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "type", Type: &types[83], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "protocol", Type: &types[84], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "sv", Type: &types[0], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut, Count: CountFixed, N: 2},
 }
 
-var args108 = []Arg{
+var args107 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "level", Type: &types[90], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "optname", Type: &types[91], Form: FormValue, Reg: 2, Regs: 1},
@@ -5269,7 +5263,7 @@ var args108 = []Arg{
 	{Name: "optlen", Type: &types[9], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args109 = []Arg{
+var args108 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "level", Type: &types[90], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "optname", Type: &types[91], Form: FormValue, Reg: 2, Regs: 1},
@@ -5277,7 +5271,7 @@ var args109 = []Arg{
 	{Name: "optlen", Type: &types[86], Form: FormLen, Reg: 4, Regs: 1, Dir: DirEntry | DirOut},
 }
 
-var args110 = []Arg{
+var args109 = []Arg{
 	{Name: "flags", Type: &types[93], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "stack", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "parent_tid", Type: &types[94], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
@@ -5285,89 +5279,89 @@ var args110 = []Arg{
 	{Name: "tls", Type: &types[13], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args111 = []Arg{
+var args110 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "argv", Type: &types[95], Form: FormStrings, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "envp", Type: &types[96], Form: FormCount, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
-var args112 = []Arg{
+var args111 = []Arg{
 	{Name: "status", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args113 = []Arg{
+var args112 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "wstatus", Type: &types[97], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 	{Name: "options", Type: &types[98], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "rusage", Type: &types[99], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args114 = []Arg{
+var args113 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "sig", Type: &types[17], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args115 = []Arg{
+var args114 = []Arg{
 	{Name: "buf", Type: &types[100], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
 }
 
-var args116 = []Arg{
+var args115 = []Arg{
 	{Name: "key", Type: &types[71], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "nsems", Type: &types[9], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "semflg", Type: &types[101], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args117 = []Arg{
+var args116 = []Arg{
 	{Name: "semid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "sops", Type: &types[102], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 2},
 	{Name: "nsops", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args118 = []Arg{
+var args117 = []Arg{
 	{Name: "semid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "semnum", Type: &types[9], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "cmd", Type: &types[103], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "arg", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args119 = []Arg{
+var args118 = []Arg{
 	{Name: "semid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "semnum", Type: &types[9], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "cmd", Type: &types[103], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "arg", Type: &types[104], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args120 = []Arg{
+var args119 = []Arg{
 	{Name: "semid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "semnum", Type: &types[9], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "cmd", Type: &types[103], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "arg", Type: &types[104], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args121 = []Arg{
+var args120 = []Arg{
 	{Name: "semid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "semnum", Type: &types[9], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "cmd", Type: &types[103], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "arg", Type: &types[105], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args122 = []Arg{
+var args121 = []Arg{
 	{Name: "shmaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args123 = []Arg{
+var args122 = []Arg{
 	{Name: "key", Type: &types[71], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "msgflg", Type: &types[101], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args124 = []Arg{
+var args123 = []Arg{
 	{Name: "msqid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "msgp", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "msgsz", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "msgflg", Type: &types[106], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args125 = []Arg{
+var args124 = []Arg{
 	{Name: "msqid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "msgp", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "msgsz", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
@@ -5375,607 +5369,602 @@ var args125 = []Arg{
 	{Name: "msgflg", Type: &types[106], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args126 = []Arg{
+var args125 = []Arg{
 	{Name: "msqid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[108], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "buf", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args127 = []Arg{
+var args126 = []Arg{
 	{Name: "msqid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[108], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "buf", Type: &types[109], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
-var args128 = []Arg{
+var args127 = []Arg{
 	{Name: "msqid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[108], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "buf", Type: &types[109], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
-var args129 = []Arg{
+var args128 = []Arg{
 	{Name: "msqid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[108], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "buf", Type: &types[110], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
-var args130 = []Arg{
+var args129 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args131 = []Arg{
+var args130 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args132 = []Arg{
+var args131 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args133 = []Arg{
+var args132 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg", Type: &types[113], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args134 = []Arg{
+var args133 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg", Type: &types[4], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args135 = []Arg{
+var args134 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg", Type: &types[17], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args136 = []Arg{
+var args135 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg", Type: &types[117], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args137 = []Arg{
+var args136 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg", Type: &types[118], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args138 = []Arg{
+var args137 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg", Type: &types[120], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args139 = []Arg{
+var args138 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg", Type: &types[121], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
-var args140 = []Arg{
+var args139 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg", Type: &types[122], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
-var args141 = []Arg{
+var args140 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg", Type: &types[123], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
-var args142 = []Arg{
+var args141 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg", Type: &types[123], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
-var args143 = []Arg{
+var args142 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg", Type: &types[124], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
-var args144 = []Arg{
+var args143 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg", Type: &types[124], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
-var args145 = []Arg{
+var args144 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "operation", Type: &types[125], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args146 = []Arg{
+var args145 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
+	{Name: "length", Type: &types[47], Form: FormValue, Reg: 1, Regs: 1},
+}
+
+var args146 = []Arg{
+	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "length", Type: &types[47], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args147 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "length", Type: &types[47], Form: FormValue, Reg: 1, Regs: 1},
-}
-
-var args148 = []Arg{
-	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "dirp", Type: &types[126], Form: FormDents, Reg: 1, Regs: 1, Dir: DirIn, Count: CountRet},
 	{Name: "count", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args149 = []Arg{
+var args148 = []Arg{
 	{Name: "buf", Type: &types[127], Form: FormPathN, Reg: 0, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args150 = []Arg{
+var args149 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 }
 
-var args151 = []Arg{
+var args150 = []Arg{
 	{Name: "oldpath", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "newpath", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 }
 
-var args152 = []Arg{
+var args151 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "mode", Type: &types[5], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args153 = []Arg{
+var args152 = []Arg{
 	{Name: "target", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "linkpath", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 }
 
-var args154 = []Arg{
+var args153 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "buf", Type: &types[128], Form: FormChars, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "bufsiz", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args155 = []Arg{
+var args154 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "mode", Type: &types[5], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args156 = []Arg{
+var args155 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "owner", Type: &types[59], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "group", Type: &types[129], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args157 = []Arg{
+var args156 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "owner", Type: &types[59], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "group", Type: &types[129], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args158 = []Arg{
+var args157 = []Arg{
 	{Name: "mask", Type: &types[5], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args159 = []Arg{
+var args158 = []Arg{
 	{Name: "tv", Type: &types[66], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
 	{Name: "tz", Type: &types[131], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args160 = []Arg{
+var args159 = []Arg{
 	{Name: "resource", Type: &types[132], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "rlim", Type: &types[133], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args161 = []Arg{
+var args160 = []Arg{
 	{Name: "who", Type: &types[134], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "usage", Type: &types[99], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args162 = []Arg{
+var args161 = []Arg{
 	{Name: "info", Type: &types[135], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
 }
 
-var args163 = []Arg{
+var args162 = []Arg{
 	{Name: "buf", Type: &types[136], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
 }
 
-var args164 = []Arg{
+var args163 = []Arg{
 	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "data", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args165 = []Arg{
+var args164 = []Arg{
 	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args166 = []Arg{
+var args165 = []Arg{
 	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "data", Type: &types[17], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args167 = []Arg{
+var args166 = []Arg{
 	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args168 = []Arg{
+var args167 = []Arg{
 	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "data", Type: &types[138], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args169 = []Arg{
+var args168 = []Arg{
 	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "data", Type: &types[139], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args170 = []Arg{
+var args169 = []Arg{
 	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "data", Type: &types[47], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args171 = []Arg{
+var args170 = []Arg{
 	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "data", Type: &types[140], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args172 = []Arg{
+var args171 = []Arg{
 	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "data", Type: &types[140], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args173 = []Arg{
+var args172 = []Arg{
 	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "data", Type: &types[141], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args174 = []Arg{
+var args173 = []Arg{
 	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "data", Type: &types[141], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args175 = []Arg{
+var args174 = []Arg{
 	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "data", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args176 = []Arg{
+var args175 = []Arg{
 	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "addr", Type: &types[142], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "data", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args177 = []Arg{
+var args176 = []Arg{
 	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "addr", Type: &types[47], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "data", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args178 = []Arg{
+var args177 = []Arg{
 	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "addr", Type: &types[143], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "data", Type: &types[139], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args179 = []Arg{
+var args178 = []Arg{
 	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "addr", Type: &types[143], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "data", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args180 = []Arg{
+var args179 = []Arg{
 	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "data", Type: &types[23], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args181 = []Arg{
+var args180 = []Arg{
 	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "addr", Type: &types[47], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "data", Type: &types[20], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args182 = []Arg{
+var args181 = []Arg{
 	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "addr", Type: &types[47], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "data", Type: &types[20], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args183 = []Arg{
+var args182 = []Arg{
 	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "addr", Type: &types[144], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "data", Type: &types[145], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args184 = []Arg{
+var args183 = []Arg{
 	{Name: "type", Type: &types[146], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "bufp", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "len", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args185 = []Arg{
+var args184 = []Arg{
 	{Name: "type", Type: &types[146], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args186 = []Arg{
+var args185 = []Arg{
 	{Name: "uid", Type: &types[59], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args187 = []Arg{
+var args186 = []Arg{
 	{Name: "gid", Type: &types[129], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args188 = []Arg{
+var args187 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pgid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args189 = []Arg{
+var args188 = []Arg{
 	{Name: "ruid", Type: &types[59], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "euid", Type: &types[59], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args190 = []Arg{
+var args189 = []Arg{
 	{Name: "rgid", Type: &types[129], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "egid", Type: &types[129], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args191 = []Arg{
+var args190 = []Arg{
 	{Name: "size", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "list", Type: &types[129], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 }
 
-var args192 = []Arg{
+var args191 = []Arg{
 	{Name: "size", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "list", Type: &types[129], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 0},
 }
 
-var args193 = []Arg{
+var args192 = []Arg{
 	{Name: "ruid", Type: &types[59], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "euid", Type: &types[59], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "suid", Type: &types[59], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args194 = []Arg{
+var args193 = []Arg{
 	{Name: "ruid", Type: &types[59], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
 	{Name: "euid", Type: &types[59], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 	{Name: "suid", Type: &types[59], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
-var args195 = []Arg{
+var args194 = []Arg{
 	{Name: "rgid", Type: &types[129], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "egid", Type: &types[129], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "sgid", Type: &types[129], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args196 = []Arg{
+var args195 = []Arg{
 	{Name: "rgid", Type: &types[129], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
 	{Name: "egid", Type: &types[129], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 	{Name: "sgid", Type: &types[129], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
-var args197 = []Arg{
+var args196 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args198 = []Arg{
+var args197 = []Arg{
 	{Name: "hdrp", Type: &types[147], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirEntry | DirIn},
 	{Name: "datap", Type: &types[148], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountFixed, N: 2},
 }
 
-var args199 = []Arg{
-	{Name: "hdrp", Type: &types[147], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
+var args198 = []Arg{
+	{Name: "hdrp", Type: &types[147], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirEntry | DirIn},
 	{Name: "datap", Type: &types[148], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountFixed, N: 2},
 }
 
-var args200 = []Arg{
+var args199 = []Arg{
 	{Name: "set", Type: &types[20], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
 	{Name: "sigsetsize", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args201 = []Arg{
+var args200 = []Arg{
 	{Name: "set", Type: &types[20], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "info", Type: &types[140], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 	{Name: "timeout", Type: &types[78], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "sigsetsize", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args202 = []Arg{
+var args201 = []Arg{
 	{Name: "tgid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "sig", Type: &types[17], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "info", Type: &types[140], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
-var args203 = []Arg{
+var args202 = []Arg{
 	{Name: "mask", Type: &types[20], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "sigsetsize", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args204 = []Arg{
+var args203 = []Arg{
 	{Name: "ss", Type: &types[150], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "old_ss", Type: &types[150], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args205 = []Arg{
+var args204 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "times", Type: &types[151], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 }
 
-var args206 = []Arg{
+var args205 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "mode", Type: &types[152], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "dev", Type: &types[153], Form: FormValue, Reg: 2, Regs: 1, Cond: CondDevice},
 }
 
-var args207 = []Arg{
+var args206 = []Arg{
 	{Name: "library", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 }
 
-var args208 = []Arg{
+var args207 = []Arg{
 	{Name: "persona", Type: &types[154], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args209 = []Arg{
+var args208 = []Arg{
 	{Name: "dev", Type: &types[153], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "ubuf", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args210 = []Arg{
+var args209 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "buf", Type: &types[156], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args211 = []Arg{
+var args210 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "buf", Type: &types[156], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args212 = []Arg{
+var args211 = []Arg{
 	{Name: "option", Type: &types[157], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg1", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg2", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args213 = []Arg{
+var args212 = []Arg{
 	{Name: "which", Type: &types[158], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "who", Type: &types[9], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args214 = []Arg{
+var args213 = []Arg{
 	{Name: "which", Type: &types[158], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "who", Type: &types[9], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "prio", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args215 = []Arg{
+var args214 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "param", Type: &types[159], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 }
 
-var args216 = []Arg{
+var args215 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "param", Type: &types[159], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args217 = []Arg{
+var args216 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "policy", Type: &types[160], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "param", Type: &types[159], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
-var args218 = []Arg{
+var args217 = []Arg{
 	{Name: "policy", Type: &types[160], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args219 = []Arg{
+var args218 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "tp", Type: &types[78], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args220 = []Arg{
+var args219 = []Arg{
 	{Name: "flags", Type: &types[162], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args221 = []Arg{
+var args220 = []Arg{
 	{Name: "func", Type: &types[163], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "ptr", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "bytecount", Type: &types[47], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args222 = []Arg{
+var args221 = []Arg{
 	{Name: "func", Type: &types[163], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "ptr", Type: &types[164], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "bytecount", Type: &types[47], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args223 = []Arg{
+var args222 = []Arg{
 	{Name: "new_root", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "put_old", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 }
 
+var args223 = []Arg{
+	{Name: "args", Type: &types[23], Form: FormValue, Reg: 0, Regs: 1},
+}
+
 var args224 = []Arg{
-	{Name: "arg1", Type: &types[23], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "arg4", Type: &types[23], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "arg5", Type: &types[23], Form: FormValue, Reg: 4, Regs: 1},
-	{Name: "arg6", Type: &types[23], Form: FormValue, Reg: 5, Regs: 1},
 }
 
 var args225 = []Arg{
 	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "arg3", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "arg4", Type: &types[23], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "arg5", Type: &types[23], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "arg2", Type: &types[17], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args226 = []Arg{
 	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[17], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "arg2", Type: &types[17], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args227 = []Arg{
 	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[17], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "arg2", Type: &types[167], Form: FormString, Reg: 1, Regs: 1, Dir: DirIn},
 }
 
 var args228 = []Arg{
 	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[167], Form: FormString, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "arg2", Type: &types[167], Form: FormString, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args229 = []Arg{
 	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[167], Form: FormString, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "arg2", Type: &types[168], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args230 = []Arg{
 	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[168], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args231 = []Arg{
 	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
-}
-
-var args232 = []Arg{
-	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[47], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args233 = []Arg{
+var args232 = []Arg{
 	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[47], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[47], Form: FormValue, Reg: 2, Regs: 1},
@@ -5983,17 +5972,17 @@ var args233 = []Arg{
 	{Name: "arg5", Type: &types[47], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args234 = []Arg{
+var args233 = []Arg{
 	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[8], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args235 = []Arg{
+var args234 = []Arg{
 	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[170], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args236 = []Arg{
+var args235 = []Arg{
 	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[171], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[172], Form: FormValue, Reg: 2, Regs: 1},
@@ -6001,28 +5990,28 @@ var args236 = []Arg{
 	{Name: "arg5", Type: &types[47], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args237 = []Arg{
+var args236 = []Arg{
 	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[173], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[174], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Cond: CondFilterMode},
 }
 
-var args238 = []Arg{
+var args237 = []Arg{
 	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[176], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args239 = []Arg{
+var args238 = []Arg{
 	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[13], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args240 = []Arg{
+var args239 = []Arg{
 	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[177], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args241 = []Arg{
+var args240 = []Arg{
 	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[178], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
@@ -6030,7 +6019,7 @@ var args241 = []Arg{
 	{Name: "arg5", Type: &types[23], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args242 = []Arg{
+var args241 = []Arg{
 	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[179], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
@@ -6038,18 +6027,18 @@ var args242 = []Arg{
 	{Name: "arg5", Type: &types[44], Form: FormString, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
-var args243 = []Arg{
+var args242 = []Arg{
 	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[180], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args244 = []Arg{
+var args243 = []Arg{
 	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[180], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[182], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args245 = []Arg{
+var args244 = []Arg{
 	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[183], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[184], Form: FormValue, Reg: 2, Regs: 1},
@@ -6057,17 +6046,17 @@ var args245 = []Arg{
 	{Name: "arg5", Type: &types[23], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args246 = []Arg{
+var args245 = []Arg{
 	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[186], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args247 = []Arg{
+var args246 = []Arg{
 	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[186], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args248 = []Arg{
+var args247 = []Arg{
 	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[187], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
@@ -6075,7 +6064,7 @@ var args248 = []Arg{
 	{Name: "arg5", Type: &types[13], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args249 = []Arg{
+var args248 = []Arg{
 	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[188], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[27], Form: FormValue, Reg: 2, Regs: 1},
@@ -6083,39 +6072,39 @@ var args249 = []Arg{
 	{Name: "arg5", Type: &types[13], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args250 = []Arg{
+var args249 = []Arg{
 	{Name: "code", Type: &types[190], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "addr", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args251 = []Arg{
+var args250 = []Arg{
 	{Name: "code", Type: &types[190], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "addr", Type: &types[13], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args252 = []Arg{
+var args251 = []Arg{
 	{Name: "code", Type: &types[190], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args253 = []Arg{
+var args252 = []Arg{
 	{Name: "buf", Type: &types[191], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
 }
 
-var args254 = []Arg{
+var args253 = []Arg{
 	{Name: "resource", Type: &types[132], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "rlim", Type: &types[133], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 }
 
-var args255 = []Arg{
+var args254 = []Arg{
 	{Name: "filename", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 }
 
-var args256 = []Arg{
+var args255 = []Arg{
 	{Name: "tv", Type: &types[66], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "tz", Type: &types[131], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 }
 
-var args257 = []Arg{
+var args256 = []Arg{
 	{Name: "source", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "target", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "fstype", Type: &types[44], Form: FormString, Reg: 2, Regs: 1, Dir: DirIn},
@@ -6123,43 +6112,48 @@ var args257 = []Arg{
 	{Name: "data", Type: &types[44], Form: FormString, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
-var args258 = []Arg{
+var args257 = []Arg{
 	{Name: "target", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[194], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args259 = []Arg{
+var args258 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[195], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args260 = []Arg{
+var args259 = []Arg{
 	{Name: "magic", Type: &types[196], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "magic2", Type: &types[197], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "op", Type: &types[198], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args261 = []Arg{
+var args260 = []Arg{
 	{Name: "magic", Type: &types[196], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "magic2", Type: &types[197], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "op", Type: &types[198], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "arg", Type: &types[44], Form: FormString, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args262 = []Arg{
+var args261 = []Arg{
 	{Name: "name", Type: &types[128], Form: FormChars, Reg: 0, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 1},
 	{Name: "len", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args263 = []Arg{
+var args262 = []Arg{
 	{Name: "level", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args264 = []Arg{
+var args263 = []Arg{
 	{Name: "from", Type: &types[23], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "num", Type: &types[47], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "turn_on", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
+}
+
+var args264 = []Arg{
+	{Name: "name", Type: &types[23], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "size", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args265 = []Arg{
@@ -6174,150 +6168,182 @@ var args266 = []Arg{
 }
 
 var args267 = []Arg{
+	{Name: "table", Type: &types[23], Form: FormValue, Reg: 0, Regs: 1},
+}
+
+var args268 = []Arg{
+	{Name: "name", Type: &types[23], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "which", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "buf", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "size", Type: &types[23], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "ret", Type: &types[23], Form: FormValue, Reg: 4, Regs: 1},
+}
+
+var args269 = []Arg{
 	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "special", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "id", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args268 = []Arg{
+var args270 = []Arg{
 	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "special", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args269 = []Arg{
+var args271 = []Arg{
 	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "special", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "id", Type: &types[201], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[3], Form: FormPath, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args270 = []Arg{
+var args272 = []Arg{
 	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "special", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[201], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args271 = []Arg{
+var args273 = []Arg{
 	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "special", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[202], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args272 = []Arg{
+var args274 = []Arg{
 	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "special", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[202], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args273 = []Arg{
+var args275 = []Arg{
 	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "special", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "id", Type: &types[59], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[203], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args274 = []Arg{
+var args276 = []Arg{
 	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "special", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "id", Type: &types[59], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[203], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args275 = []Arg{
+var args277 = []Arg{
 	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "special", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "id", Type: &types[59], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[204], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args276 = []Arg{
+var args278 = []Arg{
 	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "special", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[205], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args277 = []Arg{
+var args279 = []Arg{
 	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "special", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args278 = []Arg{
+var args280 = []Arg{
+	{Name: "cmd", Type: &types[23], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "argp", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "resp", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
+}
+
+var args281 = []Arg{
+	{Name: "arg1", Type: &types[23], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "arg3", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "arg4", Type: &types[23], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "arg5", Type: &types[23], Form: FormValue, Reg: 4, Regs: 1},
+}
+
+var args282 = []Arg{
+	{Name: "arg1", Type: &types[23], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "arg3", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
+}
+
+var args283 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "count", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args279 = []Arg{
-	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
-	{Name: "name", Type: &types[44], Form: FormString, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "value", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "size", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "flags", Type: &types[206], Form: FormValue, Reg: 4, Regs: 1},
-}
-
-var args280 = []Arg{
-	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "name", Type: &types[44], Form: FormString, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "value", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "size", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "flags", Type: &types[206], Form: FormValue, Reg: 4, Regs: 1},
-}
-
-var args281 = []Arg{
-	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
-	{Name: "name", Type: &types[44], Form: FormString, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "value", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "size", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
-}
-
-var args282 = []Arg{
-	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "name", Type: &types[44], Form: FormString, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "value", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "size", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
-}
-
-var args283 = []Arg{
-	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
-	{Name: "list", Type: &types[128], Form: FormChars, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
-	{Name: "size", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
-}
-
 var args284 = []Arg{
-	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "list", Type: &types[128], Form: FormChars, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
-	{Name: "size", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
+	{Name: "name", Type: &types[44], Form: FormString, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "value", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "size", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "flags", Type: &types[206], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args285 = []Arg{
+	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "name", Type: &types[44], Form: FormString, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "value", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "size", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "flags", Type: &types[206], Form: FormValue, Reg: 4, Regs: 1},
+}
+
+var args286 = []Arg{
+	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
+	{Name: "name", Type: &types[44], Form: FormString, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "value", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "size", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
+}
+
+var args287 = []Arg{
+	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "name", Type: &types[44], Form: FormString, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "value", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "size", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
+}
+
+var args288 = []Arg{
+	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
+	{Name: "list", Type: &types[128], Form: FormChars, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
+	{Name: "size", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
+}
+
+var args289 = []Arg{
+	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "list", Type: &types[128], Form: FormChars, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
+	{Name: "size", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
+}
+
+var args290 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "name", Type: &types[44], Form: FormString, Reg: 1, Regs: 1, Dir: DirIn},
 }
 
-var args286 = []Arg{
+var args291 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "name", Type: &types[44], Form: FormString, Reg: 1, Regs: 1, Dir: DirIn},
 }
 
-var args287 = []Arg{
+var args292 = []Arg{
 	{Name: "tid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "sig", Type: &types[17], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args288 = []Arg{
+var args293 = []Arg{
 	{Name: "tloc", Type: &types[107], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
 }
 
-var args289 = []Arg{
+var args294 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "val", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
@@ -6326,20 +6352,20 @@ var args289 = []Arg{
 	{Name: "val3", Type: &types[157], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args290 = []Arg{
+var args295 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "val", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "timeout", Type: &types[78], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args291 = []Arg{
+var args296 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "val", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args292 = []Arg{
+var args297 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "val", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
@@ -6347,7 +6373,7 @@ var args292 = []Arg{
 	{Name: "uaddr2", Type: &types[13], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args293 = []Arg{
+var args298 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "val", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
@@ -6356,7 +6382,7 @@ var args293 = []Arg{
 	{Name: "val3", Type: &types[8], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args294 = []Arg{
+var args299 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "val", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
@@ -6365,19 +6391,19 @@ var args294 = []Arg{
 	{Name: "val3", Type: &types[208], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args295 = []Arg{
+var args300 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "timeout", Type: &types[78], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args296 = []Arg{
+var args301 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args297 = []Arg{
+var args302 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "val", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
@@ -6386,7 +6412,7 @@ var args297 = []Arg{
 	{Name: "val3", Type: &types[209], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args298 = []Arg{
+var args303 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "val", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
@@ -6395,7 +6421,7 @@ var args298 = []Arg{
 	{Name: "val3", Type: &types[209], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args299 = []Arg{
+var args304 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "val", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
@@ -6403,32 +6429,32 @@ var args299 = []Arg{
 	{Name: "uaddr2", Type: &types[13], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args300 = []Arg{
+var args305 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cpusetsize", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "mask", Type: &types[210], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 1},
 }
 
-var args301 = []Arg{
+var args306 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cpusetsize", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "mask", Type: &types[210], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut, Count: CountRet},
 }
 
-var args302 = []Arg{
+var args307 = []Arg{
 	{Name: "u_info", Type: &types[164], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirEntry | DirIn},
 }
 
-var args303 = []Arg{
+var args308 = []Arg{
 	{Name: "nr_events", Type: &types[8], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "ctx_idp", Type: &types[139], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args304 = []Arg{
+var args309 = []Arg{
 	{Name: "ctx_id", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args305 = []Arg{
+var args310 = []Arg{
 	{Name: "ctx_id", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "min_nr", Type: &types[107], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "nr", Type: &types[107], Form: FormValue, Reg: 2, Regs: 1},
@@ -6436,33 +6462,40 @@ var args305 = []Arg{
 	{Name: "timeout", Type: &types[78], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
-var args306 = []Arg{
+var args311 = []Arg{
 	{Name: "ctx_id", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "nr", Type: &types[107], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "iocbpp", Type: &types[213], Form: FormVector, Reg: 2, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 1},
 }
 
-var args307 = []Arg{
+var args312 = []Arg{
 	{Name: "ctx_id", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "iocb", Type: &types[213], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "result", Type: &types[212], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
-var args308 = []Arg{
+var args313 = []Arg{
 	{Name: "u_info", Type: &types[164], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
 }
 
-var args309 = []Arg{
+var args314 = []Arg{
 	{Name: "cookie", Type: &types[214], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "buffer", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args310 = []Arg{
+var args315 = []Arg{
 	{Name: "size", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args311 = []Arg{
+var args316 = []Arg{
+	{Name: "arg1", Type: &types[23], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "arg3", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "arg4", Type: &types[23], Form: FormValue, Reg: 3, Regs: 1},
+}
+
+var args317 = []Arg{
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "prot", Type: &types[14], Form: FormValue, Reg: 2, Regs: 1},
@@ -6470,101 +6503,101 @@ var args311 = []Arg{
 	{Name: "flags", Type: &types[15], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args312 = []Arg{
+var args318 = []Arg{
 	{Name: "tidptr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args313 = []Arg{
+var args319 = []Arg{
 	{Name: "semid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "sops", Type: &types[102], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 2},
 	{Name: "nsops", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "timeout", Type: &types[78], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args314 = []Arg{
+var args320 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "advice", Type: &types[215], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args315 = []Arg{
+var args321 = []Arg{
 	{Name: "clockid", Type: &types[216], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "sevp", Type: &types[217], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "timerid", Type: &types[9], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
-var args316 = []Arg{
+var args322 = []Arg{
 	{Name: "timerid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[218], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "new_value", Type: &types[219], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirIn},
 	{Name: "old_value", Type: &types[219], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args317 = []Arg{
+var args323 = []Arg{
 	{Name: "timerid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "curr_value", Type: &types[219], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args318 = []Arg{
+var args324 = []Arg{
 	{Name: "timerid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args319 = []Arg{
+var args325 = []Arg{
 	{Name: "clockid", Type: &types[216], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "tp", Type: &types[78], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 }
 
-var args320 = []Arg{
+var args326 = []Arg{
 	{Name: "clockid", Type: &types[216], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "tp", Type: &types[78], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args321 = []Arg{
+var args327 = []Arg{
 	{Name: "clockid", Type: &types[216], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "res", Type: &types[78], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args322 = []Arg{
+var args328 = []Arg{
 	{Name: "clockid", Type: &types[216], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[218], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "request", Type: &types[78], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirIn},
 	{Name: "remain", Type: &types[78], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn, Cond: CondInterrupted},
 }
 
-var args323 = []Arg{
+var args329 = []Arg{
 	{Name: "epfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "events", Type: &types[220], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "maxevents", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "timeout", Type: &types[9], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args324 = []Arg{
+var args330 = []Arg{
 	{Name: "epfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "op", Type: &types[221], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "event", Type: &types[220], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args325 = []Arg{
+var args331 = []Arg{
 	{Name: "epfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "op", Type: &types[221], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "event", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args326 = []Arg{
+var args332 = []Arg{
 	{Name: "tgid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "tid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "sig", Type: &types[17], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args327 = []Arg{
+var args333 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "times", Type: &types[222], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountFixed, N: 2},
 }
 
-var args328 = []Arg{
+var args334 = []Arg{
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "length", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "mode", Type: &types[223], Form: FormValue, Reg: 2, Regs: 1},
@@ -6573,13 +6606,13 @@ var args328 = []Arg{
 	{Name: "flags", Type: &types[225], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args329 = []Arg{
+var args335 = []Arg{
 	{Name: "mode", Type: &types[223], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "nodemask", Type: &types[224], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBits, Carg: 2},
 	{Name: "maxnode", Type: &types[47], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args330 = []Arg{
+var args336 = []Arg{
 	{Name: "mode", Type: &types[223], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
 	{Name: "nodemask", Type: &types[224], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountBits, Carg: 2},
 	{Name: "maxnode", Type: &types[47], Form: FormValue, Reg: 2, Regs: 1},
@@ -6587,18 +6620,18 @@ var args330 = []Arg{
 	{Name: "flags", Type: &types[226], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args331 = []Arg{
+var args337 = []Arg{
 	{Name: "name", Type: &types[44], Form: FormString, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "oflag", Type: &types[4], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "mode", Type: &types[5], Form: FormValue, Reg: 2, Regs: 1, Cond: CondCreat},
 	{Name: "attr", Type: &types[227], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn, Cond: CondCreat},
 }
 
-var args332 = []Arg{
+var args338 = []Arg{
 	{Name: "name", Type: &types[44], Form: FormString, Reg: 0, Regs: 1, Dir: DirIn},
 }
 
-var args333 = []Arg{
+var args339 = []Arg{
 	{Name: "mqdes", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "msg_ptr", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "msg_len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
@@ -6606,7 +6639,7 @@ var args333 = []Arg{
 	{Name: "abs_timeout", Type: &types[78], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
-var args334 = []Arg{
+var args340 = []Arg{
 	{Name: "mqdes", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "msg_ptr", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "msg_len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
@@ -6614,25 +6647,25 @@ var args334 = []Arg{
 	{Name: "abs_timeout", Type: &types[78], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
-var args335 = []Arg{
+var args341 = []Arg{
 	{Name: "mqdes", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "sevp", Type: &types[217], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 }
 
-var args336 = []Arg{
+var args342 = []Arg{
 	{Name: "mqdes", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "newattr", Type: &types[227], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "oldattr", Type: &types[227], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
-var args337 = []Arg{
+var args343 = []Arg{
 	{Name: "entry", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "nr_segments", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "segments", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[228], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args338 = []Arg{
+var args344 = []Arg{
 	{Name: "idtype", Type: &types[229], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "id", Type: &types[9], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "infop", Type: &types[140], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
@@ -6640,7 +6673,7 @@ var args338 = []Arg{
 	{Name: "rusage", Type: &types[99], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirOut},
 }
 
-var args339 = []Arg{
+var args345 = []Arg{
 	{Name: "type", Type: &types[44], Form: FormString, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "description", Type: &types[44], Form: FormString, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "payload", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
@@ -6648,14 +6681,14 @@ var args339 = []Arg{
 	{Name: "ringid", Type: &types[230], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args340 = []Arg{
+var args346 = []Arg{
 	{Name: "type", Type: &types[44], Form: FormString, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "description", Type: &types[44], Form: FormString, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "callout_info", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "dest_keyring", Type: &types[230], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args341 = []Arg{
+var args347 = []Arg{
 	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
@@ -6663,56 +6696,56 @@ var args341 = []Arg{
 	{Name: "arg5", Type: &types[23], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args342 = []Arg{
+var args348 = []Arg{
 	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args343 = []Arg{
+var args349 = []Arg{
 	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[44], Form: FormString, Reg: 1, Regs: 1, Dir: DirIn},
 }
 
-var args344 = []Arg{
+var args350 = []Arg{
 	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "arg4", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args345 = []Arg{
+var args351 = []Arg{
 	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args346 = []Arg{
+var args352 = []Arg{
 	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[59], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "arg4", Type: &types[129], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args347 = []Arg{
+var args353 = []Arg{
 	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[232], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args348 = []Arg{
+var args354 = []Arg{
 	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[128], Form: FormChars, Reg: 2, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "arg4", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args349 = []Arg{
+var args355 = []Arg{
 	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[230], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args350 = []Arg{
+var args356 = []Arg{
 	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[44], Form: FormString, Reg: 2, Regs: 1, Dir: DirIn},
@@ -6720,7 +6753,7 @@ var args350 = []Arg{
 	{Name: "arg5", Type: &types[230], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args351 = []Arg{
+var args357 = []Arg{
 	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
@@ -6728,23 +6761,23 @@ var args351 = []Arg{
 	{Name: "arg5", Type: &types[230], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args352 = []Arg{
+var args358 = []Arg{
 	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "arg4", Type: &types[230], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args353 = []Arg{
+var args359 = []Arg{
 	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[233], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args354 = []Arg{
+var args360 = []Arg{
 	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args355 = []Arg{
+var args361 = []Arg{
 	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
@@ -6752,7 +6785,7 @@ var args355 = []Arg{
 	{Name: "arg5", Type: &types[230], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args356 = []Arg{
+var args362 = []Arg{
 	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
@@ -6760,13 +6793,13 @@ var args356 = []Arg{
 	{Name: "arg5", Type: &types[230], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args357 = []Arg{
+var args363 = []Arg{
 	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[59], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[230], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args358 = []Arg{
+var args364 = []Arg{
 	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[235], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "arg3", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
@@ -6774,7 +6807,7 @@ var args358 = []Arg{
 	{Name: "arg5", Type: &types[13], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args359 = []Arg{
+var args365 = []Arg{
 	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
@@ -6782,20 +6815,20 @@ var args359 = []Arg{
 	{Name: "arg5", Type: &types[23], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args360 = []Arg{
+var args366 = []Arg{
 	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args361 = []Arg{
+var args367 = []Arg{
 	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[44], Form: FormString, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "arg4", Type: &types[44], Form: FormString, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args362 = []Arg{
+var args368 = []Arg{
 	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[230], Form: FormValue, Reg: 2, Regs: 1},
@@ -6803,62 +6836,62 @@ var args362 = []Arg{
 	{Name: "arg5", Type: &types[236], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args363 = []Arg{
+var args369 = []Arg{
 	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args364 = []Arg{
+var args370 = []Arg{
 	{Name: "which", Type: &types[237], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "who", Type: &types[9], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "ioprio", Type: &types[238], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args365 = []Arg{
+var args371 = []Arg{
 	{Name: "which", Type: &types[237], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "who", Type: &types[9], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args366 = []Arg{
+var args372 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pathname", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "mask", Type: &types[240], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args367 = []Arg{
+var args373 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "wd", Type: &types[9], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args368 = []Arg{
+var args374 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "maxnode", Type: &types[47], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "old_nodes", Type: &types[224], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountBits, Carg: 1},
 	{Name: "new_nodes", Type: &types[224], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn, Count: CountBits, Carg: 1},
 }
 
-var args369 = []Arg{
+var args375 = []Arg{
 	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[4], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "mode", Type: &types[5], Form: FormValue, Reg: 3, Regs: 1, Cond: CondCreat},
 }
 
-var args370 = []Arg{
+var args376 = []Arg{
 	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "mode", Type: &types[5], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args371 = []Arg{
+var args377 = []Arg{
 	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "mode", Type: &types[152], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "dev", Type: &types[153], Form: FormValue, Reg: 3, Regs: 1, Cond: CondDevice},
 }
 
-var args372 = []Arg{
+var args378 = []Arg{
 	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "owner", Type: &types[59], Form: FormValue, Reg: 2, Regs: 1},
@@ -6866,33 +6899,33 @@ var args372 = []Arg{
 	{Name: "flags", Type: &types[242], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args373 = []Arg{
+var args379 = []Arg{
 	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "times", Type: &types[222], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountFixed, N: 2},
 }
 
-var args374 = []Arg{
+var args380 = []Arg{
 	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "statbuf", Type: &types[6], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 	{Name: "flags", Type: &types[242], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args375 = []Arg{
+var args381 = []Arg{
 	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[243], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args376 = []Arg{
+var args382 = []Arg{
 	{Name: "olddirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "oldpath", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "newdirfd", Type: &types[241], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "newpath", Type: &types[3], Form: FormPath, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args377 = []Arg{
+var args383 = []Arg{
 	{Name: "olddirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "oldpath", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "newdirfd", Type: &types[241], Form: FormValue, Reg: 2, Regs: 1},
@@ -6900,26 +6933,26 @@ var args377 = []Arg{
 	{Name: "flags", Type: &types[242], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args378 = []Arg{
+var args384 = []Arg{
 	{Name: "target", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "newdirfd", Type: &types[241], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "linkpath", Type: &types[3], Form: FormPath, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
-var args379 = []Arg{
+var args385 = []Arg{
 	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "buf", Type: &types[128], Form: FormChars, Reg: 2, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "bufsiz", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args380 = []Arg{
+var args386 = []Arg{
 	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "mode", Type: &types[64], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args381 = []Arg{
+var args387 = []Arg{
 	{Name: "nfds", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "readfds", Type: &types[65], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirEntry | DirOut, Count: CountBits, Carg: 0},
 	{Name: "writefds", Type: &types[65], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirOut, Count: CountBits, Carg: 0},
@@ -6928,7 +6961,7 @@ var args381 = []Arg{
 	{Name: "sig", Type: &types[244], Form: FormPointer, Reg: 5, Regs: 1, Dir: DirIn},
 }
 
-var args382 = []Arg{
+var args388 = []Arg{
 	{Name: "fds", Type: &types[7], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 1},
 	{Name: "nfds", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "tmo", Type: &types[78], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirOut},
@@ -6936,22 +6969,22 @@ var args382 = []Arg{
 	{Name: "sigsetsize", Type: &types[2], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args383 = []Arg{
+var args389 = []Arg{
 	{Name: "flags", Type: &types[245], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args384 = []Arg{
+var args390 = []Arg{
 	{Name: "head", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "len", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args385 = []Arg{
+var args391 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "head", Type: &types[13], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 	{Name: "len", Type: &types[2], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
-var args386 = []Arg{
+var args392 = []Arg{
 	{Name: "fd_in", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "off_in", Type: &types[246], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "fd_out", Type: &types[0], Form: FormValue, Reg: 2, Regs: 1},
@@ -6960,28 +6993,28 @@ var args386 = []Arg{
 	{Name: "flags", Type: &types[247], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args387 = []Arg{
+var args393 = []Arg{
 	{Name: "fd_in", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "fd_out", Type: &types[0], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[247], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args388 = []Arg{
+var args394 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "nbytes", Type: &types[62], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[248], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args389 = []Arg{
+var args395 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "iov", Type: &types[63], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "nr_segs", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[247], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args390 = []Arg{
+var args396 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "count", Type: &types[47], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "pages", Type: &types[13], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 1},
@@ -6990,14 +7023,14 @@ var args390 = []Arg{
 	{Name: "flags", Type: &types[225], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args391 = []Arg{
+var args397 = []Arg{
 	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "times", Type: &types[250], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountFixed, N: 2},
 	{Name: "flags", Type: &types[242], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args392 = []Arg{
+var args398 = []Arg{
 	{Name: "epfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "events", Type: &types[220], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "maxevents", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
@@ -7006,100 +7039,100 @@ var args392 = []Arg{
 	{Name: "sigsetsize", Type: &types[2], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args393 = []Arg{
+var args399 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "mask", Type: &types[20], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "sizemask", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args394 = []Arg{
+var args400 = []Arg{
 	{Name: "clockid", Type: &types[216], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[251], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args395 = []Arg{
+var args401 = []Arg{
 	{Name: "initval", Type: &types[8], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args396 = []Arg{
+var args402 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "mode", Type: &types[252], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "len", Type: &types[62], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args397 = []Arg{
+var args403 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[253], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "new_value", Type: &types[219], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "old_value", Type: &types[219], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args398 = []Arg{
+var args404 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "curr_value", Type: &types[219], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args399 = []Arg{
+var args405 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "addr", Type: &types[85], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountPtr, Carg: 2},
 	{Name: "addrlen", Type: &types[86], Form: FormLen, Reg: 2, Regs: 1, Dir: DirEntry | DirOut},
 	{Name: "flags", Type: &types[254], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args400 = []Arg{
+var args406 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "mask", Type: &types[20], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "sizemask", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[255], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args401 = []Arg{
+var args407 = []Arg{
 	{Name: "initval", Type: &types[8], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[256], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args402 = []Arg{
+var args408 = []Arg{
 	{Name: "flags", Type: &types[257], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args403 = []Arg{
+var args409 = []Arg{
 	{Name: "oldfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "newfd", Type: &types[0], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "flags", Type: &types[199], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args404 = []Arg{
+var args410 = []Arg{
 	{Name: "pipefd", Type: &types[0], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut, Count: CountFixed, N: 2},
 	{Name: "flags", Type: &types[199], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args405 = []Arg{
+var args411 = []Arg{
 	{Name: "flags", Type: &types[258], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args406 = []Arg{
+var args412 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "iov", Type: &types[63], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirOut, Count: CountArgLong, Carg: 2},
 	{Name: "iovcnt", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "offset", Type: &types[259], Form: FormValue, Reg: 3, Regs: 2},
 }
 
-var args407 = []Arg{
+var args413 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "iov", Type: &types[63], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "iovcnt", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "offset", Type: &types[259], Form: FormValue, Reg: 3, Regs: 2},
 }
 
-var args408 = []Arg{
+var args414 = []Arg{
 	{Name: "tgid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "tid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "sig", Type: &types[17], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "info", Type: &types[140], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args409 = []Arg{
+var args415 = []Arg{
 	{Name: "attr", Type: &types[260], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "cpu", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
@@ -7107,7 +7140,7 @@ var args409 = []Arg{
 	{Name: "flags", Type: &types[261], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args410 = []Arg{
+var args416 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "msgvec", Type: &types[262], Form: FormMmsg, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "vlen", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
@@ -7115,12 +7148,12 @@ var args410 = []Arg{
 	{Name: "timeout", Type: &types[78], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
-var args411 = []Arg{
+var args417 = []Arg{
 	{Name: "flags", Type: &types[263], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "event_f_flags", Type: &types[4], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args412 = []Arg{
+var args418 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[264], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "mask", Type: &types[265], Form: FormValue, Reg: 2, Regs: 1},
@@ -7128,14 +7161,14 @@ var args412 = []Arg{
 	{Name: "pathname", Type: &types[3], Form: FormPath, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
-var args413 = []Arg{
+var args419 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "resource", Type: &types[132], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "new_limit", Type: &types[267], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirIn},
 	{Name: "old_limit", Type: &types[267], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args414 = []Arg{
+var args420 = []Arg{
 	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "handle", Type: &types[268], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirIn},
@@ -7143,36 +7176,36 @@ var args414 = []Arg{
 	{Name: "flags", Type: &types[269], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args415 = []Arg{
+var args421 = []Arg{
 	{Name: "mount_fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "handle", Type: &types[268], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[4], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args416 = []Arg{
+var args422 = []Arg{
 	{Name: "clk_id", Type: &types[216], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "buf", Type: &types[191], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args417 = []Arg{
+var args423 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "msgvec", Type: &types[262], Form: FormMmsg, Reg: 1, Regs: 1, Dir: DirIn, Count: CountRet},
 	{Name: "vlen", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[87], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args418 = []Arg{
+var args424 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "nstype", Type: &types[270], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args419 = []Arg{
+var args425 = []Arg{
 	{Name: "cpu", Type: &types[8], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
 	{Name: "node", Type: &types[8], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 	{Name: "tcache", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args420 = []Arg{
+var args426 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "local_iov", Type: &types[145], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "liovcnt", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
@@ -7181,7 +7214,7 @@ var args420 = []Arg{
 	{Name: "flags", Type: &types[47], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args421 = []Arg{
+var args427 = []Arg{
 	{Name: "pid1", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid2", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "type", Type: &types[271], Form: FormValue, Reg: 2, Regs: 1},
@@ -7189,7 +7222,7 @@ var args421 = []Arg{
 	{Name: "idx2", Type: &types[23], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args422 = []Arg{
+var args428 = []Arg{
 	{Name: "pid1", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid2", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "type", Type: &types[271], Form: FormValue, Reg: 2, Regs: 1},
@@ -7197,13 +7230,13 @@ var args422 = []Arg{
 	{Name: "idx2", Type: &types[0], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args423 = []Arg{
+var args429 = []Arg{
 	{Name: "pid1", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid2", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "type", Type: &types[271], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args424 = []Arg{
+var args430 = []Arg{
 	{Name: "pid1", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid2", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "type", Type: &types[271], Form: FormValue, Reg: 2, Regs: 1},
@@ -7211,26 +7244,26 @@ var args424 = []Arg{
 	{Name: "idx2", Type: &types[272], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
-var args425 = []Arg{
+var args431 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "param_values", Type: &types[44], Form: FormString, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[273], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args426 = []Arg{
+var args432 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[274], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args427 = []Arg{
+var args433 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[274], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args428 = []Arg{
+var args434 = []Arg{
 	{Name: "olddirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "oldpath", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "newdirfd", Type: &types[241], Form: FormValue, Reg: 2, Regs: 1},
@@ -7238,42 +7271,42 @@ var args428 = []Arg{
 	{Name: "flags", Type: &types[275], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args429 = []Arg{
+var args435 = []Arg{
 	{Name: "operation", Type: &types[276], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[157], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "args", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args430 = []Arg{
+var args436 = []Arg{
 	{Name: "operation", Type: &types[276], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[277], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "args", Type: &types[174], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
-var args431 = []Arg{
+var args437 = []Arg{
 	{Name: "operation", Type: &types[276], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[157], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "args", Type: &types[278], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
-var args432 = []Arg{
+var args438 = []Arg{
 	{Name: "operation", Type: &types[276], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[157], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "args", Type: &types[279], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
-var args433 = []Arg{
+var args439 = []Arg{
 	{Name: "buf", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "count", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "flags", Type: &types[280], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args434 = []Arg{
+var args440 = []Arg{
 	{Name: "name", Type: &types[44], Form: FormString, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[281], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args435 = []Arg{
+var args441 = []Arg{
 	{Name: "kernel_fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "initrd_fd", Type: &types[0], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "cmdline_len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
@@ -7281,163 +7314,163 @@ var args435 = []Arg{
 	{Name: "flags", Type: &types[282], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args436 = []Arg{
+var args442 = []Arg{
 	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args437 = []Arg{
+var args443 = []Arg{
 	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[284], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args438 = []Arg{
+var args444 = []Arg{
 	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[285], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args439 = []Arg{
+var args445 = []Arg{
 	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[286], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args440 = []Arg{
+var args446 = []Arg{
 	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[287], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args441 = []Arg{
+var args447 = []Arg{
 	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[288], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args442 = []Arg{
+var args448 = []Arg{
 	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[289], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args443 = []Arg{
+var args449 = []Arg{
 	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[290], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args444 = []Arg{
+var args450 = []Arg{
 	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[291], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args445 = []Arg{
+var args451 = []Arg{
 	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[292], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args446 = []Arg{
+var args452 = []Arg{
 	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[293], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args447 = []Arg{
+var args453 = []Arg{
 	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[294], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirEntry | DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args448 = []Arg{
+var args454 = []Arg{
 	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[295], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirEntry | DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args449 = []Arg{
+var args455 = []Arg{
 	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[296], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args450 = []Arg{
+var args456 = []Arg{
 	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[297], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args451 = []Arg{
+var args457 = []Arg{
 	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[298], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args452 = []Arg{
+var args458 = []Arg{
 	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[299], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args453 = []Arg{
+var args459 = []Arg{
 	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[300], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args454 = []Arg{
+var args460 = []Arg{
 	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[301], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args455 = []Arg{
+var args461 = []Arg{
 	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[302], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args456 = []Arg{
+var args462 = []Arg{
 	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[303], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args457 = []Arg{
+var args463 = []Arg{
 	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[304], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args458 = []Arg{
+var args464 = []Arg{
 	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[305], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args459 = []Arg{
+var args465 = []Arg{
 	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[306], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args460 = []Arg{
+var args466 = []Arg{
 	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[307], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args461 = []Arg{
+var args467 = []Arg{
 	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[308], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args462 = []Arg{
+var args468 = []Arg{
 	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "argv", Type: &types[95], Form: FormStrings, Reg: 2, Regs: 1, Dir: DirIn},
@@ -7445,28 +7478,28 @@ var args462 = []Arg{
 	{Name: "flags", Type: &types[242], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args463 = []Arg{
+var args469 = []Arg{
 	{Name: "flags", Type: &types[309], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args464 = []Arg{
+var args470 = []Arg{
 	{Name: "cmd", Type: &types[310], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[311], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "cpu", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1, Cond: CondMembarrierCPU},
 }
 
-var args465 = []Arg{
+var args471 = []Arg{
 	{Name: "cmd", Type: &types[310], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args466 = []Arg{
+var args472 = []Arg{
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "length", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "flags", Type: &types[313], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args467 = []Arg{
+var args473 = []Arg{
 	{Name: "fd_in", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "off_in", Type: &types[246], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "fd_out", Type: &types[0], Form: FormValue, Reg: 2, Regs: 1},
@@ -7475,7 +7508,7 @@ var args467 = []Arg{
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args468 = []Arg{
+var args474 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "iov", Type: &types[63], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirOut, Count: CountArgLong, Carg: 2},
 	{Name: "iovcnt", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
@@ -7483,7 +7516,7 @@ var args468 = []Arg{
 	{Name: "flags", Type: &types[314], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args469 = []Arg{
+var args475 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "iov", Type: &types[63], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "iovcnt", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
@@ -7491,23 +7524,23 @@ var args469 = []Arg{
 	{Name: "flags", Type: &types[314], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args470 = []Arg{
+var args476 = []Arg{
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "length", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "prot", Type: &types[14], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "pkey", Type: &types[9], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args471 = []Arg{
+var args477 = []Arg{
 	{Name: "flags", Type: &types[47], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "access_rights", Type: &types[315], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args472 = []Arg{
+var args478 = []Arg{
 	{Name: "pkey", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args473 = []Arg{
+var args479 = []Arg{
 	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[316], Form: FormValue, Reg: 2, Regs: 1},
@@ -7515,7 +7548,7 @@ var args473 = []Arg{
 	{Name: "statxbuf", Type: &types[318], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirOut},
 }
 
-var args474 = []Arg{
+var args480 = []Arg{
 	{Name: "ctx_id", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "min_nr", Type: &types[107], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "nr", Type: &types[107], Form: FormValue, Reg: 2, Regs: 1},
@@ -7524,26 +7557,26 @@ var args474 = []Arg{
 	{Name: "usig", Type: &types[244], Form: FormPointer, Reg: 5, Regs: 1, Dir: DirIn},
 }
 
-var args475 = []Arg{
+var args481 = []Arg{
 	{Name: "rseq", Type: &types[23], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "rseq_len", Type: &types[157], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "flags", Type: &types[157], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "sig", Type: &types[157], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args476 = []Arg{
+var args482 = []Arg{
 	{Name: "pidfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "sig", Type: &types[17], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "info", Type: &types[140], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[319], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args477 = []Arg{
+var args483 = []Arg{
 	{Name: "entries", Type: &types[8], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "params", Type: &types[320], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 }
 
-var args478 = []Arg{
+var args484 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "to_submit", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "min_complete", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
@@ -7552,34 +7585,34 @@ var args478 = []Arg{
 	{Name: "sigsz", Type: &types[2], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args479 = []Arg{
+var args485 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "opcode", Type: &types[322], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "nr_args", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args480 = []Arg{
+var args486 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "opcode", Type: &types[322], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg", Type: &types[0], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 3},
 	{Name: "nr_args", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args481 = []Arg{
+var args487 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "opcode", Type: &types[322], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg", Type: &types[145], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 3},
 	{Name: "nr_args", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args482 = []Arg{
+var args488 = []Arg{
 	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[323], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args483 = []Arg{
+var args489 = []Arg{
 	{Name: "from_dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "from_path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "to_dirfd", Type: &types[241], Form: FormValue, Reg: 2, Regs: 1},
@@ -7587,12 +7620,12 @@ var args483 = []Arg{
 	{Name: "flags", Type: &types[324], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args484 = []Arg{
+var args490 = []Arg{
 	{Name: "fsname", Type: &types[44], Form: FormString, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[325], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args485 = []Arg{
+var args491 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[326], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "key", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
@@ -7600,7 +7633,7 @@ var args485 = []Arg{
 	{Name: "aux", Type: &types[9], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args486 = []Arg{
+var args492 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[326], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "key", Type: &types[44], Form: FormString, Reg: 2, Regs: 1, Dir: DirIn},
@@ -7608,7 +7641,7 @@ var args486 = []Arg{
 	{Name: "aux", Type: &types[9], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args487 = []Arg{
+var args493 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[326], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "key", Type: &types[44], Form: FormString, Reg: 2, Regs: 1, Dir: DirIn},
@@ -7616,7 +7649,7 @@ var args487 = []Arg{
 	{Name: "aux", Type: &types[9], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args488 = []Arg{
+var args494 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[326], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "key", Type: &types[44], Form: FormString, Reg: 2, Regs: 1, Dir: DirIn},
@@ -7624,7 +7657,7 @@ var args488 = []Arg{
 	{Name: "aux", Type: &types[241], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args489 = []Arg{
+var args495 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[326], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "key", Type: &types[44], Form: FormString, Reg: 2, Regs: 1, Dir: DirIn},
@@ -7632,55 +7665,55 @@ var args489 = []Arg{
 	{Name: "aux", Type: &types[0], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args490 = []Arg{
+var args496 = []Arg{
 	{Name: "fs_fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[327], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "attr_flags", Type: &types[328], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args491 = []Arg{
+var args497 = []Arg{
 	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[329], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args492 = []Arg{
+var args498 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[330], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args493 = []Arg{
+var args499 = []Arg{
 	{Name: "cl_args", Type: &types[331], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn, Count: CountBytes, Carg: 1},
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args494 = []Arg{
+var args500 = []Arg{
 	{Name: "first", Type: &types[8], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "last", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "flags", Type: &types[332], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args495 = []Arg{
+var args501 = []Arg{
 	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "how", Type: &types[333], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountBytes, Carg: 3},
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args496 = []Arg{
+var args502 = []Arg{
 	{Name: "pidfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "targetfd", Type: &types[0], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "flags", Type: &types[157], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args497 = []Arg{
+var args503 = []Arg{
 	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "mode", Type: &types[64], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[334], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args498 = []Arg{
+var args504 = []Arg{
 	{Name: "pidfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "iov", Type: &types[145], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "vlen", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
@@ -7688,7 +7721,7 @@ var args498 = []Arg{
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args499 = []Arg{
+var args505 = []Arg{
 	{Name: "epfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "events", Type: &types[220], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "maxevents", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
@@ -7697,7 +7730,7 @@ var args499 = []Arg{
 	{Name: "sigsetsize", Type: &types[2], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args500 = []Arg{
+var args506 = []Arg{
 	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[336], Form: FormValue, Reg: 2, Regs: 1},
@@ -7705,125 +7738,125 @@ var args500 = []Arg{
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args501 = []Arg{
+var args507 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "id", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args502 = []Arg{
+var args508 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args503 = []Arg{
+var args509 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "id", Type: &types[201], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[3], Form: FormPath, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args504 = []Arg{
+var args510 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[201], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args505 = []Arg{
+var args511 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[202], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args506 = []Arg{
+var args512 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[202], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args507 = []Arg{
+var args513 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "id", Type: &types[59], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[203], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args508 = []Arg{
+var args514 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "id", Type: &types[59], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[203], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args509 = []Arg{
+var args515 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "id", Type: &types[59], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[204], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args510 = []Arg{
+var args516 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[205], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args511 = []Arg{
+var args517 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args512 = []Arg{
+var args518 = []Arg{
 	{Name: "attr", Type: &types[338], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn, Count: CountBytes, Carg: 1},
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "flags", Type: &types[339], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args513 = []Arg{
+var args519 = []Arg{
 	{Name: "ruleset_fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "rule_type", Type: &types[340], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "rule_attr", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[157], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args514 = []Arg{
+var args520 = []Arg{
 	{Name: "ruleset_fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "rule_type", Type: &types[340], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "rule_attr", Type: &types[341], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[157], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args515 = []Arg{
+var args521 = []Arg{
 	{Name: "ruleset_fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "rule_type", Type: &types[340], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "rule_attr", Type: &types[342], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[157], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args516 = []Arg{
+var args522 = []Arg{
 	{Name: "ruleset_fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args517 = []Arg{
+var args523 = []Arg{
 	{Name: "flags", Type: &types[199], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args518 = []Arg{
+var args524 = []Arg{
 	{Name: "pidfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args519 = []Arg{
+var args525 = []Arg{
 	{Name: "waiters", Type: &types[343], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 1},
 	{Name: "nr_futexes", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
@@ -7831,41 +7864,41 @@ var args519 = []Arg{
 	{Name: "clockid", Type: &types[216], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args520 = []Arg{
+var args526 = []Arg{
 	{Name: "start", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "length", Type: &types[47], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "home_node", Type: &types[47], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[23], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args521 = []Arg{
+var args527 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cstat_range", Type: &types[344], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "cstat", Type: &types[345], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args522 = []Arg{
+var args528 = []Arg{
 	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "mode", Type: &types[5], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[242], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args523 = []Arg{
+var args529 = []Arg{
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "flags", Type: &types[346], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args524 = []Arg{
+var args530 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "mask", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "nr", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[347], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args525 = []Arg{
+var args531 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "val", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "mask", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
@@ -7874,54 +7907,54 @@ var args525 = []Arg{
 	{Name: "clockid", Type: &types[216], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args526 = []Arg{
+var args532 = []Arg{
 	{Name: "waiters", Type: &types[343], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn, Count: CountFixed, N: 2},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "nr_wake", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "nr_requeue", Type: &types[9], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args527 = []Arg{
+var args533 = []Arg{
 	{Name: "req", Type: &types[348], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "buf", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "bufsize", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[23], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args528 = []Arg{
+var args534 = []Arg{
 	{Name: "req", Type: &types[348], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "mnt_ids", Type: &types[48], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "nr_mnt_ids", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[349], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args529 = []Arg{
+var args535 = []Arg{
 	{Name: "attr", Type: &types[350], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "ctx", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "size", Type: &types[8], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args530 = []Arg{
+var args536 = []Arg{
 	{Name: "attr", Type: &types[350], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "ctx", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args531 = []Arg{
+var args537 = []Arg{
 	{Name: "ids", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "size", Type: &types[8], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args532 = []Arg{
+var args538 = []Arg{
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "length", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "flags", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args533 = []Arg{
+var args539 = []Arg{
 	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "at_flags", Type: &types[242], Form: FormValue, Reg: 2, Regs: 1},
@@ -7930,7 +7963,7 @@ var args533 = []Arg{
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args534 = []Arg{
+var args540 = []Arg{
 	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "at_flags", Type: &types[242], Form: FormValue, Reg: 2, Regs: 1},
@@ -7938,14 +7971,14 @@ var args534 = []Arg{
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args535 = []Arg{
+var args541 = []Arg{
 	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "at_flags", Type: &types[242], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "name", Type: &types[44], Form: FormString, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args536 = []Arg{
+var args542 = []Arg{
 	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[323], Form: FormValue, Reg: 2, Regs: 1},
@@ -7953,7 +7986,7 @@ var args536 = []Arg{
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args537 = []Arg{
+var args543 = []Arg{
 	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "ufattr", Type: &types[352], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
@@ -7961,7 +7994,7 @@ var args537 = []Arg{
 	{Name: "at_flags", Type: &types[242], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args538 = []Arg{
+var args544 = []Arg{
 	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "ufattr", Type: &types[352], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
@@ -7969,135 +8002,161 @@ var args538 = []Arg{
 	{Name: "at_flags", Type: &types[242], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args539 = []Arg{
+var args545 = []Arg{
 	{Name: "req", Type: &types[353], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "ns_ids", Type: &types[48], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "nr_ns_ids", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args540 = []Arg{
+var args546 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args541 = []Arg{
+var args547 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "wstatus", Type: &types[97], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 	{Name: "options", Type: &types[98], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args542 = []Arg{
+var args548 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "owner", Type: &types[354], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "group", Type: &types[355], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args543 = []Arg{
+var args549 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "statbuf", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args544 = []Arg{
+var args550 = []Arg{
 	{Name: "target", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 }
 
-var args545 = []Arg{
+var args551 = []Arg{
 	{Name: "uid", Type: &types[354], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args546 = []Arg{
+var args552 = []Arg{
 	{Name: "tptr", Type: &types[107], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
 }
 
-var args547 = []Arg{
+var args553 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "statbuf", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args548 = []Arg{
+var args554 = []Arg{
+	{Name: "fd", Type: &types[23], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
+}
+
+var args555 = []Arg{
 	{Name: "inc", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args549 = []Arg{
+var args556 = []Arg{
 	{Name: "gid", Type: &types[355], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args550 = []Arg{
+var args557 = []Arg{
 	{Name: "signum", Type: &types[17], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "handler", Type: &types[356], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args551 = []Arg{
+var args558 = []Arg{
+	{Name: "cmd", Type: &types[23], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "limit", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
+}
+
+var args559 = []Arg{
 	{Name: "buf", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args552 = []Arg{
+var args560 = []Arg{
 	{Name: "signum", Type: &types[17], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "act", Type: &types[357], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "oldact", Type: &types[357], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
-var args553 = []Arg{
+var args561 = []Arg{
 	{Name: "mask", Type: &types[23], Form: FormValue, Reg: 0, Regs: 1},
 }
 
-var args554 = []Arg{
+var args562 = []Arg{
 	{Name: "ruid", Type: &types[354], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "euid", Type: &types[354], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args555 = []Arg{
+var args563 = []Arg{
 	{Name: "rgid", Type: &types[355], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "egid", Type: &types[355], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args556 = []Arg{
+var args564 = []Arg{
 	{Name: "unused1", Type: &types[23], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "unused2", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "mask", Type: &types[358], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args557 = []Arg{
+var args565 = []Arg{
 	{Name: "set", Type: &types[359], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
 }
 
-var args558 = []Arg{
+var args566 = []Arg{
 	{Name: "size", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "list", Type: &types[355], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 }
 
-var args559 = []Arg{
+var args567 = []Arg{
 	{Name: "size", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "list", Type: &types[355], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 0},
 }
 
-var args560 = []Arg{
+var args568 = []Arg{
 	{Name: "args", Type: &types[360], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
 }
 
-var args561 = []Arg{
+var args569 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "dirp", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "count", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args562 = []Arg{
+var args570 = []Arg{
 	{Name: "args", Type: &types[361], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
 }
 
-var args563 = []Arg{
+var args571 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "owner", Type: &types[354], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "group", Type: &types[355], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args564 = []Arg{
+var args572 = []Arg{
+	{Name: "buf", Type: &types[23], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "size", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "offset", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "scale", Type: &types[23], Form: FormValue, Reg: 3, Regs: 1},
+}
+
+var args573 = []Arg{
 	{Name: "call", Type: &types[362], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "args", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 }
 
-var args565 = []Arg{
+var args574 = []Arg{
+	{Name: "arg1", Type: &types[23], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "arg3", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "arg4", Type: &types[23], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "arg5", Type: &types[23], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "arg6", Type: &types[23], Form: FormValue, Reg: 5, Regs: 1},
+}
+
+var args575 = []Arg{
 	{Name: "call", Type: &types[363], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "first", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "second", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
@@ -8106,7 +8165,7 @@ var args565 = []Arg{
 	{Name: "fifth", Type: &types[23], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args566 = []Arg{
+var args576 = []Arg{
 	{Name: "flags", Type: &types[93], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "stack", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "parent_tid", Type: &types[94], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
@@ -8114,58 +8173,63 @@ var args566 = []Arg{
 	{Name: "child_tid", Type: &types[13], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args567 = []Arg{
+var args577 = []Arg{
 	{Name: "how", Type: &types[19], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "set", Type: &types[359], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "oldset", Type: &types[359], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
-var args568 = []Arg{
+var args578 = []Arg{
+	{Name: "func", Type: &types[23], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "data", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
+}
+
+var args579 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "offset", Type: &types[364], Form: FormValue, Reg: 1, Regs: 2},
 	{Name: "result", Type: &types[365], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 	{Name: "whence", Type: &types[12], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args569 = []Arg{
+var args580 = []Arg{
 	{Name: "ruid", Type: &types[354], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "euid", Type: &types[354], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "suid", Type: &types[354], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args570 = []Arg{
+var args581 = []Arg{
 	{Name: "ruid", Type: &types[354], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
 	{Name: "euid", Type: &types[354], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 	{Name: "suid", Type: &types[354], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
-var args571 = []Arg{
+var args582 = []Arg{
 	{Name: "rgid", Type: &types[355], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "egid", Type: &types[355], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "sgid", Type: &types[355], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args572 = []Arg{
+var args583 = []Arg{
 	{Name: "rgid", Type: &types[355], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
 	{Name: "egid", Type: &types[355], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 	{Name: "sgid", Type: &types[355], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
-var args573 = []Arg{
+var args584 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "buf", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "count", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 3, Regs: 2},
 }
 
-var args574 = []Arg{
+var args585 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "buf", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "count", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 3, Regs: 2},
 }
 
-var args575 = []Arg{
+var args586 = []Arg{
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "length", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "prot", Type: &types[14], Form: FormValue, Reg: 2, Regs: 1},
@@ -8174,99 +8238,99 @@ var args575 = []Arg{
 	{Name: "offset", Type: &types[366], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args576 = []Arg{
+var args587 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "length", Type: &types[62], Form: FormValue, Reg: 1, Regs: 2},
 }
 
-var args577 = []Arg{
+var args588 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "length", Type: &types[62], Form: FormValue, Reg: 1, Regs: 2},
 }
 
-var args578 = []Arg{
+var args589 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "statbuf", Type: &types[367], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args579 = []Arg{
+var args590 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "statbuf", Type: &types[367], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args580 = []Arg{
+var args591 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg", Type: &types[368], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
-var args581 = []Arg{
+var args592 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 1, Regs: 2},
 	{Name: "count", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args582 = []Arg{
+var args593 = []Arg{
 	{Name: "out_fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "in_fd", Type: &types[0], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "offset", Type: &types[369], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "count", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args583 = []Arg{
+var args594 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 1, Regs: 2},
 	{Name: "len", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "advice", Type: &types[215], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args584 = []Arg{
+var args595 = []Arg{
 	{Name: "cookie", Type: &types[214], Form: FormValue, Reg: 0, Regs: 2},
 	{Name: "buffer", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "len", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args585 = []Arg{
+var args596 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "sz", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "buf", Type: &types[370], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
-var args586 = []Arg{
+var args597 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "sz", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "buf", Type: &types[370], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
-var args587 = []Arg{
+var args598 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 1, Regs: 2},
 	{Name: "len", Type: &types[62], Form: FormValue, Reg: 3, Regs: 2},
 	{Name: "advice", Type: &types[215], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args588 = []Arg{
+var args599 = []Arg{
 	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "statbuf", Type: &types[367], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 	{Name: "flags", Type: &types[242], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args589 = []Arg{
+var args600 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 1, Regs: 2},
 	{Name: "nbytes", Type: &types[62], Form: FormValue, Reg: 3, Regs: 2},
 	{Name: "flags", Type: &types[248], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args590 = []Arg{
+var args601 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "mode", Type: &types[252], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 2, Regs: 2},
 	{Name: "len", Type: &types[62], Form: FormValue, Reg: 4, Regs: 2},
 }
 
-var args591 = []Arg{
+var args602 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[264], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "mask", Type: &types[265], Form: FormValue, Reg: 2, Regs: 2},
@@ -8274,65 +8338,65 @@ var args591 = []Arg{
 	{Name: "pathname", Type: &types[3], Form: FormPath, Reg: 5, Regs: 1, Dir: DirIn},
 }
 
-var args592 = []Arg{
+var args603 = []Arg{
 	{Name: "clockid", Type: &types[216], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "tp", Type: &types[335], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args593 = []Arg{
+var args604 = []Arg{
 	{Name: "clockid", Type: &types[216], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "tp", Type: &types[335], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 }
 
-var args594 = []Arg{
+var args605 = []Arg{
 	{Name: "clk_id", Type: &types[216], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "buf", Type: &types[371], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args595 = []Arg{
+var args606 = []Arg{
 	{Name: "clockid", Type: &types[216], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "res", Type: &types[335], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args596 = []Arg{
+var args607 = []Arg{
 	{Name: "clockid", Type: &types[216], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[218], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "request", Type: &types[335], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirIn},
 	{Name: "remain", Type: &types[335], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn, Cond: CondInterrupted},
 }
 
-var args597 = []Arg{
+var args608 = []Arg{
 	{Name: "timerid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "curr_value", Type: &types[372], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args598 = []Arg{
+var args609 = []Arg{
 	{Name: "timerid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[218], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "new_value", Type: &types[372], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirIn},
 	{Name: "old_value", Type: &types[372], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args599 = []Arg{
+var args610 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "curr_value", Type: &types[372], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args600 = []Arg{
+var args611 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[253], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "new_value", Type: &types[372], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "old_value", Type: &types[372], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args601 = []Arg{
+var args612 = []Arg{
 	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "times", Type: &types[373], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountFixed, N: 2},
 	{Name: "flags", Type: &types[242], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args602 = []Arg{
+var args613 = []Arg{
 	{Name: "nfds", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "readfds", Type: &types[65], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirEntry | DirOut, Count: CountBits, Carg: 0},
 	{Name: "writefds", Type: &types[65], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirOut, Count: CountBits, Carg: 0},
@@ -8341,7 +8405,7 @@ var args602 = []Arg{
 	{Name: "sig", Type: &types[244], Form: FormPointer, Reg: 5, Regs: 1, Dir: DirIn},
 }
 
-var args603 = []Arg{
+var args614 = []Arg{
 	{Name: "fds", Type: &types[7], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 1},
 	{Name: "nfds", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "tmo", Type: &types[335], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirOut},
@@ -8349,7 +8413,7 @@ var args603 = []Arg{
 	{Name: "sigsetsize", Type: &types[2], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args604 = []Arg{
+var args615 = []Arg{
 	{Name: "ctx_id", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "min_nr", Type: &types[107], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "nr", Type: &types[107], Form: FormValue, Reg: 2, Regs: 1},
@@ -8358,7 +8422,7 @@ var args604 = []Arg{
 	{Name: "usig", Type: &types[244], Form: FormPointer, Reg: 5, Regs: 1, Dir: DirIn},
 }
 
-var args605 = []Arg{
+var args616 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "msgvec", Type: &types[262], Form: FormMmsg, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "vlen", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
@@ -8366,7 +8430,7 @@ var args605 = []Arg{
 	{Name: "timeout", Type: &types[335], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
-var args606 = []Arg{
+var args617 = []Arg{
 	{Name: "mqdes", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "msg_ptr", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "msg_len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
@@ -8374,7 +8438,7 @@ var args606 = []Arg{
 	{Name: "abs_timeout", Type: &types[335], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
-var args607 = []Arg{
+var args618 = []Arg{
 	{Name: "mqdes", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "msg_ptr", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "msg_len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
@@ -8382,35 +8446,35 @@ var args607 = []Arg{
 	{Name: "abs_timeout", Type: &types[335], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
-var args608 = []Arg{
+var args619 = []Arg{
 	{Name: "semid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "sops", Type: &types[102], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 2},
 	{Name: "nsops", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "timeout", Type: &types[335], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args609 = []Arg{
+var args620 = []Arg{
 	{Name: "set", Type: &types[20], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "info", Type: &types[140], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 	{Name: "timeout", Type: &types[335], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "sigsetsize", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args610 = []Arg{
+var args621 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "val", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "timeout", Type: &types[335], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args611 = []Arg{
+var args622 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "timeout", Type: &types[335], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args612 = []Arg{
+var args623 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "val", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
@@ -8419,7 +8483,7 @@ var args612 = []Arg{
 	{Name: "val3", Type: &types[209], Form: FormValue, Reg: 5, Regs: 1},
 }
 
-var args613 = []Arg{
+var args624 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "val", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
@@ -8427,26 +8491,26 @@ var args613 = []Arg{
 	{Name: "uaddr2", Type: &types[13], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args614 = []Arg{
+var args625 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "tp", Type: &types[335], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
-var args615 = []Arg{
+var args626 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "iov", Type: &types[63], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirOut, Count: CountArgLong, Carg: 2},
 	{Name: "iovcnt", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args616 = []Arg{
+var args627 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "iov", Type: &types[63], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "iovcnt", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args617 = []Arg{
+var args628 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "iov", Type: &types[63], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirOut, Count: CountArgLong, Carg: 2},
 	{Name: "iovcnt", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
@@ -8454,7 +8518,7 @@ var args617 = []Arg{
 	{Name: "flags", Type: &types[314], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args618 = []Arg{
+var args629 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "iov", Type: &types[63], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "iovcnt", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
@@ -8462,44 +8526,44 @@ var args618 = []Arg{
 	{Name: "flags", Type: &types[314], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args619 = []Arg{
+var args630 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "buf", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "count", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 4, Regs: 2},
 }
 
-var args620 = []Arg{
+var args631 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "buf", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "count", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 4, Regs: 2},
 }
 
-var args621 = []Arg{
+var args632 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "length", Type: &types[62], Form: FormValue, Reg: 2, Regs: 2},
 }
 
-var args622 = []Arg{
+var args633 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "length", Type: &types[62], Form: FormValue, Reg: 2, Regs: 2},
 }
 
-var args623 = []Arg{
+var args634 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 2, Regs: 2},
 	{Name: "count", Type: &types[2], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args624 = []Arg{
+var args635 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "advice", Type: &types[215], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 2, Regs: 2},
 	{Name: "len", Type: &types[62], Form: FormValue, Reg: 4, Regs: 2},
 }
 
-var args625 = []Arg{
+var args636 = []Arg{
 	{Name: "bus", Type: &types[23], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "dfn", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "off", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
@@ -8507,21 +8571,21 @@ var args625 = []Arg{
 	{Name: "buf", Type: &types[13], Form: FormValue, Reg: 4, Regs: 1},
 }
 
-var args626 = []Arg{
+var args637 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "buf", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[87], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args627 = []Arg{
+var args638 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "buf", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[87], Form: FormValue, Reg: 3, Regs: 1},
 }
 
-var args628 = []Arg{
+var args639 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[248], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 2, Regs: 2},

@@ -68,7 +68,7 @@ var types = [...]Type{
 	{ID: 62, Name: "off64", Kind: KindInt, Size: 8, Max: 0},
 	{ID: 63, Name: "iov", Kind: KindCustom, Size: 1, Max: 1024},
 	{ID: 64, Name: "accessmode", Kind: KindSet, Size: 4, Set: &sets[10]},
-	{ID: 65, Name: "fdset", Kind: KindCustom, Size: 1, Max: 128},
+	{ID: 65, Name: "fdset", Kind: KindCustom, Size: 1, Max: 192},
 	{ID: 66, Name: "timeval", Kind: KindStruct, Struct: &structs[4]},
 	{ID: 67, Name: "select", Kind: KindCustom, Size: 4, Max: 0},
 	{ID: 68, Name: "mremapflags", Kind: KindSet, Size: 4, Set: &sets[108]},
@@ -2570,23 +2570,23 @@ var structs = [...]Struct{
 	{Name: "ifconf", Noname: false, Layouts: [Archs]*Layout{
 		0: {Size: 16, Fields: []Field{
 			{Name: "ifc_len", typ: 365, Off: 0, Size: 4, Signed: true},
-			{Name: "ifc_buf", typ: 13, Off: 8, Size: 8},
+			{Name: "ifc_buf", typ: 35, Off: 8, Size: 8, Via: true, Many: true},
 		}},
 		1: {Size: 8, Fields: []Field{
 			{Name: "ifc_len", typ: 365, Off: 0, Size: 4, Signed: true},
-			{Name: "ifc_buf", typ: 13, Off: 4, Size: 4},
+			{Name: "ifc_buf", typ: 35, Off: 4, Size: 4, Via: true, Many: true},
 		}},
 		2: {Size: 8, Fields: []Field{
 			{Name: "ifc_len", typ: 365, Off: 0, Size: 4, Signed: true},
-			{Name: "ifc_buf", typ: 13, Off: 4, Size: 4},
+			{Name: "ifc_buf", typ: 35, Off: 4, Size: 4, Via: true, Many: true},
 		}},
 		3: {Size: 16, Fields: []Field{
 			{Name: "ifc_len", typ: 365, Off: 0, Size: 4, Signed: true},
-			{Name: "ifc_buf", typ: 13, Off: 8, Size: 8},
+			{Name: "ifc_buf", typ: 35, Off: 8, Size: 8, Via: true, Many: true},
 		}},
 		4: {Size: 8, Fields: []Field{
 			{Name: "ifc_len", typ: 365, Off: 0, Size: 4, Signed: true},
-			{Name: "ifc_buf", typ: 13, Off: 4, Size: 4},
+			{Name: "ifc_buf", typ: 35, Off: 4, Size: 4, Via: true, Many: true},
 		}},
 	}},
 	{Name: "rusage", Noname: false, Layouts: [Archs]*Layout{
