@@ -136,21 +136,23 @@ type Tasks struct {
 // Coverage says what a recording has and what it lacks. Counts are of records:
 // calls, and the few others (exec, exit, signals).
 type Coverage struct {
-	From        *time.Time `json:"from,omitempty"`        // time of the oldest record kept
-	To          *time.Time `json:"to,omitempty"`          // time of the newest
-	Written     uint64     `json:"written"`               // ever
-	Bytes       uint64     `json:"bytes"`                 // that they took in the ring, ever, modulo 2^43
-	Kept        uint64     `json:"kept"`                  // of these, still there
-	Overwritten uint64     `json:"overwritten"`           // of these, overwritten by newer ones
-	Unfinished  uint64     `json:"unfinished,omitempty"`  // were just being written
-	Guarded     uint64     `json:"guarded"`               // kept apart: rare and telling ones, also from before From; in lists of live ones: that ever were
-	GuardSkips  uint64     `json:"guardSkips,omitempty"`  // no longer kept apart: newer ones of their kind took their room; in lists of live ones not counted
-	Apart       []Apart    `json:"apart,omitempty"`       // by kind; not in lists of live ones, nor of recordings made before this was told
-	Cut         uint64     `json:"cut"`                   // ever written with something cut at a limit
-	Fault       uint64     `json:"fault"`                 // ever written with memory that could not be read
-	Muted       uint64     `json:"muted,omitempty"`       // not recorded because muted, or because recording is off
-	FrozenCalls uint64     `json:"frozenCalls,omitempty"` // not recorded because frozen
-	Late        uint64     `json:"late,omitempty"`        // writers that were held up for a whole turn of the ring
+	From        *time.Time `json:"from,omitempty"`       // time of the oldest record kept
+	To          *time.Time `json:"to,omitempty"`         // time of the newest
+	Written     uint64     `json:"written"`              // ever
+	Bytes       uint64     `json:"bytes"`                // that they took in the ring, ever, modulo 2^43
+	Kept        uint64     `json:"kept"`                 // of these, still there
+	Overwritten uint64     `json:"overwritten"`          // of these, overwritten by newer ones
+	Unfinished  uint64     `json:"unfinished,omitempty"` // were just being written
+	Guarded     uint64     `json:"guarded"`              // kept apart: rare and telling ones, also from before From; in lists of live ones: that ever were
+	GuardSkips  uint64     `json:"guardSkips,omitempty"` // no longer kept apart: newer ones of their kind took their room; in lists of live ones not counted
+	Apart       []Apart    `json:"apart,omitempty"`      // by kind; not in lists of live ones, nor of recordings made before this was told
+	Cut         uint64     `json:"cut"`                  // ever written with something cut at a limit
+	Fault       uint64     `json:"fault"`                // ever written with memory that could not be read
+	Muted       uint64     `json:"muted,omitempty"`      // not recorded because muted, or because recording is off
+	// MutedHarmless: none of the muted calls opens, closes or names a descriptor.
+	MutedHarmless bool   `json:"mutedHarmless,omitempty"`
+	FrozenCalls   uint64 `json:"frozenCalls,omitempty"` // not recorded because frozen
+	Late          uint64 `json:"late,omitempty"`        // writers that were held up for a whole turn of the ring
 	// BeganLate: processes of the container were there already when recording began, the
 	// first of them for BeganLateNs, unless that is not known (0).
 	BeganLate   bool   `json:"beganLate,omitempty"`

@@ -159,6 +159,13 @@ enum ring_flag {
 	RING_OFF    = 1 << 2, /* nothing is written: recording is off for this container */
 };
 
+/* In ring_head.muted_what: what calls that were muted may have done. */
+enum muted_what {
+	MUTED_UNKNOWN,     /* an earlier daemon has muted some */
+	MUTED_HARMLESS,    /* nothing to descriptors, or there were none */
+	MUTED_DESCRIPTORS, /* opened, closed or named descriptors, or changed directories */
+};
+
 /* In ring_head.stdio. */
 enum stdio_flag {
 	STDIO_FILES = 1 << 30, /* also if they are open on neither a pipe, a terminal nor a log's socket */
@@ -168,7 +175,7 @@ enum stdio_flag {
 
 /*
  * At offset 0 of a ring. User space writes cookie, gen, flags, stdio, data, mutes,
- * geometry, records, groups, group and nested_max, and corrects nested; the program writes
+ * muted_what, geometry, records, groups, group and nested_max, and corrects nested; the program writes
  * the rest. The first page is that of geometry 1 but for what is named so: who reads one
  * of those finds all else in its place.
  */
@@ -218,7 +225,7 @@ struct ring_head {
 	__u32 groups;       /* how many groups there are, used or not; geometry 1: 0 */
 	__u64 moved_out;    /* tasks that left this container's cgroup while they ran */
 	__u32 removed;      /* 1: the cgroup was seen to be removed */
-	__u32 pad2;
+	__u32 muted_what;   /* enum muted_what, of all that was ever muted here */
 	struct lane_group group[LANE_KINDS]; /* by kind; geometry 1: counters of classes */
 	__u64 pad3[10];
 	/* the path of the cgroup, leaf first, each part cut at PATH_PART - 1 bytes */
@@ -535,6 +542,7 @@ struct layout_types {
 	enum head_limit_consts e;
 	enum ring_flag f;
 	enum stdio_flag fb;
+	enum muted_what mw;
 	struct ring_head g;
 	enum rec_consts h;
 	struct rec i;

@@ -965,7 +965,8 @@ func (r *Recorder) measure(rec *recording, out *api.Recording) {
 	out.Coverage = api.Coverage{
 		Kept: kept.Records, Written: rec.view.Written(), Bytes: rec.view.Bytes(), Guarded: rec.view.Guarded(),
 		GuardSkips: atomic.LoadUint64(&h.GuardSkips), Cut: atomic.LoadUint64(&h.Main.Cut), Fault: atomic.LoadUint64(&h.Main.Fault),
-		Muted: atomic.LoadUint64(&h.Muted), FrozenCalls: atomic.LoadUint64(&h.Frozen), Late: rec.view.Late(),
+		Muted: atomic.LoadUint64(&h.Muted), MutedHarmless: atomic.LoadUint64(&h.Muted) > 0 && atomic.LoadUint32(&h.MutedWhat) == uint32(layout.MutedHarmless),
+		FrozenCalls: atomic.LoadUint64(&h.Frozen), Late: rec.view.Late(),
 	}
 	if atomic.LoadUint32(&h.BeganLate) != 0 {
 		out.Coverage.BeganLate = true

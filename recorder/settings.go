@@ -34,6 +34,14 @@ func (r *Recorder) SetPolicy(p policy.Policy) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.reaches(p.Base.Mute) { // it is in the rings before the first call is left out
+		for _, ring := range r.spares {
+			noteMutes(ring.Head(), true)
+		}
+		for _, rec := range r.recs {
+			rec.noteMutes(true)
+		}
+	}
 	if err := r.kernel.SetMute(mute); err != nil {
 		return err
 	}
@@ -95,6 +103,49 @@ func (r *Recorder) calls(exprs []string) (bpf.Calls, error) {
 	return set, nil
 }
 
+// reaches reports whether one of the calls that expressions choose may change what is known of
+// descriptors. All of them have been parsed before.
+func (r *Recorder) reaches(exprs []string) bool {
+	var parsed []replay.Expr
+	for _, s := range exprs {
+		e, err := replay.ParseExpr(s)
+		if err != nil {
+			return true
+		}
+		parsed = append(parsed, e)
+	}
+	if len(parsed) == 0 {
+		return false
+	}
+	for _, arch := range []record.Arch{r.native, r.native.ABI(layout.RecfCompat)} {
+		for nr, chosen := range replay.Calls(arch, parsed...) {
+			if chosen && replay.ChangesDescriptors(arch, uint32(nr)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// noteMutes writes into a ring's header what the calls that are muted from now on may do, if
+// that is more than the header says.
+func noteMutes(h *layout.RingHead, reaches bool) {
+	switch {
+	case reaches:
+		atomic.StoreUint32(&h.MutedWhat, uint32(layout.MutedDescriptors))
+	case atomic.LoadUint32(&h.MutedWhat) == uint32(layout.MutedUnknown) && atomic.LoadUint64(&h.Muted) == 0:
+		atomic.StoreUint32(&h.MutedWhat, uint32(layout.MutedHarmless))
+	}
+}
+
+func (rec *recording) noteMutes(reaches bool) {
+	rec.ringMu.RLock()
+	defer rec.ringMu.RUnlock()
+	if rec.ring != nil {
+		noteMutes(rec.ring.Head(), reaches)
+	}
+}
+
 // captured is what a ring keeps of contents until it is known whose it is.
 func (r *Recorder) captured() (stdio, data uint32) {
 	r.mu.Lock()
@@ -120,6 +171,7 @@ func (r *Recorder) asSpare(ring *bpf.Ring) {
 	h := ring.Head()
 	atomic.StoreUint32(&h.Stdio, stdioOf(&r.policy.Base))
 	atomic.StoreUint32(&h.Data, uint32(*r.policy.Base.CaptureData))
+	noteMutes(h, is(r.policy.Base.Off) || r.reaches(r.policy.Base.Mute))
 	ring.SetFlag(layout.RingOff, is(r.policy.Base.Off))
 	ring.SetMute(bpf.Calls{})
 }
@@ -153,6 +205,7 @@ func (r *Recorder) applyLocked(rec *recording) {
 	h := rec.ring.Head()
 	atomic.StoreUint32(&h.Stdio, stdioOf(&s))
 	atomic.StoreUint32(&h.Data, uint32(*s.CaptureData))
+	noteMutes(h, is(s.Off) || r.reaches(s.Mute))
 	rec.ring.SetMute(mute)
 	rec.ring.SetFlag(layout.RingOff, is(s.Off))
 }

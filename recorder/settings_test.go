@@ -111,6 +111,36 @@ func counts(t *testing.T, r *Recorder, id string, flags layout.RecFlag) map[uint
 	return n
 }
 
+// A call that has nothing to do with descriptors takes nothing of what is known of them, and one
+// that closes some does for good.
+func TestMutedHarmless(t *testing.T) {
+	r, c := settled(t, policy.Policy{
+		Base:  policy.Settings{Mute: []string{"futex,read,/^mprotec[t]$/"}},
+		Rules: []policy.Rule{{Match: policy.Match{Container: "closing*"}, Settings: policy.Settings{Mute: []string{"close"}}}},
+	})
+	plain, closing := c.container("plain"), c.container("closing-1")
+	plain("/bin/true")
+	closing("/bin/true") // the rule holds from when the daemon has seen it
+	c.recording(r, "closing-1")
+	closing("/bin/true")
+	coverage := c.recording(r, "plain").Coverage
+	if coverage.Muted == 0 || !coverage.MutedHarmless {
+		t.Errorf("of read and mprotect %d are muted, harmless: %v", coverage.Muted, coverage.MutedHarmless)
+	}
+	if coverage := c.recording(r, "closing-1").Coverage; coverage.Muted == 0 || coverage.MutedHarmless {
+		t.Errorf("of close too %d are muted, harmless: %v", coverage.Muted, coverage.MutedHarmless)
+	}
+	if err := r.SetPolicy(policy.Policy{Base: policy.Settings{Mute: []string{"dup2"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.SetPolicy(policy.Policy{Base: policy.Settings{Mute: []string{"futex"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if c.recording(r, "plain").Coverage.MutedHarmless {
+		t.Error("what was muted for a while is forgotten")
+	}
+}
+
 // What is muted everywhere, and by a rule for some, is not recorded, under both ABIs;
 // a change holds for the containers that are there.
 func TestMutedByName(t *testing.T) {

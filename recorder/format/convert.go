@@ -33,7 +33,7 @@ func coverageOf(c *api.Coverage) Coverage {
 	out := Coverage{
 		From: c.From, To: c.To, Written: c.Written, Bytes: c.Bytes, Kept: c.Kept,
 		Overwritten: c.Overwritten, Unfinished: c.Unfinished, Guarded: c.Guarded, GuardSkips: c.GuardSkips, Cut: c.Cut,
-		Fault: c.Fault, Muted: c.Muted, FrozenCalls: c.FrozenCalls, Late: c.Late, BeganLate: c.BeganLate,
+		Fault: c.Fault, Muted: c.Muted, MutedHarmless: c.MutedHarmless, FrozenCalls: c.FrozenCalls, Late: c.Late, BeganLate: c.BeganLate,
 		BeganLateNs: c.BeganLateNs,
 	}
 	for _, a := range c.Apart {
@@ -46,7 +46,7 @@ func (c *Coverage) api() api.Coverage {
 	out := api.Coverage{
 		From: c.From, To: c.To, Written: c.Written, Bytes: c.Bytes, Kept: c.Kept,
 		Overwritten: c.Overwritten, Unfinished: c.Unfinished, Guarded: c.Guarded, GuardSkips: c.GuardSkips, Cut: c.Cut,
-		Fault: c.Fault, Muted: c.Muted, FrozenCalls: c.FrozenCalls, Late: c.Late, BeganLate: c.BeganLate,
+		Fault: c.Fault, Muted: c.Muted, MutedHarmless: c.MutedHarmless, FrozenCalls: c.FrozenCalls, Late: c.Late, BeganLate: c.BeganLate,
 		BeganLateNs: c.BeganLateNs,
 	}
 	for _, a := range c.Apart {

@@ -147,21 +147,23 @@ type Tasks struct {
 
 // Coverage says what a recording has and what it lacks, in records.
 type Coverage struct {
-	From        *time.Time `json:"from,omitempty"`        // time of the oldest record kept
-	To          *time.Time `json:"to,omitempty"`          // time of the newest
-	Written     uint64     `json:"written"`               // ever
-	Bytes       uint64     `json:"bytes"`                 // that they took in the ring, ever, modulo 2^43
-	Kept        uint64     `json:"kept"`                  // of these, still there
-	Overwritten uint64     `json:"overwritten"`           // of these, overwritten by newer ones
-	Unfinished  uint64     `json:"unfinished,omitempty"`  // were just being written
-	Guarded     uint64     `json:"guarded"`               // kept in the guard lane: rare and telling ones, also from before From
-	GuardSkips  uint64     `json:"guardSkips,omitempty"`  // not copied there: too many of their kind
-	Apart       []Apart    `json:"apart,omitempty"`       // by kind; none in files of older versions
-	Cut         uint64     `json:"cut"`                   // ever written with something cut at a limit
-	Fault       uint64     `json:"fault"`                 // ever written with memory that could not be read
-	Muted       uint64     `json:"muted,omitempty"`       // not recorded because muted, or because recording is off
-	FrozenCalls uint64     `json:"frozenCalls,omitempty"` // not recorded because frozen
-	Late        uint64     `json:"late,omitempty"`        // writers that were held up for a whole turn of the ring
+	From        *time.Time `json:"from,omitempty"`       // time of the oldest record kept
+	To          *time.Time `json:"to,omitempty"`         // time of the newest
+	Written     uint64     `json:"written"`              // ever
+	Bytes       uint64     `json:"bytes"`                // that they took in the ring, ever, modulo 2^43
+	Kept        uint64     `json:"kept"`                 // of these, still there
+	Overwritten uint64     `json:"overwritten"`          // of these, overwritten by newer ones
+	Unfinished  uint64     `json:"unfinished,omitempty"` // were just being written
+	Guarded     uint64     `json:"guarded"`              // kept in the guard lane: rare and telling ones, also from before From
+	GuardSkips  uint64     `json:"guardSkips,omitempty"` // not copied there: too many of their kind
+	Apart       []Apart    `json:"apart,omitempty"`      // by kind; none in files of older versions
+	Cut         uint64     `json:"cut"`                  // ever written with something cut at a limit
+	Fault       uint64     `json:"fault"`                // ever written with memory that could not be read
+	Muted       uint64     `json:"muted,omitempty"`      // not recorded because muted, or because recording is off
+	// MutedHarmless: none of the muted calls opens, closes or names a descriptor.
+	MutedHarmless bool   `json:"mutedHarmless,omitempty"`
+	FrozenCalls   uint64 `json:"frozenCalls,omitempty"` // not recorded because frozen
+	Late          uint64 `json:"late,omitempty"`        // writers that were held up for a whole turn of the ring
 	// BeganLate: processes of the container were there already when recording began, the
 	// first of them for BeganLateNs, unless that is not known (0).
 	BeganLate   bool   `json:"beganLate,omitempty"`

@@ -97,6 +97,15 @@ const (
 	StdioBytes StdioFlag = 536870911
 )
 
+// MutedWhat is enum muted_what of bpf/recorder.h.
+type MutedWhat uint32
+
+const (
+	MutedUnknown     MutedWhat = 0
+	MutedHarmless    MutedWhat = 1
+	MutedDescriptors MutedWhat = 2
+)
+
 const (
 	RecMax  = 8184
 	RecHead = 24
@@ -454,7 +463,7 @@ type RingHead struct {
 	Groups      uint32
 	MovedOut    uint64
 	Removed     uint32
-	_           uint32
+	MutedWhat   uint32
 	Group       [18]LaneGroup
 	_           [10]uint64
 	Path        [10][160]byte

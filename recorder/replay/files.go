@@ -177,7 +177,7 @@ func (f *files) gaps(h *dump.Header) {
 		is   bool
 		what string
 	}{
-		{c.Muted > 0, "calls were muted"}, {c.FrozenCalls > 0, "it was frozen in between"},
+		{c.Muted > 0 && !c.MutedHarmless, "calls were muted"}, {c.FrozenCalls > 0, "it was frozen in between"},
 		{c.Late > 0, "records are torn"}, {c.Unfinished > 0, "records were being written"},
 		{h.Recording.Tasks.Unmarked > 0, "threads are missing"},
 	} {

@@ -157,12 +157,15 @@ func TestFdsUnknown(t *testing.T) {
 	}{
 		"nothing missing": {known: true},
 		"muted":           {header: func(h *dump.Header) { h.Recording.Coverage.Muted = 1 }},
-		"frozen":          {header: func(h *dump.Header) { h.Recording.Coverage.FrozenCalls = 1 }},
-		"torn":            {header: func(h *dump.Header) { h.Recording.Coverage.Late = 1 }},
-		"being written":   {header: func(h *dump.Header) { h.Recording.Coverage.Unfinished = 1 }},
-		"unmarked":        {header: func(h *dump.Header) { h.Recording.Tasks.Unmarked = 1 }},
-		"filtered":        {header: func(h *dump.Header) { h.Filter = "pid=1" }},
-		"only later":      {header: func(h *dump.Header) { h.Filter = "since=12:00:00" }, known: true},
+		"muted without effect": {header: func(h *dump.Header) {
+			h.Recording.Coverage.Muted, h.Recording.Coverage.MutedHarmless = 1, true
+		}, known: true},
+		"frozen":        {header: func(h *dump.Header) { h.Recording.Coverage.FrozenCalls = 1 }},
+		"torn":          {header: func(h *dump.Header) { h.Recording.Coverage.Late = 1 }},
+		"being written": {header: func(h *dump.Header) { h.Recording.Coverage.Unfinished = 1 }},
+		"unmarked":      {header: func(h *dump.Header) { h.Recording.Tasks.Unmarked = 1 }},
+		"filtered":      {header: func(h *dump.Header) { h.Filter = "pid=1" }},
+		"only later":    {header: func(h *dump.Header) { h.Filter = "since=12:00:00" }, known: true},
 		"lost while following": {middle: func(b *builder) {
 			h := fdHeader()
 			h.Recording.Coverage.Overwritten = 1

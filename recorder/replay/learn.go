@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/recorderd/recorderd/recorder/layout"
+	"github.com/recorderd/recorderd/recorder/record"
 	"github.com/recorderd/recorderd/recorder/syscalls"
 )
 
@@ -19,6 +20,34 @@ func changesFds(name string) bool {
 		return true
 	}
 	return false
+}
+
+// plainIO are calls that take descriptors, or names, and change none of what is known of them.
+var plainIO = map[string]bool{
+	"read": true, "write": true, "pread64": true, "pwrite64": true, "readv": true, "writev": true, "preadv": true, "pwritev": true,
+	"preadv2": true, "pwritev2": true, "lseek": true, "_llseek": true, "fsync": true, "fdatasync": true, "fadvise64": true, "readahead": true,
+	"poll": true, "ppoll": true, "ppoll_time64": true, "select": true, "_newselect": true, "pselect6": true, "pselect6_time64": true,
+	"epoll_wait": true, "epoll_pwait": true, "epoll_pwait2": true, "epoll_ctl": true, "sendto": true, "send": true, "sendmsg": true, "sendmmsg": true,
+	"recvfrom": true, "recv": true, "sendfile": true, "sendfile64": true, "splice": true, "tee": true, "copy_file_range": true,
+	"fstat": true, "fstat64": true, "stat": true, "stat64": true, "lstat": true, "lstat64": true, "newfstatat": true, "fstatat64": true, "statx": true,
+	"access": true, "faccessat": true, "faccessat2": true, "readlink": true, "readlinkat": true, "getdents": true, "getdents64": true,
+	"mmap": true, "mmap2": true, "setsockopt": true, "getsockopt": true, "wait4": true, "waitid": true, "kill": true, "tgkill": true,
+	"timerfd_settime": true, "timerfd_gettime": true, "flock": true, "ftruncate": true, "fallocate": true,
+}
+
+// ChangesDescriptors reports whether a call may change what is known of descriptors and of
+// directories: by what they are named and which process has them.
+func ChangesDescriptors(arch record.Arch, nr uint32) bool {
+	c := syscalls.Lookup(arch, nr)
+	switch {
+	case c == nil:
+		return false // no kernel has it
+	case changesFds(c.Name) || c.Ret != nil && c.Ret.Kind == syscalls.KindFd:
+		return true
+	case plainIO[c.Name]:
+		return false
+	}
+	return c.Class&(syscalls.ClassFile|syscalls.ClassDesc|syscalls.ClassProcess|syscalls.ClassNetwork) != 0
 }
 
 // anonymous returns what a call opens that has no name, and the register of its flags,
