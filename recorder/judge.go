@@ -18,7 +18,6 @@ import (
 
 	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/recorder/dump"
-	"github.com/recorderd/recorderd/recorder/format"
 	"github.com/recorderd/recorderd/recorder/postmortem"
 	"github.com/recorderd/recorderd/recorder/replay"
 	"github.com/recorderd/recorderd/recorder/spool"
@@ -50,13 +49,6 @@ type judged struct {
 	since   time.Time    // when the recording was put together
 	told    bool         // it was counted, and logged
 	toDisk  bool         // it is not beside the dump on disk, which may be there
-}
-
-// keptVerdict is a verdict as it is kept for the next daemon.
-type keptVerdict struct {
-	Verdict *format.Verdict `json:"verdict"`
-	Of      string          `json:"of"`
-	Told    bool            `json:"told,omitempty"`
 }
 
 // inputsOf says what a verdict depends on beside the dump.

@@ -14,22 +14,12 @@ import (
 	"time"
 
 	"github.com/recorderd/recorderd/api"
-	"github.com/recorderd/recorderd/recorder/containerd"
 	"github.com/recorderd/recorderd/recorder/format"
-	"github.com/recorderd/recorderd/recorder/kubernetes"
 )
 
 // A recording outlives its container, and the daemon that knew what both were
 // called: names are kept in a file for each, below Config.StateDir, until the
 // recording goes. The files are of use only until the node starts again.
-
-// keptNames is what is in such a file.
-type keptNames struct {
-	Runtime *containerd.Info `json:"runtime,omitempty"`
-	Pod     *kubernetes.Info `json:"pod,omitempty"`
-	Around  *kubernetes.Info `json:"around,omitempty"` // the pod of the container around one without a name
-	Judged  *keptVerdict     `json:"judged,omitempty"`
-}
 
 // keepNames has written down what was learnt since it was called last.
 func (r *Recorder) keepNames() {
@@ -40,18 +30,18 @@ func (r *Recorder) keepNames() {
 			continue
 		}
 		rec.renamed = false
-		var k keptNames
+		k := format.Names{Version: format.NamesVersion}
 		if rec.known {
-			k.Runtime = &rec.info
+			k.Runtime = runtimeNames(&rec.info)
 		}
 		if rec.pod.known {
-			k.Pod = &rec.pod.info
+			k.Pod = podNames(&rec.pod.info)
 		}
 		if !rec.own() {
-			k.Around = rec.in.asked
+			k.Around = podNames(rec.in.asked)
 		}
 		if v := rec.judged.verdict; v != nil {
-			k.Judged = &keptVerdict{(*format.Verdict)(v), rec.judged.of, rec.judged.told}
+			k.Judged = &format.NamesVerdict{Verdict: (*format.Verdict)(v), Of: rec.judged.of, Told: rec.judged.told}
 		}
 		if b, err := json.Marshal(k); err == nil { // plain data: it works
 			r.names.keep(rec.id, b)
@@ -67,12 +57,12 @@ func (r *Recorder) recallNames(rec *recording) {
 		return
 	}
 	if k.Runtime != nil {
-		rec.info, rec.recalled = *k.Runtime, true
+		rec.info, rec.recalled = *runtimeInfo(k.Runtime), true
 	}
 	if k.Pod != nil {
-		rec.pod.info, rec.pod.known = *k.Pod, true
+		rec.pod.info, rec.pod.known = *podInfo(k.Pod), true
 	}
-	rec.in.asked = k.Around
+	rec.in.asked = podInfo(k.Around)
 	if j := k.Judged; j != nil {
 		rec.judged.verdict, rec.judged.of, rec.judged.told = (*api.Verdict)(j.Verdict), j.Of, j.Told
 		rec.judged.toDisk = true
@@ -119,18 +109,18 @@ func (n *names) init(cfg *Config) {
 func (n *names) file(id string) string { return filepath.Join(n.dir, id+".json") }
 
 // recall reads what is kept of a recording, if anything is.
-func (n *names) recall(id string) (k keptNames, err error) {
+func (n *names) recall(id string) (format.Names, error) {
 	if n.dir == "" {
-		return k, nil
+		return format.Names{}, nil
 	}
 	b, err := os.ReadFile(n.file(id))
 	if errors.Is(err, fs.ErrNotExist) {
-		return k, nil
+		return format.Names{}, nil
 	}
-	if err == nil {
-		err = json.Unmarshal(b, &k)
+	if err != nil {
+		return format.Names{}, err
 	}
-	return k, err
+	return format.ParseNames(b)
 }
 
 // sweep takes away the files of all but these recordings. Of others there is none
