@@ -166,6 +166,7 @@ struct scratch {
 	u64 left, all;
 	u64 iovs[2 * MAX_IOVS]; /* also used for pollfds */
 	u16 piece[MAX_IOVS];
+	u64 skip; /* bytes of an iovec array in front of its end */
 	/* Here and not on the stack: a chain of calls has 512 bytes of that, in which
 	 * kernels before 6.13 round each function's up to 32. */
 	u64 msg[7];
@@ -1221,6 +1222,104 @@ __noinline int capture(u32 user, u32 index, u32 phase)
 	return 0;
 }
 
+/* Adds what an iovec has behind the first s->skip bytes to the end at s->off. */
+__noinline int add_tail(u32 user, u64 ptr, u64 len)
+{
+	struct scratch *s = scratch_of(user);
+	u32 off, at, take;
+	u64 over;
+
+	if (!s)
+		return 1;
+	over = s->skip < len ? s->skip : len;
+	s->skip -= over;
+	ptr += over;
+	len -= over;
+	off = s->off;
+	at = s->at;
+	if (off > REC_MAX - 8 - TAIL_MOST || at >= TAIL_MOST)
+		return 1;
+	take = TAIL_MOST - at;
+	if (len < take)
+		take = len;
+	opaque(take);
+	if (take > TAIL_MOST)
+		return 1;
+	if (take && bpf_probe_read_user(s->buf + off + 4 + at, take, (void *)ptr))
+		return 1;
+	s->at = at + take;
+	return 0;
+}
+
+/* The end of what an array of n iovecs holds: what lies behind s->skip. */
+__noinline int tail_of_iov(u32 user, u64 ptr, u64 n, u32 tag)
+{
+	struct scratch *s = scratch_of(user);
+	u32 i, at;
+
+	if (!s)
+		return 0;
+	s->at = 0;
+	for (i = 0; i < 64; i++) {
+		if (i >= n)
+			break;
+		if (bpf_probe_read_user(s->iov, s->wide == 4 ? 8 : 16, (void *)ptr + i * 2 * s->wide))
+			break;
+		if (s->wide == 4 ? add_tail(user, (u32)s->iov[0], s->iov[0] >> 32) : add_tail(user, s->iov[0], s->iov[1]))
+			break;
+		again(i);
+	}
+	at = s->at;
+	if (at && at <= TAIL_MOST)
+		item(s, s->off, tag, at, 0);
+	return 0;
+}
+
+/*
+ * The end of a write that is longer than what is kept of its beginning: a message of an
+ * error is the last line of what a logger writes at once. The calls that write have what they
+ * write as their first op.
+ */
+__noinline int cap_tail(u32 user, u32 index)
+{
+	struct scratch *s = scratch_of(user);
+	struct plan *p = bpf_map_lookup_elem(&plans, &index);
+	struct plan_op *op;
+	u64 ptr, from, n;
+	u32 most, t;
+
+	if (!s || !p || s->ret <= 0)
+		return 0;
+	most = s->limit < TAIL_MOST ? s->limit : TAIL_MOST;
+	if (!most || s->ret <= s->limit || s->off > REC_MAX - 16 - TAIL_MOST)
+		return 0;
+	from = s->ret - most;
+	if (from < s->limit)
+		from = s->limit;
+	op = &p->op[0];
+	t = tag(op->arg, ITEM_TAIL) | (from > s->limit ? ITEM_CUT : 0);
+	ptr = s->args[op->arg < 6 ? op->arg : 0];
+	if (op->kind == OP_DATA) {
+		cap_mem(user, ptr + from, s->ret - from, TAIL_MOST, t);
+		return 0;
+	}
+	n = s->args[op->carg < 6 ? op->carg : 0];
+	if (op->kind == OP_MSG) {
+		u64 *m = s->msg;
+
+		/* name, its length, the array, how many it has */
+		if (bpf_probe_read_user(m, s->wide == 4 ? 16 : 32, (void *)ptr))
+			return 0;
+		ptr = s->wide == 4 ? (u32)m[1] : m[2];
+		n = s->wide == 4 ? m[1] >> 32 : m[3];
+	} else if (op->kind != OP_IOV) {
+		return 0;
+	}
+	s->skip = from;
+	tail_of_iov(user, ptr, n, s->pieces ? t | ITEM_CUT : t); /* of each iovec the beginning is kept */
+	return 0;
+}
+
 static __always_inline void read_args(u64 *args, struct pt_regs *regs, bool compat)
 {
 #if defined(__TARGET_ARCH_x86)
@@ -1783,6 +1882,8 @@ static __noinline int exit_slow(struct task_state *ts, struct pt_regs *regs, str
 	capture(BY_EXIT, index | (compat ? PLAN_CALLS : 0), 0);
 	failed = (u64)ret > -4096ull && !everyday(ret);
 	words = spoken && p->flags & PLAN_WRITE && ret > 0;
+	if (words && ret > s->limit)
+		cap_tail(BY_EXIT, index | (compat ? PLAN_CALLS : 0));
 	where = failed ? failure(index, ret) : !words ? NO_GUARD : (u32)s->args[0] == 1 ? SMALL(LANE_OUT) : SMALL(LANE_ERR);
 	commit_from(BY_EXIT, ts->slot, REC_CALL, where);
 	return 0;

@@ -266,6 +266,7 @@ enum rec_consts {
 	REC_MAX  = 8184, /* bytes, a multiple of 8, below 2^10 * 8 */
 	REC_HEAD = 24,
 	NR_ITEM  = 0xffff, /* in rec.nr: ITEM_NUMBER has it */
+	TAIL_MOST = 512, /* bytes kept of the end of a write to stdout or stderr, if its beginning is cut */
 };
 
 struct rec {

@@ -34,6 +34,7 @@ enum item_kind {
 	ITEM_NUMBER = 16, /* the number of a call (4 bytes), where it does not fit into the record's head */
 	ITEM_PIECES = 17, /* how much of the contents of iovecs is each one's (2 bytes each), where one that is not the last was cut */
 	ITEM_READY = 18, /* those of an array of pollfd that are ready, where not all of it was kept */
+	ITEM_TAIL = 19, /* the end of contents, behind DATA or IOVDATA; flag: there is more between them */
 };
 
 enum stat_id {

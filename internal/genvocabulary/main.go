@@ -113,7 +113,7 @@ var RecordTypes = [16]RecordTypeInfo{
 func (k ItemKind) Blanking() Blanking {
 	switch k {
 `)
-	for _, blank := range []string{"vector", "runs", "never", "text"} {
+	for _, blank := range []string{"vector", "runs", "tail", "never", "text"} {
 		var names []string
 		for _, r := range t["items"] {
 			if r["blank"] == blank {
@@ -224,7 +224,7 @@ That file also says what it takes to add a row.
 		})
 	table("Items", "What stands behind a record's values: what its arguments point to. `--blank` looks into all text.",
 		"items", []string{"item", "number", "what", "searched by `--blank`"}, func(r row) []string {
-			how := map[string]string{"text": "all of it", "vector": "together with its neighbours", "runs": "each run of printable bytes", "never": "no: numbers only"}
+			how := map[string]string{"text": "all of it", "vector": "together with its neighbours", "runs": "each run of printable bytes", "tail": "together with what it is the end of", "never": "no: numbers only"}
 			return []string{code("ITEM_" + r["name"]), r["no"], r["what"], how[r["blank"]]}
 		})
 	table("Counters of the node", "In `recorderctl status`, in `GET /v1/status` and as metrics.",

@@ -32,7 +32,7 @@ func oneOf(words ...string) *regexp.Regexp {
 var sections = map[string][]column{
 	"records":   {{"name", upper}, {"no", number}, {"event", event}, {"filter", oneOf("match", "keep", "-")}, {"what", text}},
 	"events":    {{"type", lower}, {"go", camel}, {"failed", oneOf("error", "status", "always", "never")}, {"calls", oneOf("yes", "no")}, {"what", text}},
-	"items":     {{"name", upper}, {"no", number}, {"blank", oneOf("text", "vector", "runs", "never")}, {"what", text}},
+	"items":     {{"name", upper}, {"no", number}, {"blank", oneOf("text", "vector", "runs", "tail", "never")}, {"what", text}},
 	"counters":  {{"name", upper}, {"no", number}, {"field", path}, {"metric", metric}, {"shown", oneOf("lost", "seen")}, {"text", text}},
 	"recording": {{"field", path}, {"text", text}},
 	"hints":     {{"name", upper}, {"no", number}, {"what", text}},

@@ -107,9 +107,10 @@ const (
 )
 
 const (
-	RecMax  = 8184
-	RecHead = 24
-	NrItem  = 65535
+	RecMax   = 8184
+	RecHead  = 24
+	NrItem   = 65535
+	TailMost = 512
 )
 
 // RecType is enum rec_type of bpf/recorder.h.
@@ -185,6 +186,7 @@ const (
 	ItemNumber  ItemKind = 16
 	ItemPieces  ItemKind = 17
 	ItemReady   ItemKind = 18
+	ItemTail    ItemKind = 19
 )
 
 const (

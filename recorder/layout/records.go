@@ -34,6 +34,8 @@ const (
 	BlankVector
 	// BlankRuns: text stands in runs between numbers.
 	BlankRuns
+	// BlankTail: text, the end of another item of the argument.
+	BlankTail
 	// BlankNever: there are only numbers.
 	BlankNever
 )

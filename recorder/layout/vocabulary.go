@@ -22,6 +22,8 @@ func (k ItemKind) Blanking() Blanking {
 		return BlankVector
 	case ItemMem, ItemName, ItemControl, ItemVia, ItemElem:
 		return BlankRuns
+	case ItemTail:
+		return BlankTail
 	case ItemIov, ItemMsg, ItemMmsg, ItemLen, ItemCount, ItemNumber, ItemPieces, ItemReady:
 		return BlankNever
 	case ItemStr, ItemData, ItemIovdata, ItemArgv:
@@ -50,4 +52,5 @@ var ItemKinds = [...]ItemKind{
 	ItemNumber,
 	ItemPieces,
 	ItemReady,
+	ItemTail,
 }

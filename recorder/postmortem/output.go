@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/recorderd/recorderd/recorder/layout"
+	"github.com/recorderd/recorderd/recorder/record"
 	"github.com/recorderd/recorderd/recorder/replay"
 	"github.com/recorderd/recorderd/recorder/syscalls"
 )
@@ -84,13 +85,40 @@ func (b *builder) streams(ev *replay.Event, p *proc, name string) {
 		if it.Kind != layout.ItemData && it.Kind != layout.ItemIovdata {
 			continue
 		}
-		pieces, left := rec.Pieces(i), rec.Ret
-		for i, piece := range pieces {
-			data := piece.Data[:min(int64(len(piece.Data)), left)]
-			left -= int64(len(data))
-			b.out.write(b, ev, p, stream, target, data, piece.Cut && left > 0 || i+1 == len(pieces) && left > 0 && len(pieces) == 1)
+		// The end may hold some of what the pieces do, too.
+		end := tailOf(rec, it.Arg)
+		last := max(rec.Ret-int64(len(end)), 0)
+		at, shown := int64(0), int64(0)
+		for _, piece := range rec.Pieces(i) {
+			of := piece.Of
+			if of < 0 {
+				of = rec.Ret
+			}
+			stop := min(at+of, last)
+			data := piece.Data[:max(min(int64(len(piece.Data)), stop-at), 0)]
+			if len(data) > 0 {
+				shown = at + int64(len(data))
+				b.out.write(b, ev, p, stream, target, data, shown < stop)
+			}
+			at += of
+		}
+		if shown < last && len(end) > 0 {
+			end = append([]byte("…"), end...)
+		}
+		if len(end) > 0 {
+			b.out.write(b, ev, p, stream, target, end, false)
 		}
 	}
+}
+
+// tailOf returns the end of what was written, if it is longer than what is kept of its beginning.
+func tailOf(rec *record.Record, arg uint8) []byte {
+	for _, it := range rec.Items {
+		if it.Kind == layout.ItemTail && it.Arg == arg {
+			return it.Data
+		}
+	}
+	return nil
 }
 
 // duplicate says that a descriptor is now what another one is.

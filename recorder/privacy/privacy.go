@@ -10,8 +10,8 @@
 // kind of item how it is searched.
 //
 // Each item of a record is looked at for itself, only the strings of one command line
-// together. What is spread over two writes, or goes on behind the limit up to which
-// it was captured, is not seen as a whole.
+// together, and the end of a long write with its beginning. What is spread over two writes, or
+// goes on behind the limit up to which it was captured, is not seen as a whole.
 package privacy
 
 import (
@@ -140,6 +140,8 @@ func (r *Rules) record(w *work, raw []byte) []byte {
 				r.message53(w, it.Data)
 			}
 			r.bytes(w, it.Data)
+		case layout.BlankTail:
+			r.tail(w, headOf(items, it), it)
 		case layout.BlankRuns:
 			r.runs(w, it.Data)
 		case layout.BlankNever:

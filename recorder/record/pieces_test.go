@@ -22,7 +22,7 @@ func TestPieces(t *testing.T) {
 		{Arg: 1, Kind: layout.ItemIovdata, Flags: layout.ItemCut, Data: []byte("headbody..end")},
 		{Arg: 1, Kind: layout.ItemPieces, Data: sizes},
 	}}
-	want := []Piece{{[]byte("head"), false}, {[]byte("body.."), true}, {[]byte{}, true}, {[]byte("end"), false}}
+	want := []Piece{{[]byte("head"), false, 4}, {[]byte("body.."), true, 5000}, {[]byte{}, true, 7}, {[]byte("end"), false, 3}}
 	if got := rec.Pieces(1); !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}

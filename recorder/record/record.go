@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/recorderd/recorderd/recorder/layout"
 )
@@ -103,7 +104,8 @@ func (i Item) Entry() bool { return i.Flags&layout.ItemEntry != 0 }
 // Piece is a part of contents that were written or read at once.
 type Piece struct {
 	Data []byte
-	Cut  bool // there was more, before the next piece
+	Cut  bool  // there was more, before the next piece
+	Of   int64 // bytes that the part of the vector has; -1: it is not known
 }
 
 // PieceFault stands in an ItemPieces for a part of a vector that could not be read.
@@ -114,7 +116,7 @@ const PieceFault = 0xffff
 func (r *Record) Pieces(at int) []Piece {
 	it := &r.Items[at]
 	if it.Kind != layout.ItemIovdata || at == 0 || at+1 >= len(r.Items) || r.Items[at+1].Kind != layout.ItemPieces {
-		return []Piece{{Data: it.Data, Cut: it.Cut()}}
+		return []Piece{{Data: it.Data, Cut: it.Cut(), Of: -1}}
 	}
 	iov, sizes, data := r.Items[at-1].Data, r.Items[at+1].Data, it.Data
 	n := len(sizes) / 2
@@ -124,14 +126,15 @@ func (r *Record) Pieces(at int) []Piece {
 		if size == PieceFault {
 			size = 0
 		}
-		p := Piece{Data: data[:min(size, len(data))]}
+		p := Piece{Data: data[:min(size, len(data))], Of: -1}
 		data = data[len(p.Data):]
 		switch end := len(iov) / n * (i + 1); len(iov) / n { // a struct iovec, its length behind its address
 		case 8:
-			p.Cut = uint64(binary.LittleEndian.Uint32(iov[end-4:])) > uint64(len(p.Data))
+			p.Of = int64(binary.LittleEndian.Uint32(iov[end-4:]))
 		case 16:
-			p.Cut = binary.LittleEndian.Uint64(iov[end-8:]) > uint64(len(p.Data))
+			p.Of = int64(min(binary.LittleEndian.Uint64(iov[end-8:]), math.MaxInt32))
 		}
+		p.Cut = p.Of > int64(len(p.Data))
 		pieces = append(pieces, p)
 	}
 	return pieces

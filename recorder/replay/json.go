@@ -54,6 +54,8 @@ type Line struct {
 	State      string          `json:"state,omitempty"` // a State, if not finished
 	Program    *Program        `json:"program,omitempty"`
 	Fds        []FD            `json:"fds,omitempty"` // what is known of its descriptors, if that was asked for
+	// Tail is the end of what was written to stdout or stderr, if Args has its beginning alone.
+	Tail string `json:"tail,omitempty"`
 
 	Cut   bool `json:"cut,omitempty"`   // something was cut at a limit
 	Fault bool `json:"fault,omitempty"` // memory that could not be read
@@ -230,6 +232,12 @@ func (j *jsonSink) call(b []byte, ev *Event) []byte {
 		}
 		if !ev.NoDur() {
 			b = jsonUint(b, "durationNs", rec.Dur)
+		}
+	}
+	for i := range rec.Items {
+		if it := &rec.Items[i]; it.Kind == layout.ItemTail {
+			b = jsonString(b, "tail", it.Data)
+			j.values.NotUTF8("/tail", it.Data)
 		}
 	}
 	if j.fds {

@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/recorderd/recorderd/bpf"
@@ -61,6 +62,7 @@ func main() {
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stdout
 		if err := cmd.Run(); err != nil {
 			say("FAIL sizes: %v", err)
+			off() // nothing can be recorded
 		}
 		if only != "" {
 			tests("bpf", only)
@@ -330,7 +332,13 @@ func sizes() {
 	programs, err := bpf.ProgramSizes()
 	if err != nil {
 		say("FAIL sizes: %v", err)
-		return
+		var refused *ebpf.VerifierError
+		if errors.As(err, &refused) {
+			for _, line := range refused.Log[max(0, len(refused.Log)-12):] {
+				say("verifier: %s", line)
+			}
+		}
+		os.Exit(1)
 	}
 	for _, p := range programs {
 		say("size %s %d %d %d %d", p.Name, p.Verified, p.Bytes, p.Stack, p.Time.Milliseconds())
