@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math/bits"
 	"os"
 	"path/filepath"
 	"slices"
@@ -519,6 +520,7 @@ func (c *Config) spec() (*ebpf.CollectionSpec, error) {
 	for name, v := range map[string]any{
 		"main_at": main.At, "main_size": main.Size,
 		"hierarchy": int32(c.Hierarchy), "subsys": c.Subsys, "enter_bits": c.enterBits(), "only_roots": onlyRoots, "preemptible": preemptible,
+		"page_bits": uint32(bits.TrailingZeros(uint(os.Getpagesize()))),
 	} {
 		if err := spec.Variables[name].Set(v); err != nil {
 			return nil, fmt.Errorf("set %s: %w", name, err)

@@ -118,10 +118,47 @@ struct atomic {
 	int counter;
 };
 
+struct atomic_long {
+	long counter;
+};
+
+/* A controller's count of what a cgroup uses, memory in pages. */
+struct page_counter {
+	struct atomic_long usage;
+	unsigned long max;
+	struct page_counter *parent;
+};
+
+struct mem_cgroup {
+	struct cgroup_subsys_state css;
+	struct page_counter memory;
+};
+
+struct pids_cgroup {
+	struct cgroup_subsys_state css;
+	struct atomic_long counter;
+	struct atomic_long limit;
+};
+
+struct percpu_counter {
+	s64 count;
+};
+
 struct mm_struct {
 	u64 arg_start;
 	u64 arg_end;
+	struct percpu_counter rss_stat[4]; /* since 6.2 */
 };
+
+struct mm_rss_stat {
+	struct atomic_long count[4];
+};
+
+struct mm_struct___before62 {
+	struct mm_rss_stat rss_stat;
+};
+
+enum cgroup_subsys_id { memory_cgrp_id, pids_cgrp_id };
 
 struct signal_struct {
 	struct {
@@ -289,6 +326,8 @@ extern void bpf_local_irq_restore(unsigned long *flags) __weak_ksym;
 #define core_field_size(field)   __builtin_preserve_field_info(field, 1)
 #define core_field_exists(field) __builtin_preserve_field_info(field, 2)
 #define core_field_offset(field) __builtin_preserve_field_info(field, 0)
+#define core_enum_exists(type, value) __builtin_preserve_enum_value(*(type *)value, 0)
+#define core_enum_value(type, value)  __builtin_preserve_enum_value(*(type *)value, 1)
 #define core_type_size(type)     __builtin_preserve_type_info(*(typeof(type) *)0, 1)
 
 #endif

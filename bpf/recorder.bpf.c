@@ -22,6 +22,7 @@ const volatile int hierarchy;      /* id of the tracked cgroup hierarchy, 0 is v
 const volatile u32 subsys;         /* cgroup v1: index of a controller in that hierarchy */
 const volatile u32 only_roots;     /* 1: a container is what lies below a watched cgroup, whatever its name */
 const volatile u32 preemptible;    /* 1: this kernel can preempt programs on tracepoints; see preempt.go */
+const volatile u32 page_bits = 12; /* log2 of a page's bytes */
 const volatile u64 enter_bits[2 * PLAN_CALLS / 64]; /* calls for which sys_enter does more than note the time */
 
 /* Key: none. The mark of a traced task. Written by the membership programs and by
@@ -2649,6 +2650,117 @@ TWICE("tp_btf/sched_process_exec", on_exec)
 	return 0;
 }
 
+/* The state of a controller for a task's cgroup, in either version of cgroups. */
+static __always_inline void *controller(struct task_struct *task, u32 id)
+{
+	struct css_set *set = task->cgroups;
+	void *css = NULL;
+
+	bpf_probe_read_kernel(&css, sizeof(css), (void *)set + core_field_offset(set->subsys) + id * sizeof(css));
+	return css;
+}
+
+#define READ_KERNEL(to, base, type, field) \
+	bpf_probe_read_kernel(&(to), sizeof(to), (base) + core_field_offset(((type *)0)->field))
+
+/* How many cgroups above each other are asked for their limits. */
+enum { LIMITED = 8 };
+
+static __always_inline void memory_of(struct task_struct *task, struct usage *u)
+{
+	void *counter = controller(task, core_enum_value(enum cgroup_subsys_id, memory_cgrp_id));
+	u64 max, use, least = ~0ull; /* how far the nearest is from its limit */
+	u32 i;
+
+	if (counter)
+		counter += core_field_offset(((struct mem_cgroup *)0)->memory);
+	for (i = 0; i < LIMITED && counter; i++) {
+		max = use = 0;
+		READ_KERNEL(max, counter, struct page_counter, max);
+		READ_KERNEL(use, counter, struct page_counter, usage.counter);
+		if (!i)
+			u->memory = use << page_bits;
+		if (max && max < (1ull << 62) >> page_bits && (use < max ? max - use : 0) < least) {
+			least = use < max ? max - use : 0;
+			u->memory = use << page_bits;
+			u->memory_max = max << page_bits;
+		}
+		READ_KERNEL(counter, counter, struct page_counter, parent);
+	}
+}
+
+enum { PIDS_LIMIT = 4 << 20 }; /* the most that the kernel has: no limit */
+
+static __always_inline void pids_of(struct task_struct *task, struct usage *u)
+{
+	void *css = controller(task, core_enum_value(enum cgroup_subsys_id, pids_cgrp_id));
+	u64 max, use, least = ~0ull;
+	u32 i;
+
+	for (i = 0; i < LIMITED && css; i++) {
+		max = use = 0;
+		READ_KERNEL(max, css, struct pids_cgroup, limit.counter);
+		READ_KERNEL(use, css, struct pids_cgroup, counter.counter);
+		if (use && !u->pids)
+			u->pids = use;
+		if (use && max && max < PIDS_LIMIT && (use < max ? max - use : 0) < least) {
+			least = use < max ? max - use : 0;
+			u->pids = use;
+			u->pids_max = max;
+		}
+		READ_KERNEL(css, css, struct cgroup_subsys_state, parent);
+	}
+}
+
+static __always_inline u64 rss(struct mm_struct *mm, u32 what)
+{
+	s64 pages = 0;
+
+	if (core_field_exists(mm->rss_stat[0].count)) {
+		bpf_probe_read_kernel(&pages, sizeof(pages), (void *)mm + core_field_offset(mm->rss_stat[0].count) +
+			what * core_type_size(struct percpu_counter));
+	} else {
+		struct mm_struct___before62 *old = (void *)mm;
+
+		if (core_field_exists(old->rss_stat.count))
+			bpf_probe_read_kernel(&pages, sizeof(pages), (void *)mm + core_field_offset(old->rss_stat.count) +
+				what * sizeof(long));
+	}
+	return pages > 0 ? (u64)pages << page_bits : 0; /* it is summed up lazily */
+}
+
+/*
+ * Adds what a task and its cgroup use to a record. The kernel's own figures: when the OOM
+ * killer chooses, and when the first process ends; then the runtime takes the cgroup away.
+ */
+static __noinline int cap_usage(struct task_struct *task, u32 user, u32 arg)
+{
+	struct scratch *s = scratch_of(user);
+	struct mm_struct *mm = task->mm;
+	struct usage *u;
+	u32 off;
+
+	if (!s)
+		return 0;
+	off = s->off;
+	if (off > REC_MAX - 1024)
+		return 0;
+	u = (void *)(s->buf + off + 4);
+	__builtin_memset(u, 0, sizeof(*u));
+	if (core_enum_exists(enum cgroup_subsys_id, memory_cgrp_id))
+		memory_of(task, u);
+	if (core_enum_exists(enum cgroup_subsys_id, pids_cgrp_id))
+		pids_of(task, u);
+	if (mm) {
+		u->file = rss(mm, 0);
+		u->anon = rss(mm, 1);
+		u->swap = rss(mm, 2);
+		u->shmem = rss(mm, 3);
+	}
+	item(s, off, tag(arg, ITEM_MEM), sizeof(*u), 0);
+	return 0;
+}
+
 TWICE("tp_btf/sched_process_exit", on_task_exit)
 {
 	struct task_struct *task = (void *)ctx[0];
@@ -2686,6 +2798,8 @@ TWICE("tp_btf/sched_process_exit", on_task_exit)
 	s->args[3] = oom;
 	s->args[4] = task->signal->group_exit_code;
 	begin(BY_TASK, now, 0, task->exit_code, who_what(tid, in, 5));
+	if (last && task->tgid == r->init_tid)
+		cap_usage(task, BY_TASK, 0);
 	/* Of threads that ended well there may be very many; of those that their process's
 	 * end ended, too, and they shall not push out what ended it. */
 	status = task->exit_code | (last ? task->signal->group_exit_code : 0);
@@ -2948,6 +3062,8 @@ TWICE("tp_btf/signal_generate", on_sent)
 	begin(BY_SENDER, now, 0, code, who_what(to->pid, sig, 6));
 	if (by)
 		name_sender(from, flags);
+	else if (killed)
+		cap_usage(to, BY_SENDER, 3);
 	/* A process is killed once. All else somebody can send as often as they like. */
 	where = !killed ? SMALL(LANE_SIGNAL) : to->tgid == r->init_tid ? SMALL(LANE_CRASH) : SMALL(LANE_EXIT);
 	commit_from(BY_SENDER, slot, REC_SENT, where);

@@ -295,7 +295,10 @@ struct rec {
  *             siginfo), handler as in REC_SIGNAL, enum sent_flag, the sender's tgid, the same as the
  *             container sees it (0: it does not), how many before it were left out (SENT_MOST);
  *             items: the name of the sender's process (arg 0) and of its parent (arg 1), the name of
- *             its cgroup (arg 2), if it is of another container the name of that one's cgroup
+ *             its cgroup (arg 2), if it is of another container the name of that one's cgroup;
+ *             of a SIGKILL of the kernel's also a struct usage (arg 3)
+ *
+ * REC_EXIT of the container's first process has a struct usage (arg 0) as its item.
  */
 
 enum rec_flag {
@@ -478,6 +481,16 @@ struct task_info {
 	char  comm[COMM_LEN];       /* now, or at its end */
 };
 
+/*
+ * What a task's cgroup uses, and what the task does, in bytes and processes. Of the cgroups
+ * around the task it is the one that is nearest to its limit. 0: not known, or no limit.
+ */
+struct usage {
+	__u64 memory, memory_max;
+	__u64 anon, file, shmem, swap; /* of the process; not there when it has ended */
+	__u64 pids, pids_max;
+};
+
 /* What the task iterator reports of each traced task. */
 struct task_dump {
 	__u32 slot;
@@ -565,6 +578,7 @@ struct layout_types {
 	struct subplan_key u;
 	enum entry_consts v;
 	struct task_info x;
+	struct usage xa;
 	struct task_dump y;
 	struct claim z;
 	enum claim_consts zb;

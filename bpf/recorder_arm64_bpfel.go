@@ -62,6 +62,7 @@ const (
 	recorderVarMainAt        = "main_at"
 	recorderVarMainSize      = "main_size"
 	recorderVarOnlyRoots     = "only_roots"
+	recorderVarPageBits      = "page_bits"
 	recorderVarPreemptible   = "preemptible"
 	recorderVarSubsys        = "subsys"
 )
@@ -166,6 +167,7 @@ type recorderVariableSpecs struct {
 	MainAt      *ebpf.VariableSpec `ebpf:"main_at"`
 	MainSize    *ebpf.VariableSpec `ebpf:"main_size"`
 	OnlyRoots   *ebpf.VariableSpec `ebpf:"only_roots"`
+	PageBits    *ebpf.VariableSpec `ebpf:"page_bits"`
 	Preemptible *ebpf.VariableSpec `ebpf:"preemptible"`
 	Subsys      *ebpf.VariableSpec `ebpf:"subsys"`
 }
@@ -234,6 +236,7 @@ type recorderVariables struct {
 	MainAt      *ebpf.Variable `ebpf:"main_at"`
 	MainSize    *ebpf.Variable `ebpf:"main_size"`
 	OnlyRoots   *ebpf.Variable `ebpf:"only_roots"`
+	PageBits    *ebpf.Variable `ebpf:"page_bits"`
 	Preemptible *ebpf.Variable `ebpf:"preemptible"`
 	Subsys      *ebpf.Variable `ebpf:"subsys"`
 }

@@ -540,3 +540,18 @@ type TaskInfo struct {
 
 // SizeofTaskInfo is the size of TaskInfo in bytes.
 const SizeofTaskInfo = 88
+
+// Usage is struct usage of bpf/recorder.h, 64 bytes.
+type Usage struct {
+	Memory    uint64
+	MemoryMax uint64
+	Anon      uint64
+	File      uint64
+	Shmem     uint64
+	Swap      uint64
+	Pids      uint64
+	PidsMax   uint64
+}
+
+// SizeofUsage is the size of Usage in bytes.
+const SizeofUsage = 64

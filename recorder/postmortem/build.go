@@ -299,7 +299,7 @@ func (b *builder) succeeded(ev *replay.Event, p *proc, t *thread, name string) {
 		p.execs++
 		p.stacks, p.mapped, p.threats = nil, nil, slices.DeleteFunc(p.threats, threat.endsByExec)
 		p.forgetConns(b)
-		p.grown, p.input = memory{}, input{}
+		p.input = input{}
 		if prog, ok := ev.Program(); ok {
 			p.Command = p.Command[:0:0]
 			for _, arg := range prog.Argv[:min(len(prog.Argv), 64)] {
@@ -339,13 +339,11 @@ func (b *builder) succeeded(ev *replay.Event, p *proc, t *thread, name string) {
 			}
 			p.stacks = append(p.stacks, uint64(rec.Ret))
 		}
-		if rec.Args[3]&anonymous != 0 {
-			p.grown.add(ev.Time, rec.Args[1])
-		} else if fd, ok := ev.FD(int32(rec.Args[4])); ok && fd.Path != "" {
-			p.maps(mapping{uint64(rec.Ret), rec.Args[1], fd.Path})
+		if rec.Args[3]&anonymous == 0 {
+			if fd, ok := ev.FD(int32(rec.Args[4])); ok && fd.Path != "" {
+				p.maps(mapping{uint64(rec.Ret), rec.Args[1], fd.Path})
+			}
 		}
-	case "brk":
-		p.grown.brk(ev.Time, uint64(rec.Ret))
 	case "rt_sigtimedwait", "rt_sigtimedwait_time64":
 		b.takes(ev, p)
 	case "rt_sigaction":

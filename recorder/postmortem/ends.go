@@ -106,7 +106,7 @@ func (c *facts) reason(signs []Sign, also string) string {
 		return also + " after " + s.Text
 	}
 	if p := c.victim(); p != nil {
-		return also + " after the OOM killer chose process " + c.b.who(p)
+		return also + " after the OOM killer chose process " + c.b.who(p) + p.usedUp()
 	}
 	if s := find(func(s *Sign) bool {
 		return s.use&recent != 0 &&
@@ -252,17 +252,7 @@ func (c *facts) killedVerdict() string {
 }
 
 func (c *facts) oomVerdict() string {
-	p := c.main
-	v := "OOM-killed: the kernel chose process " + c.b.who(p)
-	if p.grown.by != nil {
-		if n := p.grown.lately(p.end); n >= 1<<20 {
-			over := "in the last minute"
-			if d := p.end - p.born(); p.start != 0 && d < 60e9 {
-				over = "in its " + duration(d)
-			}
-			v += ", which had mapped " + mib(n) + " " + over
-		}
-	}
+	v := "OOM-killed" + c.main.usedUp() + ": the kernel chose process " + c.b.who(c.main) + c.main.share()
 	if c.words != nil {
 		v += c.quote()
 	}

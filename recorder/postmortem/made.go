@@ -15,7 +15,7 @@ import (
 
 // RulesVersion is the version of the rules. Raise it when a recording gets another verdict, cause
 // or fingerprint than before: verdicts that are kept are then made again.
-const RulesVersion = 1
+const RulesVersion = 2
 
 // Bounds of a verdict, in bytes.
 const (

@@ -26,8 +26,8 @@ type proc struct {
 	signals          []signal
 	sendings         []sending       // to it
 	streams          map[int32]uint8 // which of its descriptors are stdout or stderr
-	grown            memory
-	looked           look // for the last file
+	usage            *replay.Usage   // when it ended, or the OOM killer chose it
+	looked           look            // for the last file
 	tail             tail
 	input            input
 	failed           int             // calls, before the sign of the end
@@ -250,6 +250,9 @@ func (b *builder) exit(ev *replay.Event, p *proc, t *thread) {
 	}
 	t.push(ev)
 	t.ended = true
+	if p.usage == nil {
+		p.usage = ev.Usage()
+	}
 	if rec.Args[3] != 0 {
 		p.OOM = true
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/recorder/replay"
 )
 
 // Outcome is what became of a container.
@@ -33,6 +34,8 @@ type Report struct {
 	Kernel    string         `json:"kernel,omitempty"`
 	Taken     time.Time      `json:"taken"`
 	Main      *Process       `json:"main,omitempty"` // whose end is the container's
+	// Usage is what the container used when the main process ended, or the OOM killer chose it.
+	Usage *replay.Usage `json:"usage,omitempty"`
 
 	Signs     List[Sign]    `json:"signs"`     // what stands out, the gravest first
 	Chain     []Event       `json:"chain"`     // what led to the end, oldest first

@@ -10,7 +10,7 @@ var ruleOOM = rule{
 		if c.outcome == OOM {
 			who := "of which the recording has nothing"
 			if c.main != nil {
-				who = c.b.who(c.main)
+				who = c.b.who(c.main) + c.main.usedUp()
 			}
 			s := one(Certain, 0, "the OOM killer chose process "+who)
 			s[0].said = "OOM"
@@ -18,7 +18,8 @@ var ruleOOM = rule{
 		}
 		for _, p := range c.b.all() {
 			if p.OOM && (p != c.main || c.outcome != OOM) {
-				list = append(list, one(Certain, 0, "the OOM killer chose process "+c.b.who(p))...)
+				list = append(list, one(Certain, 0,
+					"the OOM killer chose process "+c.b.who(p)+p.usedUp())...)
 			}
 		}
 		return list

@@ -12,7 +12,7 @@ import (
 
 func (c *facts) childEnd() string {
 	if c.proc.OOM {
-		return "was chosen by the OOM killer"
+		return "was chosen by the OOM killer" + c.proc.usedUp()
 	}
 	if c.fatal != nil {
 		return "was killed by " + c.b.signalText(c.fatal)

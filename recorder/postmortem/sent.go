@@ -26,6 +26,9 @@ func (b *builder) sends(ev *replay.Event, p *proc, _ *thread) {
 	if s.Where == replay.SentHere {
 		s.by = b.hostAt(s.HostPid, s.ev.ns)
 	}
+	if u := ev.Usage(); u != nil {
+		p.usage = u
+	}
 	n, second := 0, -1
 	for i := range p.sendings {
 		if p.sendings[i].sig == s.sig {

@@ -191,6 +191,9 @@ func (t *screen) head() {
 	default:
 		t.field("taken", t.day(r.Taken)+", after "+duration(since(rec.Started, r.Taken)))
 	}
+	if used := used(r.Usage); used != "" {
+		t.field("used", used)
+	}
 }
 
 func since(from, to time.Time) uint64 { return uint64(max(0, to.Sub(from))) }

@@ -38,7 +38,7 @@ func (b *builder) report(stats *replay.Stats, readErr error) *Report {
 	r.Processes = b.processes(main)
 	if main != nil {
 		p := b.describe(main)
-		r.Main = &p
+		r.Main, r.Usage = &p, c.main.usage
 	}
 	return r
 }

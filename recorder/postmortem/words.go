@@ -113,8 +113,6 @@ func thousands(n uint64) string {
 	return s
 }
 
-func mib(n int64) string { return thousands(uint64(max(n, 0)>>20)) + " MiB" }
-
 // sameEnd reports whether a status as wait(2) has it is this exit code or signal.
 func sameEnd(status uint32, code int, signal string) bool {
 	if sig := int(status & 0x7f); sig != 0 {

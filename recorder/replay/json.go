@@ -71,6 +71,8 @@ type Line struct {
 	// Siginfo is the signal's information, by the names of its members.
 	Siginfo json.RawMessage `json:"siginfo,omitempty"`
 
+	Usage *Usage `json:"usage,omitempty"` // exit of the first process, sent by the OOM killer
+
 	Sent *Sent `json:"sent,omitempty"` // sent: by whom, and what the kernel made of it
 
 	Name string `json:"name,omitempty"` // rename: the new one
@@ -276,7 +278,16 @@ func (j *jsonSink) exit(b []byte, ev *Event) []byte {
 		b = jsonInt(b, "code", ev.Rec.Ret>>8&0xff)
 	}
 	b = jsonTrue(b, "last", ev.Rec.Args[1] != 0)
-	return jsonTrue(b, "oom", ev.Rec.Args[3] != 0)
+	b = jsonTrue(b, "oom", ev.Rec.Args[3] != 0)
+	return jsonUsage(b, ev)
+}
+
+func jsonUsage(b []byte, ev *Event) []byte {
+	text, err := json.Marshal(ev.Usage())
+	if err != nil || string(text) == "null" {
+		return b
+	}
+	return append(append(b, `,"usage":`...), text...)
 }
 
 func jsonKey(b []byte, key string) []byte {

@@ -183,6 +183,6 @@ var showSent = rendering{
 		j.values.NotUTF8("/sent/comm", []byte(s.Comm))
 		j.values.NotUTF8("/sent/parent", []byte(s.Parent))
 		j.values.NotUTF8("/sent/cgroup", []byte(s.Cgroup))
-		return append(append(b, `,"sent":`...), jsontext.Escape(text)...)
+		return jsonUsage(append(append(b, `,"sent":`...), jsontext.Escape(text)...), ev)
 	},
 }
