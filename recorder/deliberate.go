@@ -36,13 +36,29 @@ func sentFrom(x *api.Exit, s *snapshot, h *layout.RingHead, arch record.Arch) {
 	of := threadsOf(h.InitTid, s)
 	end := h.InitEnd
 	var term, killer uint64
-	fatal := false
+	asked := func(at uint64) {
+		if at <= end && at+uint64(termWithin) > end && (term == 0 || at < term) {
+			term = at
+		}
+	}
+	var last layout.SentFlag // who sent the SIGKILL
+	fatal, struck := false, false
 	eachRecord(s, func(rec *record.Record) {
 		switch {
 		case rec.Type == layout.RecSignal && of[rec.Tid] && unix.Signal(rec.Nr) == unix.SIGTERM && outside(rec, h, s):
 			fatal = true
-			if rec.Time <= end && rec.Time+uint64(termWithin) > end && (term == 0 || rec.Time < term) {
-				term = rec.Time
+			asked(rec.Time)
+		case rec.Type == layout.RecSent && of[rec.Tid] && rec.Time <= end:
+			by := layout.SentFlag(rec.Args[2])
+			switch unix.Signal(rec.Nr) {
+			case unix.SIGTERM: // also one that is ignored
+				if fromOutside(by) {
+					asked(rec.Time)
+				}
+			case unix.SIGKILL:
+				if rec.Args[0] == 0 { // process 1 ignores those from inside
+					last, struck = by, true
+				}
 			}
 		case rec.Type == layout.RecCall && rec.Time+uint64(killWithin) > end && kills(rec, arch):
 			killer = rec.Time
@@ -55,9 +71,20 @@ func sentFrom(x *api.Exit, s *snapshot, h *layout.RingHead, arch record.Arch) {
 	switch x.Signal {
 	case "SIGTERM":
 		x.Outside = fatal
-	case "SIGKILL": // of which the kernel does not tell the sender
-		x.Outside = !x.OOMKilled && killer == 0
+	case "SIGKILL":
+		switch {
+		case x.OOMKilled:
+		case struck:
+			x.Outside = fromOutside(last)
+		default: // recorded before recorderd kept who sent it
+			x.Outside = killer == 0
+		}
 	}
+}
+
+// fromOutside reports whether a process outside of the container sent a signal, as the kernel saw.
+func fromOutside(by layout.SentFlag) bool {
+	return by&layout.SentByProcess != 0 && by&(layout.SentSame|layout.SentAtEnd) == 0
 }
 
 // eachRecord calls do with what the main and the guard lane hold.

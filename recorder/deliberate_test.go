@@ -38,6 +38,9 @@ func TestDeliberateEnds(t *testing.T) {
 			"killed by SIGKILL from outside, while its pod was being evicted (the node was low on memory); it did not end on SIGTERM within "},
 		{"a failed probe", stubborn, []syscall.Signal{term, kill}, "", false,
 			"killed by SIGKILL from outside, while its pod stayed, as after a failed probe; it did not end on SIGTERM within "},
+		// Process 1 of a pid namespace: the kernel throws the signal away.
+		{"a failed probe, and no handler", ":" + loop, []syscall.Signal{term, kill}, "", false,
+			"killed by SIGKILL from outside, while its pod stayed, as after a failed probe; it did not end on SIGTERM within "},
 		{"a failed probe, and polite", polite, []syscall.Signal{term}, "", false, "exited with 143, "},
 		{"deleted, and it failed to end well", "trap 'exit 7' TERM" + loop, []syscall.Signal{term}, api.GoingDeleted, false,
 			"exited with 7, while its pod was being deleted"},
