@@ -16,6 +16,9 @@ var ruleOutOfProcesses = rule{
 		})
 		for i := range list {
 			list[i].Text += ": " + noProcesses[eAGAIN]
+			if u := c.main.usage; u != nil && u.PidsMax != 0 {
+				list[i].Text += "; the limit of its cgroup is " + itoa(u.PidsMax)
+			}
 			if text := c.zombies(1); text != "" {
 				list[i].Text += "; " + text
 			}

@@ -48,6 +48,21 @@ func TestUsage(t *testing.T) {
 			"(it has no limit, and used 3.5 GiB): the kernel chose process 1 (app), which had 3 GiB of it", "oom"},
 		{"no figures", oom(), "OOM-killed: the kernel chose process 1 (app)", "oom"},
 	})
+	full := ends(api.Exit{Code: 1}, func(s *story) {
+		s.call(1001, "clone", 2900, 0, -11, 0x3d0f00, 0x7000, 0, 0, 0)
+		usage := make([]byte, layout.SizeofUsage)
+		binary.LittleEndian.PutUint64(usage[48:], 2)
+		binary.LittleEndian.PutUint64(usage[56:], 30)
+		s.noReturn(1001, 2950, 1)
+		s.add(&record.Record{
+			Type: layout.RecExit, Tid: 1001, Time: at(3000), Ret: 1 << 8, Flags: layout.RecfNodur, Args: [6]uint64{1001, 1, 0, 0, 1 << 8},
+			Items: []record.Item{{Kind: layout.ItemMem, Data: usage}},
+		})
+	})
+	signs := build(t, full(t), Options{}).Signs.Items
+	if len(signs) != 1 || !strings.HasSuffix(signs[0].Text, "; the limit of its cgroup is 30") {
+		t.Errorf("no more processes: %+v", signs)
+	}
 	r := build(t, oom(48, 48, 40)(t), Options{})
 	if r.Usage == nil || r.Usage.MemoryMax != 48<<20 {
 		t.Errorf("the report has %+v", r.Usage)
