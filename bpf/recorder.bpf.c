@@ -2975,6 +2975,15 @@ static __always_inline bool room_for(struct task_state *ts, u64 now)
 	return true;
 }
 
+/* Where the signals to a task's process are counted: with its leader, if that has a mark. */
+static __always_inline struct task_state *counted_with(struct task_struct *to, struct task_state *ts)
+{
+	struct task_struct *leader = to->group_leader;
+	struct task_state *all = leader == to ? ts : bpf_task_storage_get(&tasks, leader, NULL, 0);
+
+	return all ? all : ts;
+}
+
 /*
  * A signal was sent. This runs for another task than the current one, with interrupts off and
  * maybe in one; while another program of ours is at work on this CPU, too.
@@ -3044,6 +3053,7 @@ TWICE("tp_btf/signal_generate", on_sent)
 		return 0;
 	now = bpf_ktime_get_ns();
 	killed = killed && ctx[4] == 0;
+	ts = counted_with(to, ts);
 	if (!killed && !room_for(ts, now))
 		return 0;
 	flags = by ? SENT_BY_PROCESS : 0;

@@ -318,7 +318,7 @@ enum sent_flag {
 	SENT_AT_END     = 1 << 4, /* the sender was ending: PR_SET_PDEATHSIG */
 };
 
-/* How many REC_SENT a thread gets in a second at most; a SIGKILL that is queued comes on top. */
+/* How many REC_SENT a process gets in a second at most; a SIGKILL that is queued comes on top. */
 enum sent_consts { SENT_MOST = 16 };
 
 /*
@@ -461,7 +461,8 @@ struct task_state {
 	char  first_comm[COMM_LEN];
 	__u8  entry_data[ENTRY_DATA]; /* items read at sys_enter */
 	__u64 seen;  /* enum seen_event: events whose first program has run, and whose second has not */
-	/* Of signals to this task. Senders write these, each with the lock of its signals. */
+	/* Of signals to this task, of a leader to its process. Senders write these, each with the
+	 * lock of its signals. */
 	__u64 sent_since; /* ns: when the second began in which they are counted */
 	__u32 sent;       /* since then */
 	__u32 unsent;     /* left out since the last record */

@@ -30,7 +30,14 @@ type sentTest struct {
 // newSent starts a shell script in a container, and waits for it to say "ready".
 func newSent(t *testing.T, script string) *sentTest {
 	t.Helper()
-	k := testKernel(t, testConfig(t))
+	return newSentOn(t, byKernel, script)
+}
+
+func newSentOn(t *testing.T, p preempt, script string) *sentTest {
+	t.Helper()
+	cfg := testConfig(t)
+	cfg.preempt = p
+	k := testKernel(t, cfg)
 	root := testRoot(t, k)
 	_, view := newRing(t, k, 1, 1, 0)
 	s := &sentTest{t: t, k: k, view: view, cg: makeCgroup(t, root+"/a")}
@@ -78,7 +85,13 @@ func names(r *record.Record) (all []string) {
 
 // Who sent a signal is in the target's ring, with what the kernel made of it.
 func TestWhoSentASignal(t *testing.T) {
-	s := newSent(t, "trap '' HUP; trap : TERM; echo ready; while :; do sleep 0.1; done")
+	t.Run("once", func(t *testing.T) { whoSentASignal(t, preemptOff) })
+	// Two programs look at each, and write one record.
+	t.Run("twice", func(t *testing.T) { whoSentASignal(t, preemptOn) })
+}
+
+func whoSentASignal(t *testing.T, p preempt) {
+	s := newSentOn(t, p, "trap '' HUP; trap : TERM; echo ready; while :; do sleep 0.1; done")
 	s.send(syscall.SIGHUP)
 	s.send(syscall.SIGTERM)
 	s.send(syscall.SIGWINCH)
@@ -154,6 +167,33 @@ func TestFloodOfSignals(t *testing.T) {
 	}
 	if r := s.of(layout.RoleGuard, syscall.SIGHUP); len(r) != 1 {
 		t.Errorf("SIGHUP before the flood: %v", r)
+	}
+}
+
+// Signals to each of many threads are counted together.
+func TestFloodOfSignalsToThreads(t *testing.T) {
+	s := newSent(t, `exec /usr/bin/python3 -c '
+import signal, threading, time
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+for _ in range(50): threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+print("ready", flush=True)
+time.sleep(1000)'`)
+	tids, err := os.ReadDir("/proc/" + strconv.Itoa(s.pid()) + "/task")
+	if err != nil || len(tids) < 50 {
+		t.Fatal(len(tids), err)
+	}
+	began := time.Now()
+	for range 20 {
+		for _, tid := range tids {
+			n, _ := strconv.Atoi(tid.Name())
+			if err := unix.Tgkill(s.pid(), n, syscall.SIGUSR1); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	most := layout.SentMost * (int(time.Since(began)/time.Second) + 2)
+	if r := s.of(layout.RoleMain, syscall.SIGUSR1); len(r) > most || len(r) == 0 {
+		t.Errorf("%d records of %d signals: want at most %d", len(r), 20*len(tids), most)
 	}
 }
 

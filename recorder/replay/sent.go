@@ -25,7 +25,7 @@ type Sent struct {
 	Parent  string `json:"parent,omitempty"` // its parent's name
 	Cgroup  string `json:"cgroup,omitempty"` // the name of its cgroup, if that is not this container's
 	Ending  bool   `json:"ending,omitempty"` // it ended, and the target had asked to be told so
-	// LeftOut counts signals to this thread that came too fast before this one to be recorded.
+	// LeftOut counts signals to this process that came too fast before this one to be recorded.
 	LeftOut uint64 `json:"leftOut,omitempty"`
 }
 
