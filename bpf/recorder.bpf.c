@@ -2670,6 +2670,7 @@ static __always_inline void memory_of(struct task_struct *task, struct usage *u)
 {
 	void *counter = controller(task, core_enum_value(enum cgroup_subsys_id, memory_cgrp_id));
 	u64 max, use, least = ~0ull; /* how far the nearest is from its limit */
+	void *up;
 	u32 i;
 
 	if (counter)
@@ -2678,14 +2679,15 @@ static __always_inline void memory_of(struct task_struct *task, struct usage *u)
 		max = use = 0;
 		READ_KERNEL(max, counter, struct page_counter, max);
 		READ_KERNEL(use, counter, struct page_counter, usage.counter);
-		if (!i)
+		READ_KERNEL(up, counter, struct page_counter, parent);
+		if (!i && up) /* the root's use is the node's */
 			u->memory = use << page_bits;
 		if (max && max < (1ull << 62) >> page_bits && (use < max ? max - use : 0) < least) {
 			least = use < max ? max - use : 0;
 			u->memory = use << page_bits;
 			u->memory_max = max << page_bits;
 		}
-		READ_KERNEL(counter, counter, struct page_counter, parent);
+		counter = up;
 	}
 }
 

@@ -157,6 +157,7 @@ func TestVerdicts(t *testing.T) {
 				`\(si_pid \d+\), which it caught; its main thread was in pause\(\) for 2\.\d s`, "grace-period?",
 		},
 		{"watchdog", Killed, `killed by SIGKILL from \d+ \(watchdog\) of the same container`, ""},
+		{"oomlimit", OOM, `OOM-killed at a limit of 48 MiB of memory \(48 MiB were used\): the kernel chose process \d+ \(oom\), which had 47\.\d MiB of it`, "oom!"},
 		{"oom", OOM, `OOM-killed: the kernel chose process \d+ \(oom\); its last words on stdout: "\d+ orders in the cache"`, "oom!"},
 		{
 			"deadlock", Running,
