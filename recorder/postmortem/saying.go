@@ -15,10 +15,10 @@ func (c *facts) childEnd() string {
 		return "was chosen by the OOM killer" + c.proc.usedUp()
 	}
 	if c.fatal != nil {
-		return "was killed by " + c.b.signalText(c.fatal)
+		return "was killed by " + c.b.signalText(c.fatal) + c.fromElsewhere(c.fatal.sig)
 	}
-	if c.proc.status&0x7f != 0 {
-		return "was " + endOf(c.proc.status)
+	if sig := c.proc.status & 0x7f; sig != 0 {
+		return "was " + endOf(c.proc.status) + c.fromElsewhere(int(sig))
 	}
 	return endOf(c.proc.status)
 }

@@ -175,6 +175,16 @@ func (a *asking) says(end uint64) string {
 	return ", " + duration(end-min(end, a.ev.ns)) + " after " + strace.SignalName(a.sig) + a.from + a.fate
 }
 
+// fromElsewhere says who outside of the container sent the signal that ended a process, beginning
+// with a comma; "" if nobody did.
+func (c *facts) fromElsewhere(sig int) string {
+	s := c.struck(sig)
+	if s == nil || s.By != replay.SentByProcess || s.Where == replay.SentHere || s.Ending {
+		return ""
+	}
+	return ", sent by " + c.b.sender(s)
+}
+
 // sendings are the signals sent to the process in question that belong to how it ended.
 func (c *facts) sendings() []Event {
 	var list []Event

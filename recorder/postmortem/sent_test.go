@@ -76,6 +76,16 @@ func TestSent(t *testing.T) {
 			s.sent(1001, 2998, 9, 1, 0, node|layout.SentSame, 1009, "sh")
 			s.sent(1001, 2999, 9, 0, 0, node, 4712, "runc")
 		}), "killed by SIGKILL, sent by runc, on the node", ""},
+		{"a child, and what it ended with is handed on", ends(api.Exit{Code: 137}, func(s *story) {
+			s.task(1002, 1002, 1001, 100, 2900, "server")
+			s.call(1002, "getpid", 200, 0, 2)
+			s.sent(1002, 2890, 9, 0, 0, node, 4711, "node-guard", "systemd")
+			s.exit(1002, 1002, 2900, 9)
+			s.call(1001, "wait4", 2910, 10, 2, -1, 0x7000, word(9), 0, 0)
+			s.noReturn(1001, 2950, 137)
+			s.exit(1001, 1001, 3000, 137<<8)
+		}), "exited with 137 after its child 2 (server) was killed by SIGKILL, sent by node-guard for " +
+			"systemd, on the node", ""},
 		{"SIGTERM that ended it", ends(api.Exit{Signal: "SIGTERM"}, func(s *story) {
 			s.sent(1001, 2999, 15, 0, 0, node, 4711, "kill", "bash")
 			s.signal(1001, 3000, 15, 0, 0, 0, 0)
