@@ -517,8 +517,16 @@ static __always_inline u32 tag(u32 arg, u32 kind)
 	return (arg & 15) | kind << 8;
 }
 
+/* An argument by a number that a plan has. */
+static __always_inline u64 arg_of(struct scratch *s, u32 i)
+{
+	opaque(i); /* before 6.3 the verifier forgets the bounds of a copy */
+	return s->args[i < 6 ? i : 0];
+}
+
 static __always_inline void item(struct scratch *s, u32 off, u32 tag, u32 len, u32 flags)
 {
+	opaque(off); /* before 6.3 the verifier forgets bounds of what a loop keeps on the stack */
 	if (off > REC_MAX)
 		return;
 	*(u32 *)(s->buf + off) = tag | flags | len << 16;
@@ -624,6 +632,8 @@ __noinline int need_iov(u32 user, u32 i)
 
 	if (!s || i >= MAX_IOVS)
 		return 1;
+	opaque(i);
+	i &= MAX_IOVS - 1;
 	len = s->iovs[2 * i + 1];
 	if (len > s->left)
 		len = s->left;
@@ -646,6 +656,8 @@ __noinline int take_iov(u32 user, u32 i)
 
 	if (!s || i >= MAX_IOVS)
 		return 1;
+	opaque(i);
+	i &= MAX_IOVS - 1;
 	len = s->iovs[2 * i + 1];
 	if (len > s->left)
 		len = s->left;
@@ -661,15 +673,22 @@ __noinline int take_iov(u32 user, u32 i)
 		take = 4096;
 	if (len < take)
 		take = len;
+	/* Again: before 6.3 the verifier forgets bounds of what is kept on the stack. */
+	opaque(off);
+	opaque(at);
 	opaque(take);
-	if (take > 4096)
+	opaque(i);
+	i &= MAX_IOVS - 1;
+	if (take > 4096 || at > 4096 || off > REC_MAX - 8)
 		return 1;
 	if (take && bpf_probe_read_user(s->buf + off + 4 + at, take, (void *)s->iovs[2 * i])) {
-		s->piece[i] = PIECE_FAULT;
+		opaque(i);
+		s->piece[i & (MAX_IOVS - 1)] = PIECE_FAULT;
 		s->pieces = 1;
 		return 0;
 	}
-	s->piece[i] = take;
+	opaque(i);
+	s->piece[i & (MAX_IOVS - 1)] = take;
 	s->at = at + take;
 	if (s->split)
 		s->pieces = 1; /* one was cut, and this one stands behind it */
@@ -867,7 +886,8 @@ __noinline int add_ready(u32 user, u32 i)
 
 	if (!s || i >= 2 * MAX_IOVS)
 		return 1;
-	fd = s->iovs[i];
+	opaque(i);
+	fd = s->iovs[i & (2 * MAX_IOVS - 1)];
 	if (!(fd >> 48)) /* revents */
 		return 0;
 	off = s->off;
@@ -1082,17 +1102,17 @@ static __always_inline bool written_over(struct scratch *s, struct plan_op *op, 
 	u32 out = op->over & 7;
 	u64 n = op->span ? op->span : s->ret;
 
-	return ptr - s->args[out < 6 ? out : 0] < n;
+	return ptr - arg_of(s, out) < n;
 }
 
 /* Is this read when the call begins? */
 static __always_inline bool at_entry(struct scratch *s, struct plan_op *op)
 {
-	u64 ptr = s->args[op->arg < 6 ? op->arg : 0];
+	u64 ptr = arg_of(s, op->arg);
 	u32 out = op->over & 7;
 
 	if (op->when == OP_SAME)
-		return ptr && ptr == s->args[out < 6 ? out : 0];
+		return ptr && ptr == arg_of(s, out);
 	return op->when == OP_ENTRY && (op->kind == OP_STACK || ptr);
 }
 
@@ -1109,7 +1129,7 @@ __noinline int capture(u32 user, u32 index, u32 phase)
 	if (!s || !p)
 		return 0;
 	if (p->flags & PLAN_SUB) {
-		struct subplan_key key = { .nr = index, .cmd = s->args[p->sub < 6 ? p->sub : 0] };
+		struct subplan_key key = { .nr = index, .cmd = arg_of(s, p->sub) };
 		struct plan *sub = bpf_map_lookup_elem(&subplans, &key);
 
 		if (sub)
@@ -1133,12 +1153,12 @@ __noinline int capture(u32 user, u32 index, u32 phase)
 			continue;
 		if ((op->when == OP_CALLER && !s->ret) || (op->when == OP_PARENT && s->ret <= 0))
 			continue;
-		ptr = s->args[op->arg < 6 ? op->arg : 0];
+		ptr = arg_of(s, op->arg);
 		if (!ptr && op->kind != OP_STACK)
 			continue;
 		if (phase == 0 && op->over && s->ret >= 0 && written_over(s, op, ptr))
 			continue;
-		carg = s->args[op->carg < 6 ? op->carg : 0];
+		carg = arg_of(s, op->carg);
 		switch (op->count) {
 		case COUNT_ARG:
 			n = (s32)carg > 0 ? (u32)carg : 0;
@@ -1243,8 +1263,10 @@ __noinline int add_tail(u32 user, u64 ptr, u64 len)
 	take = TAIL_MOST - at;
 	if (len < take)
 		take = len;
+	opaque(off);
+	opaque(at);
 	opaque(take);
-	if (take > TAIL_MOST)
+	if (take > TAIL_MOST || at > TAIL_MOST || off > REC_MAX - 8 - TAIL_MOST)
 		return 1;
 	if (take && bpf_probe_read_user(s->buf + off + 4 + at, take, (void *)ptr))
 		return 1;
@@ -1299,12 +1321,12 @@ __noinline int cap_tail(u32 user, u32 index)
 		from = s->limit;
 	op = &p->op[0];
 	t = tag(op->arg, ITEM_TAIL) | (from > s->limit ? ITEM_CUT : 0);
-	ptr = s->args[op->arg < 6 ? op->arg : 0];
+	ptr = arg_of(s, op->arg);
 	if (op->kind == OP_DATA) {
 		cap_mem(user, ptr + from, s->ret - from, TAIL_MOST, t);
 		return 0;
 	}
-	n = s->args[op->carg < 6 ? op->carg : 0];
+	n = arg_of(s, op->carg);
 	if (op->kind == OP_MSG) {
 		u64 *m = s->msg;
 
@@ -1753,7 +1775,7 @@ static __noinline int enter_slow(struct task_state *ts, struct pt_regs *regs, u3
 		return 0;
 	read_args(s->args, regs, index >= PLAN_CALLS);
 	if (p->flags & PLAN_SUB) {
-		struct subplan_key key = { .nr = index, .cmd = s->args[p->sub < 6 ? p->sub : 0] };
+		struct subplan_key key = { .nr = index, .cmd = arg_of(s, p->sub) };
 
 		sub = bpf_map_lookup_elem(&subplans, &key);
 	}

@@ -334,7 +334,7 @@ func sizes() {
 		say("FAIL sizes: %v", err)
 		var refused *ebpf.VerifierError
 		if errors.As(err, &refused) {
-			for _, line := range refused.Log[max(0, len(refused.Log)-12):] {
+			for _, line := range refused.Log[max(0, len(refused.Log)-30):] {
 				say("verifier: %s", line)
 			}
 		}
