@@ -9,6 +9,8 @@
 // messages. Numbers, results and addresses are left as they are. bpf/vocabulary.txt says of each
 // kind of item how it is searched.
 //
+// Names in DNS messages are looked at as they are written with dots.
+//
 // Each item of a record is looked at for itself, only the strings of one command line
 // together, and the end of a long write with its beginning. What is spread over two writes, or
 // goes on behind the limit up to which it was captured, is not seen as a whole.
@@ -68,6 +70,9 @@ type work struct {
 	joined []byte
 	dots   []int
 	out    []byte
+	// A DNS message, one of its names, and where each byte of that stands in it.
+	message, dotted []byte
+	places          []int
 }
 
 // Records blanks a row of records, as record.Append writes them, in place, and
@@ -138,6 +143,7 @@ func (r *Rules) record(w *work, raw []byte) []byte {
 			}
 			if it.Kind == layout.ItemData || it.Kind == layout.ItemIovdata {
 				r.message53(w, it.Data)
+				r.dns(w, it.Data) // names in answers to a question that stays, and in further messages
 			}
 			r.bytes(w, it.Data)
 		case layout.BlankTail:
