@@ -3,6 +3,7 @@ package recorder
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/internal/abi32"
+	"github.com/recorderd/recorderd/internal/must"
 	"github.com/recorderd/recorderd/recorder/dump"
 	"github.com/recorderd/recorderd/recorder/replay"
 )
@@ -108,6 +110,40 @@ a, b = socket.socketpair(); b.send(b'x'); select.select([a], [b], [a], 1); os.ti
 		{"asyncio", []string{"python3", asyncio}},
 		{"dd and fallocate", sh("cd " + work + ` && mkdir -p f && cd f && dd if=/dev/zero of=1 bs=4k count=20 oflag=direct conv=fsync status=none && dd if=1 of=2 iflag=direct,fullblock oflag=append,sync conv=notrunc status=none; cp --sparse=always 1 3; fallocate -l 1M 4; fallocate -p -o 4096 -l 4096 4; fallocate -d 4; fallocate -z -l 100 4; fallocate -c -l 4096 4; fallocate -i -l 4096 4; stat -f 4; df -i . >/dev/null; tail -c 100 1 | od -c | head -2; timeout -s KILL 0.05 sleep 1; shred -n1 -u 3; base64 1 | wc -c; mknod p p; chgrp root 1; nohup true; stdbuf -oL true; rm -r ../f`)},
 		{"e2fsprogs", sh("cd " + work + ` && truncate -s 8M e && mkfs.ext4 -q e && e2fsck -fn e && tune2fs -l e | tail -1; resize2fs e 6M; debugfs -w -R 'write /etc/passwd p' e; dumpe2fs e | wc -l; lsattr -d .; chattr +d e; filefrag -v e; rm e`)},
+		{"zstd and lz4", sh("mkdir -p " + work + "/zstd && cd " + work + "/zstd && " + `seq 40000 >z && zstd -q z -o z.zst && zstd -T2 -19 -q -f z -o z2.zst && zstd -dc z.zst | tail -1; zstd -l z.zst; lz4 -q z z.lz4 && lz4 -dc z.lz4 | wc -l; cat z.zst | zstd -t; zstd -q --rm z2.zst`)},
+		{"jq", sh("mkdir -p " + work + "/jq && cd " + work + "/jq && " + `printf '{"a":[1,2,{"b":"x"}],"c":null}' >j && jq -c '.a[]' j && jq -r '.a[2].b' <j && jq -n '[range(2000)]|add' && jq . /nonexistent; jq -e .c j`)},
+		{"wget", sh("mkdir -p " + work + "/wget && cd " + work + "/wget && " + `wget -q -O - http://127.0.0.1:1/ ; wget -q -T 1 -t 1 -O x http://localhost:9/; wget --version | head -1; wget -nv -i /dev/null`)},
+		{"zip", sh("mkdir -p " + work + "/zip && cd " + work + "/zip && " + `mkdir -p a/b && seq 2000 >a/b/c && echo x >a/d && ln -s d a/l && zip -qry a.zip a && unzip -l a.zip && unzip -qo a.zip -d out && zip -qd a.zip a/d && unzip -p a.zip a/b/c | tail -1; zipinfo -1 a.zip; rm -r out`)},
+		{"gdb", sh("mkdir -p " + work + "/gdb && cd " + work + "/gdb && " + `printf 'int f(int x){return x+1;}int main(){return f(1);}' >g.c && gcc -g -o g g.c && gdb -nx -batch -ex 'info functions f' -ex 'disassemble main' -ex 'list f' ./g; readelf -h g; nm g | tail -1`)},
+		{"php", sh("mkdir -p " + work + "/php && cd " + work + "/php && " + `php -n -r '$f=fopen("p","w"); fwrite($f,"hello"); fclose($f); echo md5_file("p"),"\n"; foreach(glob("/etc/apt/*") as $x) echo $x,"\n"; $s=stream_socket_pair(STREAM_PF_UNIX,STREAM_SOCK_STREAM,0); fwrite($s[0],"x"); echo fread($s[1],1); system("true"); usleep(10); @stream_socket_client("tcp://127.0.0.1:1"); session_start();'`)},
+		{"ruby", sh("mkdir -p " + work + "/ruby && cd " + work + "/ruby && " + `ruby -e 'require "socket"; require "tempfile"; Tempfile.create("x"){|f| f.write "abc"; f.flush; puts File.size(f.path)}; s=TCPServer.new("127.0.0.1",0); t=Thread.new{c=s.accept; c.puts "hi"; c.close}; c=TCPSocket.new("127.0.0.1",s.addr[1]); puts c.gets; t.join; puts ` + "`" + `echo sub` + "`" + `; p=fork{exit 3}; Process.wait p; puts $?.exitstatus; Dir.children("/etc/apt"); IO.pipe{|r,w| w.write "x"; w.close; r.read}; Signal.trap("USR1"){}; Process.kill("USR1",$$); sleep 0.01; GC.start'`)},
+		{"lua", sh("mkdir -p " + work + "/lua && cd " + work + "/lua && " + `lua5.4 -e 'local f=assert(io.open("l","w")); f:write(("x"):rep(9000)); f:close(); for l in io.lines("/etc/passwd") do n=(n or 0)+1 end print(n); os.rename("l","m"); os.remove("m"); print(os.getenv("HOME"), os.time()); local p=io.popen("echo hi"); print(p:read("a")); p:close(); os.execute("exit 3")'`)},
+		{"ed and bc", sh("mkdir -p " + work + "/ed && cd " + work + "/ed && " + `printf 'one\ntwo\nthree\n' >e; printf '2s/two/TWO/\n,p\n$a\nfour\n.\nw\nq\n' | ed -s e; echo '2^200; scale=20; 4*a(1)' | bc -lq; printf 'line\n' >v; vi -es -c 's/line/row/' -c 'wq' v; cat v`)},
+		{"vim", sh("mkdir -p " + work + "/vim && cd " + work + "/vim && " + `seq 50 >v; vim -n -es -u NONE -c '%s/1/x/g' -c 'w! w' -c 'qa!' v; wc w`)},
+		{"gpg", sh("mkdir -p " + work + "/gpg && cd " + work + "/gpg && " + `mkdir -m 700 h; export GNUPGHOME=$PWD/h; echo hi >m; gpg -q --batch --passphrase x --pinentry-mode loopback -c m; gpg -q --batch --passphrase x --pinentry-mode loopback -d m.gpg; gpg --print-md sha256 m; gpgconf --kill all; gpg --version | head -1`)},
+		{"busybox", sh("mkdir -p " + work + "/busybox && cd " + work + "/busybox && " + `busybox sh -c 'for i in 1 2; do echo $i; done | busybox sort -r; busybox ls -la /etc/apt; busybox find /etc/apt -name "*.list"; busybox tar cf t.tar /etc/hostname; busybox tar tf t.tar; busybox ps | busybox head -2; busybox df /; busybox free; busybox stat t.tar; busybox vi --help 2>/dev/null; busybox httpd --help 2>/dev/null; busybox md5sum t.tar; busybox id; busybox uptime; busybox wget -q -T 1 -O - http://127.0.0.1:1/; busybox nc -h 2>/dev/null; busybox timeout 1 sleep 0.1; busybox dd if=/dev/zero of=d bs=1k count=3 2>/dev/null'`)},
+		{"binutils", sh("mkdir -p " + work + "/binutils && cd " + work + "/binutils && " + `printf 'int f(void){return 1;}' >b.c && gcc -c b.c && ar rcs b.a b.o && ar t b.a && ranlib b.a && objdump -d b.o | tail -2 && readelf -a /bin/true | wc -l && nm b.o && strip b.o && size /bin/true && strings -n 8 /bin/true | head -3 && objcopy b.o b2.o && ld -r -o b3.o b2.o && as -o e.o /dev/null && addr2line -e /bin/true 0 && c++filt _Z1fv`)},
+		{"libc-bin", sh("mkdir -p " + work + "/libc && cd " + work + "/libc && " + `ldd /bin/ls; ldconfig -p | wc -l; locale -a; getent group root; iconv -f utf-8 -t latin1 /etc/hostname; getconf -a | wc -l; pldd $$; localedef --version | head -1; tzselect </dev/null; zdump UTC`)},
+		{"python libraries", sh("mkdir -p " + work + "/python && cd " + work + "/python && " + `python3 -c 'import multiprocessing as mp,zipfile,tempfile,os,subprocess,mmap,fcntl,select,signal,resource,time,sqlite3,ssl,urllib.request,concurrent.futures as cf
+def f(x): return x*x
+if 1:
+    d=tempfile.mkdtemp(); z=zipfile.ZipFile(d+"/a.zip","w",zipfile.ZIP_DEFLATED); z.writestr("x","y"*9999); z.close(); print(zipfile.ZipFile(d+"/a.zip").namelist())
+    m=mmap.mmap(-1,8192); m[0:3]=b"abc"; m.close(); r,w=os.pipe(); os.set_blocking(r,False); fcntl.fcntl(w,1031,65536); p=select.poll(); p.register(r,1); p.poll(1); e=select.epoll(); e.register(r,1); e.poll(0.001)
+    signal.setitimer(signal.ITIMER_REAL,5,1); signal.alarm(0); resource.setrlimit(resource.RLIMIT_CORE,(0,0)); os.sched_setaffinity(0,os.sched_getaffinity(0)); os.nice(1)
+    with cf.ThreadPoolExecutor(2) as ex: print(list(ex.map(f,range(3))))
+    pid=os.fork()
+    if pid==0: os._exit(3)
+    print(os.waitpid(pid,0)); q=mp.get_context("fork").Pool(2); print(q.map(f,[1,2])); q.close(); q.join()
+    c=sqlite3.connect(d+"/db"); c.execute("create table t(a)"); c.commit(); os.sendfile(1,os.open("/etc/hostname",0),None or 0,5); os.posix_fallocate(os.open(d+"/f",66),0,4096); os.utime(d+"/f",(1,2)); os.setxattr(d+"/f","user.x",b"y") if 0 else 0; os.statvfs("/"); os.getrandom(4); os.memfd_create("m"); os.eventfd(1) if hasattr(os,"eventfd") else 0
+    subprocess.run("exit 4",shell=True); os.mkfifo(d+"/p"); os.chown(d+"/f",0,0); os.truncate(d+"/f",10); os.copy_file_range(os.open("/etc/hostname",0),os.open(d+"/f",1),5); os.link(d+"/f",d+"/g"); os.scandir(d).close()
+'`)},
+		{"git clone and gc", sh("mkdir -p " + work + "/git && cd " + work + "/git && " + `git init -q --bare o.git && git clone -q o.git c 2>/dev/null; cd c && for i in 1 2 3; do seq $i >f$i; git add .; git -c user.name=a -c user.email=b commit -qm $i; done; git push -q origin HEAD 2>/dev/null; git branch x; git checkout -q x; git -c user.name=a -c user.email=b commit -q --allow-empty -m e; git -c user.name=a -c user.email=b merge -q master 2>/dev/null; git gc -q; git log --stat | wc -l; git status -s; git diff HEAD~1 | wc -l; git stash list; git fsck 2>/dev/null; git archive HEAD | tar t; git grep -n 1; git blame f3 | wc -l`)},
+		{"perl modules", sh("mkdir -p " + work + "/perl && cd " + work + "/perl && " + `perl -MIO::Socket::INET -MFile::Temp=tempdir -MTime::HiRes=usleep,setitimer,ITIMER_REAL -MPOSIX -e '$d=tempdir(CLEANUP=>1); open F,">","$d/a"; print F "x"x9000; close F; flock(F,2); $s=IO::Socket::INET->new(Listen=>1,LocalAddr=>"127.0.0.1"); $p=fork; unless($p){ $c=IO::Socket::INET->new(PeerAddr=>"127.0.0.1:".$s->sockport); print $c "hi\n"; exit 2 } $c=$s->accept; print scalar <$c>; waitpid $p,0; print $?>>8,"\n"; pipe R,W; syswrite W,"abc"; sysread R,$b,3; $r=""; vec($r,fileno(R),1)=1; select($r,undef,undef,0.01); local $SIG{ALRM}=sub{print "alrm\n"}; setitimer(ITIMER_REAL,0.01); usleep(50000); sigprocmask(SIG_BLOCK,POSIX::SigSet->new(SIGINT)); utime 1,2,"$d/a"; rename "$d/a","$d/b"; symlink "b","$d/l"; print readlink "$d/l"; chmod 0600,"$d/b"; stat "$d/b"; opendir D,$d; readdir D; print ` + "`" + `echo hi` + "`" + `; exec "true"'`)},
+		{"node workers", sh("mkdir -p " + work + "/node && cd " + work + "/node && " + `node -e 'const fs=require("fs"),{Worker}=require("worker_threads"),http=require("http"),zlib=require("zlib"),cp=require("child_process"),dgram=require("dgram");fs.mkdtempSync("/tmp/nx");const w=new Worker("require(\"worker_threads\").parentPort.postMessage(1)",{eval:true});w.on("message",()=>{const s=http.createServer((q,r)=>r.end(zlib.gzipSync("x".repeat(9999)))).listen(0,()=>{http.get({port:s.address().port},r=>{r.resume();r.on("end",()=>{s.close();cp.spawnSync("true");const u=dgram.createSocket("udp4");u.bind(0,()=>{u.send("x",u.address().port,"127.0.0.1",()=>u.close())})})})})});fs.createReadStream("/etc/passwd").pipe(fs.createWriteStream("np"));fs.watch(".",()=>{}).close();setTimeout(()=>{},20)'`)},
+		{"make in parallel", sh("mkdir -p " + work + "/make && cd " + work + "/make && " + `for i in 1 2 3 4; do printf "int f$i(void){return $i;}" >m$i.c; done; printf 'all: m1.o m2.o m3.o m4.o\n\tar rcs m.a $^\nclean:\n\trm -f *.o\n' >Makefile; make -s -j3 all && make -s clean && make -n all | wc -l; make -q all; gcc -MM m1.c; g++ -x c++ -fsyntax-only m1.c; gcc -E - </dev/null | wc -l; gcc -shared -fPIC -o m.so m1.c`)},
+		{"tar of many kinds", sh("mkdir -p " + work + "/tar && cd " + work + "/tar && " + `mkdir -p s/t && seq 500 >s/a && ln s/a s/h && ln -s a s/l && mkfifo s/p && truncate -s 1M s/sp && tar cSf s.tar --listed-incremental=snap s && tar xSf s.tar -C . --xattrs --no-same-owner && tar df s.tar; tar rf s.tar /etc/hostname 2>/dev/null; tar cJf s.txz s; tar tJf s.txz | wc -l; tar c s | tar x -O s/a | wc -l; cpio --help >/dev/null 2>&1; xz -9e -k s.tar; bzip2 -k s.tar; gzip -l /nonexistent; tar --zstd -cf s.tzst s; tar xf s.tzst s/a; rm -r s`)},
+		{"systemd", sh("mkdir -p " + work + "/systemd && cd " + work + "/systemd && " + `systemd-tmpfiles --cat-config | wc -l; journalctl --version | head -1; journalctl -n 1 --no-pager; systemctl --version | head -1; systemctl is-system-running; systemd-detect-virt; systemd-path; systemd-id128 new; hostnamectl --no-pager; loginctl --version | head -1; systemd-escape a/b; systemd-cat true; busctl --version | head -1; systemd-analyze --version | head -1`)},
+		{"sqlite3 full text", sh("mkdir -p " + work + "/sqlite && cd " + work + "/sqlite && " + `sqlite3 x.db 'pragma mmap_size=1000000; create virtual table f using fts5(a); insert into f values("hello world"),("x"); select count(*) from f where f match "hello"; attach "y.db" as y; create table y.t as select * from f; vacuum; pragma integrity_check; .backup b.db' ; sqlite3 x.db .dump | wc -l; sqlite3 -readonly x.db 'select 1'; (sqlite3 x.db 'begin exclusive; select 1;' & sqlite3 x.db 'pragma busy_timeout=100; select count(*) from f'; wait)`)},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if tc.name == "i386" {
@@ -157,25 +193,102 @@ func sameAsStrace(t *testing.T, args []string) {
 	if list[0].Coverage.Overwritten != 0 {
 		t.Fatalf("%d records were overwritten: the ring is too small for this test", list[0].Coverage.Overwritten)
 	}
-	var raw, text bytes.Buffer
+	var raw bytes.Buffer
 	if err := r.Dump(t.Context(), list[0].ID, replay.Query{}, &raw); err != nil {
 		t.Fatal(err)
 	}
-	in, err := dump.NewReader(&raw)
-	if err != nil {
-		t.Fatal(err)
+	shown := func(q replay.Query) string {
+		t.Helper()
+		in, err := dump.NewReader(bytes.NewReader(raw.Bytes()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		q.HostPids = true
+		if _, err := replay.Run(&out, in, replay.Options{Query: q}); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
 	}
-	if _, err := replay.Run(&text, in, replay.Options{Query: replay.Query{Format: replay.FormatStrace, HostPids: true}}); err != nil {
-		t.Fatal(err)
-	}
+	text := shown(replay.Query{Format: replay.FormatStrace})
 	theirs, err := os.ReadFile(out)
 	if err != nil {
 		t.Fatal(err)
 	}
 	first := strings.Fields(string(theirs))[0]
-	got := threads(text.String())
+	got := threads(text)
 	got[first] = fromExec(got[first])
 	compareThreads(t, threads(string(theirs)), got)
+	textAndJSON(t, text, shown(replay.Query{Format: replay.FormatJSON}))
+}
+
+var forks = map[string]bool{"clone": true, "clone3": true, "fork": true, "vfork": true}
+
+// textAndJSON demands that JSON says of each call what text says.
+func textAndJSON(t *testing.T, text, asJSON string) {
+	t.Helper()
+	calls := map[string][]string{} // by thread
+	for line := range strings.Lines(asJSON) {
+		var of struct {
+			Type, State, Syscall string
+			HostTid              int
+			DurationNs           *int64
+		}
+		if err := json.Unmarshal([]byte(line), &of); err != nil {
+			t.Fatal(err)
+		}
+		born := of.DurationNs == nil && forks[of.Syscall] // a task comes out of a call that it never made
+		if of.Type == "call" && of.State == "" && !born {
+			tid := strconv.Itoa(of.HostTid)
+			calls[tid] = append(calls[tid], line)
+		}
+	}
+	compared, wrong := 0, 0
+	half, skip := map[string]string{}, map[string]bool{}
+	for line := range strings.Lines(text) {
+		m := tracedLine.FindStringSubmatch(strings.TrimRight(line, "\n"))
+		if m == nil {
+			continue
+		}
+		tid, shown := m[1], duration.ReplaceAllString(m[2], "")
+		if u := unfinished.FindStringSubmatch(shown); u != nil {
+			half[tid] = u[1]
+			continue
+		}
+		if r := resumed.FindStringSubmatch(shown); r != nil {
+			shown = half[tid] + r[1]
+		}
+		if by := superseded.FindStringSubmatch(shown); by != nil {
+			skip[tid], skip[by[1]] = true, true // in JSON each is who it was
+		}
+		if skip[tid] || !finishedCall.MatchString(shown) || strings.HasPrefix(shown, "exec") && strings.HasSuffix(shown, " = 0") {
+			continue // no call, or a new program, which is an event of its own
+		}
+		of := calls[tid]
+		if strings.HasSuffix(shown, " = ?") { // it did not return, as far as text tells
+			if len(of) > 0 && strings.Contains(of[0], `"syscall":"`+callOf(shown)+`"`) {
+				calls[tid] = of[1:]
+			}
+			continue
+		}
+		if len(of) == 0 {
+			t.Fatalf("JSON ends before %s", line)
+		}
+		calls[tid] = of[1:]
+		if strings.HasPrefix(shown, "restart_syscall(") {
+			continue // text knows from another call what is resumed
+		}
+		compared++
+		if err := must.SameAsJSON(shown, []byte(of[0])); err != nil {
+			if wrong++; wrong < 8 {
+				t.Error(err)
+			}
+		}
+	}
+	t.Logf("%d of %d calls are the same in JSON", compared-wrong, compared)
+	if wrong > 0 {
+		t.Errorf("%d of %d calls are not the same in JSON", wrong, compared)
+	}
 }
 
 // fromExec leaves out what strace's child does before it becomes the program.
@@ -201,6 +314,7 @@ var (
 	xattr      = regexp.MustCompile(`^([fl]?[gs]etxattr\((?:"[^"]*"|\d+), "[^"]*", )(?:0x[0-9a-f]+|"(?:[^"\\]|\\.)*"(?:\.\.\.)?)`) // values are never captured
 	ifindex    = regexp.MustCompile(`if_nametoindex\("([^"]*)"\)`)                                                                 // strace asks the kernel
 	quoted     = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+	superseded = regexp.MustCompile(`^\+\+\+ superseded by execve in pid (\d+) \+\+\+$`)
 	epollData  = regexp.MustCompile(`\bdata=(0x[0-9a-f]+|0)\b`) // as strace 6.13 shows it
 )
 

@@ -31,7 +31,7 @@ func SameAsJSON(line string, about []byte) error {
 	if err := json.Unmarshal(about, &call); err != nil {
 		return err
 	}
-	line, _, _ = strings.Cut(line, " <unfinished ...>")
+	line = strings.TrimSuffix(line, " <unfinished ...>")
 	name, rest, ok := strings.Cut(line, "(")
 	if !ok {
 		return fmt.Errorf("no call: %s", line)
