@@ -558,7 +558,15 @@ __noinline int cap_str(u32 user, u64 ptr, u32 max, u32 tag)
 		max = 4096;
 	n = bpf_probe_read_user_str(s->buf + off + 4, max, (void *)ptr);
 	if (n < 0) {
-		item(s, off, tag, 0, ITEM_FAULT);
+		/* Of a string without an end, what is there up to that of its page. Of a file
+		 * name it is of no use: the kernel took none. */
+		len = 4096 - (ptr & 4095);
+		if (len > max)
+			len = max;
+		opaque(len);
+		if (max > 256 || len > 256 || bpf_probe_read_user(s->buf + off + 4, len, (void *)ptr))
+			len = 0;
+		item(s, off, tag, len, ITEM_FAULT);
 		return 0;
 	}
 	/* n counts the NUL, which is put there also where the string goes on. Of an empty
@@ -1165,6 +1173,9 @@ __noinline int capture(u32 user, u32 index, u32 phase)
 			break;
 		case COUNT_ARG_LONG:
 			n = carg;
+			break;
+		case COUNT_PAGES:
+			n = (carg + 4095) >> 12;
 			break;
 		case COUNT_RET:
 			n = s->ret > 0 ? s->ret : 0;

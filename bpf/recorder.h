@@ -397,6 +397,7 @@ enum op_times {
 	COUNT_PTR,    /* the __u32 that argument `carg` points to */
 	COUNT_BITS,   /* argument `carg` counts bits: rounded up to longs, in bytes */
 	COUNT_ARG_LONG, /* the value of argument `carg`, size_t */
+	COUNT_PAGES,  /* the pages of 4 KiB in argument `carg` bytes */
 };
 
 /*

@@ -113,7 +113,7 @@ func readItem(tid int, op *layout.PlanOp, args *[6]uint64) (record.Item, bool) {
 			count = uint64(max(int32(args[op.Carg%6]), 0))
 		case layout.CountArgLong:
 			count = args[op.Carg%6]
-		case layout.CountRet, layout.CountPtr, layout.CountBits:
+		case layout.CountRet, layout.CountPtr, layout.CountBits, layout.CountPages:
 			return it, false // known only at the call's end
 		}
 		it.Kind, n = layout.ItemMem, min(count, 1<<16)*uint64(op.Size)

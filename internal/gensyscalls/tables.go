@@ -37,8 +37,8 @@ var customs = map[string]struct{ size, max int }{
 	"ptracer": {0, 0}, "ioprio": {4, 0}, "fanmask64": {8, 0}, "ioctlcmd": {4, 0}, "poll": {4, 0}, "select": {4, 0}, "sigwait": {4, 0},
 	"oct?": {8, 0}, "sig_ret": {4, 0}, "ioprio_ret": {4, 0}, "waitid": {4, 0}, "futexop": {4, 0},
 	"personality": {0, 0}, "keyringid": {4, 0}, "ipckey": {4, 0}, "fsmagic": {0, 0}, "futexbitset": {4, 0}, "socktype": {4, 0}, "sendoff": {0, 0},
-	"sendoff64": {8, 0}, "errnum": {4, 0}, "iocbopcode": {2, 0}, "kernelversion": {4, 0}, "threadarea": {4, 0}, "ldt": {4, 0}, "ldtfunc": {4, 0}, "reqkey": {4, 0}, "swapflags": {4, 0}, "socketcall": {4, 0}, "ipccall": {4, 0}, "userreg": {0, 0}, "pagestatus": {4, 0}, "residency": {1, 0}, "quotacmd": {4, 0}, "movedoff": {8, 0}, "ambientcap": {0, 0}, "mmapflags": {0, 0}, "memfdflags": {4, 0}, "shmgetflags": {4, 0}, "syslogaction": {4, 0}, "seccompaction": {4, 0}, "pidtype": {0, 0}, "mcepolicy": {0, 0},
-	"mountflags": {0, 0}, "mmapprot": {0, 0},
+	"sendoff64": {8, 0}, "errnum": {4, 0}, "iocbopcode": {2, 0}, "kernelversion": {4, 0}, "threadarea": {4, 0}, "ldt": {4, 0}, "ldtfunc": {4, 0}, "reqkey": {4, 0}, "swapflags": {4, 0}, "socketcall": {4, 0}, "ipccall": {4, 0}, "userreg": {0, 0}, "pagestatus": {4, 0}, "residency": {1, 64}, "quotacmd": {4, 0}, "movedoff": {8, 0}, "ambientcap": {0, 0}, "mmapflags": {0, 0}, "memfdflags": {4, 0}, "shmgetflags": {4, 0}, "syslogaction": {4, 0}, "seccompaction": {4, 0}, "pidtype": {0, 0}, "mcepolicy": {0, 0},
+	"mountflags": {0, 0}, "mmapprot": {0, 0}, "cloexecflag": {4, 0}, "plainclock": {4, 0},
 }
 
 // What takes two registers on a 32-bit ABI.
@@ -493,6 +493,8 @@ func (g *gen) args(r *row, a int) (set, nargs, sub int, err error) {
 					kind, c = "CountPtr", c[1:]
 				case '#':
 					kind, c = "CountBits", c[1:]
+				case '^':
+					kind, c = "CountPages", c[1:]
 				case '=':
 					kind, c = "CountBytes", c[1:]
 				}

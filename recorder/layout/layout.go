@@ -252,6 +252,7 @@ const (
 	CountPtr     OpTimes = 3
 	CountBits    OpTimes = 4
 	CountArgLong OpTimes = 5
+	CountPages   OpTimes = 6
 )
 
 // OpAt is enum op_at of bpf/recorder.h.

@@ -45,10 +45,10 @@ const (
 )
 
 func sockaddrArg(d *decoder, a *syscalls.Arg, it *record.Item) bool {
-	if it.Fault() {
+	data := it.Data
+	if room := d.item(a.Carg, layout.ItemLen, true); it.Fault() && (a.Dir&syscalls.DirOut == 0 || room == nil || uint64(len(data)) < load(room.Data, 4)) {
 		return false // a part says another address
 	}
-	data := it.Data
 	if a.Dir&syscalls.DirOut != 0 {
 		// what does not fit is cut off, and the length says how much there was
 		if room := d.item(a.Carg, layout.ItemLen, true); room != nil {
@@ -249,9 +249,11 @@ func (d *decoder) hwaddr(b []byte) {
 // mac decodes a hardware address: 02:fc:00:00:00:01.
 func (d *decoder) mac(b []byte) { d.Add(value.Node{Kind: value.MAC, Data: b}) }
 
-// sockproto decodes the third argument of socket(2), which depends on the first. Both are whole
-// registers to strace, other than to the kernel.
+// sockproto decodes the third argument of socket(2), which depends on the first. That is a whole
+// register to strace, other than to the kernel, and so is a protocol that it has no names for.
 func sockproto(d *decoder, _ *syscalls.Type, v uint64) {
+	all := v
+	v &= 0xffffffff
 	switch d.rec.Args[0] & d.longMask() {
 	case afInet, afInet6:
 		d.set(ipprotoSet, v, true)
@@ -265,7 +267,7 @@ func sockproto(d *decoder, _ *syscalls.Type, v uint64) {
 		d.With(htonsForm)
 		d.set(etherSet, v>>8&0xff|v<<8&0xff00, true)
 	default:
-		d.Uint(v)
+		d.Uint(all)
 	}
 }
 
@@ -345,7 +347,12 @@ const (
 	solRaw            = 255
 	icmpFilter        = 1
 	solPacket         = 263
+	packetAddMember   = 1
+	packetDropMember  = 2
+	packetRxRing      = 5
 	packetStatistics  = 6
+	packetTxRing      = 13
+	solNetlink        = 270
 	soGetFilter       = 26
 )
 
@@ -362,21 +369,59 @@ var (
 	mreqType      = structType("ip_mreq")
 
 	packetStatsType = structType("tpacket_stats")
+	packetMreqType  = structType("packet_mreq")
+	tpacketReqType  = structType("tpacket_req")
 	timespecType    = structType("timespec")
 	extendedErrType = structType("sock_extended_err")
 )
+
+// sockNumbers are the options of SOL_SOCKET whose value is a number.
+var sockNumbers = func() map[uint32]bool {
+	m := map[uint32]bool{}
+	for _, opt := range []uint32{1, 2, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15, 16, 18, 19, 27, 29, 30, 32, 33, 34, 35, 36, 37, 40, 41, 42, 43, 44, 45, 46, 49, 53, 56,
+		60, 63, 64, 65, 68, 69, 70, 73, 75} {
+		m[opt] = true
+	}
+	return m
+}()
+
+// packetMember decodes a struct packet_mreq, whose address may be longer than that of the struct.
+func (d *decoder) packetMember(b []byte) bool {
+	l := packetMreqType.Struct.On(d.arch)
+	if l == nil || len(b) < int(l.Size) {
+		return false
+	}
+	d.object(nil, func() {
+		d.fieldList(l, b, "mr_ifindex", "mr_type", "mr_alen")
+		d.Name("mr_address")
+		address := b[8:]
+		d.mac(address[:min(int(get(l, b, "mr_alen")), len(address), 8)])
+	})
+	return true
+}
 
 func sockoptval(d *decoder, a *syscalls.Arg, it *record.Item) bool {
 	level, opt, b := uint32(d.rec.Args[1]), uint32(d.rec.Args[2]), it.Data
 	if len(b) == 0 && a.Dir&syscalls.DirOut != 0 || a.Dir&syscalls.DirOut == 0 && int32(d.rec.Args[4]) < 0 {
 		return false
 	}
+	set := a.Dir&syscalls.DirOut == 0
 	show := func(t *syscalls.Type) bool {
 		if l := t.Struct.On(d.arch); l != nil && len(b) >= int(l.Size) {
 			d.structure(t, b)
+		} else if set || it.Fault() {
+			return false // the kernel takes none that is shorter
 		} else {
 			d.String(b, it.Cut())
 		}
+		return true
+	}
+	if set && (level == solSocket && sockNumbers[opt] || level == solNetlink) {
+		if len(b) < 4 {
+			return false
+		}
+		d.Mark(value.Boxed) // of a longer one the kernel takes as much
+		d.Int(int64(int32(load(b, 4))))
 		return true
 	}
 	switch level {
@@ -405,7 +450,7 @@ func sockoptval(d *decoder, a *syscalls.Arg, it *record.Item) bool {
 	case solIP:
 		switch opt {
 		case ipAddMember, ipDropMember:
-			if len(b) >= 8 {
+			if len(b) >= 8 || set {
 				return show(mreqType)
 			}
 		case ipMulticastIf:
@@ -417,6 +462,9 @@ func sockoptval(d *decoder, a *syscalls.Arg, it *record.Item) bool {
 	case solIPv6:
 		switch opt {
 		case ipv6AddMember, ipv6DropMember, ipv6JoinAnycast, ipv6LeaveAnycast:
+			if len(b) < 20 && set {
+				return false
+			}
 			if len(b) >= 20 {
 				d.object(nil, func() {
 					d.Name("ipv6mr_multiaddr")
@@ -440,9 +488,18 @@ func sockoptval(d *decoder, a *syscalls.Arg, it *record.Item) bool {
 			return true
 		}
 	case solPacket:
+		switch {
+		case set && (opt == packetRxRing || opt == packetTxRing):
+			return len(b) == 16 && !it.Cut() && !it.Fault() && show(tpacketReqType)
+		case set && (opt == packetAddMember || opt == packetDropMember):
+			return d.packetMember(b)
+		}
 		if opt == packetStatistics && len(b) == 8 && a.Dir&syscalls.DirOut != 0 {
 			return show(packetStatsType)
 		}
+	}
+	if it.Fault() {
+		return false
 	}
 	if len(b) == 4 && !it.Cut() {
 		d.Mark(value.Boxed)
@@ -607,8 +664,8 @@ func (d *decoder) msg(a *syscalls.Arg, b []byte, parts []record.Item, entry bool
 	d.Uint(load(b[3*w:], w))
 	if controlLen > 0 {
 		d.Name("msg_control")
-		if n := part(parts, a.Reg, layout.ItemControl, entry); n != nil && len(n.Data) >= 2*w+4 {
-			d.controls(n)
+		if n := part(parts, a.Reg, layout.ItemControl, entry); n != nil && len(n.Data) >= w+8 {
+			d.controls(n, controlLen)
 		} else {
 			d.Addr(control)
 		}
@@ -642,8 +699,8 @@ const (
 
 var ipCmsgSet = syscalls.SetByName("ipcmsg")
 
-// controls decodes the control messages of a msghdr.
-func (d *decoder) controls(it *record.Item) {
+// controls decodes the control messages of a msghdr, of which there are so many bytes.
+func (d *decoder) controls(it *record.Item, all uint64) {
 	w := d.word
 	head := w + 8
 	list, whole := d.Open(value.List), false
@@ -678,7 +735,7 @@ func (d *decoder) controls(it *record.Item) {
 			}
 		}
 		d.Close(at)
-		whole = length >= uint64(len(b)) // what was cut is a part of this one
+		whole = uint64(len(it.Data)-len(b))+length >= all // what was cut is a part of this one
 		step := (length + uint64(w) - 1) &^ uint64(w-1)
 		if length < uint64(head) || step >= uint64(len(b)) || step < length {
 			b = nil
@@ -795,17 +852,26 @@ func (d *decoder) mmsghdr(a *syscalls.Arg, entry bool) bool {
 		return parts
 	}
 	d.Mark(value.Limited)
-	l := d.list(len(it.Data)/size, func(i int) {
+	n := len(it.Data) / size
+	if d.rec.Ret > 0 && !d.entering {
+		n = min(n, int(min(d.rec.Ret, 1024))) // those behind were not sent
+	}
+	l := d.list(n, func(i int) {
 		b := it.Data[i*size : (i+1)*size]
 		at := d.Open(value.Object)
 		d.Name("msg_hdr")
 		d.msg(a, b, next(), entry)
-		d.Name("msg_len")
-		d.Uint(load(b[7*d.word:], 4))
+		if !d.failed() && !d.entering {
+			d.Name("msg_len")
+			d.Uint(load(b[7*d.word:], 4))
+		}
 		d.Close(at)
 	})
-	if it.Cut() || it.Fault() {
+	if (it.Cut() || it.Fault()) && (d.rec.Ret <= 0 || int64(n) < d.rec.Ret) {
 		l.Flags |= value.Cut
+		if it.Fault() {
+			l.Data = d.KeepComment(appendHex(d.Comment(), d.rec.Args[a.Reg%6]&d.longMask()+uint64(n*size)))
+		}
 	}
 	return true
 }

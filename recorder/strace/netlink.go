@@ -13,10 +13,11 @@ import (
 // bytes: of a protocol that is not known, or not rtnetlink's, only the header is decoded.
 
 var (
-	nlTypeSet  = syscalls.SetByName("nlmsgtype")
-	rtmTypeSet = syscalls.SetByName("rtmtype")
-	nlFlagSets = [4]*syscalls.Set{syscalls.SetByName("nlmflags_new"), syscalls.SetByName("nlmflags_del"), syscalls.SetByName("nlmflags_get"), syscalls.SetByName("nlmflags")}
-	nlAckSet   = syscalls.SetByName("nlmflags_ack")
+	diagTypeSet = syscalls.SetByName("sockdiagtype")
+	nlTypeSet   = syscalls.SetByName("nlmsgtype")
+	rtmTypeSet  = syscalls.SetByName("rtmtype")
+	nlFlagSets  = [4]*syscalls.Set{syscalls.SetByName("nlmflags_new"), syscalls.SetByName("nlmflags_del"), syscalls.SetByName("nlmflags_get"), syscalls.SetByName("nlmflags")}
+	nlAckSet    = syscalls.SetByName("nlmflags_ack")
 )
 
 const (
@@ -25,7 +26,9 @@ const (
 	nlDone   = 3
 	rtmBase  = 16
 
-	netlinkRoute = 0 + 1 // NETLINK_ROUTE in decoder.protocol
+	// In decoder.protocol.
+	netlinkRoute = 0 + 1 // NETLINK_ROUTE
+	netlinkDiag  = 4 + 1 // NETLINK_SOCK_DIAG
 )
 
 // attrKind says how an attribute is shown.
@@ -182,9 +185,12 @@ func (d *decoder) netlinkHeader(b []byte, f *rtFamily) {
 	d.Name("nlmsg_type")
 	flags := nlFlagSets[3]
 	switch {
-	case f != nil:
+	case f != nil || d.protocol == netlinkRoute && kind >= rtmBase:
 		d.set(rtmTypeSet, uint64(kind), true)
 		flags = nlFlagSets[kind&3]
+	case d.protocol == netlinkDiag && kind >= rtmBase:
+		d.set(diagTypeSet, uint64(kind), true)
+		flags = nlFlagSets[2]
 	case kind < rtmBase:
 		d.set(nlTypeSet, uint64(kind), true)
 		if kind == nlError {

@@ -393,7 +393,16 @@ func socktype(d *decoder, t *syscalls.Type, v uint64) {
 		d.flags(t.Set.On(d.arch), v)
 		return
 	}
-	d.set(t.Set, v, true)
+	set := t.Set.On(d.arch)
+	name, rest := set.Enum(v&set.Mask), v&^set.Mask
+	if name == "" || rest == 0 {
+		d.set(t.Set, v, true)
+		return
+	}
+	at := d.Open(value.Union)
+	d.Word(name)
+	d.flags(set, rest)
+	d.Close(at)
 }
 
 // longFlags decodes flags of a register all of which counts.
@@ -434,7 +443,9 @@ func hugeFlags(shift string) func(*decoder, *syscalls.Type, uint64) {
 				d.flags(t.Set, v&^mode)
 			}
 		} else {
-			d.set(t.Set, v, true)
+			if v != 0 || t.Name == "mmapflags" {
+				d.set(t.Set, v, true)
+			}
 		}
 		d.With(form)
 		d.Uint(size)
@@ -444,6 +455,25 @@ func hugeFlags(shift string) func(*decoder, *syscalls.Type, uint64) {
 		d.Close(at)
 	}
 }
+
+// cloexecFlag decodes O_CLOEXEC, the one flag that there is.
+func cloexecFlag(d *decoder, _ *syscalls.Type, v uint64) {
+	const cloexec = 02000000
+	v &= 0xffffffff
+	if v&cloexec == 0 {
+		d.Hex(v)
+		return
+	}
+	at := d.Open(value.Union)
+	d.Word("O_CLOEXEC")
+	if v &^= cloexec; v != 0 {
+		d.Hex(v)
+	}
+	d.Close(at)
+}
+
+// plainClock decodes a clock that has a name of its own, not one of a process or a descriptor.
+func plainClock(d *decoder, _ *syscalls.Type, v uint64) { d.set(clockSet, v&0xffffffff, true) }
 
 // commented decodes a number with its name beside it: 0x1 /* PIDTYPE_TGID */.
 func commented(n *value.Node, s *syscalls.Set, v uint64) {

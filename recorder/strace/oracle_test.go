@@ -194,6 +194,8 @@ func (t *tracer) capture(rec *record.Record, phase int) {
 		case layout.CountPtr:
 			b, _ := t.read(carg, 4)
 			n = load(b, 4)
+		case layout.CountPages:
+			n = (carg + 4095) >> 12
 		case layout.CountBits:
 			w := uint64(syscalls.Word(t.arch))
 			n = (uint64(max(0, int32(carg))) + w*8 - 1) / (w * 8) * w

@@ -158,7 +158,7 @@ func (d *decoder) code(sig, code int) {
 // errnum decodes the number of an error by its name.
 func (d *decoder) errnum(n int) {
 	name, _ := syscalls.Errno(n)
-	d.named(name, func() { d.Int(int64(n)) })
+	d.named(name, func() { d.Uint(uint64(uint32(n))) })
 }
 
 func siginfo(d *decoder, _ *syscalls.Type, _ *syscalls.Layout, data []byte) {
@@ -226,7 +226,12 @@ func (d *decoder) siginfoMembers(data []byte, word int) {
 	}
 	sender := func() {
 		num("si_pid", int64(int32(u(0, 4))))
-		num("si_uid", int64(uint32(u(4, 4))))
+		d.Name("si_uid")
+		if uid := uint32(u(4, 4)); uid == 0xffffffff {
+			d.Int(-1)
+		} else {
+			d.Int(int64(uid))
+		}
 	}
 	value := func(off int) {
 		num("si_int", int64(int32(u(off, 4))))

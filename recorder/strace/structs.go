@@ -46,7 +46,7 @@ func init() {
 		structures["bpf_"+name] = bpfAttr(member)
 	}
 	memories = map[string]func(*decoder, *syscalls.Arg, *record.Item) bool{
-		"fdset": fdset, "cpuset": cpuset, "sockaddr": sockaddrArg, "sockoptval": sockoptval, "str16": str16,
+		"fdset": fdset, "cpuset": cpuset, "residency": residency, "sockaddr": sockaddrArg, "sockoptval": sockoptval, "str16": str16,
 		"sendoff": sendOffset, "sendoff64": sendOffset, "movedoff": movedOffset, "sigset": sigsetArg, "old_sigset": sigsetArg, "cap_data": capData, "seccompaction": seccompAction, "nodemask": nodemask,
 	}
 	values = map[string]func(*decoder, *syscalls.Type, uint64){
@@ -56,7 +56,7 @@ func init() {
 		"keyringid": decimalEnum, "inaddr": inaddr, "termoflag": termOflag, "termcflag": termCflag, "cloneflags": cloneflags, "clone3flags": clone3flags,
 		"waitid": intValue, "socktype": socktype, "mmapflags": hugeFlags("MAP_HUGE_SHIFT"), "memfdflags": hugeFlags("MFD_HUGE_SHIFT"), "shmgetflags": hugeFlags("SHM_HUGE_SHIFT"), "ambientcap": ambientCap, "syslogaction": syslogAction, "ptracer": ptracer, "parenttid": intValue, "fsmagic": fsmagic, "personality": personality,
 		"oct?": octalValue, "errnum": errnum, "kernelversion": kernelVersion, "userreg": userReg, "quotacmd": quotaCmd, "iocbopcode": decimalUnknown, "reqkey": decimalUnknown, "swapflags": swapFlags, "socketcall": decimalEnum, "ipccall": decimalEnum, "ldtfunc": intValue, "pagestatus": pageStatus, "futexbitset": hexEnum,
-		"pidtype": pidType, "mcepolicy": mcePolicy, "mountflags": mountFlags, "mmapprot": longFlags,
+		"cloexecflag": cloexecFlag, "plainclock": plainClock, "pidtype": pidType, "mcepolicy": mcePolicy, "mountflags": mountFlags, "mmapprot": longFlags,
 	}
 	results = map[string]func(*decoder, int64){
 		"poll": pollResult, "select": selectResult, "sigwait": sigResult, "sig_ret": sigResult, "ioprio_ret": ioprioResult, "personality_ret": personalityResult, "threadarea": threadArea, "ldt": ldtResult,
@@ -605,6 +605,18 @@ func fdset(d *decoder, a *syscalls.Arg, it *record.Item) bool {
 func cpuset(d *decoder, a *syscalls.Arg, it *record.Item) bool {
 	if set := d.bits(it.Data, len(it.Data)*8, nil); it.Cut() {
 		set.Flags |= value.Cut
+	}
+	return true
+}
+
+// residency decodes which pages are in memory: the lowest bit of a byte each.
+func residency(d *decoder, _ *syscalls.Arg, it *record.Item) bool {
+	if len(it.Data) == 0 {
+		return false
+	}
+	d.Mark(value.Limited)
+	if l := d.list(len(it.Data), func(i int) { d.Uint(uint64(it.Data[i] & 1)) }); it.Cut() || it.Fault() {
+		l.Flags |= value.Cut
 	}
 	return true
 }

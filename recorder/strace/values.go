@@ -77,6 +77,9 @@ func (d *decoder) pointer(a *syscalls.Arg, v uint64) bool {
 				d.String(it.Data[:min(len(it.Data), most)], len(it.Data) >= most && a.Dir&syscalls.DirOut == 0)
 				return true
 			}
+			if it.Fault() && len(it.Data) <= unended {
+				return false
+			}
 			d.String(it.Data, it.Cut() || it.Fault())
 			return true
 		}
@@ -120,6 +123,10 @@ func (d *decoder) pointer(a *syscalls.Arg, v uint64) bool {
 	return false
 }
 
+// unended is how much of a string without an end is no more than its address: as much as strace
+// would show of one.
+const unended = 32
+
 // chars decodes text of a known length.
 func (d *decoder) chars(a *syscalls.Arg, entry bool) bool {
 	if last := &d.call.Args[len(d.call.Args)-1]; a.Count == syscalls.CountRet && last.Type.Name == "size" && d.rec.Args[last.Reg%6] == 0 {
@@ -157,7 +164,7 @@ func (d *decoder) data(a *syscalls.Arg, entry bool) bool {
 	data, cut := it.Data, it.Cut() || it.Fault()
 	if d.call.Name == "recvfrom" || d.call.Name == "recv" {
 		// with MSG_TRUNC the result is larger than the buffer
-		if room := d.rec.Args[2] & d.longMask(); room < uint64(len(data)) {
+		if room := d.rec.Args[2] & d.longMask(); room <= uint64(len(data)) {
 			data, cut = data[:room], false
 		}
 	}
@@ -323,10 +330,13 @@ func (d *decoder) memory(a *syscalls.Arg, it *record.Item) bool {
 	}
 	one := a.Count == syscalls.CountOne || a.Count == syscalls.CountBytes || a.Count == syscalls.CountBytesInt
 	if one {
-		if len(it.Data) < size && (a.Count == syscalls.CountOne || a.Type.Kind != syscalls.KindStruct) {
+		if len(it.Data) < size && (a.Count == syscalls.CountOne || a.Type.Kind != syscalls.KindStruct || it.Fault()) {
 			return false
 		}
 		if a.Type.Kind == syscalls.KindStruct {
+			if l := a.Type.Struct.On(d.arch); l != nil && len(l.Fields) > 0 && len(it.Data) < int(l.Fields[0].Size) {
+				return false // not even the first of them
+			}
 			d.asSized = a.Count != syscalls.CountOne && !it.Cut() && !it.Fault()
 			d.structure(a.Type, it.Data)
 			d.asSized = false
@@ -448,6 +458,9 @@ func (d *decoder) value(t *syscalls.Type, v uint64, inMemory bool) {
 		}
 		d.Octal(v)
 	case syscalls.KindFileMode:
+		if !inMemory {
+			v &= 0xffff // umode_t
+		}
 		d.fileMode(uint32(v))
 	case syscalls.KindDev:
 		if !inMemory {

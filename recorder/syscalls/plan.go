@@ -274,6 +274,8 @@ func opOf(arch record.Arch, a *Arg) (layout.PlanOp, bool) {
 		op.Count, op.Carg = uint8(layout.CountArgLong), a.Carg
 	case CountRet:
 		op.Count = uint8(layout.CountRet)
+	case CountPages:
+		op.Count, op.Carg = uint8(layout.CountPages), a.Carg
 	case CountPtr:
 		op.Count, op.Carg = uint8(layout.CountPtr), a.Carg
 	case CountBits:

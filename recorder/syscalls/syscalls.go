@@ -191,6 +191,7 @@ const (
 	CountRet                   // elements: the result
 	CountPtr                   // bytes: the 4-byte number that argument Carg points to
 	CountBits                  // bits: the value of argument Carg; whole longs are read
+	CountPages                 // pages: the value of argument Carg is bytes of memory
 	CountBytes                 // bytes: the value of argument Carg, a long
 	CountBytesInt              // bytes: the value of argument Carg, an int
 )

@@ -98,12 +98,12 @@ var calls_x86_64 = [...]Call{
 	92:  {Name: "chown", Nr: 92, Args: args155, Nargs: 3, Sub: -1, Class: ClassFile},
 	93:  {Name: "fchown", Nr: 93, Args: args156, Nargs: 3, Sub: -1, Class: ClassDesc},
 	94:  {Name: "lchown", Nr: 94, Args: args155, Nargs: 3, Sub: -1, Class: ClassFile},
-	95:  {Name: "umask", Nr: 95, Args: args157, Nargs: 1, Sub: -1, Ret: &types[130]},
+	95:  {Name: "umask", Nr: 95, Args: args157, Nargs: 1, Sub: -1, Ret: &types[131]},
 	96:  {Name: "gettimeofday", Nr: 96, Args: args158, Nargs: 2, Sub: -1, Class: ClassClock},
 	97:  {Name: "getrlimit", Nr: 97, Args: args159, Nargs: 2, Sub: -1},
 	98:  {Name: "getrusage", Nr: 98, Args: args160, Nargs: 2, Sub: -1},
 	99:  {Name: "sysinfo", Nr: 99, Args: args161, Nargs: 1, Sub: -1},
-	100: {Name: "times", Nr: 100, Args: args162, Nargs: 1, Sub: -1, Ret: &types[107]},
+	100: {Name: "times", Nr: 100, Args: args162, Nargs: 1, Sub: -1, Ret: &types[108]},
 	101: {Name: "ptrace", Nr: 101, Args: args163, Nargs: 4, Sub: 0, Subs: subs_x86_64_101, SubMask: 0xffffffff},
 	102: {Name: "getuid", Nr: 102, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
 	103: {Name: "syslog", Nr: 103, Args: args183, Nargs: 3, Sub: 0, Subs: subs_x86_64_103, SubMask: 0xffffffff},
@@ -131,14 +131,14 @@ var calls_x86_64 = [...]Call{
 	125: {Name: "capget", Nr: 125, Args: args197, Nargs: 2, Sub: -1, Class: ClassCreds},
 	126: {Name: "capset", Nr: 126, Args: args198, Nargs: 2, Sub: -1, Class: ClassCreds},
 	127: {Name: "rt_sigpending", Nr: 127, Args: args199, Nargs: 2, Sub: -1, Class: ClassSignal},
-	128: {Name: "rt_sigtimedwait", Nr: 128, Args: args200, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[149]},
+	128: {Name: "rt_sigtimedwait", Nr: 128, Args: args200, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[150]},
 	129: {Name: "rt_sigqueueinfo", Nr: 129, Args: args201, Nargs: 3, Sub: -1, Class: ClassSignal},
 	130: {Name: "rt_sigsuspend", Nr: 130, Args: args202, Nargs: 2, Sub: -1, Class: ClassSignal},
 	131: {Name: "sigaltstack", Nr: 131, Args: args203, Nargs: 2, Sub: -1, Class: ClassSignal},
 	132: {Name: "utime", Nr: 132, Args: args204, Nargs: 2, Sub: -1, Class: ClassFile},
 	133: {Name: "mknod", Nr: 133, Args: args205, Nargs: 3, Sub: -1, Class: ClassFile},
 	134: {Name: "uselib", Nr: 134, Args: args206, Nargs: 1, Sub: -1, Class: ClassFile},
-	135: {Name: "personality", Nr: 135, Args: args207, Nargs: 1, Sub: -1, Ret: &types[155]},
+	135: {Name: "personality", Nr: 135, Args: args207, Nargs: 1, Sub: -1, Ret: &types[156]},
 	136: {Name: "ustat", Nr: 136, Args: args208, Nargs: 2, Sub: -1},
 	137: {Name: "statfs", Nr: 137, Args: args209, Nargs: 2, Sub: -1, Class: ClassFile},
 	138: {Name: "fstatfs", Nr: 138, Args: args210, Nargs: 2, Sub: -1, Class: ClassDesc},
@@ -148,7 +148,7 @@ var calls_x86_64 = [...]Call{
 	142: {Name: "sched_setparam", Nr: 142, Args: args214, Nargs: 2, Sub: -1},
 	143: {Name: "sched_getparam", Nr: 143, Args: args215, Nargs: 2, Sub: -1},
 	144: {Name: "sched_setscheduler", Nr: 144, Args: args216, Nargs: 3, Sub: -1},
-	145: {Name: "sched_getscheduler", Nr: 145, Args: args196, Nargs: 1, Sub: -1, Ret: &types[161]},
+	145: {Name: "sched_getscheduler", Nr: 145, Args: args196, Nargs: 1, Sub: -1, Ret: &types[162]},
 	146: {Name: "sched_get_priority_max", Nr: 146, Args: args217, Nargs: 1, Sub: -1},
 	147: {Name: "sched_get_priority_min", Nr: 147, Args: args217, Nargs: 1, Sub: -1},
 	148: {Name: "sched_rr_get_interval", Nr: 148, Args: args218, Nargs: 2, Sub: -1},
@@ -157,12 +157,12 @@ var calls_x86_64 = [...]Call{
 	151: {Name: "mlockall", Nr: 151, Args: args219, Nargs: 1, Sub: -1, Class: ClassMemory},
 	152: {Name: "munlockall", Nr: 152, Args: args79, Nargs: 0, Sub: -1, Class: ClassMemory},
 	153: {Name: "vhangup", Nr: 153, Args: args79, Nargs: 0, Sub: -1},
-	154: {Name: "modify_ldt", Nr: 154, Args: args220, Nargs: 3, Sub: 0, Subs: subs_x86_64_154, SubMask: 0xffffffff, Ret: &types[165]},
+	154: {Name: "modify_ldt", Nr: 154, Args: args220, Nargs: 3, Sub: 0, Subs: subs_x86_64_154, SubMask: 0xffffffff, Ret: &types[166]},
 	155: {Name: "pivot_root", Nr: 155, Args: args222, Nargs: 2, Sub: -1, Class: ClassFile},
 	156: {Name: "_sysctl", Nr: 156, Args: args223, Nargs: 1, Sub: -1},
 	157: {Name: "prctl", Nr: 157, Args: args224, Nargs: 5, Sub: 0, Subs: subs_x86_64_157, SubMask: 0xffffffff},
 	158: {Name: "arch_prctl", Nr: 158, Args: args249, Nargs: 2, Sub: 0, Subs: subs_x86_64_158, SubMask: 0xffffffff},
-	159: {Name: "adjtimex", Nr: 159, Args: args252, Nargs: 1, Sub: -1, Class: ClassClock, Ret: &types[192]},
+	159: {Name: "adjtimex", Nr: 159, Args: args252, Nargs: 1, Sub: -1, Class: ClassClock, Ret: &types[193]},
 	160: {Name: "setrlimit", Nr: 160, Args: args253, Nargs: 2, Sub: -1},
 	161: {Name: "chroot", Nr: 161, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
 	162: {Name: "sync", Nr: 162, Args: args79, Nargs: 0, Sub: -1},
@@ -204,11 +204,11 @@ var calls_x86_64 = [...]Call{
 	198: {Name: "lremovexattr", Nr: 198, Args: args290, Nargs: 2, Sub: -1, Class: ClassFile},
 	199: {Name: "fremovexattr", Nr: 199, Args: args291, Nargs: 2, Sub: -1, Class: ClassDesc},
 	200: {Name: "tkill", Nr: 200, Args: args292, Nargs: 2, Sub: -1, Class: ClassSignal | ClassProcess},
-	201: {Name: "time", Nr: 201, Args: args293, Nargs: 1, Sub: -1, Ret: &types[107]},
+	201: {Name: "time", Nr: 201, Args: args293, Nargs: 1, Sub: -1, Ret: &types[108]},
 	202: {Name: "futex", Nr: 202, Args: args294, Nargs: 6, Sub: 1, Subs: subs_x86_64_202, SubMask: 0x7f},
 	203: {Name: "sched_setaffinity", Nr: 203, Args: args305, Nargs: 3, Sub: -1},
 	204: {Name: "sched_getaffinity", Nr: 204, Args: args306, Nargs: 3, Sub: -1},
-	205: {Name: "set_thread_area", Nr: 205, Args: args307, Nargs: 1, Sub: -1, Ret: &types[211]},
+	205: {Name: "set_thread_area", Nr: 205, Args: args307, Nargs: 1, Sub: -1, Ret: &types[212]},
 	206: {Name: "io_setup", Nr: 206, Args: args308, Nargs: 2, Sub: -1, Class: ClassMemory},
 	207: {Name: "io_destroy", Nr: 207, Args: args309, Nargs: 1, Sub: -1, Class: ClassMemory},
 	208: {Name: "io_getevents", Nr: 208, Args: args310, Nargs: 5, Sub: -1},
@@ -255,7 +255,7 @@ var calls_x86_64 = [...]Call{
 	249: {Name: "request_key", Nr: 249, Args: args346, Nargs: 4, Sub: -1},
 	250: {Name: "keyctl", Nr: 250, Args: args347, Nargs: 5, Sub: 0, Subs: subs_x86_64_250, SubMask: 0xffffffff},
 	251: {Name: "ioprio_set", Nr: 251, Args: args370, Nargs: 3, Sub: -1},
-	252: {Name: "ioprio_get", Nr: 252, Args: args371, Nargs: 2, Sub: -1, Ret: &types[239]},
+	252: {Name: "ioprio_get", Nr: 252, Args: args371, Nargs: 2, Sub: -1, Ret: &types[240]},
 	253: {Name: "inotify_init", Nr: 253, Args: args79, Nargs: 0, Sub: -1, Class: ClassDesc, Ret: &types[0]},
 	254: {Name: "inotify_add_watch", Nr: 254, Args: args372, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
 	255: {Name: "inotify_rm_watch", Nr: 255, Args: args373, Nargs: 2, Sub: -1, Class: ClassDesc},
@@ -308,7 +308,7 @@ var calls_x86_64 = [...]Call{
 	302: {Name: "prlimit64", Nr: 302, Args: args419, Nargs: 4, Sub: -1},
 	303: {Name: "name_to_handle_at", Nr: 303, Args: args420, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
 	304: {Name: "open_by_handle_at", Nr: 304, Args: args421, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	305: {Name: "clock_adjtime", Nr: 305, Args: args422, Nargs: 2, Sub: -1, Class: ClassClock, Ret: &types[192]},
+	305: {Name: "clock_adjtime", Nr: 305, Args: args422, Nargs: 2, Sub: -1, Class: ClassClock, Ret: &types[193]},
 	306: {Name: "syncfs", Nr: 306, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
 	307: {Name: "sendmmsg", Nr: 307, Args: args423, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
 	308: {Name: "setns", Nr: 308, Args: args424, Nargs: 2, Sub: -1, Class: ClassDesc},
@@ -405,7 +405,7 @@ var calls_i386 = [...]Call{
 	10:  {Name: "unlink", Nr: 10, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
 	11:  {Name: "execve", Nr: 11, Args: args110, Nargs: 3, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassFile},
 	12:  {Name: "chdir", Nr: 12, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
-	13:  {Name: "time", Nr: 13, Args: args293, Nargs: 1, Sub: -1, Ret: &types[107]},
+	13:  {Name: "time", Nr: 13, Args: args293, Nargs: 1, Sub: -1, Ret: &types[108]},
 	14:  {Name: "mknod", Nr: 14, Args: args205, Nargs: 3, Sub: -1, Class: ClassFile},
 	15:  {Name: "chmod", Nr: 15, Args: args151, Nargs: 2, Sub: -1, Class: ClassFile},
 	16:  {Name: "lchown", Nr: 16, Args: args548, Nargs: 3, Sub: -1, Class: ClassFile},
@@ -435,7 +435,7 @@ var calls_i386 = [...]Call{
 	40:  {Name: "rmdir", Nr: 40, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
 	41:  {Name: "dup", Nr: 41, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
 	42:  {Name: "pipe", Nr: 42, Args: args77, Nargs: 1, Sub: -1, Class: ClassDesc},
-	43:  {Name: "times", Nr: 43, Args: args162, Nargs: 1, Sub: -1, Ret: &types[107]},
+	43:  {Name: "times", Nr: 43, Args: args162, Nargs: 1, Sub: -1, Ret: &types[108]},
 	44:  {Name: "prof", Nr: 44, Args: args79, Nargs: 0, Sub: -1},
 	45:  {Name: "brk", Nr: 45, Args: args11, Nargs: 1, Sub: -1, Class: ClassMemory, Ret: &types[13]},
 	46:  {Name: "setgid", Nr: 46, Args: args556, Nargs: 1, Sub: -1, Class: ClassCreds},
@@ -452,7 +452,7 @@ var calls_i386 = [...]Call{
 	57:  {Name: "setpgid", Nr: 57, Args: args187, Nargs: 2, Sub: -1},
 	58:  {Name: "ulimit", Nr: 58, Args: args558, Nargs: 2, Sub: -1},
 	59:  {Name: "oldolduname", Nr: 59, Args: args559, Nargs: 1, Sub: -1},
-	60:  {Name: "umask", Nr: 60, Args: args157, Nargs: 1, Sub: -1, Ret: &types[130]},
+	60:  {Name: "umask", Nr: 60, Args: args157, Nargs: 1, Sub: -1, Ret: &types[131]},
 	61:  {Name: "chroot", Nr: 61, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
 	62:  {Name: "ustat", Nr: 62, Args: args208, Nargs: 2, Sub: -1},
 	63:  {Name: "dup2", Nr: 63, Args: args91, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
@@ -515,8 +515,8 @@ var calls_i386 = [...]Call{
 	120: {Name: "clone", Nr: 120, Args: args576, Nargs: 5, Sub: -1, Flags: FlagFork, Class: ClassProcess},
 	121: {Name: "setdomainname", Nr: 121, Args: args261, Nargs: 2, Sub: -1},
 	122: {Name: "uname", Nr: 122, Args: args114, Nargs: 1, Sub: -1},
-	123: {Name: "modify_ldt", Nr: 123, Args: args220, Nargs: 3, Sub: 0, Subs: subs_i386_123, SubMask: 0xffffffff, Ret: &types[165]},
-	124: {Name: "adjtimex", Nr: 124, Args: args252, Nargs: 1, Sub: -1, Class: ClassClock, Ret: &types[192]},
+	123: {Name: "modify_ldt", Nr: 123, Args: args220, Nargs: 3, Sub: 0, Subs: subs_i386_123, SubMask: 0xffffffff, Ret: &types[166]},
+	124: {Name: "adjtimex", Nr: 124, Args: args252, Nargs: 1, Sub: -1, Class: ClassClock, Ret: &types[193]},
 	125: {Name: "mprotect", Nr: 125, Args: args9, Nargs: 3, Sub: -1, Class: ClassMemory},
 	126: {Name: "sigprocmask", Nr: 126, Args: args577, Nargs: 3, Sub: -1, Class: ClassSignal},
 	127: {Name: "create_module", Nr: 127, Args: args264, Nargs: 2, Sub: -1},
@@ -528,7 +528,7 @@ var calls_i386 = [...]Call{
 	133: {Name: "fchdir", Nr: 133, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
 	134: {Name: "bdflush", Nr: 134, Args: args578, Nargs: 2, Sub: -1},
 	135: {Name: "sysfs", Nr: 135, Args: args211, Nargs: 3, Sub: -1},
-	136: {Name: "personality", Nr: 136, Args: args207, Nargs: 1, Sub: -1, Ret: &types[155]},
+	136: {Name: "personality", Nr: 136, Args: args207, Nargs: 1, Sub: -1, Ret: &types[156]},
 	137: {Name: "afs_syscall", Nr: 137, Args: args281, Nargs: 5, Sub: -1},
 	138: {Name: "setfsuid", Nr: 138, Args: args551, Nargs: 1, Sub: -1, Class: ClassCreds},
 	139: {Name: "setfsgid", Nr: 139, Args: args556, Nargs: 1, Sub: -1, Class: ClassCreds},
@@ -549,7 +549,7 @@ var calls_i386 = [...]Call{
 	154: {Name: "sched_setparam", Nr: 154, Args: args214, Nargs: 2, Sub: -1},
 	155: {Name: "sched_getparam", Nr: 155, Args: args215, Nargs: 2, Sub: -1},
 	156: {Name: "sched_setscheduler", Nr: 156, Args: args216, Nargs: 3, Sub: -1},
-	157: {Name: "sched_getscheduler", Nr: 157, Args: args196, Nargs: 1, Sub: -1, Ret: &types[161]},
+	157: {Name: "sched_getscheduler", Nr: 157, Args: args196, Nargs: 1, Sub: -1, Ret: &types[162]},
 	158: {Name: "sched_yield", Nr: 158, Args: args79, Nargs: 0, Sub: -1},
 	159: {Name: "sched_get_priority_max", Nr: 159, Args: args217, Nargs: 1, Sub: -1},
 	160: {Name: "sched_get_priority_min", Nr: 160, Args: args217, Nargs: 1, Sub: -1},
@@ -569,7 +569,7 @@ var calls_i386 = [...]Call{
 	174: {Name: "rt_sigaction", Nr: 174, Args: args12, Nargs: 4, Sub: -1, Class: ClassSignal},
 	175: {Name: "rt_sigprocmask", Nr: 175, Args: args13, Nargs: 4, Sub: -1, Class: ClassSignal},
 	176: {Name: "rt_sigpending", Nr: 176, Args: args199, Nargs: 2, Sub: -1, Class: ClassSignal},
-	177: {Name: "rt_sigtimedwait", Nr: 177, Args: args200, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[149]},
+	177: {Name: "rt_sigtimedwait", Nr: 177, Args: args200, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[150]},
 	178: {Name: "rt_sigqueueinfo", Nr: 178, Args: args201, Nargs: 3, Sub: -1, Class: ClassSignal},
 	179: {Name: "rt_sigsuspend", Nr: 179, Args: args202, Nargs: 2, Sub: -1, Class: ClassSignal},
 	180: {Name: "pread64", Nr: 180, Args: args584, Nargs: 5, Sub: -1, Class: ClassDesc},
@@ -633,7 +633,7 @@ var calls_i386 = [...]Call{
 	240: {Name: "futex", Nr: 240, Args: args294, Nargs: 6, Sub: 1, Subs: subs_i386_240, SubMask: 0x7f},
 	241: {Name: "sched_setaffinity", Nr: 241, Args: args305, Nargs: 3, Sub: -1},
 	242: {Name: "sched_getaffinity", Nr: 242, Args: args306, Nargs: 3, Sub: -1},
-	243: {Name: "set_thread_area", Nr: 243, Args: args307, Nargs: 1, Sub: -1, Ret: &types[211]},
+	243: {Name: "set_thread_area", Nr: 243, Args: args307, Nargs: 1, Sub: -1, Ret: &types[212]},
 	244: {Name: "get_thread_area", Nr: 244, Args: args313, Nargs: 1, Sub: -1},
 	245: {Name: "io_setup", Nr: 245, Args: args308, Nargs: 2, Sub: -1, Class: ClassMemory},
 	246: {Name: "io_destroy", Nr: 246, Args: args309, Nargs: 1, Sub: -1, Class: ClassMemory},
@@ -678,7 +678,7 @@ var calls_i386 = [...]Call{
 	287: {Name: "request_key", Nr: 287, Args: args346, Nargs: 4, Sub: -1},
 	288: {Name: "keyctl", Nr: 288, Args: args347, Nargs: 5, Sub: 0, Subs: subs_i386_288, SubMask: 0xffffffff},
 	289: {Name: "ioprio_set", Nr: 289, Args: args370, Nargs: 3, Sub: -1},
-	290: {Name: "ioprio_get", Nr: 290, Args: args371, Nargs: 2, Sub: -1, Ret: &types[239]},
+	290: {Name: "ioprio_get", Nr: 290, Args: args371, Nargs: 2, Sub: -1, Ret: &types[240]},
 	291: {Name: "inotify_init", Nr: 291, Args: args79, Nargs: 0, Sub: -1, Class: ClassDesc, Ret: &types[0]},
 	292: {Name: "inotify_add_watch", Nr: 292, Args: args372, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
 	293: {Name: "inotify_rm_watch", Nr: 293, Args: args373, Nargs: 2, Sub: -1, Class: ClassDesc},
@@ -731,7 +731,7 @@ var calls_i386 = [...]Call{
 	340: {Name: "prlimit64", Nr: 340, Args: args419, Nargs: 4, Sub: -1},
 	341: {Name: "name_to_handle_at", Nr: 341, Args: args420, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
 	342: {Name: "open_by_handle_at", Nr: 342, Args: args421, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	343: {Name: "clock_adjtime", Nr: 343, Args: args422, Nargs: 2, Sub: -1, Class: ClassClock, Ret: &types[192]},
+	343: {Name: "clock_adjtime", Nr: 343, Args: args422, Nargs: 2, Sub: -1, Class: ClassClock, Ret: &types[193]},
 	344: {Name: "syncfs", Nr: 344, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
 	345: {Name: "sendmmsg", Nr: 345, Args: args423, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
 	346: {Name: "setns", Nr: 346, Args: args424, Nargs: 2, Sub: -1, Class: ClassDesc},
@@ -787,7 +787,7 @@ var calls_i386 = [...]Call{
 	402: {Name: "msgctl", Nr: 402, Args: args125, Nargs: 3, Sub: 1, Subs: subs_i386_402, SubMask: 0xff, Class: ClassIPC},
 	403: {Name: "clock_gettime64", Nr: 403, Args: args603, Nargs: 2, Sub: -1, Class: ClassClock},
 	404: {Name: "clock_settime64", Nr: 404, Args: args604, Nargs: 2, Sub: -1, Class: ClassClock},
-	405: {Name: "clock_adjtime64", Nr: 405, Args: args605, Nargs: 2, Sub: -1, Class: ClassClock, Ret: &types[192]},
+	405: {Name: "clock_adjtime64", Nr: 405, Args: args605, Nargs: 2, Sub: -1, Class: ClassClock, Ret: &types[193]},
 	406: {Name: "clock_getres_time64", Nr: 406, Args: args606, Nargs: 2, Sub: -1, Class: ClassClock},
 	407: {Name: "clock_nanosleep_time64", Nr: 407, Args: args607, Nargs: 4, Sub: -1},
 	408: {Name: "timer_gettime64", Nr: 408, Args: args608, Nargs: 2, Sub: -1},
@@ -802,7 +802,7 @@ var calls_i386 = [...]Call{
 	418: {Name: "mq_timedsend_time64", Nr: 418, Args: args617, Nargs: 5, Sub: -1, Class: ClassDesc},
 	419: {Name: "mq_timedreceive_time64", Nr: 419, Args: args618, Nargs: 5, Sub: -1, Class: ClassDesc},
 	420: {Name: "semtimedop_time64", Nr: 420, Args: args619, Nargs: 4, Sub: -1, Class: ClassIPC},
-	421: {Name: "rt_sigtimedwait_time64", Nr: 421, Args: args620, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[149]},
+	421: {Name: "rt_sigtimedwait_time64", Nr: 421, Args: args620, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[150]},
 	422: {Name: "futex_time64", Nr: 422, Args: args294, Nargs: 6, Sub: 1, Subs: subs_i386_422, SubMask: 0x7f},
 	423: {Name: "sched_rr_get_interval_time64", Nr: 423, Args: args625, Nargs: 2, Sub: -1},
 	424: {Name: "pidfd_send_signal", Nr: 424, Args: args482, Nargs: 4, Sub: -1, Class: ClassSignal | ClassProcess | ClassDesc},
@@ -941,12 +941,12 @@ var calls_x32 = [...]Call{
 	92:  {Name: "chown", Nr: 92, Args: args155, Nargs: 3, Sub: -1, Class: ClassFile},
 	93:  {Name: "fchown", Nr: 93, Args: args156, Nargs: 3, Sub: -1, Class: ClassDesc},
 	94:  {Name: "lchown", Nr: 94, Args: args155, Nargs: 3, Sub: -1, Class: ClassFile},
-	95:  {Name: "umask", Nr: 95, Args: args157, Nargs: 1, Sub: -1, Ret: &types[130]},
+	95:  {Name: "umask", Nr: 95, Args: args157, Nargs: 1, Sub: -1, Ret: &types[131]},
 	96:  {Name: "gettimeofday", Nr: 96, Args: args158, Nargs: 2, Sub: -1, Class: ClassClock},
 	97:  {Name: "getrlimit", Nr: 97, Args: args159, Nargs: 2, Sub: -1},
 	98:  {Name: "getrusage", Nr: 98, Args: args160, Nargs: 2, Sub: -1},
 	99:  {Name: "sysinfo", Nr: 99, Args: args161, Nargs: 1, Sub: -1},
-	100: {Name: "times", Nr: 100, Args: args162, Nargs: 1, Sub: -1, Ret: &types[107]},
+	100: {Name: "times", Nr: 100, Args: args162, Nargs: 1, Sub: -1, Ret: &types[108]},
 	102: {Name: "getuid", Nr: 102, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
 	103: {Name: "syslog", Nr: 103, Args: args183, Nargs: 3, Sub: 0, Subs: subs_x32_103, SubMask: 0xffffffff},
 	104: {Name: "getgid", Nr: 104, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
@@ -975,7 +975,7 @@ var calls_x32 = [...]Call{
 	130: {Name: "rt_sigsuspend", Nr: 130, Args: args202, Nargs: 2, Sub: -1, Class: ClassSignal},
 	132: {Name: "utime", Nr: 132, Args: args204, Nargs: 2, Sub: -1, Class: ClassFile},
 	133: {Name: "mknod", Nr: 133, Args: args205, Nargs: 3, Sub: -1, Class: ClassFile},
-	135: {Name: "personality", Nr: 135, Args: args207, Nargs: 1, Sub: -1, Ret: &types[155]},
+	135: {Name: "personality", Nr: 135, Args: args207, Nargs: 1, Sub: -1, Ret: &types[156]},
 	136: {Name: "ustat", Nr: 136, Args: args208, Nargs: 2, Sub: -1},
 	137: {Name: "statfs", Nr: 137, Args: args209, Nargs: 2, Sub: -1, Class: ClassFile},
 	138: {Name: "fstatfs", Nr: 138, Args: args210, Nargs: 2, Sub: -1, Class: ClassDesc},
@@ -985,7 +985,7 @@ var calls_x32 = [...]Call{
 	142: {Name: "sched_setparam", Nr: 142, Args: args214, Nargs: 2, Sub: -1},
 	143: {Name: "sched_getparam", Nr: 143, Args: args215, Nargs: 2, Sub: -1},
 	144: {Name: "sched_setscheduler", Nr: 144, Args: args216, Nargs: 3, Sub: -1},
-	145: {Name: "sched_getscheduler", Nr: 145, Args: args196, Nargs: 1, Sub: -1, Ret: &types[161]},
+	145: {Name: "sched_getscheduler", Nr: 145, Args: args196, Nargs: 1, Sub: -1, Ret: &types[162]},
 	146: {Name: "sched_get_priority_max", Nr: 146, Args: args217, Nargs: 1, Sub: -1},
 	147: {Name: "sched_get_priority_min", Nr: 147, Args: args217, Nargs: 1, Sub: -1},
 	148: {Name: "sched_rr_get_interval", Nr: 148, Args: args218, Nargs: 2, Sub: -1},
@@ -994,11 +994,11 @@ var calls_x32 = [...]Call{
 	151: {Name: "mlockall", Nr: 151, Args: args219, Nargs: 1, Sub: -1, Class: ClassMemory},
 	152: {Name: "munlockall", Nr: 152, Args: args79, Nargs: 0, Sub: -1, Class: ClassMemory},
 	153: {Name: "vhangup", Nr: 153, Args: args79, Nargs: 0, Sub: -1},
-	154: {Name: "modify_ldt", Nr: 154, Args: args220, Nargs: 3, Sub: 0, Subs: subs_x32_154, SubMask: 0xffffffff, Ret: &types[165]},
+	154: {Name: "modify_ldt", Nr: 154, Args: args220, Nargs: 3, Sub: 0, Subs: subs_x32_154, SubMask: 0xffffffff, Ret: &types[166]},
 	155: {Name: "pivot_root", Nr: 155, Args: args222, Nargs: 2, Sub: -1, Class: ClassFile},
 	157: {Name: "prctl", Nr: 157, Args: args224, Nargs: 5, Sub: 0, Subs: subs_x32_157, SubMask: 0xffffffff},
 	158: {Name: "arch_prctl", Nr: 158, Args: args249, Nargs: 2, Sub: 0, Subs: subs_x32_158, SubMask: 0xffffffff},
-	159: {Name: "adjtimex", Nr: 159, Args: args252, Nargs: 1, Sub: -1, Class: ClassClock, Ret: &types[192]},
+	159: {Name: "adjtimex", Nr: 159, Args: args252, Nargs: 1, Sub: -1, Class: ClassClock, Ret: &types[193]},
 	160: {Name: "setrlimit", Nr: 160, Args: args253, Nargs: 2, Sub: -1},
 	161: {Name: "chroot", Nr: 161, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
 	162: {Name: "sync", Nr: 162, Args: args79, Nargs: 0, Sub: -1},
@@ -1036,7 +1036,7 @@ var calls_x32 = [...]Call{
 	198: {Name: "lremovexattr", Nr: 198, Args: args290, Nargs: 2, Sub: -1, Class: ClassFile},
 	199: {Name: "fremovexattr", Nr: 199, Args: args291, Nargs: 2, Sub: -1, Class: ClassDesc},
 	200: {Name: "tkill", Nr: 200, Args: args292, Nargs: 2, Sub: -1, Class: ClassSignal | ClassProcess},
-	201: {Name: "time", Nr: 201, Args: args293, Nargs: 1, Sub: -1, Ret: &types[107]},
+	201: {Name: "time", Nr: 201, Args: args293, Nargs: 1, Sub: -1, Ret: &types[108]},
 	202: {Name: "futex", Nr: 202, Args: args294, Nargs: 6, Sub: 1, Subs: subs_x32_202, SubMask: 0x7f},
 	203: {Name: "sched_setaffinity", Nr: 203, Args: args305, Nargs: 3, Sub: -1},
 	204: {Name: "sched_getaffinity", Nr: 204, Args: args306, Nargs: 3, Sub: -1},
@@ -1076,7 +1076,7 @@ var calls_x32 = [...]Call{
 	249: {Name: "request_key", Nr: 249, Args: args346, Nargs: 4, Sub: -1},
 	250: {Name: "keyctl", Nr: 250, Args: args347, Nargs: 5, Sub: 0, Subs: subs_x32_250, SubMask: 0xffffffff},
 	251: {Name: "ioprio_set", Nr: 251, Args: args370, Nargs: 3, Sub: -1},
-	252: {Name: "ioprio_get", Nr: 252, Args: args371, Nargs: 2, Sub: -1, Ret: &types[239]},
+	252: {Name: "ioprio_get", Nr: 252, Args: args371, Nargs: 2, Sub: -1, Ret: &types[240]},
 	253: {Name: "inotify_init", Nr: 253, Args: args79, Nargs: 0, Sub: -1, Class: ClassDesc, Ret: &types[0]},
 	254: {Name: "inotify_add_watch", Nr: 254, Args: args372, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
 	255: {Name: "inotify_rm_watch", Nr: 255, Args: args373, Nargs: 2, Sub: -1, Class: ClassDesc},
@@ -1121,7 +1121,7 @@ var calls_x32 = [...]Call{
 	302: {Name: "prlimit64", Nr: 302, Args: args419, Nargs: 4, Sub: -1},
 	303: {Name: "name_to_handle_at", Nr: 303, Args: args420, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
 	304: {Name: "open_by_handle_at", Nr: 304, Args: args421, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	305: {Name: "clock_adjtime", Nr: 305, Args: args422, Nargs: 2, Sub: -1, Class: ClassClock, Ret: &types[192]},
+	305: {Name: "clock_adjtime", Nr: 305, Args: args422, Nargs: 2, Sub: -1, Class: ClassClock, Ret: &types[193]},
 	306: {Name: "syncfs", Nr: 306, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
 	308: {Name: "setns", Nr: 308, Args: args424, Nargs: 2, Sub: -1, Class: ClassDesc},
 	309: {Name: "getcpu", Nr: 309, Args: args425, Nargs: 3, Sub: -1},
@@ -1207,7 +1207,7 @@ var calls_x32 = [...]Call{
 	520: {Name: "execve", Nr: 520, Args: args110, Nargs: 3, Sub: -1, Flags: FlagEnter, Class: ClassProcess | ClassFile},
 	521: {Name: "ptrace", Nr: 521, Args: args163, Nargs: 4, Sub: 0, Subs: subs_x32_521, SubMask: 0xffffffff},
 	522: {Name: "rt_sigpending", Nr: 522, Args: args199, Nargs: 2, Sub: -1, Class: ClassSignal},
-	523: {Name: "rt_sigtimedwait", Nr: 523, Args: args200, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[149]},
+	523: {Name: "rt_sigtimedwait", Nr: 523, Args: args200, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[150]},
 	524: {Name: "rt_sigqueueinfo", Nr: 524, Args: args201, Nargs: 3, Sub: -1, Class: ClassSignal},
 	525: {Name: "sigaltstack", Nr: 525, Args: args203, Nargs: 2, Sub: -1, Class: ClassSignal},
 	526: {Name: "timer_create", Nr: 526, Args: args321, Nargs: 3, Sub: -1},
@@ -1266,7 +1266,7 @@ var calls_arm64 = [...]Call{
 	28:  {Name: "inotify_rm_watch", Nr: 28, Args: args373, Nargs: 2, Sub: -1, Class: ClassDesc},
 	29:  {Name: "ioctl", Nr: 29, Args: args15, Nargs: 3, Sub: 1, Subs: subs_arm64_29, SubMask: 0xffffffff, Class: ClassDesc},
 	30:  {Name: "ioprio_set", Nr: 30, Args: args370, Nargs: 3, Sub: -1},
-	31:  {Name: "ioprio_get", Nr: 31, Args: args371, Nargs: 2, Sub: -1, Ret: &types[239]},
+	31:  {Name: "ioprio_get", Nr: 31, Args: args371, Nargs: 2, Sub: -1, Ret: &types[240]},
 	32:  {Name: "flock", Nr: 32, Args: args144, Nargs: 2, Sub: -1, Class: ClassDesc},
 	33:  {Name: "mknodat", Nr: 33, Args: args377, Nargs: 4, Sub: -1, Class: ClassDesc | ClassFile},
 	34:  {Name: "mkdirat", Nr: 34, Args: args376, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
@@ -1327,7 +1327,7 @@ var calls_arm64 = [...]Call{
 	89:  {Name: "acct", Nr: 89, Args: args254, Nargs: 1, Sub: -1, Class: ClassFile},
 	90:  {Name: "capget", Nr: 90, Args: args197, Nargs: 2, Sub: -1, Class: ClassCreds},
 	91:  {Name: "capset", Nr: 91, Args: args198, Nargs: 2, Sub: -1, Class: ClassCreds},
-	92:  {Name: "personality", Nr: 92, Args: args207, Nargs: 1, Sub: -1, Ret: &types[155]},
+	92:  {Name: "personality", Nr: 92, Args: args207, Nargs: 1, Sub: -1, Ret: &types[156]},
 	93:  {Name: "exit", Nr: 93, Args: args111, Nargs: 1, Sub: -1, Flags: FlagEnter, Class: ClassProcess},
 	94:  {Name: "exit_group", Nr: 94, Args: args111, Nargs: 1, Sub: -1, Flags: FlagEnter, Class: ClassProcess},
 	95:  {Name: "waitid", Nr: 95, Args: args344, Nargs: 5, Sub: -1, Class: ClassProcess},
@@ -1355,7 +1355,7 @@ var calls_arm64 = [...]Call{
 	117: {Name: "ptrace", Nr: 117, Args: args163, Nargs: 4, Sub: 0, Subs: subs_arm64_117, SubMask: 0xffffffff},
 	118: {Name: "sched_setparam", Nr: 118, Args: args214, Nargs: 2, Sub: -1},
 	119: {Name: "sched_setscheduler", Nr: 119, Args: args216, Nargs: 3, Sub: -1},
-	120: {Name: "sched_getscheduler", Nr: 120, Args: args196, Nargs: 1, Sub: -1, Ret: &types[161]},
+	120: {Name: "sched_getscheduler", Nr: 120, Args: args196, Nargs: 1, Sub: -1, Ret: &types[162]},
 	121: {Name: "sched_getparam", Nr: 121, Args: args215, Nargs: 2, Sub: -1},
 	122: {Name: "sched_setaffinity", Nr: 122, Args: args305, Nargs: 3, Sub: -1},
 	123: {Name: "sched_getaffinity", Nr: 123, Args: args306, Nargs: 3, Sub: -1},
@@ -1372,7 +1372,7 @@ var calls_arm64 = [...]Call{
 	134: {Name: "rt_sigaction", Nr: 134, Args: args12, Nargs: 4, Sub: -1, Class: ClassSignal},
 	135: {Name: "rt_sigprocmask", Nr: 135, Args: args13, Nargs: 4, Sub: -1, Class: ClassSignal},
 	136: {Name: "rt_sigpending", Nr: 136, Args: args199, Nargs: 2, Sub: -1, Class: ClassSignal},
-	137: {Name: "rt_sigtimedwait", Nr: 137, Args: args200, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[149]},
+	137: {Name: "rt_sigtimedwait", Nr: 137, Args: args200, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[150]},
 	138: {Name: "rt_sigqueueinfo", Nr: 138, Args: args201, Nargs: 3, Sub: -1, Class: ClassSignal},
 	139: {Name: "rt_sigreturn", Nr: 139, Args: args14, Nargs: 0, Sub: -1, Class: ClassSignal},
 	140: {Name: "setpriority", Nr: 140, Args: args213, Nargs: 3, Sub: -1},
@@ -1388,7 +1388,7 @@ var calls_arm64 = [...]Call{
 	150: {Name: "getresgid", Nr: 150, Args: args195, Nargs: 3, Sub: -1, Class: ClassCreds},
 	151: {Name: "setfsuid", Nr: 151, Args: args185, Nargs: 1, Sub: -1, Class: ClassCreds},
 	152: {Name: "setfsgid", Nr: 152, Args: args186, Nargs: 1, Sub: -1, Class: ClassCreds},
-	153: {Name: "times", Nr: 153, Args: args162, Nargs: 1, Sub: -1, Ret: &types[107]},
+	153: {Name: "times", Nr: 153, Args: args162, Nargs: 1, Sub: -1, Ret: &types[108]},
 	154: {Name: "setpgid", Nr: 154, Args: args187, Nargs: 2, Sub: -1},
 	155: {Name: "getpgid", Nr: 155, Args: args196, Nargs: 1, Sub: -1},
 	156: {Name: "getsid", Nr: 156, Args: args196, Nargs: 1, Sub: -1},
@@ -1401,12 +1401,12 @@ var calls_arm64 = [...]Call{
 	163: {Name: "getrlimit", Nr: 163, Args: args159, Nargs: 2, Sub: -1},
 	164: {Name: "setrlimit", Nr: 164, Args: args253, Nargs: 2, Sub: -1},
 	165: {Name: "getrusage", Nr: 165, Args: args160, Nargs: 2, Sub: -1},
-	166: {Name: "umask", Nr: 166, Args: args157, Nargs: 1, Sub: -1, Ret: &types[130]},
+	166: {Name: "umask", Nr: 166, Args: args157, Nargs: 1, Sub: -1, Ret: &types[131]},
 	167: {Name: "prctl", Nr: 167, Args: args224, Nargs: 5, Sub: 0, Subs: subs_arm64_167, SubMask: 0xffffffff},
 	168: {Name: "getcpu", Nr: 168, Args: args425, Nargs: 3, Sub: -1},
 	169: {Name: "gettimeofday", Nr: 169, Args: args158, Nargs: 2, Sub: -1, Class: ClassClock},
 	170: {Name: "settimeofday", Nr: 170, Args: args255, Nargs: 2, Sub: -1, Class: ClassClock},
-	171: {Name: "adjtimex", Nr: 171, Args: args252, Nargs: 1, Sub: -1, Class: ClassClock, Ret: &types[192]},
+	171: {Name: "adjtimex", Nr: 171, Args: args252, Nargs: 1, Sub: -1, Class: ClassClock, Ret: &types[193]},
 	172: {Name: "getpid", Nr: 172, Args: args79, Nargs: 0, Sub: -1, Ret: &types[27]},
 	173: {Name: "getppid", Nr: 173, Args: args79, Nargs: 0, Sub: -1, Ret: &types[27]},
 	174: {Name: "getuid", Nr: 174, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
@@ -1485,7 +1485,7 @@ var calls_arm64 = [...]Call{
 	263: {Name: "fanotify_mark", Nr: 263, Args: args418, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
 	264: {Name: "name_to_handle_at", Nr: 264, Args: args420, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
 	265: {Name: "open_by_handle_at", Nr: 265, Args: args421, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	266: {Name: "clock_adjtime", Nr: 266, Args: args422, Nargs: 2, Sub: -1, Class: ClassClock, Ret: &types[192]},
+	266: {Name: "clock_adjtime", Nr: 266, Args: args422, Nargs: 2, Sub: -1, Class: ClassClock, Ret: &types[193]},
 	267: {Name: "syncfs", Nr: 267, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
 	268: {Name: "setns", Nr: 268, Args: args424, Nargs: 2, Sub: -1, Class: ClassDesc},
 	269: {Name: "sendmmsg", Nr: 269, Args: args423, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
@@ -1597,7 +1597,7 @@ var calls_arm = [...]Call{
 	40:  {Name: "rmdir", Nr: 40, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
 	41:  {Name: "dup", Nr: 41, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc, Ret: &types[0]},
 	42:  {Name: "pipe", Nr: 42, Args: args77, Nargs: 1, Sub: -1, Class: ClassDesc},
-	43:  {Name: "times", Nr: 43, Args: args162, Nargs: 1, Sub: -1, Ret: &types[107]},
+	43:  {Name: "times", Nr: 43, Args: args162, Nargs: 1, Sub: -1, Ret: &types[108]},
 	45:  {Name: "brk", Nr: 45, Args: args11, Nargs: 1, Sub: -1, Class: ClassMemory, Ret: &types[13]},
 	46:  {Name: "setgid", Nr: 46, Args: args556, Nargs: 1, Sub: -1, Class: ClassCreds},
 	47:  {Name: "getgid", Nr: 47, Args: args79, Nargs: 0, Sub: -1, Class: ClassCreds},
@@ -1608,7 +1608,7 @@ var calls_arm = [...]Call{
 	54:  {Name: "ioctl", Nr: 54, Args: args15, Nargs: 3, Sub: 1, Subs: subs_arm_54, SubMask: 0xffffffff, Class: ClassDesc},
 	55:  {Name: "fcntl", Nr: 55, Args: args129, Nargs: 3, Sub: 1, Subs: subs_arm_55, SubMask: 0xffffffff, Class: ClassDesc},
 	57:  {Name: "setpgid", Nr: 57, Args: args187, Nargs: 2, Sub: -1},
-	60:  {Name: "umask", Nr: 60, Args: args157, Nargs: 1, Sub: -1, Ret: &types[130]},
+	60:  {Name: "umask", Nr: 60, Args: args157, Nargs: 1, Sub: -1, Ret: &types[131]},
 	61:  {Name: "chroot", Nr: 61, Args: args149, Nargs: 1, Sub: -1, Class: ClassFile},
 	62:  {Name: "ustat", Nr: 62, Args: args208, Nargs: 2, Sub: -1},
 	63:  {Name: "dup2", Nr: 63, Args: args91, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[0]},
@@ -1656,7 +1656,7 @@ var calls_arm = [...]Call{
 	120: {Name: "clone", Nr: 120, Args: args576, Nargs: 5, Sub: -1, Flags: FlagFork, Class: ClassProcess},
 	121: {Name: "setdomainname", Nr: 121, Args: args261, Nargs: 2, Sub: -1},
 	122: {Name: "uname", Nr: 122, Args: args114, Nargs: 1, Sub: -1},
-	124: {Name: "adjtimex", Nr: 124, Args: args252, Nargs: 1, Sub: -1, Class: ClassClock, Ret: &types[192]},
+	124: {Name: "adjtimex", Nr: 124, Args: args252, Nargs: 1, Sub: -1, Class: ClassClock, Ret: &types[193]},
 	125: {Name: "mprotect", Nr: 125, Args: args9, Nargs: 3, Sub: -1, Class: ClassMemory},
 	126: {Name: "sigprocmask", Nr: 126, Args: args577, Nargs: 3, Sub: -1, Class: ClassSignal},
 	128: {Name: "init_module", Nr: 128, Args: args265, Nargs: 3, Sub: -1},
@@ -1666,7 +1666,7 @@ var calls_arm = [...]Call{
 	133: {Name: "fchdir", Nr: 133, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
 	134: {Name: "bdflush", Nr: 134, Args: args578, Nargs: 2, Sub: -1},
 	135: {Name: "sysfs", Nr: 135, Args: args211, Nargs: 3, Sub: -1},
-	136: {Name: "personality", Nr: 136, Args: args207, Nargs: 1, Sub: -1, Ret: &types[155]},
+	136: {Name: "personality", Nr: 136, Args: args207, Nargs: 1, Sub: -1, Ret: &types[156]},
 	138: {Name: "setfsuid", Nr: 138, Args: args551, Nargs: 1, Sub: -1, Class: ClassCreds},
 	139: {Name: "setfsgid", Nr: 139, Args: args556, Nargs: 1, Sub: -1, Class: ClassCreds},
 	140: {Name: "_llseek", Nr: 140, Args: args579, Nargs: 5, Sub: -1, Class: ClassDesc},
@@ -1686,7 +1686,7 @@ var calls_arm = [...]Call{
 	154: {Name: "sched_setparam", Nr: 154, Args: args214, Nargs: 2, Sub: -1},
 	155: {Name: "sched_getparam", Nr: 155, Args: args215, Nargs: 2, Sub: -1},
 	156: {Name: "sched_setscheduler", Nr: 156, Args: args216, Nargs: 3, Sub: -1},
-	157: {Name: "sched_getscheduler", Nr: 157, Args: args196, Nargs: 1, Sub: -1, Ret: &types[161]},
+	157: {Name: "sched_getscheduler", Nr: 157, Args: args196, Nargs: 1, Sub: -1, Ret: &types[162]},
 	158: {Name: "sched_yield", Nr: 158, Args: args79, Nargs: 0, Sub: -1},
 	159: {Name: "sched_get_priority_max", Nr: 159, Args: args217, Nargs: 1, Sub: -1},
 	160: {Name: "sched_get_priority_min", Nr: 160, Args: args217, Nargs: 1, Sub: -1},
@@ -1704,7 +1704,7 @@ var calls_arm = [...]Call{
 	174: {Name: "rt_sigaction", Nr: 174, Args: args12, Nargs: 4, Sub: -1, Class: ClassSignal},
 	175: {Name: "rt_sigprocmask", Nr: 175, Args: args13, Nargs: 4, Sub: -1, Class: ClassSignal},
 	176: {Name: "rt_sigpending", Nr: 176, Args: args199, Nargs: 2, Sub: -1, Class: ClassSignal},
-	177: {Name: "rt_sigtimedwait", Nr: 177, Args: args200, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[149]},
+	177: {Name: "rt_sigtimedwait", Nr: 177, Args: args200, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[150]},
 	178: {Name: "rt_sigqueueinfo", Nr: 178, Args: args201, Nargs: 3, Sub: -1, Class: ClassSignal},
 	179: {Name: "rt_sigsuspend", Nr: 179, Args: args202, Nargs: 2, Sub: -1, Class: ClassSignal},
 	180: {Name: "pread64", Nr: 180, Args: args630, Nargs: 6, Sub: -1, Class: ClassDesc},
@@ -1836,7 +1836,7 @@ var calls_arm = [...]Call{
 	312: {Name: "semtimedop", Nr: 312, Args: args319, Nargs: 4, Sub: -1, Class: ClassIPC},
 	313: {Name: "vserver", Nr: 313, Args: args281, Nargs: 5, Sub: -1},
 	314: {Name: "ioprio_set", Nr: 314, Args: args370, Nargs: 3, Sub: -1},
-	315: {Name: "ioprio_get", Nr: 315, Args: args371, Nargs: 2, Sub: -1, Ret: &types[239]},
+	315: {Name: "ioprio_get", Nr: 315, Args: args371, Nargs: 2, Sub: -1, Ret: &types[240]},
 	316: {Name: "inotify_init", Nr: 316, Args: args79, Nargs: 0, Sub: -1, Class: ClassDesc, Ret: &types[0]},
 	317: {Name: "inotify_add_watch", Nr: 317, Args: args372, Nargs: 3, Sub: -1, Class: ClassDesc | ClassFile},
 	318: {Name: "inotify_rm_watch", Nr: 318, Args: args373, Nargs: 2, Sub: -1, Class: ClassDesc},
@@ -1893,7 +1893,7 @@ var calls_arm = [...]Call{
 	369: {Name: "prlimit64", Nr: 369, Args: args419, Nargs: 4, Sub: -1},
 	370: {Name: "name_to_handle_at", Nr: 370, Args: args420, Nargs: 5, Sub: -1, Class: ClassDesc | ClassFile},
 	371: {Name: "open_by_handle_at", Nr: 371, Args: args421, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]},
-	372: {Name: "clock_adjtime", Nr: 372, Args: args422, Nargs: 2, Sub: -1, Class: ClassClock, Ret: &types[192]},
+	372: {Name: "clock_adjtime", Nr: 372, Args: args422, Nargs: 2, Sub: -1, Class: ClassClock, Ret: &types[193]},
 	373: {Name: "syncfs", Nr: 373, Args: args3, Nargs: 1, Sub: -1, Class: ClassDesc},
 	374: {Name: "sendmmsg", Nr: 374, Args: args423, Nargs: 4, Sub: -1, Class: ClassNetwork | ClassDesc},
 	375: {Name: "setns", Nr: 375, Args: args424, Nargs: 2, Sub: -1, Class: ClassDesc},
@@ -1925,7 +1925,7 @@ var calls_arm = [...]Call{
 	401: {Name: "kexec_file_load", Nr: 401, Args: args441, Nargs: 5, Sub: -1, Class: ClassDesc},
 	403: {Name: "clock_gettime64", Nr: 403, Args: args603, Nargs: 2, Sub: -1, Class: ClassClock},
 	404: {Name: "clock_settime64", Nr: 404, Args: args604, Nargs: 2, Sub: -1, Class: ClassClock},
-	405: {Name: "clock_adjtime64", Nr: 405, Args: args605, Nargs: 2, Sub: -1, Class: ClassClock, Ret: &types[192]},
+	405: {Name: "clock_adjtime64", Nr: 405, Args: args605, Nargs: 2, Sub: -1, Class: ClassClock, Ret: &types[193]},
 	406: {Name: "clock_getres_time64", Nr: 406, Args: args606, Nargs: 2, Sub: -1, Class: ClassClock},
 	407: {Name: "clock_nanosleep_time64", Nr: 407, Args: args607, Nargs: 4, Sub: -1},
 	408: {Name: "timer_gettime64", Nr: 408, Args: args608, Nargs: 2, Sub: -1},
@@ -1940,7 +1940,7 @@ var calls_arm = [...]Call{
 	418: {Name: "mq_timedsend_time64", Nr: 418, Args: args617, Nargs: 5, Sub: -1, Class: ClassDesc},
 	419: {Name: "mq_timedreceive_time64", Nr: 419, Args: args618, Nargs: 5, Sub: -1, Class: ClassDesc},
 	420: {Name: "semtimedop_time64", Nr: 420, Args: args619, Nargs: 4, Sub: -1, Class: ClassIPC},
-	421: {Name: "rt_sigtimedwait_time64", Nr: 421, Args: args620, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[149]},
+	421: {Name: "rt_sigtimedwait_time64", Nr: 421, Args: args620, Nargs: 4, Sub: -1, Class: ClassSignal, Ret: &types[150]},
 	422: {Name: "futex_time64", Nr: 422, Args: args294, Nargs: 6, Sub: 1, Subs: subs_arm_422, SubMask: 0x7f},
 	423: {Name: "sched_rr_get_interval_time64", Nr: 423, Args: args625, Nargs: 2, Sub: -1},
 	424: {Name: "pidfd_send_signal", Nr: 424, Args: args482, Nargs: 4, Sub: -1, Class: ClassSignal | ClassProcess | ClassDesc},
@@ -2196,9 +2196,9 @@ var subs_x86_64_71 = []Variant{
 
 var subs_x86_64_72 = []Variant{
 	{0x0, &Call{Name: "fcntl", Nr: 72, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
-	{0x1, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[112]}},
+	{0x1, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[113]}},
 	{0x2, &Call{Name: "fcntl", Nr: 72, Args: args132, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x3, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[114]}},
+	{0x3, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[115]}},
 	{0x4, &Call{Name: "fcntl", Nr: 72, Args: args133, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x5, &Call{Name: "fcntl", Nr: 72, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x6, &Call{Name: "fcntl", Nr: 72, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
@@ -2206,20 +2206,20 @@ var subs_x86_64_72 = []Variant{
 	{0x8, &Call{Name: "fcntl", Nr: 72, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x9, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0xa, &Call{Name: "fcntl", Nr: 72, Args: args134, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xb, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[115]}},
+	{0xb, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[116]}},
 	{0xf, &Call{Name: "fcntl", Nr: 72, Args: args141, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x10, &Call{Name: "fcntl", Nr: 72, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x24, &Call{Name: "fcntl", Nr: 72, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x25, &Call{Name: "fcntl", Nr: 72, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x26, &Call{Name: "fcntl", Nr: 72, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x400, &Call{Name: "fcntl", Nr: 72, Args: args135, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x401, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[116]}},
+	{0x401, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[117]}},
 	{0x402, &Call{Name: "fcntl", Nr: 72, Args: args136, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x406, &Call{Name: "fcntl", Nr: 72, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
 	{0x407, &Call{Name: "fcntl", Nr: 72, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x408, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0x409, &Call{Name: "fcntl", Nr: 72, Args: args137, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40a, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[119]}},
+	{0x40a, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[120]}},
 	{0x40b, &Call{Name: "fcntl", Nr: 72, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40c, &Call{Name: "fcntl", Nr: 72, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40d, &Call{Name: "fcntl", Nr: 72, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
@@ -2275,14 +2275,14 @@ var subs_x86_64_103 = []Variant{
 }
 
 var subs_x86_64_154 = []Variant{
-	{0x1, &Call{Name: "modify_ldt", Nr: 154, Args: args221, Nargs: 3, Sub: -1, Ret: &types[165]}},
-	{0x11, &Call{Name: "modify_ldt", Nr: 154, Args: args221, Nargs: 3, Sub: -1, Ret: &types[165]}},
+	{0x1, &Call{Name: "modify_ldt", Nr: 154, Args: args221, Nargs: 3, Sub: -1, Ret: &types[166]}},
+	{0x11, &Call{Name: "modify_ldt", Nr: 154, Args: args221, Nargs: 3, Sub: -1, Ret: &types[166]}},
 }
 
 var subs_x86_64_157 = []Variant{
 	{0x1, &Call{Name: "prctl", Nr: 157, Args: args225, Nargs: 2, Sub: -1}},
 	{0x2, &Call{Name: "prctl", Nr: 157, Args: args226, Nargs: 2, Sub: -1}},
-	{0x3, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1, Ret: &types[169]}},
+	{0x3, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1, Ret: &types[170]}},
 	{0x4, &Call{Name: "prctl", Nr: 157, Args: args229, Nargs: 2, Sub: -1}},
 	{0x5, &Call{Name: "prctl", Nr: 157, Args: args233, Nargs: 2, Sub: -1}},
 	{0x7, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
@@ -2300,14 +2300,14 @@ var subs_x86_64_157 = []Variant{
 	{0x18, &Call{Name: "prctl", Nr: 157, Args: args234, Nargs: 2, Sub: -1}},
 	{0x19, &Call{Name: "prctl", Nr: 157, Args: args245, Nargs: 2, Sub: -1}},
 	{0x1a, &Call{Name: "prctl", Nr: 157, Args: args246, Nargs: 2, Sub: -1}},
-	{0x1b, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1, Ret: &types[175]}},
+	{0x1b, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1, Ret: &types[176]}},
 	{0x1c, &Call{Name: "prctl", Nr: 157, Args: args237, Nargs: 2, Sub: -1}},
 	{0x1d, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 2, Sub: -1}},
 	{0x1e, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
 	{0x1f, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
 	{0x20, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
 	{0x21, &Call{Name: "prctl", Nr: 157, Args: args244, Nargs: 5, Sub: -1}},
-	{0x22, &Call{Name: "prctl", Nr: 157, Args: args224, Nargs: 5, Sub: -1, Ret: &types[185]}},
+	{0x22, &Call{Name: "prctl", Nr: 157, Args: args224, Nargs: 5, Sub: -1, Ret: &types[186]}},
 	{0x23, &Call{Name: "prctl", Nr: 157, Args: args240, Nargs: 5, Sub: -1}},
 	{0x24, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 2, Sub: -1}},
 	{0x25, &Call{Name: "prctl", Nr: 157, Args: args233, Nargs: 2, Sub: -1}},
@@ -2319,7 +2319,7 @@ var subs_x86_64_157 = []Variant{
 	{0x2e, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
 	{0x2f, &Call{Name: "prctl", Nr: 157, Args: args235, Nargs: 5, Sub: -1}},
 	{0x33, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
-	{0x34, &Call{Name: "prctl", Nr: 157, Args: args242, Nargs: 2, Sub: -1, Ret: &types[181]}},
+	{0x34, &Call{Name: "prctl", Nr: 157, Args: args242, Nargs: 2, Sub: -1, Ret: &types[182]}},
 	{0x35, &Call{Name: "prctl", Nr: 157, Args: args243, Nargs: 3, Sub: -1}},
 	{0x39, &Call{Name: "prctl", Nr: 157, Args: args232, Nargs: 5, Sub: -1}},
 	{0x3a, &Call{Name: "prctl", Nr: 157, Args: args232, Nargs: 5, Sub: -1}},
@@ -2464,7 +2464,7 @@ var subs_x86_64_321 = []Variant{
 }
 
 var subs_x86_64_324 = []Variant{
-	{0x0, &Call{Name: "membarrier", Nr: 324, Args: args471, Nargs: 2, Sub: -1, Ret: &types[312]}},
+	{0x0, &Call{Name: "membarrier", Nr: 324, Args: args471, Nargs: 2, Sub: -1, Ret: &types[314]}},
 }
 
 var subs_x86_64_427 = []Variant{
@@ -2715,9 +2715,9 @@ var subs_i386_54 = []Variant{
 
 var subs_i386_55 = []Variant{
 	{0x0, &Call{Name: "fcntl", Nr: 55, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
-	{0x1, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[112]}},
+	{0x1, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[113]}},
 	{0x2, &Call{Name: "fcntl", Nr: 55, Args: args132, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x3, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[114]}},
+	{0x3, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[115]}},
 	{0x4, &Call{Name: "fcntl", Nr: 55, Args: args133, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x5, &Call{Name: "fcntl", Nr: 55, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x6, &Call{Name: "fcntl", Nr: 55, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
@@ -2725,20 +2725,20 @@ var subs_i386_55 = []Variant{
 	{0x8, &Call{Name: "fcntl", Nr: 55, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x9, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0xa, &Call{Name: "fcntl", Nr: 55, Args: args134, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xb, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[115]}},
+	{0xb, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[116]}},
 	{0xf, &Call{Name: "fcntl", Nr: 55, Args: args141, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x10, &Call{Name: "fcntl", Nr: 55, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x24, &Call{Name: "fcntl", Nr: 55, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x25, &Call{Name: "fcntl", Nr: 55, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x26, &Call{Name: "fcntl", Nr: 55, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x400, &Call{Name: "fcntl", Nr: 55, Args: args135, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x401, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[116]}},
+	{0x401, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[117]}},
 	{0x402, &Call{Name: "fcntl", Nr: 55, Args: args136, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x406, &Call{Name: "fcntl", Nr: 55, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
 	{0x407, &Call{Name: "fcntl", Nr: 55, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x408, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0x409, &Call{Name: "fcntl", Nr: 55, Args: args137, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40a, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[119]}},
+	{0x40a, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[120]}},
 	{0x40b, &Call{Name: "fcntl", Nr: 55, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40c, &Call{Name: "fcntl", Nr: 55, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40d, &Call{Name: "fcntl", Nr: 55, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
@@ -2760,8 +2760,8 @@ var subs_i386_103 = []Variant{
 }
 
 var subs_i386_123 = []Variant{
-	{0x1, &Call{Name: "modify_ldt", Nr: 123, Args: args221, Nargs: 3, Sub: -1, Ret: &types[165]}},
-	{0x11, &Call{Name: "modify_ldt", Nr: 123, Args: args221, Nargs: 3, Sub: -1, Ret: &types[165]}},
+	{0x1, &Call{Name: "modify_ldt", Nr: 123, Args: args221, Nargs: 3, Sub: -1, Ret: &types[166]}},
+	{0x11, &Call{Name: "modify_ldt", Nr: 123, Args: args221, Nargs: 3, Sub: -1, Ret: &types[166]}},
 }
 
 var subs_i386_131 = []Variant{
@@ -2785,7 +2785,7 @@ var subs_i386_131 = []Variant{
 var subs_i386_172 = []Variant{
 	{0x1, &Call{Name: "prctl", Nr: 172, Args: args225, Nargs: 2, Sub: -1}},
 	{0x2, &Call{Name: "prctl", Nr: 172, Args: args226, Nargs: 2, Sub: -1}},
-	{0x3, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1, Ret: &types[169]}},
+	{0x3, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1, Ret: &types[170]}},
 	{0x4, &Call{Name: "prctl", Nr: 172, Args: args229, Nargs: 2, Sub: -1}},
 	{0x5, &Call{Name: "prctl", Nr: 172, Args: args233, Nargs: 2, Sub: -1}},
 	{0x7, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
@@ -2803,14 +2803,14 @@ var subs_i386_172 = []Variant{
 	{0x18, &Call{Name: "prctl", Nr: 172, Args: args234, Nargs: 2, Sub: -1}},
 	{0x19, &Call{Name: "prctl", Nr: 172, Args: args245, Nargs: 2, Sub: -1}},
 	{0x1a, &Call{Name: "prctl", Nr: 172, Args: args246, Nargs: 2, Sub: -1}},
-	{0x1b, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1, Ret: &types[175]}},
+	{0x1b, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1, Ret: &types[176]}},
 	{0x1c, &Call{Name: "prctl", Nr: 172, Args: args237, Nargs: 2, Sub: -1}},
 	{0x1d, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 2, Sub: -1}},
 	{0x1e, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
 	{0x1f, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
 	{0x20, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
 	{0x21, &Call{Name: "prctl", Nr: 172, Args: args244, Nargs: 5, Sub: -1}},
-	{0x22, &Call{Name: "prctl", Nr: 172, Args: args224, Nargs: 5, Sub: -1, Ret: &types[185]}},
+	{0x22, &Call{Name: "prctl", Nr: 172, Args: args224, Nargs: 5, Sub: -1, Ret: &types[186]}},
 	{0x23, &Call{Name: "prctl", Nr: 172, Args: args240, Nargs: 5, Sub: -1}},
 	{0x24, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 2, Sub: -1}},
 	{0x25, &Call{Name: "prctl", Nr: 172, Args: args233, Nargs: 2, Sub: -1}},
@@ -2822,7 +2822,7 @@ var subs_i386_172 = []Variant{
 	{0x2e, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
 	{0x2f, &Call{Name: "prctl", Nr: 172, Args: args235, Nargs: 5, Sub: -1}},
 	{0x33, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
-	{0x34, &Call{Name: "prctl", Nr: 172, Args: args242, Nargs: 2, Sub: -1, Ret: &types[181]}},
+	{0x34, &Call{Name: "prctl", Nr: 172, Args: args242, Nargs: 2, Sub: -1, Ret: &types[182]}},
 	{0x35, &Call{Name: "prctl", Nr: 172, Args: args243, Nargs: 3, Sub: -1}},
 	{0x39, &Call{Name: "prctl", Nr: 172, Args: args232, Nargs: 5, Sub: -1}},
 	{0x3a, &Call{Name: "prctl", Nr: 172, Args: args232, Nargs: 5, Sub: -1}},
@@ -2835,9 +2835,9 @@ var subs_i386_172 = []Variant{
 
 var subs_i386_221 = []Variant{
 	{0x0, &Call{Name: "fcntl64", Nr: 221, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
-	{0x1, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[112]}},
+	{0x1, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[113]}},
 	{0x2, &Call{Name: "fcntl64", Nr: 221, Args: args132, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x3, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[114]}},
+	{0x3, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[115]}},
 	{0x4, &Call{Name: "fcntl64", Nr: 221, Args: args133, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x5, &Call{Name: "fcntl64", Nr: 221, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x6, &Call{Name: "fcntl64", Nr: 221, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
@@ -2845,7 +2845,7 @@ var subs_i386_221 = []Variant{
 	{0x8, &Call{Name: "fcntl64", Nr: 221, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x9, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0xa, &Call{Name: "fcntl64", Nr: 221, Args: args134, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xb, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[115]}},
+	{0xb, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[116]}},
 	{0xc, &Call{Name: "fcntl64", Nr: 221, Args: args591, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0xd, &Call{Name: "fcntl64", Nr: 221, Args: args591, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0xe, &Call{Name: "fcntl64", Nr: 221, Args: args591, Nargs: 3, Sub: -1, Class: ClassDesc}},
@@ -2855,13 +2855,13 @@ var subs_i386_221 = []Variant{
 	{0x25, &Call{Name: "fcntl64", Nr: 221, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x26, &Call{Name: "fcntl64", Nr: 221, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x400, &Call{Name: "fcntl64", Nr: 221, Args: args135, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x401, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[116]}},
+	{0x401, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[117]}},
 	{0x402, &Call{Name: "fcntl64", Nr: 221, Args: args136, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x406, &Call{Name: "fcntl64", Nr: 221, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
 	{0x407, &Call{Name: "fcntl64", Nr: 221, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x408, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0x409, &Call{Name: "fcntl64", Nr: 221, Args: args137, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40a, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[119]}},
+	{0x40a, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[120]}},
 	{0x40b, &Call{Name: "fcntl64", Nr: 221, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40c, &Call{Name: "fcntl64", Nr: 221, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40d, &Call{Name: "fcntl64", Nr: 221, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
@@ -2974,7 +2974,7 @@ var subs_i386_357 = []Variant{
 }
 
 var subs_i386_375 = []Variant{
-	{0x0, &Call{Name: "membarrier", Nr: 375, Args: args471, Nargs: 2, Sub: -1, Ret: &types[312]}},
+	{0x0, &Call{Name: "membarrier", Nr: 375, Args: args471, Nargs: 2, Sub: -1, Ret: &types[314]}},
 }
 
 var subs_i386_384 = []Variant{
@@ -3094,9 +3094,9 @@ var subs_x32_71 = []Variant{
 
 var subs_x32_72 = []Variant{
 	{0x0, &Call{Name: "fcntl", Nr: 72, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
-	{0x1, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[112]}},
+	{0x1, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[113]}},
 	{0x2, &Call{Name: "fcntl", Nr: 72, Args: args132, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x3, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[114]}},
+	{0x3, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[115]}},
 	{0x4, &Call{Name: "fcntl", Nr: 72, Args: args133, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x5, &Call{Name: "fcntl", Nr: 72, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x6, &Call{Name: "fcntl", Nr: 72, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
@@ -3104,20 +3104,20 @@ var subs_x32_72 = []Variant{
 	{0x8, &Call{Name: "fcntl", Nr: 72, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x9, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0xa, &Call{Name: "fcntl", Nr: 72, Args: args134, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xb, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[115]}},
+	{0xb, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[116]}},
 	{0xf, &Call{Name: "fcntl", Nr: 72, Args: args141, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x10, &Call{Name: "fcntl", Nr: 72, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x24, &Call{Name: "fcntl", Nr: 72, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x25, &Call{Name: "fcntl", Nr: 72, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x26, &Call{Name: "fcntl", Nr: 72, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x400, &Call{Name: "fcntl", Nr: 72, Args: args135, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x401, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[116]}},
+	{0x401, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[117]}},
 	{0x402, &Call{Name: "fcntl", Nr: 72, Args: args136, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x406, &Call{Name: "fcntl", Nr: 72, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
 	{0x407, &Call{Name: "fcntl", Nr: 72, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x408, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0x409, &Call{Name: "fcntl", Nr: 72, Args: args137, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40a, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[119]}},
+	{0x40a, &Call{Name: "fcntl", Nr: 72, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[120]}},
 	{0x40b, &Call{Name: "fcntl", Nr: 72, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40c, &Call{Name: "fcntl", Nr: 72, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40d, &Call{Name: "fcntl", Nr: 72, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
@@ -3135,14 +3135,14 @@ var subs_x32_103 = []Variant{
 }
 
 var subs_x32_154 = []Variant{
-	{0x1, &Call{Name: "modify_ldt", Nr: 154, Args: args221, Nargs: 3, Sub: -1, Ret: &types[165]}},
-	{0x11, &Call{Name: "modify_ldt", Nr: 154, Args: args221, Nargs: 3, Sub: -1, Ret: &types[165]}},
+	{0x1, &Call{Name: "modify_ldt", Nr: 154, Args: args221, Nargs: 3, Sub: -1, Ret: &types[166]}},
+	{0x11, &Call{Name: "modify_ldt", Nr: 154, Args: args221, Nargs: 3, Sub: -1, Ret: &types[166]}},
 }
 
 var subs_x32_157 = []Variant{
 	{0x1, &Call{Name: "prctl", Nr: 157, Args: args225, Nargs: 2, Sub: -1}},
 	{0x2, &Call{Name: "prctl", Nr: 157, Args: args226, Nargs: 2, Sub: -1}},
-	{0x3, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1, Ret: &types[169]}},
+	{0x3, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1, Ret: &types[170]}},
 	{0x4, &Call{Name: "prctl", Nr: 157, Args: args229, Nargs: 2, Sub: -1}},
 	{0x5, &Call{Name: "prctl", Nr: 157, Args: args233, Nargs: 2, Sub: -1}},
 	{0x7, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
@@ -3160,14 +3160,14 @@ var subs_x32_157 = []Variant{
 	{0x18, &Call{Name: "prctl", Nr: 157, Args: args234, Nargs: 2, Sub: -1}},
 	{0x19, &Call{Name: "prctl", Nr: 157, Args: args245, Nargs: 2, Sub: -1}},
 	{0x1a, &Call{Name: "prctl", Nr: 157, Args: args246, Nargs: 2, Sub: -1}},
-	{0x1b, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1, Ret: &types[175]}},
+	{0x1b, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1, Ret: &types[176]}},
 	{0x1c, &Call{Name: "prctl", Nr: 157, Args: args237, Nargs: 2, Sub: -1}},
 	{0x1d, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 2, Sub: -1}},
 	{0x1e, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
 	{0x1f, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
 	{0x20, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
 	{0x21, &Call{Name: "prctl", Nr: 157, Args: args244, Nargs: 5, Sub: -1}},
-	{0x22, &Call{Name: "prctl", Nr: 157, Args: args224, Nargs: 5, Sub: -1, Ret: &types[185]}},
+	{0x22, &Call{Name: "prctl", Nr: 157, Args: args224, Nargs: 5, Sub: -1, Ret: &types[186]}},
 	{0x23, &Call{Name: "prctl", Nr: 157, Args: args240, Nargs: 5, Sub: -1}},
 	{0x24, &Call{Name: "prctl", Nr: 157, Args: args231, Nargs: 2, Sub: -1}},
 	{0x25, &Call{Name: "prctl", Nr: 157, Args: args233, Nargs: 2, Sub: -1}},
@@ -3179,7 +3179,7 @@ var subs_x32_157 = []Variant{
 	{0x2e, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
 	{0x2f, &Call{Name: "prctl", Nr: 157, Args: args235, Nargs: 5, Sub: -1}},
 	{0x33, &Call{Name: "prctl", Nr: 157, Args: args230, Nargs: 1, Sub: -1}},
-	{0x34, &Call{Name: "prctl", Nr: 157, Args: args242, Nargs: 2, Sub: -1, Ret: &types[181]}},
+	{0x34, &Call{Name: "prctl", Nr: 157, Args: args242, Nargs: 2, Sub: -1, Ret: &types[182]}},
 	{0x35, &Call{Name: "prctl", Nr: 157, Args: args243, Nargs: 3, Sub: -1}},
 	{0x39, &Call{Name: "prctl", Nr: 157, Args: args232, Nargs: 5, Sub: -1}},
 	{0x3a, &Call{Name: "prctl", Nr: 157, Args: args232, Nargs: 5, Sub: -1}},
@@ -3324,7 +3324,7 @@ var subs_x32_321 = []Variant{
 }
 
 var subs_x32_324 = []Variant{
-	{0x0, &Call{Name: "membarrier", Nr: 324, Args: args471, Nargs: 2, Sub: -1, Ret: &types[312]}},
+	{0x0, &Call{Name: "membarrier", Nr: 324, Args: args471, Nargs: 2, Sub: -1, Ret: &types[314]}},
 }
 
 var subs_x32_427 = []Variant{
@@ -3579,9 +3579,9 @@ var subs_arm64_21 = []Variant{
 
 var subs_arm64_25 = []Variant{
 	{0x0, &Call{Name: "fcntl", Nr: 25, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
-	{0x1, &Call{Name: "fcntl", Nr: 25, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[112]}},
+	{0x1, &Call{Name: "fcntl", Nr: 25, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[113]}},
 	{0x2, &Call{Name: "fcntl", Nr: 25, Args: args132, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x3, &Call{Name: "fcntl", Nr: 25, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[114]}},
+	{0x3, &Call{Name: "fcntl", Nr: 25, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[115]}},
 	{0x4, &Call{Name: "fcntl", Nr: 25, Args: args133, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x5, &Call{Name: "fcntl", Nr: 25, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x6, &Call{Name: "fcntl", Nr: 25, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
@@ -3589,20 +3589,20 @@ var subs_arm64_25 = []Variant{
 	{0x8, &Call{Name: "fcntl", Nr: 25, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x9, &Call{Name: "fcntl", Nr: 25, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0xa, &Call{Name: "fcntl", Nr: 25, Args: args134, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xb, &Call{Name: "fcntl", Nr: 25, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[115]}},
+	{0xb, &Call{Name: "fcntl", Nr: 25, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[116]}},
 	{0xf, &Call{Name: "fcntl", Nr: 25, Args: args141, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x10, &Call{Name: "fcntl", Nr: 25, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x24, &Call{Name: "fcntl", Nr: 25, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x25, &Call{Name: "fcntl", Nr: 25, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x26, &Call{Name: "fcntl", Nr: 25, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x400, &Call{Name: "fcntl", Nr: 25, Args: args135, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x401, &Call{Name: "fcntl", Nr: 25, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[116]}},
+	{0x401, &Call{Name: "fcntl", Nr: 25, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[117]}},
 	{0x402, &Call{Name: "fcntl", Nr: 25, Args: args136, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x406, &Call{Name: "fcntl", Nr: 25, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
 	{0x407, &Call{Name: "fcntl", Nr: 25, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x408, &Call{Name: "fcntl", Nr: 25, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0x409, &Call{Name: "fcntl", Nr: 25, Args: args137, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40a, &Call{Name: "fcntl", Nr: 25, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[119]}},
+	{0x40a, &Call{Name: "fcntl", Nr: 25, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[120]}},
 	{0x40b, &Call{Name: "fcntl", Nr: 25, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40c, &Call{Name: "fcntl", Nr: 25, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40d, &Call{Name: "fcntl", Nr: 25, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
@@ -3868,7 +3868,7 @@ var subs_arm64_142 = []Variant{
 var subs_arm64_167 = []Variant{
 	{0x1, &Call{Name: "prctl", Nr: 167, Args: args225, Nargs: 2, Sub: -1}},
 	{0x2, &Call{Name: "prctl", Nr: 167, Args: args226, Nargs: 2, Sub: -1}},
-	{0x3, &Call{Name: "prctl", Nr: 167, Args: args230, Nargs: 1, Sub: -1, Ret: &types[169]}},
+	{0x3, &Call{Name: "prctl", Nr: 167, Args: args230, Nargs: 1, Sub: -1, Ret: &types[170]}},
 	{0x4, &Call{Name: "prctl", Nr: 167, Args: args229, Nargs: 2, Sub: -1}},
 	{0x5, &Call{Name: "prctl", Nr: 167, Args: args233, Nargs: 2, Sub: -1}},
 	{0x7, &Call{Name: "prctl", Nr: 167, Args: args230, Nargs: 1, Sub: -1}},
@@ -3886,14 +3886,14 @@ var subs_arm64_167 = []Variant{
 	{0x18, &Call{Name: "prctl", Nr: 167, Args: args234, Nargs: 2, Sub: -1}},
 	{0x19, &Call{Name: "prctl", Nr: 167, Args: args245, Nargs: 2, Sub: -1}},
 	{0x1a, &Call{Name: "prctl", Nr: 167, Args: args246, Nargs: 2, Sub: -1}},
-	{0x1b, &Call{Name: "prctl", Nr: 167, Args: args230, Nargs: 1, Sub: -1, Ret: &types[175]}},
+	{0x1b, &Call{Name: "prctl", Nr: 167, Args: args230, Nargs: 1, Sub: -1, Ret: &types[176]}},
 	{0x1c, &Call{Name: "prctl", Nr: 167, Args: args237, Nargs: 2, Sub: -1}},
 	{0x1d, &Call{Name: "prctl", Nr: 167, Args: args231, Nargs: 2, Sub: -1}},
 	{0x1e, &Call{Name: "prctl", Nr: 167, Args: args230, Nargs: 1, Sub: -1}},
 	{0x1f, &Call{Name: "prctl", Nr: 167, Args: args230, Nargs: 1, Sub: -1}},
 	{0x20, &Call{Name: "prctl", Nr: 167, Args: args230, Nargs: 1, Sub: -1}},
 	{0x21, &Call{Name: "prctl", Nr: 167, Args: args244, Nargs: 5, Sub: -1}},
-	{0x22, &Call{Name: "prctl", Nr: 167, Args: args224, Nargs: 5, Sub: -1, Ret: &types[185]}},
+	{0x22, &Call{Name: "prctl", Nr: 167, Args: args224, Nargs: 5, Sub: -1, Ret: &types[186]}},
 	{0x23, &Call{Name: "prctl", Nr: 167, Args: args240, Nargs: 5, Sub: -1}},
 	{0x24, &Call{Name: "prctl", Nr: 167, Args: args231, Nargs: 2, Sub: -1}},
 	{0x25, &Call{Name: "prctl", Nr: 167, Args: args233, Nargs: 2, Sub: -1}},
@@ -3905,7 +3905,7 @@ var subs_arm64_167 = []Variant{
 	{0x2e, &Call{Name: "prctl", Nr: 167, Args: args230, Nargs: 1, Sub: -1}},
 	{0x2f, &Call{Name: "prctl", Nr: 167, Args: args235, Nargs: 5, Sub: -1}},
 	{0x33, &Call{Name: "prctl", Nr: 167, Args: args230, Nargs: 1, Sub: -1}},
-	{0x34, &Call{Name: "prctl", Nr: 167, Args: args242, Nargs: 2, Sub: -1, Ret: &types[181]}},
+	{0x34, &Call{Name: "prctl", Nr: 167, Args: args242, Nargs: 2, Sub: -1, Ret: &types[182]}},
 	{0x35, &Call{Name: "prctl", Nr: 167, Args: args243, Nargs: 3, Sub: -1}},
 	{0x39, &Call{Name: "prctl", Nr: 167, Args: args232, Nargs: 5, Sub: -1}},
 	{0x3a, &Call{Name: "prctl", Nr: 167, Args: args232, Nargs: 5, Sub: -1}},
@@ -4028,7 +4028,7 @@ var subs_arm64_280 = []Variant{
 }
 
 var subs_arm64_283 = []Variant{
-	{0x0, &Call{Name: "membarrier", Nr: 283, Args: args471, Nargs: 2, Sub: -1, Ret: &types[312]}},
+	{0x0, &Call{Name: "membarrier", Nr: 283, Args: args471, Nargs: 2, Sub: -1, Ret: &types[314]}},
 }
 
 var subs_arm64_427 = []Variant{
@@ -4279,9 +4279,9 @@ var subs_arm_54 = []Variant{
 
 var subs_arm_55 = []Variant{
 	{0x0, &Call{Name: "fcntl", Nr: 55, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
-	{0x1, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[112]}},
+	{0x1, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[113]}},
 	{0x2, &Call{Name: "fcntl", Nr: 55, Args: args132, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x3, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[114]}},
+	{0x3, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[115]}},
 	{0x4, &Call{Name: "fcntl", Nr: 55, Args: args133, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x5, &Call{Name: "fcntl", Nr: 55, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x6, &Call{Name: "fcntl", Nr: 55, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
@@ -4289,20 +4289,20 @@ var subs_arm_55 = []Variant{
 	{0x8, &Call{Name: "fcntl", Nr: 55, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x9, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0xa, &Call{Name: "fcntl", Nr: 55, Args: args134, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xb, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[115]}},
+	{0xb, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[116]}},
 	{0xf, &Call{Name: "fcntl", Nr: 55, Args: args141, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x10, &Call{Name: "fcntl", Nr: 55, Args: args140, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x24, &Call{Name: "fcntl", Nr: 55, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x25, &Call{Name: "fcntl", Nr: 55, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x26, &Call{Name: "fcntl", Nr: 55, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x400, &Call{Name: "fcntl", Nr: 55, Args: args135, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x401, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[116]}},
+	{0x401, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[117]}},
 	{0x402, &Call{Name: "fcntl", Nr: 55, Args: args136, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x406, &Call{Name: "fcntl", Nr: 55, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
 	{0x407, &Call{Name: "fcntl", Nr: 55, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x408, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0x409, &Call{Name: "fcntl", Nr: 55, Args: args137, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40a, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[119]}},
+	{0x40a, &Call{Name: "fcntl", Nr: 55, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[120]}},
 	{0x40b, &Call{Name: "fcntl", Nr: 55, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40c, &Call{Name: "fcntl", Nr: 55, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40d, &Call{Name: "fcntl", Nr: 55, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
@@ -4344,7 +4344,7 @@ var subs_arm_131 = []Variant{
 var subs_arm_172 = []Variant{
 	{0x1, &Call{Name: "prctl", Nr: 172, Args: args225, Nargs: 2, Sub: -1}},
 	{0x2, &Call{Name: "prctl", Nr: 172, Args: args226, Nargs: 2, Sub: -1}},
-	{0x3, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1, Ret: &types[169]}},
+	{0x3, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1, Ret: &types[170]}},
 	{0x4, &Call{Name: "prctl", Nr: 172, Args: args229, Nargs: 2, Sub: -1}},
 	{0x5, &Call{Name: "prctl", Nr: 172, Args: args233, Nargs: 2, Sub: -1}},
 	{0x7, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
@@ -4362,14 +4362,14 @@ var subs_arm_172 = []Variant{
 	{0x18, &Call{Name: "prctl", Nr: 172, Args: args234, Nargs: 2, Sub: -1}},
 	{0x19, &Call{Name: "prctl", Nr: 172, Args: args245, Nargs: 2, Sub: -1}},
 	{0x1a, &Call{Name: "prctl", Nr: 172, Args: args246, Nargs: 2, Sub: -1}},
-	{0x1b, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1, Ret: &types[175]}},
+	{0x1b, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1, Ret: &types[176]}},
 	{0x1c, &Call{Name: "prctl", Nr: 172, Args: args237, Nargs: 2, Sub: -1}},
 	{0x1d, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 2, Sub: -1}},
 	{0x1e, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
 	{0x1f, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
 	{0x20, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
 	{0x21, &Call{Name: "prctl", Nr: 172, Args: args244, Nargs: 5, Sub: -1}},
-	{0x22, &Call{Name: "prctl", Nr: 172, Args: args224, Nargs: 5, Sub: -1, Ret: &types[185]}},
+	{0x22, &Call{Name: "prctl", Nr: 172, Args: args224, Nargs: 5, Sub: -1, Ret: &types[186]}},
 	{0x23, &Call{Name: "prctl", Nr: 172, Args: args240, Nargs: 5, Sub: -1}},
 	{0x24, &Call{Name: "prctl", Nr: 172, Args: args231, Nargs: 2, Sub: -1}},
 	{0x25, &Call{Name: "prctl", Nr: 172, Args: args233, Nargs: 2, Sub: -1}},
@@ -4381,7 +4381,7 @@ var subs_arm_172 = []Variant{
 	{0x2e, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
 	{0x2f, &Call{Name: "prctl", Nr: 172, Args: args235, Nargs: 5, Sub: -1}},
 	{0x33, &Call{Name: "prctl", Nr: 172, Args: args230, Nargs: 1, Sub: -1}},
-	{0x34, &Call{Name: "prctl", Nr: 172, Args: args242, Nargs: 2, Sub: -1, Ret: &types[181]}},
+	{0x34, &Call{Name: "prctl", Nr: 172, Args: args242, Nargs: 2, Sub: -1, Ret: &types[182]}},
 	{0x35, &Call{Name: "prctl", Nr: 172, Args: args243, Nargs: 3, Sub: -1}},
 	{0x39, &Call{Name: "prctl", Nr: 172, Args: args232, Nargs: 5, Sub: -1}},
 	{0x3a, &Call{Name: "prctl", Nr: 172, Args: args232, Nargs: 5, Sub: -1}},
@@ -4394,9 +4394,9 @@ var subs_arm_172 = []Variant{
 
 var subs_arm_221 = []Variant{
 	{0x0, &Call{Name: "fcntl64", Nr: 221, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
-	{0x1, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[112]}},
+	{0x1, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[113]}},
 	{0x2, &Call{Name: "fcntl64", Nr: 221, Args: args132, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x3, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[114]}},
+	{0x3, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[115]}},
 	{0x4, &Call{Name: "fcntl64", Nr: 221, Args: args133, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x5, &Call{Name: "fcntl64", Nr: 221, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x6, &Call{Name: "fcntl64", Nr: 221, Args: args138, Nargs: 3, Sub: -1, Class: ClassDesc}},
@@ -4404,7 +4404,7 @@ var subs_arm_221 = []Variant{
 	{0x8, &Call{Name: "fcntl64", Nr: 221, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x9, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0xa, &Call{Name: "fcntl64", Nr: 221, Args: args134, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0xb, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[115]}},
+	{0xb, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[116]}},
 	{0xc, &Call{Name: "fcntl64", Nr: 221, Args: args591, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0xd, &Call{Name: "fcntl64", Nr: 221, Args: args591, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0xe, &Call{Name: "fcntl64", Nr: 221, Args: args591, Nargs: 3, Sub: -1, Class: ClassDesc}},
@@ -4414,13 +4414,13 @@ var subs_arm_221 = []Variant{
 	{0x25, &Call{Name: "fcntl64", Nr: 221, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x26, &Call{Name: "fcntl64", Nr: 221, Args: args139, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x400, &Call{Name: "fcntl64", Nr: 221, Args: args135, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x401, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[116]}},
+	{0x401, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[117]}},
 	{0x402, &Call{Name: "fcntl64", Nr: 221, Args: args136, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x406, &Call{Name: "fcntl64", Nr: 221, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc, Ret: &types[0]}},
 	{0x407, &Call{Name: "fcntl64", Nr: 221, Args: args130, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x408, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc}},
 	{0x409, &Call{Name: "fcntl64", Nr: 221, Args: args137, Nargs: 3, Sub: -1, Class: ClassDesc}},
-	{0x40a, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[119]}},
+	{0x40a, &Call{Name: "fcntl64", Nr: 221, Args: args131, Nargs: 2, Sub: -1, Class: ClassDesc, Ret: &types[120]}},
 	{0x40b, &Call{Name: "fcntl64", Nr: 221, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40c, &Call{Name: "fcntl64", Nr: 221, Args: args143, Nargs: 3, Sub: -1, Class: ClassDesc}},
 	{0x40d, &Call{Name: "fcntl64", Nr: 221, Args: args142, Nargs: 3, Sub: -1, Class: ClassDesc}},
@@ -4560,7 +4560,7 @@ var subs_arm_386 = []Variant{
 }
 
 var subs_arm_389 = []Variant{
-	{0x0, &Call{Name: "membarrier", Nr: 389, Args: args471, Nargs: 2, Sub: -1, Ret: &types[312]}},
+	{0x0, &Call{Name: "membarrier", Nr: 389, Args: args471, Nargs: 2, Sub: -1, Ret: &types[314]}},
 }
 
 var subs_arm_422 = []Variant{
@@ -5107,55 +5107,55 @@ var args81 = []Arg{
 var args82 = []Arg{
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "length", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "vec", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "vec", Type: &types[70], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut, Count: CountPages, Carg: 1},
 }
 
 var args83 = []Arg{
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "length", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "advice", Type: &types[70], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "advice", Type: &types[71], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args84 = []Arg{
-	{Name: "key", Type: &types[71], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "key", Type: &types[72], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "shmflg", Type: &types[72], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "shmflg", Type: &types[73], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args85 = []Arg{
 	{Name: "shmid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "shmaddr", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "shmflg", Type: &types[73], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "shmflg", Type: &types[74], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args86 = []Arg{
 	{Name: "shmid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[74], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "cmd", Type: &types[75], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "buf", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args87 = []Arg{
 	{Name: "shmid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[74], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "buf", Type: &types[75], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "cmd", Type: &types[75], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "buf", Type: &types[76], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
 var args88 = []Arg{
 	{Name: "shmid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[74], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "buf", Type: &types[75], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "cmd", Type: &types[75], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "buf", Type: &types[76], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args89 = []Arg{
 	{Name: "shmid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[74], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "buf", Type: &types[76], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "cmd", Type: &types[75], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "buf", Type: &types[77], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
 var args90 = []Arg{
 	{Name: "shmid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[74], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "buf", Type: &types[77], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "cmd", Type: &types[75], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "buf", Type: &types[78], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
 var args91 = []Arg{
@@ -5164,13 +5164,13 @@ var args91 = []Arg{
 }
 
 var args92 = []Arg{
-	{Name: "req", Type: &types[78], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirEntry | DirIn},
-	{Name: "rem", Type: &types[78], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Cond: CondInterrupted},
+	{Name: "req", Type: &types[79], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirEntry | DirIn},
+	{Name: "rem", Type: &types[79], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Cond: CondInterrupted},
 }
 
 var args93 = []Arg{
-	{Name: "which", Type: &types[79], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "curr_value", Type: &types[80], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "which", Type: &types[80], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "curr_value", Type: &types[81], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args94 = []Arg{
@@ -5178,42 +5178,42 @@ var args94 = []Arg{
 }
 
 var args95 = []Arg{
-	{Name: "which", Type: &types[79], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "new_value", Type: &types[80], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirEntry | DirIn},
-	{Name: "old_value", Type: &types[80], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "which", Type: &types[80], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "new_value", Type: &types[81], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirEntry | DirIn},
+	{Name: "old_value", Type: &types[81], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
 var args96 = []Arg{
 	{Name: "out_fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "in_fd", Type: &types[0], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "offset", Type: &types[81], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "offset", Type: &types[82], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "count", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args97 = []Arg{
-	{Name: "domain", Type: &types[82], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "type", Type: &types[83], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "protocol", Type: &types[84], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "domain", Type: &types[83], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "type", Type: &types[84], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "protocol", Type: &types[85], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args98 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "addr", Type: &types[85], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
+	{Name: "addr", Type: &types[86], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "addrlen", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args99 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "addr", Type: &types[85], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountPtr, Carg: 2},
-	{Name: "addrlen", Type: &types[86], Form: FormLen, Reg: 2, Regs: 1, Dir: DirEntry | DirOut},
+	{Name: "addr", Type: &types[86], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountPtr, Carg: 2},
+	{Name: "addrlen", Type: &types[87], Form: FormLen, Reg: 2, Regs: 1, Dir: DirEntry | DirOut},
 }
 
 var args100 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "buf", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "flags", Type: &types[87], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "addr", Type: &types[85], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 5},
+	{Name: "flags", Type: &types[88], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "addr", Type: &types[86], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 5},
 	{Name: "addrlen", Type: &types[9], Form: FormValue, Reg: 5, Regs: 1},
 }
 
@@ -5221,26 +5221,26 @@ var args101 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "buf", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "flags", Type: &types[87], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "addr", Type: &types[85], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirOut, Count: CountPtr, Carg: 5},
-	{Name: "addrlen", Type: &types[86], Form: FormLen, Reg: 5, Regs: 1, Dir: DirEntry | DirOut},
+	{Name: "flags", Type: &types[88], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "addr", Type: &types[86], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirOut, Count: CountPtr, Carg: 5},
+	{Name: "addrlen", Type: &types[87], Form: FormLen, Reg: 5, Regs: 1, Dir: DirEntry | DirOut},
 }
 
 var args102 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "msg", Type: &types[88], Form: FormMsg, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "flags", Type: &types[87], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "msg", Type: &types[89], Form: FormMsg, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "flags", Type: &types[88], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args103 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "msg", Type: &types[88], Form: FormMsg, Reg: 1, Regs: 1, Dir: DirOut},
-	{Name: "flags", Type: &types[87], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "msg", Type: &types[89], Form: FormMsg, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "flags", Type: &types[88], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args104 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "how", Type: &types[89], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "how", Type: &types[90], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args105 = []Arg{
@@ -5249,40 +5249,40 @@ var args105 = []Arg{
 }
 
 var args106 = []Arg{
-	{Name: "domain", Type: &types[82], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "type", Type: &types[83], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "protocol", Type: &types[84], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "domain", Type: &types[83], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "type", Type: &types[84], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "protocol", Type: &types[85], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "sv", Type: &types[0], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut, Count: CountFixed, N: 2},
 }
 
 var args107 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "level", Type: &types[90], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "optname", Type: &types[91], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "optval", Type: &types[92], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 4},
+	{Name: "level", Type: &types[91], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "optname", Type: &types[92], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "optval", Type: &types[93], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 4},
 	{Name: "optlen", Type: &types[9], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args108 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "level", Type: &types[90], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "optname", Type: &types[91], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "optval", Type: &types[92], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut, Count: CountPtr, Carg: 4},
-	{Name: "optlen", Type: &types[86], Form: FormLen, Reg: 4, Regs: 1, Dir: DirEntry | DirOut},
+	{Name: "level", Type: &types[91], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "optname", Type: &types[92], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "optval", Type: &types[93], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut, Count: CountPtr, Carg: 4},
+	{Name: "optlen", Type: &types[87], Form: FormLen, Reg: 4, Regs: 1, Dir: DirEntry | DirOut},
 }
 
 var args109 = []Arg{
-	{Name: "flags", Type: &types[93], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "flags", Type: &types[94], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "stack", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "parent_tid", Type: &types[94], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "parent_tid", Type: &types[95], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 	{Name: "child_tid", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "tls", Type: &types[13], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args110 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
-	{Name: "argv", Type: &types[95], Form: FormStrings, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "envp", Type: &types[96], Form: FormCount, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "argv", Type: &types[96], Form: FormStrings, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "envp", Type: &types[97], Form: FormCount, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args111 = []Arg{
@@ -5291,9 +5291,9 @@ var args111 = []Arg{
 
 var args112 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "wstatus", Type: &types[97], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
-	{Name: "options", Type: &types[98], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "rusage", Type: &types[99], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
+	{Name: "wstatus", Type: &types[98], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "options", Type: &types[99], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "rusage", Type: &types[100], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
 var args113 = []Arg{
@@ -5302,47 +5302,47 @@ var args113 = []Arg{
 }
 
 var args114 = []Arg{
-	{Name: "buf", Type: &types[100], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
+	{Name: "buf", Type: &types[101], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
 }
 
 var args115 = []Arg{
-	{Name: "key", Type: &types[71], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "key", Type: &types[72], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "nsems", Type: &types[9], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "semflg", Type: &types[101], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "semflg", Type: &types[102], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args116 = []Arg{
 	{Name: "semid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "sops", Type: &types[102], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 2},
+	{Name: "sops", Type: &types[103], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 2},
 	{Name: "nsops", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args117 = []Arg{
 	{Name: "semid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "semnum", Type: &types[9], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "cmd", Type: &types[103], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "cmd", Type: &types[104], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "arg", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args118 = []Arg{
 	{Name: "semid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "semnum", Type: &types[9], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "cmd", Type: &types[103], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "arg", Type: &types[104], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
+	{Name: "cmd", Type: &types[104], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "arg", Type: &types[105], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
 var args119 = []Arg{
 	{Name: "semid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "semnum", Type: &types[9], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "cmd", Type: &types[103], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "arg", Type: &types[104], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
+	{Name: "cmd", Type: &types[104], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "arg", Type: &types[105], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
 var args120 = []Arg{
 	{Name: "semid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "semnum", Type: &types[9], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "cmd", Type: &types[103], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "arg", Type: &types[105], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
+	{Name: "cmd", Type: &types[104], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "arg", Type: &types[106], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
 var args121 = []Arg{
@@ -5350,141 +5350,141 @@ var args121 = []Arg{
 }
 
 var args122 = []Arg{
-	{Name: "key", Type: &types[71], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "msgflg", Type: &types[101], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "key", Type: &types[72], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "msgflg", Type: &types[102], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args123 = []Arg{
 	{Name: "msqid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "msgp", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "msgsz", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "msgflg", Type: &types[106], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "msgflg", Type: &types[107], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args124 = []Arg{
 	{Name: "msqid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "msgp", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "msgsz", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "msgtyp", Type: &types[107], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "msgflg", Type: &types[106], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "msgtyp", Type: &types[108], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "msgflg", Type: &types[107], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args125 = []Arg{
 	{Name: "msqid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[108], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "cmd", Type: &types[109], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "buf", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args126 = []Arg{
 	{Name: "msqid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[108], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "buf", Type: &types[109], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "cmd", Type: &types[109], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "buf", Type: &types[110], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
 var args127 = []Arg{
 	{Name: "msqid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[108], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "buf", Type: &types[109], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "cmd", Type: &types[109], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "buf", Type: &types[110], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args128 = []Arg{
 	{Name: "msqid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[108], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "buf", Type: &types[110], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "cmd", Type: &types[109], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "buf", Type: &types[111], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
 var args129 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "cmd", Type: &types[112], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args130 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "cmd", Type: &types[112], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args131 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "cmd", Type: &types[112], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args132 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "arg", Type: &types[113], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "cmd", Type: &types[112], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "arg", Type: &types[114], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args133 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "cmd", Type: &types[112], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg", Type: &types[4], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args134 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "cmd", Type: &types[112], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg", Type: &types[17], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args135 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "arg", Type: &types[117], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "cmd", Type: &types[112], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "arg", Type: &types[118], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args136 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "arg", Type: &types[118], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "cmd", Type: &types[112], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "arg", Type: &types[119], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args137 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "arg", Type: &types[120], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "cmd", Type: &types[112], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "arg", Type: &types[121], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args138 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "arg", Type: &types[121], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "cmd", Type: &types[112], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "arg", Type: &types[122], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args139 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "arg", Type: &types[122], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "cmd", Type: &types[112], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "arg", Type: &types[123], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args140 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "arg", Type: &types[123], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "cmd", Type: &types[112], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "arg", Type: &types[124], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
 var args141 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "arg", Type: &types[123], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "cmd", Type: &types[112], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "arg", Type: &types[124], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args142 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "arg", Type: &types[124], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "cmd", Type: &types[112], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "arg", Type: &types[125], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
 var args143 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "arg", Type: &types[124], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "cmd", Type: &types[112], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "arg", Type: &types[125], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args144 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "operation", Type: &types[125], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "operation", Type: &types[126], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args145 = []Arg{
@@ -5499,12 +5499,12 @@ var args146 = []Arg{
 
 var args147 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "dirp", Type: &types[126], Form: FormDents, Reg: 1, Regs: 1, Dir: DirIn, Count: CountRet},
+	{Name: "dirp", Type: &types[127], Form: FormDents, Reg: 1, Regs: 1, Dir: DirIn, Count: CountRet},
 	{Name: "count", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args148 = []Arg{
-	{Name: "buf", Type: &types[127], Form: FormPathN, Reg: 0, Regs: 1, Dir: DirOut, Count: CountRet},
+	{Name: "buf", Type: &types[128], Form: FormPathN, Reg: 0, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 }
 
@@ -5529,7 +5529,7 @@ var args152 = []Arg{
 
 var args153 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
-	{Name: "buf", Type: &types[128], Form: FormChars, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
+	{Name: "buf", Type: &types[129], Form: FormChars, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "bufsiz", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 }
 
@@ -5541,13 +5541,13 @@ var args154 = []Arg{
 var args155 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "owner", Type: &types[59], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "group", Type: &types[129], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "group", Type: &types[130], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args156 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "owner", Type: &types[59], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "group", Type: &types[129], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "group", Type: &types[130], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args157 = []Arg{
@@ -5556,170 +5556,170 @@ var args157 = []Arg{
 
 var args158 = []Arg{
 	{Name: "tv", Type: &types[66], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
-	{Name: "tz", Type: &types[131], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "tz", Type: &types[132], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args159 = []Arg{
-	{Name: "resource", Type: &types[132], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "rlim", Type: &types[133], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "resource", Type: &types[133], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "rlim", Type: &types[134], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args160 = []Arg{
-	{Name: "who", Type: &types[134], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "usage", Type: &types[99], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "who", Type: &types[135], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "usage", Type: &types[100], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args161 = []Arg{
-	{Name: "info", Type: &types[135], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
+	{Name: "info", Type: &types[136], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
 }
 
 var args162 = []Arg{
-	{Name: "buf", Type: &types[136], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
+	{Name: "buf", Type: &types[137], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
 }
 
 var args163 = []Arg{
-	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "request", Type: &types[138], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "data", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args164 = []Arg{
-	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "request", Type: &types[138], Form: FormValue, Reg: 0, Regs: 1},
 }
 
 var args165 = []Arg{
-	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "request", Type: &types[138], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "data", Type: &types[17], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args166 = []Arg{
-	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "request", Type: &types[138], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args167 = []Arg{
-	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "request", Type: &types[138], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "data", Type: &types[138], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "data", Type: &types[139], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args168 = []Arg{
-	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "request", Type: &types[138], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "data", Type: &types[139], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
+	{Name: "data", Type: &types[140], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
 var args169 = []Arg{
-	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "request", Type: &types[138], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "data", Type: &types[47], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
 var args170 = []Arg{
-	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "request", Type: &types[138], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "data", Type: &types[140], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
-}
-
-var args171 = []Arg{
-	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "data", Type: &types[140], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
-}
-
-var args172 = []Arg{
-	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "data", Type: &types[141], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args173 = []Arg{
-	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
+var args171 = []Arg{
+	{Name: "request", Type: &types[138], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "data", Type: &types[141], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
+var args172 = []Arg{
+	{Name: "request", Type: &types[138], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "data", Type: &types[142], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
+}
+
+var args173 = []Arg{
+	{Name: "request", Type: &types[138], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "data", Type: &types[142], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
+}
+
 var args174 = []Arg{
-	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "request", Type: &types[138], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "data", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args175 = []Arg{
-	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "request", Type: &types[138], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "addr", Type: &types[142], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "addr", Type: &types[143], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "data", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args176 = []Arg{
-	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "request", Type: &types[138], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "addr", Type: &types[47], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "data", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args177 = []Arg{
-	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "request", Type: &types[138], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "addr", Type: &types[143], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "data", Type: &types[139], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
+	{Name: "addr", Type: &types[144], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "data", Type: &types[140], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
 var args178 = []Arg{
-	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "request", Type: &types[138], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "addr", Type: &types[143], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "addr", Type: &types[144], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "data", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args179 = []Arg{
-	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "request", Type: &types[138], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "data", Type: &types[23], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args180 = []Arg{
-	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "request", Type: &types[138], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "addr", Type: &types[47], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "data", Type: &types[20], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
 var args181 = []Arg{
-	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "request", Type: &types[138], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "addr", Type: &types[47], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "data", Type: &types[20], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
 var args182 = []Arg{
-	{Name: "request", Type: &types[137], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "request", Type: &types[138], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "addr", Type: &types[144], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "data", Type: &types[145], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
+	{Name: "addr", Type: &types[145], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "data", Type: &types[146], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
 var args183 = []Arg{
-	{Name: "type", Type: &types[146], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "type", Type: &types[147], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "bufp", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "len", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args184 = []Arg{
-	{Name: "type", Type: &types[146], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "type", Type: &types[147], Form: FormValue, Reg: 0, Regs: 1},
 }
 
 var args185 = []Arg{
@@ -5727,7 +5727,7 @@ var args185 = []Arg{
 }
 
 var args186 = []Arg{
-	{Name: "gid", Type: &types[129], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "gid", Type: &types[130], Form: FormValue, Reg: 0, Regs: 1},
 }
 
 var args187 = []Arg{
@@ -5741,18 +5741,18 @@ var args188 = []Arg{
 }
 
 var args189 = []Arg{
-	{Name: "rgid", Type: &types[129], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "egid", Type: &types[129], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "rgid", Type: &types[130], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "egid", Type: &types[130], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args190 = []Arg{
 	{Name: "size", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "list", Type: &types[129], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
+	{Name: "list", Type: &types[130], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 }
 
 var args191 = []Arg{
 	{Name: "size", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "list", Type: &types[129], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 0},
+	{Name: "list", Type: &types[130], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 0},
 }
 
 var args192 = []Arg{
@@ -5768,15 +5768,15 @@ var args193 = []Arg{
 }
 
 var args194 = []Arg{
-	{Name: "rgid", Type: &types[129], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "egid", Type: &types[129], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "sgid", Type: &types[129], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "rgid", Type: &types[130], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "egid", Type: &types[130], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "sgid", Type: &types[130], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args195 = []Arg{
-	{Name: "rgid", Type: &types[129], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
-	{Name: "egid", Type: &types[129], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
-	{Name: "sgid", Type: &types[129], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "rgid", Type: &types[130], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
+	{Name: "egid", Type: &types[130], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "sgid", Type: &types[130], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
 var args196 = []Arg{
@@ -5784,13 +5784,13 @@ var args196 = []Arg{
 }
 
 var args197 = []Arg{
-	{Name: "hdrp", Type: &types[147], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirEntry | DirIn},
-	{Name: "datap", Type: &types[148], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountFixed, N: 2},
+	{Name: "hdrp", Type: &types[148], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirEntry | DirIn},
+	{Name: "datap", Type: &types[149], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountFixed, N: 2},
 }
 
 var args198 = []Arg{
-	{Name: "hdrp", Type: &types[147], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirEntry | DirIn},
-	{Name: "datap", Type: &types[148], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountFixed, N: 2},
+	{Name: "hdrp", Type: &types[148], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirEntry | DirIn},
+	{Name: "datap", Type: &types[149], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountFixed, N: 2},
 }
 
 var args199 = []Arg{
@@ -5800,15 +5800,15 @@ var args199 = []Arg{
 
 var args200 = []Arg{
 	{Name: "set", Type: &types[20], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
-	{Name: "info", Type: &types[140], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
-	{Name: "timeout", Type: &types[78], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "info", Type: &types[141], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "timeout", Type: &types[79], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "sigsetsize", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args201 = []Arg{
 	{Name: "tgid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "sig", Type: &types[17], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "info", Type: &types[140], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "info", Type: &types[141], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args202 = []Arg{
@@ -5817,19 +5817,19 @@ var args202 = []Arg{
 }
 
 var args203 = []Arg{
-	{Name: "ss", Type: &types[150], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
-	{Name: "old_ss", Type: &types[150], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "ss", Type: &types[151], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
+	{Name: "old_ss", Type: &types[151], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args204 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
-	{Name: "times", Type: &types[151], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "times", Type: &types[152], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 }
 
 var args205 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
-	{Name: "mode", Type: &types[152], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "dev", Type: &types[153], Form: FormValue, Reg: 2, Regs: 1, Cond: CondDevice},
+	{Name: "mode", Type: &types[153], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "dev", Type: &types[154], Form: FormValue, Reg: 2, Regs: 1, Cond: CondDevice},
 }
 
 var args206 = []Arg{
@@ -5837,79 +5837,79 @@ var args206 = []Arg{
 }
 
 var args207 = []Arg{
-	{Name: "persona", Type: &types[154], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "persona", Type: &types[155], Form: FormValue, Reg: 0, Regs: 1},
 }
 
 var args208 = []Arg{
-	{Name: "dev", Type: &types[153], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "dev", Type: &types[154], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "ubuf", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args209 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
-	{Name: "buf", Type: &types[156], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "buf", Type: &types[157], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args210 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "buf", Type: &types[156], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "buf", Type: &types[157], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args211 = []Arg{
-	{Name: "option", Type: &types[157], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "option", Type: &types[158], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg1", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg2", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args212 = []Arg{
-	{Name: "which", Type: &types[158], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "which", Type: &types[159], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "who", Type: &types[9], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args213 = []Arg{
-	{Name: "which", Type: &types[158], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "which", Type: &types[159], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "who", Type: &types[9], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "prio", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args214 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "param", Type: &types[159], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "param", Type: &types[160], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 }
 
 var args215 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "param", Type: &types[159], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "param", Type: &types[160], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args216 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "policy", Type: &types[160], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "param", Type: &types[159], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "policy", Type: &types[161], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "param", Type: &types[160], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args217 = []Arg{
-	{Name: "policy", Type: &types[160], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "policy", Type: &types[161], Form: FormValue, Reg: 0, Regs: 1},
 }
 
 var args218 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "tp", Type: &types[78], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "tp", Type: &types[79], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args219 = []Arg{
-	{Name: "flags", Type: &types[162], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "flags", Type: &types[163], Form: FormValue, Reg: 0, Regs: 1},
 }
 
 var args220 = []Arg{
-	{Name: "func", Type: &types[163], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "func", Type: &types[164], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "ptr", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "bytecount", Type: &types[47], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args221 = []Arg{
-	{Name: "func", Type: &types[163], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "ptr", Type: &types[164], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "func", Type: &types[164], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "ptr", Type: &types[165], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "bytecount", Type: &types[47], Form: FormValue, Reg: 2, Regs: 1},
 }
 
@@ -5923,7 +5923,7 @@ var args223 = []Arg{
 }
 
 var args224 = []Arg{
-	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "option", Type: &types[167], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "arg4", Type: &types[23], Form: FormValue, Reg: 3, Regs: 1},
@@ -5931,41 +5931,41 @@ var args224 = []Arg{
 }
 
 var args225 = []Arg{
-	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "option", Type: &types[167], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[17], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args226 = []Arg{
-	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "option", Type: &types[167], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[17], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args227 = []Arg{
-	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[167], Form: FormString, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "option", Type: &types[167], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[168], Form: FormString, Reg: 1, Regs: 1, Dir: DirIn},
 }
 
 var args228 = []Arg{
-	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[167], Form: FormString, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "option", Type: &types[167], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[168], Form: FormString, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args229 = []Arg{
-	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[168], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "option", Type: &types[167], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[169], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args230 = []Arg{
-	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "option", Type: &types[167], Form: FormValue, Reg: 0, Regs: 1},
 }
 
 var args231 = []Arg{
-	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "option", Type: &types[167], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[47], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args232 = []Arg{
-	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "option", Type: &types[167], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[47], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[47], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "arg4", Type: &types[47], Form: FormValue, Reg: 3, Regs: 1},
@@ -5973,126 +5973,126 @@ var args232 = []Arg{
 }
 
 var args233 = []Arg{
-	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "option", Type: &types[167], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[8], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args234 = []Arg{
-	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[170], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "option", Type: &types[167], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[171], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args235 = []Arg{
-	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[171], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "arg3", Type: &types[172], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "option", Type: &types[167], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[172], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "arg3", Type: &types[173], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "arg4", Type: &types[47], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "arg5", Type: &types[47], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args236 = []Arg{
-	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[173], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "arg3", Type: &types[174], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Cond: CondFilterMode},
+	{Name: "option", Type: &types[167], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[174], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "arg3", Type: &types[175], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Cond: CondFilterMode},
 }
 
 var args237 = []Arg{
-	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[176], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "option", Type: &types[167], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[177], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args238 = []Arg{
-	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "option", Type: &types[167], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[13], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args239 = []Arg{
-	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[177], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "option", Type: &types[167], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[178], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args240 = []Arg{
-	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[178], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "option", Type: &types[167], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[179], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "arg4", Type: &types[23], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "arg5", Type: &types[23], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args241 = []Arg{
-	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[179], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "option", Type: &types[167], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[180], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "arg4", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "arg5", Type: &types[44], Form: FormString, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
 var args242 = []Arg{
-	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[180], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "option", Type: &types[167], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[181], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args243 = []Arg{
-	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[180], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "arg3", Type: &types[182], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "option", Type: &types[167], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[181], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "arg3", Type: &types[183], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args244 = []Arg{
-	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[183], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "arg3", Type: &types[184], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "option", Type: &types[167], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[184], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "arg3", Type: &types[185], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "arg4", Type: &types[23], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "arg5", Type: &types[23], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args245 = []Arg{
-	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[186], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "option", Type: &types[167], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[187], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args246 = []Arg{
-	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[186], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "option", Type: &types[167], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[187], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args247 = []Arg{
-	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[187], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "option", Type: &types[167], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[188], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "arg4", Type: &types[23], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "arg5", Type: &types[13], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args248 = []Arg{
-	{Name: "option", Type: &types[166], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[188], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "option", Type: &types[167], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[189], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[27], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "arg4", Type: &types[189], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "arg4", Type: &types[190], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "arg5", Type: &types[13], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args249 = []Arg{
-	{Name: "code", Type: &types[190], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "code", Type: &types[191], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "addr", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args250 = []Arg{
-	{Name: "code", Type: &types[190], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "code", Type: &types[191], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "addr", Type: &types[13], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args251 = []Arg{
-	{Name: "code", Type: &types[190], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "code", Type: &types[191], Form: FormValue, Reg: 0, Regs: 1},
 }
 
 var args252 = []Arg{
-	{Name: "buf", Type: &types[191], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
+	{Name: "buf", Type: &types[192], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
 }
 
 var args253 = []Arg{
-	{Name: "resource", Type: &types[132], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "rlim", Type: &types[133], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "resource", Type: &types[133], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "rlim", Type: &types[134], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 }
 
 var args254 = []Arg{
@@ -6101,43 +6101,43 @@ var args254 = []Arg{
 
 var args255 = []Arg{
 	{Name: "tv", Type: &types[66], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
-	{Name: "tz", Type: &types[131], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "tz", Type: &types[132], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 }
 
 var args256 = []Arg{
 	{Name: "source", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "target", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "fstype", Type: &types[44], Form: FormString, Reg: 2, Regs: 1, Dir: DirIn},
-	{Name: "flags", Type: &types[193], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "flags", Type: &types[194], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "data", Type: &types[44], Form: FormString, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
 var args257 = []Arg{
 	{Name: "target", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
-	{Name: "flags", Type: &types[194], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "flags", Type: &types[195], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args258 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
-	{Name: "flags", Type: &types[195], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "flags", Type: &types[196], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args259 = []Arg{
-	{Name: "magic", Type: &types[196], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "magic2", Type: &types[197], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "op", Type: &types[198], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "magic", Type: &types[197], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "magic2", Type: &types[198], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "op", Type: &types[199], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args260 = []Arg{
-	{Name: "magic", Type: &types[196], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "magic2", Type: &types[197], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "op", Type: &types[198], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "magic", Type: &types[197], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "magic2", Type: &types[198], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "op", Type: &types[199], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "arg", Type: &types[44], Form: FormString, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
 var args261 = []Arg{
-	{Name: "name", Type: &types[128], Form: FormChars, Reg: 0, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 1},
+	{Name: "name", Type: &types[129], Form: FormChars, Reg: 0, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 1},
 	{Name: "len", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
 }
 
@@ -6147,7 +6147,7 @@ var args262 = []Arg{
 
 var args263 = []Arg{
 	{Name: "from", Type: &types[23], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "num", Type: &types[47], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "num", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "turn_on", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
 }
 
@@ -6164,7 +6164,7 @@ var args265 = []Arg{
 
 var args266 = []Arg{
 	{Name: "name", Type: &types[44], Form: FormString, Reg: 0, Regs: 1, Dir: DirIn},
-	{Name: "flags", Type: &types[199], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "flags", Type: &types[200], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args267 = []Arg{
@@ -6180,77 +6180,77 @@ var args268 = []Arg{
 }
 
 var args269 = []Arg{
-	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "cmd", Type: &types[201], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "special", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "id", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "id", Type: &types[59], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args270 = []Arg{
-	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "cmd", Type: &types[201], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "special", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args271 = []Arg{
-	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "cmd", Type: &types[201], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "special", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "id", Type: &types[201], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "id", Type: &types[202], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[3], Form: FormPath, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
 var args272 = []Arg{
-	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "special", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "addr", Type: &types[201], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
-}
-
-var args273 = []Arg{
-	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "cmd", Type: &types[201], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "special", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[202], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args274 = []Arg{
-	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 0, Regs: 1},
+var args273 = []Arg{
+	{Name: "cmd", Type: &types[201], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "special", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "addr", Type: &types[202], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
-}
-
-var args275 = []Arg{
-	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "special", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "id", Type: &types[59], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[203], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
-var args276 = []Arg{
-	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 0, Regs: 1},
+var args274 = []Arg{
+	{Name: "cmd", Type: &types[201], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "special", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "id", Type: &types[59], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[203], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
-var args277 = []Arg{
-	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 0, Regs: 1},
+var args275 = []Arg{
+	{Name: "cmd", Type: &types[201], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "special", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "id", Type: &types[59], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[204], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
+var args276 = []Arg{
+	{Name: "cmd", Type: &types[201], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "special", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "id", Type: &types[59], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "addr", Type: &types[204], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
+}
+
+var args277 = []Arg{
+	{Name: "cmd", Type: &types[201], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "special", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "id", Type: &types[59], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "addr", Type: &types[205], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
+}
+
 var args278 = []Arg{
-	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "cmd", Type: &types[201], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "special", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "addr", Type: &types[205], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
+	{Name: "addr", Type: &types[206], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
 var args279 = []Arg{
-	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "cmd", Type: &types[201], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "special", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
@@ -6287,7 +6287,7 @@ var args284 = []Arg{
 	{Name: "name", Type: &types[44], Form: FormString, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "value", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "flags", Type: &types[206], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "flags", Type: &types[207], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args285 = []Arg{
@@ -6295,7 +6295,7 @@ var args285 = []Arg{
 	{Name: "name", Type: &types[44], Form: FormString, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "value", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "flags", Type: &types[206], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "flags", Type: &types[207], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args286 = []Arg{
@@ -6314,13 +6314,13 @@ var args287 = []Arg{
 
 var args288 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
-	{Name: "list", Type: &types[128], Form: FormChars, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
+	{Name: "list", Type: &types[129], Form: FormChars, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args289 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "list", Type: &types[128], Form: FormChars, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
+	{Name: "list", Type: &types[129], Form: FormChars, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 }
 
@@ -6340,34 +6340,34 @@ var args292 = []Arg{
 }
 
 var args293 = []Arg{
-	{Name: "tloc", Type: &types[107], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
+	{Name: "tloc", Type: &types[108], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
 }
 
 var args294 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "op", Type: &types[208], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "val", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "timeout", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "uaddr2", Type: &types[13], Form: FormValue, Reg: 4, Regs: 1},
-	{Name: "val3", Type: &types[157], Form: FormValue, Reg: 5, Regs: 1},
+	{Name: "val3", Type: &types[158], Form: FormValue, Reg: 5, Regs: 1},
 }
 
 var args295 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "op", Type: &types[208], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "val", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "timeout", Type: &types[78], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
+	{Name: "timeout", Type: &types[79], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
 var args296 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "op", Type: &types[208], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "val", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args297 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "op", Type: &types[208], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "val", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "val2", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "uaddr2", Type: &types[13], Form: FormValue, Reg: 4, Regs: 1},
@@ -6375,7 +6375,7 @@ var args297 = []Arg{
 
 var args298 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "op", Type: &types[208], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "val", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "val2", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "uaddr2", Type: &types[13], Form: FormValue, Reg: 4, Regs: 1},
@@ -6384,70 +6384,70 @@ var args298 = []Arg{
 
 var args299 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "op", Type: &types[208], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "val", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "val2", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "uaddr2", Type: &types[13], Form: FormValue, Reg: 4, Regs: 1},
-	{Name: "val3", Type: &types[208], Form: FormValue, Reg: 5, Regs: 1},
+	{Name: "val3", Type: &types[209], Form: FormValue, Reg: 5, Regs: 1},
 }
 
 var args300 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "op", Type: &types[208], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "timeout", Type: &types[78], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
+	{Name: "timeout", Type: &types[79], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
 var args301 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "op", Type: &types[208], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args302 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "op", Type: &types[208], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "val", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "timeout", Type: &types[78], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
+	{Name: "timeout", Type: &types[79], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 4, Regs: 1},
-	{Name: "val3", Type: &types[209], Form: FormValue, Reg: 5, Regs: 1},
+	{Name: "val3", Type: &types[210], Form: FormValue, Reg: 5, Regs: 1},
 }
 
 var args303 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "op", Type: &types[208], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "val", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 4, Regs: 1},
-	{Name: "val3", Type: &types[209], Form: FormValue, Reg: 5, Regs: 1},
+	{Name: "val3", Type: &types[210], Form: FormValue, Reg: 5, Regs: 1},
 }
 
 var args304 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "op", Type: &types[208], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "val", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "timeout", Type: &types[78], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
+	{Name: "timeout", Type: &types[79], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 	{Name: "uaddr2", Type: &types[13], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args305 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cpusetsize", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "mask", Type: &types[210], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 1},
+	{Name: "mask", Type: &types[211], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 1},
 }
 
 var args306 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "cpusetsize", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "mask", Type: &types[210], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut, Count: CountRet},
+	{Name: "mask", Type: &types[211], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut, Count: CountRet},
 }
 
 var args307 = []Arg{
-	{Name: "u_info", Type: &types[164], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirEntry | DirIn},
+	{Name: "u_info", Type: &types[165], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirEntry | DirIn},
 }
 
 var args308 = []Arg{
 	{Name: "nr_events", Type: &types[8], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "ctx_idp", Type: &types[139], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "ctx_idp", Type: &types[140], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args309 = []Arg{
@@ -6456,30 +6456,30 @@ var args309 = []Arg{
 
 var args310 = []Arg{
 	{Name: "ctx_id", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "min_nr", Type: &types[107], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "nr", Type: &types[107], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "events", Type: &types[212], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut, Count: CountRet},
-	{Name: "timeout", Type: &types[78], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
+	{Name: "min_nr", Type: &types[108], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "nr", Type: &types[108], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "events", Type: &types[213], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut, Count: CountRet},
+	{Name: "timeout", Type: &types[79], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
 var args311 = []Arg{
 	{Name: "ctx_id", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "nr", Type: &types[107], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "iocbpp", Type: &types[213], Form: FormVector, Reg: 2, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 1},
+	{Name: "nr", Type: &types[108], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "iocbpp", Type: &types[214], Form: FormVector, Reg: 2, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 1},
 }
 
 var args312 = []Arg{
 	{Name: "ctx_id", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "iocb", Type: &types[213], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "result", Type: &types[212], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "iocb", Type: &types[214], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "result", Type: &types[213], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
 var args313 = []Arg{
-	{Name: "u_info", Type: &types[164], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
+	{Name: "u_info", Type: &types[165], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
 }
 
 var args314 = []Arg{
-	{Name: "cookie", Type: &types[214], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "cookie", Type: &types[215], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "buffer", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 }
@@ -6509,34 +6509,34 @@ var args318 = []Arg{
 
 var args319 = []Arg{
 	{Name: "semid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "sops", Type: &types[102], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 2},
+	{Name: "sops", Type: &types[103], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 2},
 	{Name: "nsops", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "timeout", Type: &types[78], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
+	{Name: "timeout", Type: &types[79], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
 var args320 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "advice", Type: &types[215], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "advice", Type: &types[216], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args321 = []Arg{
-	{Name: "clockid", Type: &types[216], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "sevp", Type: &types[217], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "clockid", Type: &types[217], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "sevp", Type: &types[218], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "timerid", Type: &types[9], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
 var args322 = []Arg{
 	{Name: "timerid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "flags", Type: &types[218], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "new_value", Type: &types[219], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirIn},
-	{Name: "old_value", Type: &types[219], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
+	{Name: "flags", Type: &types[219], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "new_value", Type: &types[220], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirIn},
+	{Name: "old_value", Type: &types[220], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
 var args323 = []Arg{
 	{Name: "timerid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "curr_value", Type: &types[219], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "curr_value", Type: &types[220], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args324 = []Arg{
@@ -6544,44 +6544,44 @@ var args324 = []Arg{
 }
 
 var args325 = []Arg{
-	{Name: "clockid", Type: &types[216], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "tp", Type: &types[78], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "clockid", Type: &types[217], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "tp", Type: &types[79], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 }
 
 var args326 = []Arg{
-	{Name: "clockid", Type: &types[216], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "tp", Type: &types[78], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "clockid", Type: &types[217], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "tp", Type: &types[79], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args327 = []Arg{
-	{Name: "clockid", Type: &types[216], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "res", Type: &types[78], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "clockid", Type: &types[217], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "res", Type: &types[79], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args328 = []Arg{
-	{Name: "clockid", Type: &types[216], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "flags", Type: &types[218], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "request", Type: &types[78], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirIn},
-	{Name: "remain", Type: &types[78], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn, Cond: CondInterrupted},
+	{Name: "clockid", Type: &types[217], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "flags", Type: &types[219], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "request", Type: &types[79], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirIn},
+	{Name: "remain", Type: &types[79], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn, Cond: CondInterrupted},
 }
 
 var args329 = []Arg{
 	{Name: "epfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "events", Type: &types[220], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
+	{Name: "events", Type: &types[221], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "maxevents", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "timeout", Type: &types[9], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args330 = []Arg{
 	{Name: "epfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "op", Type: &types[221], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "op", Type: &types[222], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "event", Type: &types[220], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
+	{Name: "event", Type: &types[221], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
 var args331 = []Arg{
 	{Name: "epfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "op", Type: &types[221], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "op", Type: &types[222], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "event", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 }
@@ -6594,37 +6594,37 @@ var args332 = []Arg{
 
 var args333 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
-	{Name: "times", Type: &types[222], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountFixed, N: 2},
+	{Name: "times", Type: &types[223], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountFixed, N: 2},
 }
 
 var args334 = []Arg{
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "length", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "mode", Type: &types[223], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "nodemask", Type: &types[224], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn, Count: CountBits, Carg: 4},
+	{Name: "mode", Type: &types[224], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "nodemask", Type: &types[225], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn, Count: CountBits, Carg: 4},
 	{Name: "maxnode", Type: &types[47], Form: FormValue, Reg: 4, Regs: 1},
-	{Name: "flags", Type: &types[225], Form: FormValue, Reg: 5, Regs: 1},
+	{Name: "flags", Type: &types[226], Form: FormValue, Reg: 5, Regs: 1},
 }
 
 var args335 = []Arg{
-	{Name: "mode", Type: &types[223], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "nodemask", Type: &types[224], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBits, Carg: 2},
+	{Name: "mode", Type: &types[224], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "nodemask", Type: &types[225], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBits, Carg: 2},
 	{Name: "maxnode", Type: &types[47], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args336 = []Arg{
-	{Name: "mode", Type: &types[223], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
-	{Name: "nodemask", Type: &types[224], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountBits, Carg: 2},
+	{Name: "mode", Type: &types[224], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
+	{Name: "nodemask", Type: &types[225], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountBits, Carg: 2},
 	{Name: "maxnode", Type: &types[47], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "flags", Type: &types[226], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "flags", Type: &types[227], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args337 = []Arg{
 	{Name: "name", Type: &types[44], Form: FormString, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "oflag", Type: &types[4], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "mode", Type: &types[5], Form: FormValue, Reg: 2, Regs: 1, Cond: CondCreat},
-	{Name: "attr", Type: &types[227], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn, Cond: CondCreat},
+	{Name: "attr", Type: &types[228], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn, Cond: CondCreat},
 }
 
 var args338 = []Arg{
@@ -6636,7 +6636,7 @@ var args339 = []Arg{
 	{Name: "msg_ptr", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "msg_len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "msg_prio", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "abs_timeout", Type: &types[78], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
+	{Name: "abs_timeout", Type: &types[79], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
 var args340 = []Arg{
@@ -6644,33 +6644,33 @@ var args340 = []Arg{
 	{Name: "msg_ptr", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "msg_len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "msg_prio", Type: &types[8], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
-	{Name: "abs_timeout", Type: &types[78], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
+	{Name: "abs_timeout", Type: &types[79], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
 var args341 = []Arg{
 	{Name: "mqdes", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "sevp", Type: &types[217], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "sevp", Type: &types[218], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 }
 
 var args342 = []Arg{
 	{Name: "mqdes", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "newattr", Type: &types[227], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "oldattr", Type: &types[227], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "newattr", Type: &types[228], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "oldattr", Type: &types[228], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
 var args343 = []Arg{
 	{Name: "entry", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "nr_segments", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "segments", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "flags", Type: &types[228], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "flags", Type: &types[229], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args344 = []Arg{
-	{Name: "idtype", Type: &types[229], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "idtype", Type: &types[230], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "id", Type: &types[9], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "infop", Type: &types[140], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
-	{Name: "options", Type: &types[98], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "rusage", Type: &types[99], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirOut},
+	{Name: "infop", Type: &types[141], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "options", Type: &types[99], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "rusage", Type: &types[100], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirOut},
 }
 
 var args345 = []Arg{
@@ -6678,18 +6678,18 @@ var args345 = []Arg{
 	{Name: "description", Type: &types[44], Form: FormString, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "payload", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "plen", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "ringid", Type: &types[230], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "ringid", Type: &types[231], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args346 = []Arg{
 	{Name: "type", Type: &types[44], Form: FormString, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "description", Type: &types[44], Form: FormString, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "callout_info", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "dest_keyring", Type: &types[230], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "dest_keyring", Type: &types[231], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args347 = []Arg{
-	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "operation", Type: &types[232], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "arg4", Type: &types[23], Form: FormValue, Reg: 3, Regs: 1},
@@ -6697,166 +6697,166 @@ var args347 = []Arg{
 }
 
 var args348 = []Arg{
-	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "operation", Type: &types[232], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[231], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args349 = []Arg{
-	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "operation", Type: &types[232], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[44], Form: FormString, Reg: 1, Regs: 1, Dir: DirIn},
 }
 
 var args350 = []Arg{
-	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "operation", Type: &types[232], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[231], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "arg4", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args351 = []Arg{
-	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "operation", Type: &types[232], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[231], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args352 = []Arg{
-	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "operation", Type: &types[232], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[231], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[59], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "arg4", Type: &types[129], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "arg4", Type: &types[130], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args353 = []Arg{
-	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "arg3", Type: &types[232], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "operation", Type: &types[232], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[231], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "arg3", Type: &types[233], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args354 = []Arg{
-	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "arg3", Type: &types[128], Form: FormChars, Reg: 2, Regs: 1, Dir: DirOut, Count: CountRet},
+	{Name: "operation", Type: &types[232], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[231], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "arg3", Type: &types[129], Form: FormChars, Reg: 2, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "arg4", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args355 = []Arg{
-	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "arg3", Type: &types[230], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "operation", Type: &types[232], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[231], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "arg3", Type: &types[231], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args356 = []Arg{
-	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "operation", Type: &types[232], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[231], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[44], Form: FormString, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "arg4", Type: &types[44], Form: FormString, Reg: 3, Regs: 1, Dir: DirIn},
-	{Name: "arg5", Type: &types[230], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "arg5", Type: &types[231], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args357 = []Arg{
-	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "operation", Type: &types[232], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[231], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "arg4", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "arg5", Type: &types[230], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "arg5", Type: &types[231], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args358 = []Arg{
-	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "operation", Type: &types[232], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[231], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "arg4", Type: &types[230], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "arg4", Type: &types[231], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args359 = []Arg{
-	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[233], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "operation", Type: &types[232], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[234], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args360 = []Arg{
-	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "operation", Type: &types[232], Form: FormValue, Reg: 0, Regs: 1},
 }
 
 var args361 = []Arg{
-	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "operation", Type: &types[232], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[231], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "arg4", Type: &types[234], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "arg5", Type: &types[230], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "arg4", Type: &types[235], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "arg5", Type: &types[231], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args362 = []Arg{
-	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "operation", Type: &types[232], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[231], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "arg4", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "arg5", Type: &types[230], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "arg5", Type: &types[231], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args363 = []Arg{
-	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "operation", Type: &types[232], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[59], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "arg3", Type: &types[230], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "arg3", Type: &types[231], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args364 = []Arg{
-	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[235], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "operation", Type: &types[232], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[236], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "arg3", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "arg4", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "arg5", Type: &types[13], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args365 = []Arg{
-	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "operation", Type: &types[232], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[231], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "arg4", Type: &types[23], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "arg5", Type: &types[23], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args366 = []Arg{
-	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "operation", Type: &types[232], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "arg2", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args367 = []Arg{
-	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "operation", Type: &types[232], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[231], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[44], Form: FormString, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "arg4", Type: &types[44], Form: FormString, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
 var args368 = []Arg{
-	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "arg3", Type: &types[230], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "arg4", Type: &types[230], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "arg5", Type: &types[236], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "operation", Type: &types[232], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[231], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "arg3", Type: &types[231], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "arg4", Type: &types[231], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "arg5", Type: &types[237], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args369 = []Arg{
-	{Name: "operation", Type: &types[231], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "arg2", Type: &types[230], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "operation", Type: &types[232], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "arg2", Type: &types[231], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg3", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args370 = []Arg{
-	{Name: "which", Type: &types[237], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "which", Type: &types[238], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "who", Type: &types[9], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "ioprio", Type: &types[238], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "ioprio", Type: &types[239], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args371 = []Arg{
-	{Name: "which", Type: &types[237], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "which", Type: &types[238], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "who", Type: &types[9], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args372 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pathname", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "mask", Type: &types[240], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "mask", Type: &types[241], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args373 = []Arg{
@@ -6867,87 +6867,87 @@ var args373 = []Arg{
 var args374 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "maxnode", Type: &types[47], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "old_nodes", Type: &types[224], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountBits, Carg: 1},
-	{Name: "new_nodes", Type: &types[224], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn, Count: CountBits, Carg: 1},
+	{Name: "old_nodes", Type: &types[225], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountBits, Carg: 1},
+	{Name: "new_nodes", Type: &types[225], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn, Count: CountBits, Carg: 1},
 }
 
 var args375 = []Arg{
-	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "dirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[4], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "mode", Type: &types[5], Form: FormValue, Reg: 3, Regs: 1, Cond: CondCreat},
 }
 
 var args376 = []Arg{
-	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "dirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "mode", Type: &types[5], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args377 = []Arg{
-	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "dirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "mode", Type: &types[152], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "dev", Type: &types[153], Form: FormValue, Reg: 3, Regs: 1, Cond: CondDevice},
+	{Name: "mode", Type: &types[153], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "dev", Type: &types[154], Form: FormValue, Reg: 3, Regs: 1, Cond: CondDevice},
 }
 
 var args378 = []Arg{
-	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "dirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "owner", Type: &types[59], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "group", Type: &types[129], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "flags", Type: &types[242], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "group", Type: &types[130], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "flags", Type: &types[243], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args379 = []Arg{
-	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "dirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "times", Type: &types[222], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountFixed, N: 2},
+	{Name: "times", Type: &types[223], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountFixed, N: 2},
 }
 
 var args380 = []Arg{
-	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "dirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "statbuf", Type: &types[6], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
-	{Name: "flags", Type: &types[242], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "flags", Type: &types[243], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args381 = []Arg{
-	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "dirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "flags", Type: &types[243], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "flags", Type: &types[244], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args382 = []Arg{
-	{Name: "olddirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "olddirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "oldpath", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "newdirfd", Type: &types[241], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "newdirfd", Type: &types[242], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "newpath", Type: &types[3], Form: FormPath, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
 var args383 = []Arg{
-	{Name: "olddirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "olddirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "oldpath", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "newdirfd", Type: &types[241], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "newdirfd", Type: &types[242], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "newpath", Type: &types[3], Form: FormPath, Reg: 3, Regs: 1, Dir: DirIn},
-	{Name: "flags", Type: &types[242], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "flags", Type: &types[243], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args384 = []Arg{
 	{Name: "target", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
-	{Name: "newdirfd", Type: &types[241], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "newdirfd", Type: &types[242], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "linkpath", Type: &types[3], Form: FormPath, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args385 = []Arg{
-	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "dirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "buf", Type: &types[128], Form: FormChars, Reg: 2, Regs: 1, Dir: DirOut, Count: CountRet},
+	{Name: "buf", Type: &types[129], Form: FormChars, Reg: 2, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "bufsiz", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args386 = []Arg{
-	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "dirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "mode", Type: &types[64], Form: FormValue, Reg: 2, Regs: 1},
 }
@@ -6957,20 +6957,20 @@ var args387 = []Arg{
 	{Name: "readfds", Type: &types[65], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirEntry | DirOut, Count: CountBits, Carg: 0},
 	{Name: "writefds", Type: &types[65], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirOut, Count: CountBits, Carg: 0},
 	{Name: "exceptfds", Type: &types[65], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirEntry | DirOut, Count: CountBits, Carg: 0},
-	{Name: "timeout", Type: &types[78], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirEntry | DirOut},
-	{Name: "sig", Type: &types[244], Form: FormPointer, Reg: 5, Regs: 1, Dir: DirIn},
+	{Name: "timeout", Type: &types[79], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirEntry | DirOut},
+	{Name: "sig", Type: &types[245], Form: FormPointer, Reg: 5, Regs: 1, Dir: DirIn},
 }
 
 var args388 = []Arg{
 	{Name: "fds", Type: &types[7], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 1},
 	{Name: "nfds", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "tmo", Type: &types[78], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirOut},
+	{Name: "tmo", Type: &types[79], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirOut},
 	{Name: "sigmask", Type: &types[20], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 	{Name: "sigsetsize", Type: &types[2], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args389 = []Arg{
-	{Name: "flags", Type: &types[245], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "flags", Type: &types[246], Form: FormValue, Reg: 0, Regs: 1},
 }
 
 var args390 = []Arg{
@@ -6986,32 +6986,32 @@ var args391 = []Arg{
 
 var args392 = []Arg{
 	{Name: "fd_in", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "off_in", Type: &types[246], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "off_in", Type: &types[247], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "fd_out", Type: &types[0], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "off_out", Type: &types[246], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
+	{Name: "off_out", Type: &types[247], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 	{Name: "len", Type: &types[2], Form: FormValue, Reg: 4, Regs: 1},
-	{Name: "flags", Type: &types[247], Form: FormValue, Reg: 5, Regs: 1},
+	{Name: "flags", Type: &types[248], Form: FormValue, Reg: 5, Regs: 1},
 }
 
 var args393 = []Arg{
 	{Name: "fd_in", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "fd_out", Type: &types[0], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "flags", Type: &types[247], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "flags", Type: &types[248], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args394 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "nbytes", Type: &types[62], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "flags", Type: &types[248], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "flags", Type: &types[249], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args395 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "iov", Type: &types[63], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "nr_segs", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "flags", Type: &types[247], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "flags", Type: &types[248], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args396 = []Arg{
@@ -7019,20 +7019,20 @@ var args396 = []Arg{
 	{Name: "count", Type: &types[47], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "pages", Type: &types[13], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 1},
 	{Name: "nodes", Type: &types[9], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 1},
-	{Name: "status", Type: &types[249], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirOut, Count: CountArgLong, Carg: 1},
-	{Name: "flags", Type: &types[225], Form: FormValue, Reg: 5, Regs: 1},
+	{Name: "status", Type: &types[250], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirOut, Count: CountArgLong, Carg: 1},
+	{Name: "flags", Type: &types[226], Form: FormValue, Reg: 5, Regs: 1},
 }
 
 var args397 = []Arg{
-	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "dirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "times", Type: &types[250], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountFixed, N: 2},
-	{Name: "flags", Type: &types[242], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "times", Type: &types[251], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountFixed, N: 2},
+	{Name: "flags", Type: &types[243], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args398 = []Arg{
 	{Name: "epfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "events", Type: &types[220], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
+	{Name: "events", Type: &types[221], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "maxevents", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "timeout", Type: &types[9], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "sigmask", Type: &types[20], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
@@ -7046,8 +7046,8 @@ var args399 = []Arg{
 }
 
 var args400 = []Arg{
-	{Name: "clockid", Type: &types[216], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "flags", Type: &types[251], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "clockid", Type: &types[217], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "flags", Type: &types[252], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args401 = []Arg{
@@ -7056,147 +7056,147 @@ var args401 = []Arg{
 
 var args402 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "mode", Type: &types[252], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "mode", Type: &types[253], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "len", Type: &types[62], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args403 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "flags", Type: &types[253], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "new_value", Type: &types[219], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
-	{Name: "old_value", Type: &types[219], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
+	{Name: "flags", Type: &types[254], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "new_value", Type: &types[220], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "old_value", Type: &types[220], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
 var args404 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "curr_value", Type: &types[219], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "curr_value", Type: &types[220], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args405 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "addr", Type: &types[85], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountPtr, Carg: 2},
-	{Name: "addrlen", Type: &types[86], Form: FormLen, Reg: 2, Regs: 1, Dir: DirEntry | DirOut},
-	{Name: "flags", Type: &types[254], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "addr", Type: &types[86], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountPtr, Carg: 2},
+	{Name: "addrlen", Type: &types[87], Form: FormLen, Reg: 2, Regs: 1, Dir: DirEntry | DirOut},
+	{Name: "flags", Type: &types[255], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args406 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "mask", Type: &types[20], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "sizemask", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "flags", Type: &types[255], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "flags", Type: &types[256], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args407 = []Arg{
 	{Name: "initval", Type: &types[8], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "flags", Type: &types[256], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "flags", Type: &types[257], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args408 = []Arg{
-	{Name: "flags", Type: &types[257], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "flags", Type: &types[258], Form: FormValue, Reg: 0, Regs: 1},
 }
 
 var args409 = []Arg{
 	{Name: "oldfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "newfd", Type: &types[0], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "flags", Type: &types[199], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "flags", Type: &types[259], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args410 = []Arg{
 	{Name: "pipefd", Type: &types[0], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut, Count: CountFixed, N: 2},
-	{Name: "flags", Type: &types[199], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "flags", Type: &types[259], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args411 = []Arg{
-	{Name: "flags", Type: &types[258], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "flags", Type: &types[260], Form: FormValue, Reg: 0, Regs: 1},
 }
 
 var args412 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "iov", Type: &types[63], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirOut, Count: CountArgLong, Carg: 2},
 	{Name: "iovcnt", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "offset", Type: &types[259], Form: FormValue, Reg: 3, Regs: 2},
+	{Name: "offset", Type: &types[261], Form: FormValue, Reg: 3, Regs: 2},
 }
 
 var args413 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "iov", Type: &types[63], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "iovcnt", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "offset", Type: &types[259], Form: FormValue, Reg: 3, Regs: 2},
+	{Name: "offset", Type: &types[261], Form: FormValue, Reg: 3, Regs: 2},
 }
 
 var args414 = []Arg{
 	{Name: "tgid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "tid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "sig", Type: &types[17], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "info", Type: &types[140], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
+	{Name: "info", Type: &types[141], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
 var args415 = []Arg{
-	{Name: "attr", Type: &types[260], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
+	{Name: "attr", Type: &types[262], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "cpu", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "group_fd", Type: &types[0], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "flags", Type: &types[261], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "flags", Type: &types[263], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args416 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "msgvec", Type: &types[262], Form: FormMmsg, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
+	{Name: "msgvec", Type: &types[264], Form: FormMmsg, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "vlen", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "flags", Type: &types[87], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "timeout", Type: &types[78], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
+	{Name: "flags", Type: &types[88], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "timeout", Type: &types[79], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
 var args417 = []Arg{
-	{Name: "flags", Type: &types[263], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "flags", Type: &types[265], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "event_f_flags", Type: &types[4], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args418 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "flags", Type: &types[264], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "mask", Type: &types[265], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "dirfd", Type: &types[266], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "flags", Type: &types[266], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "mask", Type: &types[267], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "dirfd", Type: &types[268], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "pathname", Type: &types[3], Form: FormPath, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
 var args419 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "resource", Type: &types[132], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "new_limit", Type: &types[267], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirIn},
-	{Name: "old_limit", Type: &types[267], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
+	{Name: "resource", Type: &types[133], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "new_limit", Type: &types[269], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirIn},
+	{Name: "old_limit", Type: &types[269], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
 var args420 = []Arg{
-	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "dirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "handle", Type: &types[268], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirIn},
+	{Name: "handle", Type: &types[270], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirIn},
 	{Name: "mount_id", Type: &types[9], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
-	{Name: "flags", Type: &types[269], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "flags", Type: &types[271], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args421 = []Arg{
 	{Name: "mount_fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "handle", Type: &types[268], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "handle", Type: &types[270], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[4], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args422 = []Arg{
-	{Name: "clk_id", Type: &types[216], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "buf", Type: &types[191], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "clk_id", Type: &types[217], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "buf", Type: &types[192], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args423 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "msgvec", Type: &types[262], Form: FormMmsg, Reg: 1, Regs: 1, Dir: DirIn, Count: CountRet},
+	{Name: "msgvec", Type: &types[264], Form: FormMmsg, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 2},
 	{Name: "vlen", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "flags", Type: &types[87], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "flags", Type: &types[88], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args424 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "nstype", Type: &types[270], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "nstype", Type: &types[272], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args425 = []Arg{
@@ -7207,9 +7207,9 @@ var args425 = []Arg{
 
 var args426 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "local_iov", Type: &types[145], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
+	{Name: "local_iov", Type: &types[146], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "liovcnt", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "remote_iov", Type: &types[145], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 4},
+	{Name: "remote_iov", Type: &types[146], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 4},
 	{Name: "riovcnt", Type: &types[2], Form: FormValue, Reg: 4, Regs: 1},
 	{Name: "flags", Type: &types[47], Form: FormValue, Reg: 5, Regs: 1},
 }
@@ -7217,7 +7217,7 @@ var args426 = []Arg{
 var args427 = []Arg{
 	{Name: "pid1", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid2", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "type", Type: &types[271], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "type", Type: &types[273], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "idx1", Type: &types[23], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "idx2", Type: &types[23], Form: FormValue, Reg: 4, Regs: 1},
 }
@@ -7225,7 +7225,7 @@ var args427 = []Arg{
 var args428 = []Arg{
 	{Name: "pid1", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid2", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "type", Type: &types[271], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "type", Type: &types[273], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "idx1", Type: &types[0], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "idx2", Type: &types[0], Form: FormValue, Reg: 4, Regs: 1},
 }
@@ -7233,77 +7233,77 @@ var args428 = []Arg{
 var args429 = []Arg{
 	{Name: "pid1", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid2", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "type", Type: &types[271], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "type", Type: &types[273], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args430 = []Arg{
 	{Name: "pid1", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "pid2", Type: &types[27], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "type", Type: &types[271], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "type", Type: &types[273], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "idx1", Type: &types[0], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "idx2", Type: &types[272], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
+	{Name: "idx2", Type: &types[274], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
 var args431 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "param_values", Type: &types[44], Form: FormString, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "flags", Type: &types[273], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "flags", Type: &types[275], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args432 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "attr", Type: &types[274], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "attr", Type: &types[276], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args433 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "attr", Type: &types[274], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "attr", Type: &types[276], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args434 = []Arg{
-	{Name: "olddirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "olddirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "oldpath", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "newdirfd", Type: &types[241], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "newdirfd", Type: &types[242], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "newpath", Type: &types[3], Form: FormPath, Reg: 3, Regs: 1, Dir: DirIn},
-	{Name: "flags", Type: &types[275], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "flags", Type: &types[277], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args435 = []Arg{
-	{Name: "operation", Type: &types[276], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "flags", Type: &types[157], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "operation", Type: &types[278], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "flags", Type: &types[158], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "args", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args436 = []Arg{
-	{Name: "operation", Type: &types[276], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "flags", Type: &types[277], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "args", Type: &types[174], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "operation", Type: &types[278], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "flags", Type: &types[279], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "args", Type: &types[175], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args437 = []Arg{
-	{Name: "operation", Type: &types[276], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "flags", Type: &types[157], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "args", Type: &types[278], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "operation", Type: &types[278], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "flags", Type: &types[158], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "args", Type: &types[280], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args438 = []Arg{
-	{Name: "operation", Type: &types[276], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "flags", Type: &types[157], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "args", Type: &types[279], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "operation", Type: &types[278], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "flags", Type: &types[158], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "args", Type: &types[281], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
 var args439 = []Arg{
 	{Name: "buf", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "count", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "flags", Type: &types[280], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "flags", Type: &types[282], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args440 = []Arg{
 	{Name: "name", Type: &types[44], Form: FormString, Reg: 0, Regs: 1, Dir: DirIn},
-	{Name: "flags", Type: &types[281], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "flags", Type: &types[283], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args441 = []Arg{
@@ -7311,199 +7311,199 @@ var args441 = []Arg{
 	{Name: "initrd_fd", Type: &types[0], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "cmdline_len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "cmdline", Type: &types[44], Form: FormString, Reg: 3, Regs: 1, Dir: DirIn},
-	{Name: "flags", Type: &types[282], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "flags", Type: &types[284], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args442 = []Arg{
-	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "cmd", Type: &types[285], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args443 = []Arg{
-	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "attr", Type: &types[284], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
-	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
-}
-
-var args444 = []Arg{
-	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "attr", Type: &types[285], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
-	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
-}
-
-var args445 = []Arg{
-	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "cmd", Type: &types[285], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[286], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args446 = []Arg{
-	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
+var args444 = []Arg{
+	{Name: "cmd", Type: &types[285], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[287], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args447 = []Arg{
-	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
+var args445 = []Arg{
+	{Name: "cmd", Type: &types[285], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[288], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args448 = []Arg{
-	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
+var args446 = []Arg{
+	{Name: "cmd", Type: &types[285], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[289], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args449 = []Arg{
-	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
+var args447 = []Arg{
+	{Name: "cmd", Type: &types[285], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[290], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args450 = []Arg{
-	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
+var args448 = []Arg{
+	{Name: "cmd", Type: &types[285], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[291], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args451 = []Arg{
-	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
+var args449 = []Arg{
+	{Name: "cmd", Type: &types[285], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[292], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args452 = []Arg{
-	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
+var args450 = []Arg{
+	{Name: "cmd", Type: &types[285], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[293], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
+var args451 = []Arg{
+	{Name: "cmd", Type: &types[285], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "attr", Type: &types[294], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
+	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
+}
+
+var args452 = []Arg{
+	{Name: "cmd", Type: &types[285], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "attr", Type: &types[295], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
+	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
+}
+
 var args453 = []Arg{
-	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "attr", Type: &types[294], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirEntry | DirIn, Count: CountBytesInt, Carg: 2},
+	{Name: "cmd", Type: &types[285], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "attr", Type: &types[296], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirEntry | DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args454 = []Arg{
-	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "attr", Type: &types[295], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirEntry | DirIn, Count: CountBytesInt, Carg: 2},
+	{Name: "cmd", Type: &types[285], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "attr", Type: &types[297], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirEntry | DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args455 = []Arg{
-	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "attr", Type: &types[296], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
-	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
-}
-
-var args456 = []Arg{
-	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "attr", Type: &types[297], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
-	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
-}
-
-var args457 = []Arg{
-	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "cmd", Type: &types[285], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[298], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args458 = []Arg{
-	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
+var args456 = []Arg{
+	{Name: "cmd", Type: &types[285], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[299], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args459 = []Arg{
-	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
+var args457 = []Arg{
+	{Name: "cmd", Type: &types[285], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[300], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args460 = []Arg{
-	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
+var args458 = []Arg{
+	{Name: "cmd", Type: &types[285], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[301], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args461 = []Arg{
-	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
+var args459 = []Arg{
+	{Name: "cmd", Type: &types[285], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[302], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args462 = []Arg{
-	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
+var args460 = []Arg{
+	{Name: "cmd", Type: &types[285], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[303], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args463 = []Arg{
-	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
+var args461 = []Arg{
+	{Name: "cmd", Type: &types[285], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[304], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args464 = []Arg{
-	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
+var args462 = []Arg{
+	{Name: "cmd", Type: &types[285], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[305], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args465 = []Arg{
-	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
+var args463 = []Arg{
+	{Name: "cmd", Type: &types[285], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[306], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args466 = []Arg{
-	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
+var args464 = []Arg{
+	{Name: "cmd", Type: &types[285], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[307], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
-var args467 = []Arg{
-	{Name: "cmd", Type: &types[283], Form: FormValue, Reg: 0, Regs: 1},
+var args465 = []Arg{
+	{Name: "cmd", Type: &types[285], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "attr", Type: &types[308], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 }
 
+var args466 = []Arg{
+	{Name: "cmd", Type: &types[285], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "attr", Type: &types[309], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
+	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
+}
+
+var args467 = []Arg{
+	{Name: "cmd", Type: &types[285], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "attr", Type: &types[310], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountBytesInt, Carg: 2},
+	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
+}
+
 var args468 = []Arg{
-	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "dirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "argv", Type: &types[95], Form: FormStrings, Reg: 2, Regs: 1, Dir: DirIn},
-	{Name: "envp", Type: &types[96], Form: FormCount, Reg: 3, Regs: 1, Dir: DirIn},
-	{Name: "flags", Type: &types[242], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "argv", Type: &types[96], Form: FormStrings, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "envp", Type: &types[97], Form: FormCount, Reg: 3, Regs: 1, Dir: DirIn},
+	{Name: "flags", Type: &types[243], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args469 = []Arg{
-	{Name: "flags", Type: &types[309], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "flags", Type: &types[311], Form: FormValue, Reg: 0, Regs: 1},
 }
 
 var args470 = []Arg{
-	{Name: "cmd", Type: &types[310], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "flags", Type: &types[311], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "cmd", Type: &types[312], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "flags", Type: &types[313], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "cpu", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1, Cond: CondMembarrierCPU},
 }
 
 var args471 = []Arg{
-	{Name: "cmd", Type: &types[310], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "cmd", Type: &types[312], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args472 = []Arg{
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "length", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "flags", Type: &types[313], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "flags", Type: &types[315], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args473 = []Arg{
 	{Name: "fd_in", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "off_in", Type: &types[246], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "off_in", Type: &types[247], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "fd_out", Type: &types[0], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "off_out", Type: &types[246], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
+	{Name: "off_out", Type: &types[247], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 	{Name: "len", Type: &types[2], Form: FormValue, Reg: 4, Regs: 1},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 5, Regs: 1},
 }
@@ -7512,16 +7512,16 @@ var args474 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "iov", Type: &types[63], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirOut, Count: CountArgLong, Carg: 2},
 	{Name: "iovcnt", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "offset", Type: &types[259], Form: FormValue, Reg: 3, Regs: 2},
-	{Name: "flags", Type: &types[314], Form: FormValue, Reg: 5, Regs: 1},
+	{Name: "offset", Type: &types[261], Form: FormValue, Reg: 3, Regs: 2},
+	{Name: "flags", Type: &types[316], Form: FormValue, Reg: 5, Regs: 1},
 }
 
 var args475 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "iov", Type: &types[63], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "iovcnt", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "offset", Type: &types[259], Form: FormValue, Reg: 3, Regs: 2},
-	{Name: "flags", Type: &types[314], Form: FormValue, Reg: 5, Regs: 1},
+	{Name: "offset", Type: &types[261], Form: FormValue, Reg: 3, Regs: 2},
+	{Name: "flags", Type: &types[316], Form: FormValue, Reg: 5, Regs: 1},
 }
 
 var args476 = []Arg{
@@ -7533,7 +7533,7 @@ var args476 = []Arg{
 
 var args477 = []Arg{
 	{Name: "flags", Type: &types[47], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "access_rights", Type: &types[315], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "access_rights", Type: &types[317], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args478 = []Arg{
@@ -7541,93 +7541,93 @@ var args478 = []Arg{
 }
 
 var args479 = []Arg{
-	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "dirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "flags", Type: &types[316], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "mask", Type: &types[317], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "statxbuf", Type: &types[318], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirOut},
+	{Name: "flags", Type: &types[318], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "mask", Type: &types[319], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "statxbuf", Type: &types[320], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirOut},
 }
 
 var args480 = []Arg{
 	{Name: "ctx_id", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "min_nr", Type: &types[107], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "nr", Type: &types[107], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "events", Type: &types[212], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut, Count: CountRet},
-	{Name: "timeout", Type: &types[78], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
-	{Name: "usig", Type: &types[244], Form: FormPointer, Reg: 5, Regs: 1, Dir: DirIn},
+	{Name: "min_nr", Type: &types[108], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "nr", Type: &types[108], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "events", Type: &types[213], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut, Count: CountRet},
+	{Name: "timeout", Type: &types[79], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
+	{Name: "usig", Type: &types[245], Form: FormPointer, Reg: 5, Regs: 1, Dir: DirIn},
 }
 
 var args481 = []Arg{
 	{Name: "rseq", Type: &types[23], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "rseq_len", Type: &types[157], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "flags", Type: &types[157], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "sig", Type: &types[157], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "rseq_len", Type: &types[158], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "flags", Type: &types[158], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "sig", Type: &types[158], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args482 = []Arg{
 	{Name: "pidfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "sig", Type: &types[17], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "info", Type: &types[140], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
-	{Name: "flags", Type: &types[319], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "info", Type: &types[141], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "flags", Type: &types[321], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args483 = []Arg{
 	{Name: "entries", Type: &types[8], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "params", Type: &types[320], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "params", Type: &types[322], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 }
 
 var args484 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "to_submit", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "min_complete", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "flags", Type: &types[321], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "flags", Type: &types[323], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "sig", Type: &types[13], Form: FormValue, Reg: 4, Regs: 1},
 	{Name: "sigsz", Type: &types[2], Form: FormValue, Reg: 5, Regs: 1},
 }
 
 var args485 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "opcode", Type: &types[322], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "opcode", Type: &types[324], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "nr_args", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args486 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "opcode", Type: &types[322], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "opcode", Type: &types[324], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "arg", Type: &types[0], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 3},
 	{Name: "nr_args", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args487 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "opcode", Type: &types[322], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "arg", Type: &types[145], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 3},
+	{Name: "opcode", Type: &types[324], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "arg", Type: &types[146], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 3},
 	{Name: "nr_args", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args488 = []Arg{
-	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "dirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "flags", Type: &types[323], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "flags", Type: &types[325], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args489 = []Arg{
-	{Name: "from_dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "from_dirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "from_path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "to_dirfd", Type: &types[241], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "to_dirfd", Type: &types[242], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "to_path", Type: &types[3], Form: FormPath, Reg: 3, Regs: 1, Dir: DirIn},
-	{Name: "flags", Type: &types[324], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "flags", Type: &types[326], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args490 = []Arg{
 	{Name: "fsname", Type: &types[44], Form: FormString, Reg: 0, Regs: 1, Dir: DirIn},
-	{Name: "flags", Type: &types[325], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "flags", Type: &types[327], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args491 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[326], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "cmd", Type: &types[328], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "key", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "value", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "aux", Type: &types[9], Form: FormValue, Reg: 4, Regs: 1},
@@ -7635,7 +7635,7 @@ var args491 = []Arg{
 
 var args492 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[326], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "cmd", Type: &types[328], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "key", Type: &types[44], Form: FormString, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "value", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "aux", Type: &types[9], Form: FormValue, Reg: 4, Regs: 1},
@@ -7643,7 +7643,7 @@ var args492 = []Arg{
 
 var args493 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[326], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "cmd", Type: &types[328], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "key", Type: &types[44], Form: FormString, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "value", Type: &types[44], Form: FormString, Reg: 3, Regs: 1, Dir: DirIn},
 	{Name: "aux", Type: &types[9], Form: FormValue, Reg: 4, Regs: 1},
@@ -7651,15 +7651,15 @@ var args493 = []Arg{
 
 var args494 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[326], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "cmd", Type: &types[328], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "key", Type: &types[44], Form: FormString, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "value", Type: &types[3], Form: FormPath, Reg: 3, Regs: 1, Dir: DirIn},
-	{Name: "aux", Type: &types[241], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "aux", Type: &types[242], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args495 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[326], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "cmd", Type: &types[328], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "key", Type: &types[44], Form: FormString, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "value", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "aux", Type: &types[0], Form: FormValue, Reg: 4, Regs: 1},
@@ -7667,201 +7667,201 @@ var args495 = []Arg{
 
 var args496 = []Arg{
 	{Name: "fs_fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "flags", Type: &types[327], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "attr_flags", Type: &types[328], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "flags", Type: &types[329], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "attr_flags", Type: &types[330], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args497 = []Arg{
-	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "dirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "flags", Type: &types[329], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "flags", Type: &types[331], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args498 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "flags", Type: &types[330], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "flags", Type: &types[332], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args499 = []Arg{
-	{Name: "cl_args", Type: &types[331], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn, Count: CountBytes, Carg: 1},
+	{Name: "cl_args", Type: &types[333], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn, Count: CountBytes, Carg: 1},
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args500 = []Arg{
 	{Name: "first", Type: &types[8], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "last", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "flags", Type: &types[332], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "flags", Type: &types[334], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args501 = []Arg{
-	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "dirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "how", Type: &types[333], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountBytes, Carg: 3},
+	{Name: "how", Type: &types[335], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountBytes, Carg: 3},
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args502 = []Arg{
 	{Name: "pidfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "targetfd", Type: &types[0], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "flags", Type: &types[157], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "flags", Type: &types[158], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args503 = []Arg{
-	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "dirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "mode", Type: &types[64], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "flags", Type: &types[334], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "flags", Type: &types[336], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args504 = []Arg{
 	{Name: "pidfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "iov", Type: &types[145], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
+	{Name: "iov", Type: &types[146], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "vlen", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "advice", Type: &types[70], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "advice", Type: &types[71], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "flags", Type: &types[158], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args505 = []Arg{
 	{Name: "epfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "events", Type: &types[220], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
+	{Name: "events", Type: &types[221], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "maxevents", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "timeout", Type: &types[335], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
+	{Name: "timeout", Type: &types[337], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 	{Name: "sigmask", Type: &types[20], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
 	{Name: "sigsetsize", Type: &types[2], Form: FormValue, Reg: 5, Regs: 1},
 }
 
 var args506 = []Arg{
-	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "dirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "flags", Type: &types[336], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "attr", Type: &types[337], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn, Count: CountBytes, Carg: 4},
+	{Name: "flags", Type: &types[338], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "attr", Type: &types[339], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn, Count: CountBytes, Carg: 4},
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args507 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "cmd", Type: &types[201], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "id", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args508 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "cmd", Type: &types[201], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args509 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "id", Type: &types[201], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "cmd", Type: &types[201], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "id", Type: &types[202], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[3], Form: FormPath, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
 var args510 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "addr", Type: &types[201], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
-}
-
-var args511 = []Arg{
-	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "cmd", Type: &types[201], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[202], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
+var args511 = []Arg{
+	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "cmd", Type: &types[201], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "addr", Type: &types[203], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
+}
+
 var args512 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "cmd", Type: &types[201], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "addr", Type: &types[202], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
+	{Name: "addr", Type: &types[203], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
 var args513 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "id", Type: &types[59], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "addr", Type: &types[203], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
-}
-
-var args514 = []Arg{
-	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "id", Type: &types[59], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "addr", Type: &types[203], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
-}
-
-var args515 = []Arg{
-	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "cmd", Type: &types[201], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "id", Type: &types[59], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[204], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
+var args514 = []Arg{
+	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "cmd", Type: &types[201], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "id", Type: &types[59], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "addr", Type: &types[204], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
+}
+
+var args515 = []Arg{
+	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "cmd", Type: &types[201], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "id", Type: &types[59], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "addr", Type: &types[205], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
+}
+
 var args516 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "cmd", Type: &types[201], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "addr", Type: &types[205], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
+	{Name: "addr", Type: &types[206], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
 var args517 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[200], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "cmd", Type: &types[201], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args518 = []Arg{
-	{Name: "attr", Type: &types[338], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn, Count: CountBytes, Carg: 1},
+	{Name: "attr", Type: &types[340], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn, Count: CountBytes, Carg: 1},
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "flags", Type: &types[339], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "flags", Type: &types[341], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args519 = []Arg{
 	{Name: "ruleset_fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "rule_type", Type: &types[340], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "rule_type", Type: &types[342], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "rule_attr", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "flags", Type: &types[157], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "flags", Type: &types[158], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args520 = []Arg{
 	{Name: "ruleset_fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "rule_type", Type: &types[340], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "rule_attr", Type: &types[341], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
-	{Name: "flags", Type: &types[157], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "rule_type", Type: &types[342], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "rule_attr", Type: &types[343], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "flags", Type: &types[158], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args521 = []Arg{
 	{Name: "ruleset_fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "rule_type", Type: &types[340], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "rule_attr", Type: &types[342], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
-	{Name: "flags", Type: &types[157], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "rule_type", Type: &types[342], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "rule_attr", Type: &types[344], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "flags", Type: &types[158], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args522 = []Arg{
 	{Name: "ruleset_fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "flags", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "flags", Type: &types[158], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args523 = []Arg{
-	{Name: "flags", Type: &types[199], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "flags", Type: &types[345], Form: FormValue, Reg: 0, Regs: 1},
 }
 
 var args524 = []Arg{
 	{Name: "pidfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "flags", Type: &types[158], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args525 = []Arg{
-	{Name: "waiters", Type: &types[343], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 1},
+	{Name: "waiters", Type: &types[346], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 1},
 	{Name: "nr_futexes", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "timeout", Type: &types[335], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
-	{Name: "clockid", Type: &types[216], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "flags", Type: &types[158], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "timeout", Type: &types[337], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
+	{Name: "clockid", Type: &types[347], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args526 = []Arg{
@@ -7873,70 +7873,70 @@ var args526 = []Arg{
 
 var args527 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cstat_range", Type: &types[344], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "cstat", Type: &types[345], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "cstat_range", Type: &types[348], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "cstat", Type: &types[349], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args528 = []Arg{
-	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "dirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
 	{Name: "mode", Type: &types[5], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "flags", Type: &types[242], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "flags", Type: &types[243], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args529 = []Arg{
 	{Name: "addr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "flags", Type: &types[346], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "flags", Type: &types[350], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args530 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "mask", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "nr", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "flags", Type: &types[347], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "flags", Type: &types[351], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args531 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "val", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "mask", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "flags", Type: &types[347], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "timeout", Type: &types[335], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
-	{Name: "clockid", Type: &types[216], Form: FormValue, Reg: 5, Regs: 1},
+	{Name: "flags", Type: &types[351], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "timeout", Type: &types[337], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
+	{Name: "clockid", Type: &types[217], Form: FormValue, Reg: 5, Regs: 1},
 }
 
 var args532 = []Arg{
-	{Name: "waiters", Type: &types[343], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn, Count: CountFixed, N: 2},
+	{Name: "waiters", Type: &types[346], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn, Count: CountFixed, N: 2},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "nr_wake", Type: &types[9], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "nr_requeue", Type: &types[9], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args533 = []Arg{
-	{Name: "req", Type: &types[348], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
+	{Name: "req", Type: &types[352], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "buf", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "bufsize", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[23], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args534 = []Arg{
-	{Name: "req", Type: &types[348], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
+	{Name: "req", Type: &types[352], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "mnt_ids", Type: &types[48], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "nr_mnt_ids", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "flags", Type: &types[349], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "flags", Type: &types[353], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args535 = []Arg{
-	{Name: "attr", Type: &types[350], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "attr", Type: &types[354], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "ctx", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "size", Type: &types[8], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args536 = []Arg{
-	{Name: "attr", Type: &types[350], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "attr", Type: &types[354], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "ctx", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "size", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
@@ -7955,55 +7955,55 @@ var args538 = []Arg{
 }
 
 var args539 = []Arg{
-	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "dirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "at_flags", Type: &types[242], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "at_flags", Type: &types[243], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "name", Type: &types[44], Form: FormString, Reg: 3, Regs: 1, Dir: DirIn},
-	{Name: "args", Type: &types[351], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
+	{Name: "args", Type: &types[355], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 5, Regs: 1},
 }
 
 var args540 = []Arg{
-	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "dirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "at_flags", Type: &types[242], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "list", Type: &types[128], Form: FormChars, Reg: 3, Regs: 1, Dir: DirOut, Count: CountRet},
+	{Name: "at_flags", Type: &types[243], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "list", Type: &types[129], Form: FormChars, Reg: 3, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args541 = []Arg{
-	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "dirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "at_flags", Type: &types[242], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "at_flags", Type: &types[243], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "name", Type: &types[44], Form: FormString, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
 var args542 = []Arg{
-	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "dirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "flags", Type: &types[323], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "attr", Type: &types[337], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn, Count: CountBytes, Carg: 4},
+	{Name: "flags", Type: &types[325], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "attr", Type: &types[339], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn, Count: CountBytes, Carg: 4},
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args543 = []Arg{
-	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "dirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "ufattr", Type: &types[352], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "ufattr", Type: &types[356], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "at_flags", Type: &types[242], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "at_flags", Type: &types[243], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args544 = []Arg{
-	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "dirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "ufattr", Type: &types[352], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "ufattr", Type: &types[356], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "size", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "at_flags", Type: &types[242], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "at_flags", Type: &types[243], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args545 = []Arg{
-	{Name: "req", Type: &types[353], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
+	{Name: "req", Type: &types[357], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "ns_ids", Type: &types[48], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "nr_ns_ids", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
@@ -8016,14 +8016,14 @@ var args546 = []Arg{
 
 var args547 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "wstatus", Type: &types[97], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
-	{Name: "options", Type: &types[98], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "wstatus", Type: &types[98], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "options", Type: &types[99], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args548 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
-	{Name: "owner", Type: &types[354], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "group", Type: &types[355], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "owner", Type: &types[358], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "group", Type: &types[359], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args549 = []Arg{
@@ -8036,11 +8036,11 @@ var args550 = []Arg{
 }
 
 var args551 = []Arg{
-	{Name: "uid", Type: &types[354], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "uid", Type: &types[358], Form: FormValue, Reg: 0, Regs: 1},
 }
 
 var args552 = []Arg{
-	{Name: "tptr", Type: &types[107], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
+	{Name: "tptr", Type: &types[108], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
 }
 
 var args553 = []Arg{
@@ -8058,12 +8058,12 @@ var args555 = []Arg{
 }
 
 var args556 = []Arg{
-	{Name: "gid", Type: &types[355], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "gid", Type: &types[359], Form: FormValue, Reg: 0, Regs: 1},
 }
 
 var args557 = []Arg{
 	{Name: "signum", Type: &types[17], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "handler", Type: &types[356], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "handler", Type: &types[360], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args558 = []Arg{
@@ -8077,8 +8077,8 @@ var args559 = []Arg{
 
 var args560 = []Arg{
 	{Name: "signum", Type: &types[17], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "act", Type: &types[357], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "oldact", Type: &types[357], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "act", Type: &types[361], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "oldact", Type: &types[361], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
 var args561 = []Arg{
@@ -8086,37 +8086,37 @@ var args561 = []Arg{
 }
 
 var args562 = []Arg{
-	{Name: "ruid", Type: &types[354], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "euid", Type: &types[354], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "ruid", Type: &types[358], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "euid", Type: &types[358], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args563 = []Arg{
-	{Name: "rgid", Type: &types[355], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "egid", Type: &types[355], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "rgid", Type: &types[359], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "egid", Type: &types[359], Form: FormValue, Reg: 1, Regs: 1},
 }
 
 var args564 = []Arg{
 	{Name: "unused1", Type: &types[23], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "unused2", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "mask", Type: &types[358], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "mask", Type: &types[362], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args565 = []Arg{
-	{Name: "set", Type: &types[359], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
+	{Name: "set", Type: &types[363], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
 }
 
 var args566 = []Arg{
 	{Name: "size", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "list", Type: &types[355], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
+	{Name: "list", Type: &types[359], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 }
 
 var args567 = []Arg{
 	{Name: "size", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "list", Type: &types[355], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 0},
+	{Name: "list", Type: &types[359], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 0},
 }
 
 var args568 = []Arg{
-	{Name: "args", Type: &types[360], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
+	{Name: "args", Type: &types[364], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
 }
 
 var args569 = []Arg{
@@ -8126,13 +8126,13 @@ var args569 = []Arg{
 }
 
 var args570 = []Arg{
-	{Name: "args", Type: &types[361], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
+	{Name: "args", Type: &types[365], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
 }
 
 var args571 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "owner", Type: &types[354], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "group", Type: &types[355], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "owner", Type: &types[358], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "group", Type: &types[359], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args572 = []Arg{
@@ -8143,7 +8143,7 @@ var args572 = []Arg{
 }
 
 var args573 = []Arg{
-	{Name: "call", Type: &types[362], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "call", Type: &types[366], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "args", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
 }
 
@@ -8157,7 +8157,7 @@ var args574 = []Arg{
 }
 
 var args575 = []Arg{
-	{Name: "call", Type: &types[363], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "call", Type: &types[367], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "first", Type: &types[23], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "second", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "third", Type: &types[23], Form: FormValue, Reg: 3, Regs: 1},
@@ -8166,17 +8166,17 @@ var args575 = []Arg{
 }
 
 var args576 = []Arg{
-	{Name: "flags", Type: &types[93], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "flags", Type: &types[94], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "stack", Type: &types[13], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "parent_tid", Type: &types[94], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "parent_tid", Type: &types[95], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 	{Name: "tls", Type: &types[13], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "child_tid", Type: &types[13], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args577 = []Arg{
 	{Name: "how", Type: &types[19], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "set", Type: &types[359], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "oldset", Type: &types[359], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "set", Type: &types[363], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "oldset", Type: &types[363], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
 var args578 = []Arg{
@@ -8186,33 +8186,33 @@ var args578 = []Arg{
 
 var args579 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "offset", Type: &types[364], Form: FormValue, Reg: 1, Regs: 2},
-	{Name: "result", Type: &types[365], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
+	{Name: "offset", Type: &types[368], Form: FormValue, Reg: 1, Regs: 2},
+	{Name: "result", Type: &types[369], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 	{Name: "whence", Type: &types[12], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args580 = []Arg{
-	{Name: "ruid", Type: &types[354], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "euid", Type: &types[354], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "suid", Type: &types[354], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "ruid", Type: &types[358], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "euid", Type: &types[358], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "suid", Type: &types[358], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args581 = []Arg{
-	{Name: "ruid", Type: &types[354], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
-	{Name: "euid", Type: &types[354], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
-	{Name: "suid", Type: &types[354], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "ruid", Type: &types[358], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
+	{Name: "euid", Type: &types[358], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "suid", Type: &types[358], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
 var args582 = []Arg{
-	{Name: "rgid", Type: &types[355], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "egid", Type: &types[355], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "sgid", Type: &types[355], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "rgid", Type: &types[359], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "egid", Type: &types[359], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "sgid", Type: &types[359], Form: FormValue, Reg: 2, Regs: 1},
 }
 
 var args583 = []Arg{
-	{Name: "rgid", Type: &types[355], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
-	{Name: "egid", Type: &types[355], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
-	{Name: "sgid", Type: &types[355], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "rgid", Type: &types[359], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirOut},
+	{Name: "egid", Type: &types[359], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "sgid", Type: &types[359], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
 var args584 = []Arg{
@@ -8235,7 +8235,7 @@ var args586 = []Arg{
 	{Name: "prot", Type: &types[14], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "flags", Type: &types[15], Form: FormValue, Reg: 3, Regs: 1},
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 4, Regs: 1},
-	{Name: "offset", Type: &types[366], Form: FormValue, Reg: 5, Regs: 1},
+	{Name: "offset", Type: &types[370], Form: FormValue, Reg: 5, Regs: 1},
 }
 
 var args587 = []Arg{
@@ -8250,18 +8250,18 @@ var args588 = []Arg{
 
 var args589 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
-	{Name: "statbuf", Type: &types[367], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "statbuf", Type: &types[371], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args590 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "statbuf", Type: &types[367], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "statbuf", Type: &types[371], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args591 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "cmd", Type: &types[111], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "arg", Type: &types[368], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "cmd", Type: &types[112], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "arg", Type: &types[372], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 }
 
 var args592 = []Arg{
@@ -8273,7 +8273,7 @@ var args592 = []Arg{
 var args593 = []Arg{
 	{Name: "out_fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "in_fd", Type: &types[0], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "offset", Type: &types[369], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "offset", Type: &types[373], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "count", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 }
 
@@ -8281,11 +8281,11 @@ var args594 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 1, Regs: 2},
 	{Name: "len", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "advice", Type: &types[215], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "advice", Type: &types[216], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args595 = []Arg{
-	{Name: "cookie", Type: &types[214], Form: FormValue, Reg: 0, Regs: 2},
+	{Name: "cookie", Type: &types[215], Form: FormValue, Reg: 0, Regs: 2},
 	{Name: "buffer", Type: &types[13], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "len", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 }
@@ -8293,107 +8293,107 @@ var args595 = []Arg{
 var args596 = []Arg{
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 0, Regs: 1, Dir: DirIn},
 	{Name: "sz", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "buf", Type: &types[370], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "buf", Type: &types[374], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
 var args597 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "sz", Type: &types[2], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "buf", Type: &types[370], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "buf", Type: &types[374], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
 }
 
 var args598 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 1, Regs: 2},
 	{Name: "len", Type: &types[62], Form: FormValue, Reg: 3, Regs: 2},
-	{Name: "advice", Type: &types[215], Form: FormValue, Reg: 5, Regs: 1},
+	{Name: "advice", Type: &types[216], Form: FormValue, Reg: 5, Regs: 1},
 }
 
 var args599 = []Arg{
-	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "dirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "statbuf", Type: &types[367], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
-	{Name: "flags", Type: &types[242], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "statbuf", Type: &types[371], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirOut},
+	{Name: "flags", Type: &types[243], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args600 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 1, Regs: 2},
 	{Name: "nbytes", Type: &types[62], Form: FormValue, Reg: 3, Regs: 2},
-	{Name: "flags", Type: &types[248], Form: FormValue, Reg: 5, Regs: 1},
+	{Name: "flags", Type: &types[249], Form: FormValue, Reg: 5, Regs: 1},
 }
 
 var args601 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "mode", Type: &types[252], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "mode", Type: &types[253], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 2, Regs: 2},
 	{Name: "len", Type: &types[62], Form: FormValue, Reg: 4, Regs: 2},
 }
 
 var args602 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "flags", Type: &types[264], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "mask", Type: &types[265], Form: FormValue, Reg: 2, Regs: 2},
-	{Name: "dirfd", Type: &types[266], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "flags", Type: &types[266], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "mask", Type: &types[267], Form: FormValue, Reg: 2, Regs: 2},
+	{Name: "dirfd", Type: &types[268], Form: FormValue, Reg: 4, Regs: 1},
 	{Name: "pathname", Type: &types[3], Form: FormPath, Reg: 5, Regs: 1, Dir: DirIn},
 }
 
 var args603 = []Arg{
-	{Name: "clockid", Type: &types[216], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "tp", Type: &types[335], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "clockid", Type: &types[217], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "tp", Type: &types[337], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args604 = []Arg{
-	{Name: "clockid", Type: &types[216], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "tp", Type: &types[335], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
+	{Name: "clockid", Type: &types[217], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "tp", Type: &types[337], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn},
 }
 
 var args605 = []Arg{
-	{Name: "clk_id", Type: &types[216], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "buf", Type: &types[371], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "clk_id", Type: &types[217], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "buf", Type: &types[375], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args606 = []Arg{
-	{Name: "clockid", Type: &types[216], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "res", Type: &types[335], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "clockid", Type: &types[217], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "res", Type: &types[337], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args607 = []Arg{
-	{Name: "clockid", Type: &types[216], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "flags", Type: &types[218], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "request", Type: &types[335], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirIn},
-	{Name: "remain", Type: &types[335], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn, Cond: CondInterrupted},
+	{Name: "clockid", Type: &types[217], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "flags", Type: &types[219], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "request", Type: &types[337], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirIn},
+	{Name: "remain", Type: &types[337], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn, Cond: CondInterrupted},
 }
 
 var args608 = []Arg{
 	{Name: "timerid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "curr_value", Type: &types[372], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "curr_value", Type: &types[376], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args609 = []Arg{
 	{Name: "timerid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "flags", Type: &types[218], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "new_value", Type: &types[372], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirIn},
-	{Name: "old_value", Type: &types[372], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
+	{Name: "flags", Type: &types[219], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "new_value", Type: &types[376], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirIn},
+	{Name: "old_value", Type: &types[376], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
 var args610 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "curr_value", Type: &types[372], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "curr_value", Type: &types[376], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args611 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "flags", Type: &types[253], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "new_value", Type: &types[372], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
-	{Name: "old_value", Type: &types[372], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
+	{Name: "flags", Type: &types[254], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "new_value", Type: &types[376], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "old_value", Type: &types[376], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
 }
 
 var args612 = []Arg{
-	{Name: "dirfd", Type: &types[241], Form: FormValue, Reg: 0, Regs: 1},
+	{Name: "dirfd", Type: &types[242], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "path", Type: &types[3], Form: FormPath, Reg: 1, Regs: 1, Dir: DirIn},
-	{Name: "times", Type: &types[373], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountFixed, N: 2},
-	{Name: "flags", Type: &types[242], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "times", Type: &types[377], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn, Count: CountFixed, N: 2},
+	{Name: "flags", Type: &types[243], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args613 = []Arg{
@@ -8401,33 +8401,33 @@ var args613 = []Arg{
 	{Name: "readfds", Type: &types[65], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirEntry | DirOut, Count: CountBits, Carg: 0},
 	{Name: "writefds", Type: &types[65], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirOut, Count: CountBits, Carg: 0},
 	{Name: "exceptfds", Type: &types[65], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirEntry | DirOut, Count: CountBits, Carg: 0},
-	{Name: "timeout", Type: &types[335], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirEntry | DirOut},
-	{Name: "sig", Type: &types[244], Form: FormPointer, Reg: 5, Regs: 1, Dir: DirIn},
+	{Name: "timeout", Type: &types[337], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirEntry | DirOut},
+	{Name: "sig", Type: &types[245], Form: FormPointer, Reg: 5, Regs: 1, Dir: DirIn},
 }
 
 var args614 = []Arg{
 	{Name: "fds", Type: &types[7], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 1},
 	{Name: "nfds", Type: &types[8], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "tmo", Type: &types[335], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirOut},
+	{Name: "tmo", Type: &types[337], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirEntry | DirOut},
 	{Name: "sigmask", Type: &types[20], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 	{Name: "sigsetsize", Type: &types[2], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args615 = []Arg{
 	{Name: "ctx_id", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "min_nr", Type: &types[107], Form: FormValue, Reg: 1, Regs: 1},
-	{Name: "nr", Type: &types[107], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "events", Type: &types[212], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut, Count: CountRet},
-	{Name: "timeout", Type: &types[335], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
-	{Name: "usig", Type: &types[244], Form: FormPointer, Reg: 5, Regs: 1, Dir: DirIn},
+	{Name: "min_nr", Type: &types[108], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "nr", Type: &types[108], Form: FormValue, Reg: 2, Regs: 1},
+	{Name: "events", Type: &types[213], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut, Count: CountRet},
+	{Name: "timeout", Type: &types[337], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
+	{Name: "usig", Type: &types[245], Form: FormPointer, Reg: 5, Regs: 1, Dir: DirIn},
 }
 
 var args616 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "msgvec", Type: &types[262], Form: FormMmsg, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
+	{Name: "msgvec", Type: &types[264], Form: FormMmsg, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "vlen", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "flags", Type: &types[87], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "timeout", Type: &types[335], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
+	{Name: "flags", Type: &types[88], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "timeout", Type: &types[337], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
 var args617 = []Arg{
@@ -8435,7 +8435,7 @@ var args617 = []Arg{
 	{Name: "msg_ptr", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "msg_len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "msg_prio", Type: &types[8], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "abs_timeout", Type: &types[335], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
+	{Name: "abs_timeout", Type: &types[337], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
 var args618 = []Arg{
@@ -8443,57 +8443,57 @@ var args618 = []Arg{
 	{Name: "msg_ptr", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "msg_len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "msg_prio", Type: &types[8], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirOut},
-	{Name: "abs_timeout", Type: &types[335], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
+	{Name: "abs_timeout", Type: &types[337], Form: FormPointer, Reg: 4, Regs: 1, Dir: DirIn},
 }
 
 var args619 = []Arg{
 	{Name: "semid", Type: &types[9], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "sops", Type: &types[102], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 2},
+	{Name: "sops", Type: &types[103], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArg, Carg: 2},
 	{Name: "nsops", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "timeout", Type: &types[335], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
+	{Name: "timeout", Type: &types[337], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
 var args620 = []Arg{
 	{Name: "set", Type: &types[20], Form: FormPointer, Reg: 0, Regs: 1, Dir: DirIn},
-	{Name: "info", Type: &types[140], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
-	{Name: "timeout", Type: &types[335], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
+	{Name: "info", Type: &types[141], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "timeout", Type: &types[337], Form: FormPointer, Reg: 2, Regs: 1, Dir: DirIn},
 	{Name: "sigsetsize", Type: &types[2], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args621 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "op", Type: &types[208], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "val", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "timeout", Type: &types[335], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
+	{Name: "timeout", Type: &types[337], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
 var args622 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "op", Type: &types[208], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "timeout", Type: &types[335], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
+	{Name: "timeout", Type: &types[337], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 }
 
 var args623 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "op", Type: &types[208], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "val", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "timeout", Type: &types[335], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
+	{Name: "timeout", Type: &types[337], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 	{Name: "-", Type: &types[23], Form: FormValue, Reg: 4, Regs: 1},
-	{Name: "val3", Type: &types[209], Form: FormValue, Reg: 5, Regs: 1},
+	{Name: "val3", Type: &types[210], Form: FormValue, Reg: 5, Regs: 1},
 }
 
 var args624 = []Arg{
 	{Name: "uaddr", Type: &types[13], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "op", Type: &types[207], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "op", Type: &types[208], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "val", Type: &types[8], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "timeout", Type: &types[335], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
+	{Name: "timeout", Type: &types[337], Form: FormPointer, Reg: 3, Regs: 1, Dir: DirIn},
 	{Name: "uaddr2", Type: &types[13], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args625 = []Arg{
 	{Name: "pid", Type: &types[27], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "tp", Type: &types[335], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
+	{Name: "tp", Type: &types[337], Form: FormPointer, Reg: 1, Regs: 1, Dir: DirOut},
 }
 
 var args626 = []Arg{
@@ -8515,7 +8515,7 @@ var args628 = []Arg{
 	{Name: "iov", Type: &types[63], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirOut, Count: CountArgLong, Carg: 2},
 	{Name: "iovcnt", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "flags", Type: &types[314], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "flags", Type: &types[316], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args629 = []Arg{
@@ -8523,7 +8523,7 @@ var args629 = []Arg{
 	{Name: "iov", Type: &types[63], Form: FormIovec, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "iovcnt", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 3, Regs: 1},
-	{Name: "flags", Type: &types[314], Form: FormValue, Reg: 4, Regs: 1},
+	{Name: "flags", Type: &types[316], Form: FormValue, Reg: 4, Regs: 1},
 }
 
 var args630 = []Arg{
@@ -8558,7 +8558,7 @@ var args634 = []Arg{
 
 var args635 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "advice", Type: &types[215], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "advice", Type: &types[216], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 2, Regs: 2},
 	{Name: "len", Type: &types[62], Form: FormValue, Reg: 4, Regs: 2},
 }
@@ -8575,19 +8575,19 @@ var args637 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "buf", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirIn, Count: CountArgLong, Carg: 2},
 	{Name: "len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "flags", Type: &types[87], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "flags", Type: &types[88], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args638 = []Arg{
 	{Name: "sockfd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
 	{Name: "buf", Type: &types[1], Form: FormData, Reg: 1, Regs: 1, Dir: DirOut, Count: CountRet},
 	{Name: "len", Type: &types[2], Form: FormValue, Reg: 2, Regs: 1},
-	{Name: "flags", Type: &types[87], Form: FormValue, Reg: 3, Regs: 1},
+	{Name: "flags", Type: &types[88], Form: FormValue, Reg: 3, Regs: 1},
 }
 
 var args639 = []Arg{
 	{Name: "fd", Type: &types[0], Form: FormValue, Reg: 0, Regs: 1},
-	{Name: "flags", Type: &types[248], Form: FormValue, Reg: 1, Regs: 1},
+	{Name: "flags", Type: &types[249], Form: FormValue, Reg: 1, Regs: 1},
 	{Name: "offset", Type: &types[62], Form: FormValue, Reg: 2, Regs: 2},
 	{Name: "nbytes", Type: &types[62], Form: FormValue, Reg: 4, Regs: 2},
 }

@@ -3796,6 +3796,22 @@ var sets = [...]Set{
 		{0x11, "ICMP_ADDRESS"},
 		{0x12, "ICMP_ADDRESSREPLY"},
 	}},
+	{Name: "delmoduleflags", Unknown: "O_???", Flags: []Const{
+		{0x800, "O_NONBLOCK"},
+		{0x200, "O_TRUNC"},
+	}},
+	{Name: "packetmr", Unknown: "PACKET_MR_???", Mask: 1<<64 - 1, Pure: true, Enums: []Const{
+		{0x0, "PACKET_MR_MULTICAST"},
+		{0x1, "PACKET_MR_PROMISC"},
+		{0x2, "PACKET_MR_ALLMULTI"},
+		{0x3, "PACKET_MR_UNICAST"},
+	}},
+	{Name: "sockdiagtype", Unknown: "SOCK_DIAG_???", Mask: 1<<64 - 1, Pure: true, Enums: []Const{
+		{0x12, "TCPDIAG_GETSOCK"},
+		{0x13, "DCCPDIAG_GETSOCK"},
+		{0x14, "SOCK_DIAG_BY_FAMILY"},
+		{0x15, "SOCK_DESTROY"},
+	}},
 	{Name: "ioctl", Unknown: "_IOC(...)", Mask: 1<<64 - 1, Pure: true, Enums: []Const{
 		{0x0, "TASKFILE_NO_DATA"},
 		{0x1, "FIBMAP"},
