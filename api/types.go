@@ -44,6 +44,8 @@ type Recording struct {
 	// Inside is the container around this one, for one that was made in another. If no
 	// runtime of the node knows the inner one, it has no name, and Pod is the outer's.
 	Inside *Inside `json:"inside,omitempty"`
+	// NotStarted is what is wrong with the program that could not be executed, by its file.
+	NotStarted string `json:"notStarted,omitempty"`
 	// GoesOnAs is the id of the recording in which the same container goes on: a
 	// recorderd with other programs or ring sizes began it.
 	GoesOnAs string `json:"goesOnAs,omitempty"`

@@ -148,6 +148,13 @@ func (r *Recorder) finish(rec *recording) error {
 		rec.ringMu.RUnlock()
 		return nil // deleted meanwhile
 	}
+	rec.ringMu.RUnlock()
+	r.looked(rec)
+	rec.ringMu.RLock()
+	if rec.ring == nil {
+		rec.ringMu.RUnlock()
+		return nil // deleted meanwhile
+	}
 	head := rec.ring.Head() // to be looked at as long as rec.ring is there
 	execs, ever := atomic.LoadUint64(&head.Execs), atomic.LoadUint64(&head.TasksEver)
 	first := *head

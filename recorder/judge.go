@@ -64,6 +64,9 @@ func inputsOf(d *api.Recording) string {
 	if g := goingOf(d); g != nil {
 		fmt.Fprintf(&b, " going %s %q", g.Why, g.Message)
 	}
+	if d.NotStarted != "" {
+		fmt.Fprintf(&b, " not started %q", d.NotStarted)
+	}
 	if d.Container.RestartAlways {
 		b.WriteString(" always")
 	}

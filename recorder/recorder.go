@@ -139,6 +139,7 @@ type Recorder struct {
 	newborn bool      // since then containers have appeared
 
 	born       atomic.Bool  // containers have appeared, whoever looked
+	lookers    atomic.Int32 // programs that are looked at
 	stuck      atomic.Int32 // reads of tasks' memory that were given up and go on
 	ready      atomic.Bool
 	closed     atomic.Bool
@@ -187,6 +188,9 @@ type recording struct {
 	admission  admission
 	kept       *kept // instead of a ring
 	judged     judged
+	looking    chan struct{} // closed: its program was looked at; nil: it was executed, or lives
+	lookedAt   uint64        // when the last task had ended that was looked for then
+	notStarted string        // what is wrong with its program
 	applied    applied
 }
 
@@ -779,6 +783,9 @@ func (r *Recorder) settle(all bool) {
 		}
 		h := rec.ring.Head()
 		last := atomic.LoadUint64(&h.LastExit)
+		if !rec.busy() {
+			r.lookAtProgramLocked(rec, h)
+		}
 		// A cgroup that has tasks cannot be removed: when it is gone, so are they.
 		exists := rec.ended && !rec.busy() && !rec.gone || r.thereLocked(rec)
 		rec.gone = !exists // whatever the count of its tasks says
@@ -924,6 +931,7 @@ func (r *Recorder) subject(rec *recording) api.Recording {
 	if uid := r.podOfPath(rec); uid != "" {
 		out.Pod = &api.Pod{UID: uid}
 	}
+	out.NotStarted = rec.notStarted
 	if rec.kept != nil {
 		out = rec.kept.describe()
 	}

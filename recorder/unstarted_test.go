@@ -26,7 +26,7 @@ func runcBundle(t *testing.T, cgroup string, namespaces []string, args ...string
 			t.Fatalf("%v: %s", err, out)
 		}
 	}
-	for name, b := range map[string]string{"text": "no program\n", "script": "#!/no/such/interpreter\n"} {
+	for name, b := range map[string]string{"text": "no program\n", "script": "#!/no/such/interpreter\n", "crlf": "#!/bin/sh\r\n"} {
 		if err := os.WriteFile(filepath.Join(dir, "rootfs", name), []byte(b), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -79,12 +79,15 @@ func testNeverExecuted(t *testing.T, runtime string) {
 	for i, tc := range []struct {
 		namespaces []string
 		args       []string
+		why        string
 	}{
-		{[]string{"mount", "pid"}, []string{"/no/such/program"}},
-		{[]string{"mount", "pid"}, []string{"/text"}},
-		{[]string{"mount", "pid"}, []string{"/script"}},
-		{[]string{"mount"}, []string{"/no/such/program"}},
-		{[]string{"mount"}, []string{"/proc"}},
+		{[]string{"mount", "pid"}, []string{"/no/such/program"}, "ENOENT"},
+		{[]string{"mount", "pid"}, []string{"/text"}, "it is neither a script that begins with #! nor an ELF file"},
+		{[]string{"mount", "pid"}, []string{"/script"}, `its interpreter "/no/such/interpreter" is not in the container`},
+		{[]string{"mount", "pid"}, []string{"/crlf"}, `its first line asks for the interpreter "/bin/sh\r"`},
+		{[]string{"mount"}, []string{"/script"}, `its interpreter "/no/such/interpreter" is not in the container`},
+		{[]string{"mount"}, []string{"/no/such/program"}, "ENOENT"},
+		{[]string{"mount"}, []string{"/proc"}, ""},
 	} {
 		for n := range 2 {
 			name := fmt.Sprintf("n%d-%d", i, n)
@@ -108,6 +111,9 @@ func testNeverExecuted(t *testing.T, runtime string) {
 			rec = at(t, r, c.path+"/"+name, func(rec api.Recording) bool { return rec.Verdict != nil })
 			if v := rec.Verdict; !strings.HasPrefix(v.Text, "could not start: ") || !strings.Contains(v.Text, tc.args[0]) && tc.args[0] != "/proc" || v.Cause != "not-started" || v.Fingerprint == "" {
 				t.Errorf("%v in %v: verdict %+v", tc.args, tc.namespaces, v)
+			}
+			if text := rec.Verdict.Text; !strings.Contains(text, tc.why) {
+				t.Errorf("%v in %v: verdict %s, want %s", tc.args, tc.namespaces, text, tc.why)
 			}
 			t.Logf("%v %v: %s: %s", tc.namespaces, tc.args, why, rec.Verdict.Sentence())
 		}

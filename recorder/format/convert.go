@@ -13,7 +13,7 @@ func Of(r *api.Recording) Recording {
 		Started: r.Started, Ended: r.Ended, Exit: (*Exit)(r.Exit), OOMKills: r.OOMKills,
 		Tasks: Tasks(r.Tasks), Coverage: coverageOf(&r.Coverage), Ring: Ring(r.Ring),
 		Spool: (*SpoolInfo)(r.Spool), Inside: insideOf(r.Inside),
-		GoesOnAs: r.GoesOnAs, Verdict: (*Verdict)(r.Verdict),
+		GoesOnAs: r.GoesOnAs, NotStarted: r.NotStarted, Verdict: (*Verdict)(r.Verdict),
 	}
 }
 
@@ -25,7 +25,7 @@ func (r *Recording) API() api.Recording {
 		Started: r.Started, Ended: r.Ended, Exit: (*api.Exit)(r.Exit), OOMKills: r.OOMKills,
 		Tasks: api.Tasks(r.Tasks), Coverage: r.Coverage.api(), Ring: api.Ring(r.Ring),
 		Spool: (*api.SpoolInfo)(r.Spool), Inside: r.Inside.api(),
-		GoesOnAs: r.GoesOnAs, Verdict: (*api.Verdict)(r.Verdict),
+		GoesOnAs: r.GoesOnAs, NotStarted: r.NotStarted, Verdict: (*api.Verdict)(r.Verdict),
 	}
 }
 

@@ -33,6 +33,8 @@ type Recording struct {
 	Ring      Ring       `json:"ring"`
 	Spool     *SpoolInfo `json:"spool,omitempty"` // of its dump on disk, if there is one
 
+	// NotStarted is what is wrong with the program that could not be executed, by its file.
+	NotStarted string `json:"notStarted,omitempty"`
 	// GoesOnAs is the id of the recording in which the same container goes on.
 	GoesOnAs string `json:"goesOnAs,omitempty"`
 	// Inside is the container around this one, for one that was made in another.

@@ -162,7 +162,11 @@ func (c *facts) unseenVerdict() string {
 func (c *facts) noStartVerdict() string {
 	v := "could not start: "
 	if cause := c.cause(); cause != nil {
-		return v + cause.sentence() + "; " + endOf(c.status)
+		v += cause.sentence()
+		if why := c.b.h.Recording.NotStarted; why != "" {
+			v += ": " + replay.Safe(clip(strings.ToValidUTF8(why, "?"), 400))
+		}
+		return v + "; " + endOf(c.status)
 	}
 	if !c.main.setsUp() {
 		return v + endOf(c.status)

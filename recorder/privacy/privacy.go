@@ -385,6 +385,7 @@ func (r *Rules) Recording(rec *api.Recording) {
 		exit.Message = r.Text(exit.Message)
 		rec.Exit = &exit
 	}
+	rec.NotStarted = r.Text(rec.NotStarted)
 	if rec.Verdict != nil {
 		v := *rec.Verdict
 		v.Text, v.Words = r.Text(v.Text), r.Text(v.Words)
