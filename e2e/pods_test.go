@@ -129,7 +129,7 @@ func TestPods(t *testing.T) {
 		// The dump was saved without anybody asking, and the pod says so.
 		eventually(t, "an event on the pod", time.Minute, func() bool {
 			out := kubectl(t, "describe", "pod", "-n", ns, "crash")
-			return strings.Contains(out, "system calls before SIGSEGV: recorderctl show -n "+ns+" crash -c main --previous")
+			return strings.Contains(out, "killed by SIGSEGV") && strings.Contains(out, "system calls: recorderctl show -n "+ns+" crash -c main --previous")
 		})
 		for container, kind := range map[string]string{"prep": "init", "side": "sidecar"} {
 			rec := d.find(ns, "crash", container, 1, func(rec *api.Recording) bool { return rec.Container.Kind != "" })[0]
