@@ -34,6 +34,11 @@ demo: build ## record a program that crashes, and show what it did (root)
 test: test-tools ## all tests, none from a cache: they depend on the kernel (root; installs what they need on Debian and Ubuntu)
 	$(GO) test -count=1 -timeout 20m ./...
 
+.PHONY: cases
+cases: test-tools build ## programs that end badly: the project's own, alone and behind NOISE seconds of noise; with CASES=DIR also those of a folder, by KIT=PROGRAM (root)
+	RECORDERD_NOISE=$(or $(NOISE),60) $(GO) test -count=1 -timeout 40m -run 'TestCases$$' ./recorder
+	$(if $(CASES),$(or $(KIT),$(CASES)/../kit/run) --bin $(BIN) $(CASES))
+
 .PHONY: race
 race: test-tools ## the tests again, under the race detector (root)
 	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 20m -skip TestSameAsStrace ./api/... ./cmd/... ./recorder/...
