@@ -18,13 +18,13 @@ func (b *builder) reasonIn(p *proc) *proc {
 	var first *proc
 	started := uint64(0) // when it started its last child
 	for _, q := range b.all() {
-		if b.isChild(q, p) {
+		if b.isChild(q, p) && !q.onlySlept() {
 			started = max(started, q.born())
 		}
 	}
 	for _, q := range b.ended {
 		if !b.isChild(q, p) || q.status == 0 || q.end > p.end+soonAfter || q.end+soon < p.end ||
-			max(q.end, q.reapedAt) < max(p.tail.worked, started) {
+			max(q.end, q.reapedAt) < max(p.tail.alone, started) {
 			continue
 		}
 		if sig := int(q.status & 0x7f); sig != 0 {
@@ -40,6 +40,11 @@ func (b *builder) reasonIn(p *proc) *proc {
 		}
 	}
 	return first
+}
+
+// onlySlept reports whether a process is such as scripts start to wait between two tries.
+func (p *proc) onlySlept() bool {
+	return p.slept && p.end != 0 && p.status == 0 && p.execs > 0 && p.childEnds == 0
 }
 
 func (b *builder) isChild(q, p *proc) bool {

@@ -514,3 +514,40 @@ func TestBusyLoop(t *testing.T) {
 		t.Errorf("verdict %s\nwant    %s", r.Verdict, want)
 	}
 }
+
+// TestTriesOfAScript finds the child that failed, though the script slept between its tries: in a
+// process of its own, as scripts do.
+func TestTriesOfAScript(t *testing.T) {
+	tell := func(sleeps bool) func(t *testing.T) []byte {
+		return func(t *testing.T) []byte {
+			s := newStory(t, ended(3000, api.Exit{Code: 1}))
+			s.task(1001, 1001, 0, 0, 3000, "wait-for")
+			s.task(1002, 1002, 1001, 2000, 2100, "wait-for")
+			s.task(1003, 1003, 1001, 2200, 2900, "sleep")
+			s.call(1001, "clone", 2000, 1, 1002, 17)
+			s.connects(1002, 2050, 5, -eCONNREFUSED)
+			s.noReturn(1002, 2099, 1)
+			s.exit(1002, 1002, 2100, 1<<8)
+			s.call(1001, "wait4", 2150, 100, 1002, -1, 0x7000, word(1<<8), 0)
+			s.call(1001, "clone", 2200, 1, 1003, 17)
+			s.call(1003, "execve", 2210, 1, 0, 0x7000, str("/usr/bin/sleep"))
+			if sleeps {
+				s.call(1003, "clock_nanosleep", 2890, 600, 0, 0, 0, 0x7000, 0)
+			} else {
+				s.opens(1003, 2890, "/srv/state", 3)
+			}
+			s.noReturn(1003, 2899, 0)
+			s.exit(1003, 1003, 2900, 0)
+			s.call(1001, "wait4", 2950, 700, 1003, -1, 0x7000, word(0), 0)
+			s.says(1001, 2990, "db not ready\n")
+			s.end(1001, 3000, 1)
+			return s.done()
+		}
+	}
+	const words = `; its last words on stderr: "db not ready"`
+	tellAll(t, []told{
+		{"it slept", tell(true), "exited with 1 after its child 2 (wait-for) exited with 1, " +
+			"probably because connect to 10.0.0.3:5432 was refused, 49 ms before" + words, "refused"},
+		{"it did other things", tell(false), "exited with 1 by itself" + words, ""},
+	})
+}

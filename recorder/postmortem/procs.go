@@ -41,6 +41,7 @@ type proc struct {
 	childEnds        uint64    // how many of its children have ended
 	taken            []taken   // the last signal that it waited for
 	ignoresChildren  bool      // nobody has to wait for them
+	slept            bool      // for a while, in a call for that
 	outside          bool      // it came from outside of the container, as exec does
 	stopped          *signal   // that stopped it, and nothing has happened since
 	stacks           []uint64  // where the stacks of its threads begin, the last ones

@@ -43,7 +43,7 @@ var ruleLockHeld = rule{
 			return s
 		}
 		s := one(Certain, last.count, text, last.ev)
-		s[0].said, s[0].use = last.said, beside
+		s[0].said, s[0].use = last.said, beside|reason|recent
 		return s
 	},
 }

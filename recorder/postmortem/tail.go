@@ -16,6 +16,7 @@ import (
 // tail is what was done last by a thread, or by all threads of a process.
 type tail struct {
 	worked uint64 // ns: the last work before the sign of the end
+	alone  uint64 // ns: the same, but for starting processes
 	sign   uint64 // ns: the first sign of the end, such as the first line of a traceback; 0: none
 	after  int    // how much work there was after the sign
 }
@@ -25,6 +26,7 @@ const (
 	reportWork = 64
 	reportTime = uint64(5 * time.Second)
 	longSleep  = uint64(time.Second)
+	pause      = uint64(10 * time.Millisecond) // as between two tries
 )
 
 func (t *tail) work(ns uint64) {
@@ -39,9 +41,19 @@ func (t *tail) work(ns uint64) {
 
 // works takes a call that succeeded, if it is work.
 func (b *builder) works(ev *replay.Event, p *proc, t *thread, name string) {
-	if b.isWork(ev, p, name) {
-		t.tail.work(ev.Time)
-		p.tail.work(ev.Time)
+	switch name {
+	case "nanosleep", "clock_nanosleep", "clock_nanosleep_time64":
+		p.slept = p.slept || !ev.NoDur() && ev.Rec.Dur >= pause
+	}
+	if !b.isWork(ev, p, name) {
+		return
+	}
+	t.tail.work(ev.Time)
+	p.tail.work(ev.Time)
+	switch name {
+	case "clone", "clone3", "fork", "vfork":
+	default:
+		p.tail.alone = p.tail.worked
 	}
 }
 
