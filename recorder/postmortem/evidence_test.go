@@ -551,3 +551,29 @@ func TestTriesOfAScript(t *testing.T) {
 		{"it did other things", tell(false), "exited with 1 by itself" + words, ""},
 	})
 }
+
+// TestThreadsOfAnEndedProcess lists what the other threads were in when one of them ended the
+// process by exit_group, or a signal did.
+func TestThreadsOfAnEndedProcess(t *testing.T) {
+	for _, status := range []uint64{1 << 8, 9} {
+		x := api.Exit{Code: 1}
+		if status == 9 {
+			x = api.Exit{Signal: "SIGKILL"}
+		}
+		s := newStory(t, ended(3000, x))
+		s.task(1001, 1001, 0, 0, 3000, "app")
+		s.task(1002, 1001, 0, 10, 3000, "worker")
+		s.connects(1001, 100, 5, 0)
+		if status != 9 {
+			s.noReturn(1001, 2999, 1)
+		}
+		s.add(&record.Record{Type: layout.RecExit, Tid: 1002, Nr: number(t, "read") + 1, Ret: int64(status),
+			Time: at(3000), Args: [6]uint64{1001, 0, at(500), 0, 0}})
+		s.exit(1001, 1001, 3000, status)
+		r := build(t, s.done(), Options{})
+		l := r.Blocked.Items
+		if len(l) != 1 || l[0].Call != "read" || l[0].Tid != 2 || !l[0].Killed || l[0].ForNs != 2500e6 {
+			t.Errorf("status %d: %+v", status, l)
+		}
+	}
+}

@@ -245,8 +245,7 @@ func (t *thread) each(f func(*replay.Event)) {
 // exit takes the end of a thread.
 func (b *builder) exit(ev *replay.Event, p *proc, t *thread) {
 	rec := &ev.Rec
-	killed := rec.Ret&0x7f != 0
-	if killed {
+	if killed := rec.Ret&0x7f != 0; killed || t.inKilled != nil { // or another thread ended the process
 		b.interrupted(ev, p, t)
 	}
 	t.push(ev)
