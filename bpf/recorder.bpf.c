@@ -556,6 +556,9 @@ __noinline int cap_str(u32 user, u64 ptr, u32 max, u32 tag)
 		max = REC_MAX - 8 - off;
 	if (max > 4096)
 		max = 4096;
+	opaque(max); /* before 6.3 the verifier forgets the bounds of a copy */
+	if (max > 4096)
+		return 0;
 	n = bpf_probe_read_user_str(s->buf + off + 4, max, (void *)ptr);
 	if (n < 0) {
 		/* Of a string without an end, what is there up to that of its page. Of a file
@@ -563,8 +566,12 @@ __noinline int cap_str(u32 user, u64 ptr, u32 max, u32 tag)
 		len = 4096 - (ptr & 4095);
 		if (len > max)
 			len = max;
+		if (max > 256 || len > 256)
+			len = 0;
 		opaque(len);
-		if (max > 256 || len > 256 || bpf_probe_read_user(s->buf + off + 4, len, (void *)ptr))
+		len &= 511;
+		opaque(off);
+		if (off > REC_MAX - 8 || (len && bpf_probe_read_user(s->buf + off + 4, len, (void *)ptr)))
 			len = 0;
 		item(s, off, tag, len, ITEM_FAULT);
 		return 0;

@@ -191,7 +191,7 @@ func (b *builder) step(ev *replay.Event) (step, bool) {
 		} else if ev.Failed() {
 			st.result = hash(errnoName(int(-ev.Rec.Ret)))
 		}
-	default:
+	case replay.KindOOM, replay.KindSent, replay.KindRename, replay.KindUnknown:
 		return st, false
 	}
 	st.ev = b.line(ev)
@@ -220,7 +220,7 @@ func (b *builder) compare(s *Side, ev *replay.Event, p *proc) {
 		note(DiffSignal, 1, name, name+" was delivered to "+p.Comm)
 		return
 	case replay.KindCall, replay.KindExec:
-	default:
+	case replay.KindExit, replay.KindOOM, replay.KindSent, replay.KindRename, replay.KindUnknown:
 		return
 	}
 	name := nameOf(ev)
