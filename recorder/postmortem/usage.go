@@ -28,7 +28,7 @@ func (p *proc) usedUp() string {
 		return ", as the node or a cgroup around it had no memory left (of its limit of " + size(u.MemoryMax) +
 			" " + size(u.Memory) + " were used)"
 	}
-	return ", as the node had no memory left (it has no limit, and used " + size(u.Memory) + ")"
+	return ", as the node had no memory left (it has no limit)"
 }
 
 // share says how much of that the process had, beginning with a comma.
@@ -47,17 +47,12 @@ func (p *proc) share() string {
 // used says what a container used, with its limits.
 func used(u *replay.Usage) string {
 	var parts []string
-	part := func(use, most string, limited bool) {
-		if limited {
-			use += " of " + most
-		}
-		parts = append(parts, use)
-	}
-	if u != nil && u.Memory != 0 {
-		part(size(u.Memory), size(u.MemoryMax)+" of memory", u.MemoryMax != 0)
+	// A memory cgroup without a limit may hold more than the container.
+	if u != nil && u.Memory != 0 && u.MemoryMax != 0 {
+		parts = append(parts, size(u.Memory)+" of "+size(u.MemoryMax)+" of memory")
 	}
 	if u != nil && u.PidsMax != 0 {
-		part(itoa(u.Pids), itoa(u.PidsMax)+" processes and threads", true)
+		parts = append(parts, itoa(u.Pids)+" of "+itoa(u.PidsMax)+" processes and threads")
 	}
 	return strings.Join(parts, ", ")
 }

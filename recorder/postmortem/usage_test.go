@@ -45,7 +45,7 @@ func TestUsage(t *testing.T) {
 			"no memory left (of its limit of 48 MiB 20 MiB were used): the kernel chose process 1 (app), " +
 			"which had 15 MiB of it", "oom"},
 		{"of the node, without one", oom(3*1024+512, 0, 3*1024), "OOM-killed, as the node had no memory left " +
-			"(it has no limit, and used 3.5 GiB): the kernel chose process 1 (app), which had 3 GiB of it", "oom"},
+			"(it has no limit): the kernel chose process 1 (app), which had 3 GiB of it", "oom"},
 		{"no figures", oom(), "OOM-killed: the kernel chose process 1 (app)", "oom"},
 	})
 	full := ends(api.Exit{Code: 1}, func(s *story) {

@@ -10,6 +10,8 @@ import (
 // processes: when the kernel sent it a SIGKILL, as the OOM killer does, and when the first process
 // ended. Of the cgroups around the process it is the one that was nearest to its limit.
 type Usage struct {
+	// Without a limit it is of the memory cgroup that the process was in, which may hold more than
+	// the container: where cgroup v1 and v2 are mixed, or a command has no cgroup of its own there.
 	Memory    uint64 `json:"memory,omitempty"`
 	MemoryMax uint64 `json:"memoryMax,omitempty"` // 0: there is no limit
 	// What the process has of it in memory by mappings: its own pages, those of files, and shared

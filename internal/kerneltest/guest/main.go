@@ -315,12 +315,12 @@ func withDaemon(hierarchy string, use func() error) (err error) {
 			err = fmt.Errorf("%s is left", pins)
 		}
 	}()
-	for end := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		if _, err := os.Stat(ready); err == nil {
 			break
 		}
 		if time.Now().After(end) {
-			return errors.New("recorderd is not ready within 60 s")
+			return errors.New("recorderd is not ready within 3 minutes")
 		}
 	}
 	return use()
