@@ -190,8 +190,13 @@ func TestPidsAreTheContainers(t *testing.T) {
 		t.Errorf("the container's pids are %v", pids)
 	}
 	// What they are doing now is in no record yet.
-	out := text(t, r, rec.ID, replay.Query{})
-	demand(t, out, "[pid 1 sh]", "wait4(-1", "<unfinished ...>", "clock_nanosleep(CLOCK_REALTIME, 0, {tv_sec=1000, tv_nsec=0}")
+	const sleeps = "clock_nanosleep(CLOCK_REALTIME, 0, {tv_sec=1000, tv_nsec=0}"
+	out := ""
+	eventually(t, "the shell waits, and its child sleeps", func() bool {
+		out = text(t, r, rec.ID, replay.Query{})
+		return strings.Contains(out, sleeps)
+	})
+	demand(t, out, "[pid 1 sh]", "wait4(-1", "<unfinished ...>", sleeps)
 	c.Signal(t, syscall.SIGKILL)
 	rec = only(t, r, c.ID, ended)
 	if rec.Exit.Signal != "SIGKILL" || rec.Exit.OOMKilled {
