@@ -54,10 +54,10 @@ static void tests(void)
 	MUST(syscall(SYS_rt_sigprocmask, SIG_BLOCK, mask, mask, 8L), "rt_sigprocmask(SIG_BLOCK, [USR2], [], 8");
 	MUST(syscall(SYS_rt_sigprocmask, SIG_SETMASK, mask, mask, 8L), "rt_sigprocmask(SIG_SETMASK, [], [USR2], 8");
 	MUST(syscall(SYS_rt_sigprocmask, 9, mask, mask, 8L), "rt_sigprocmask(0x9 /* SIG_??? */, [USR2], %p, 8", mask);
-	*stack = (stack_t){edge - 8192, 0, 4096};
-	MUST(syscall(SYS_sigaltstack, stack, stack), "sigaltstack({ss_sp=%p, ss_flags=0, ss_size=4096}, {ss_sp=NULL, ss_flags=SS_DISABLE, ss_size=0}", edge - 8192);
+	*stack = (stack_t){edge - 8192, 0, 8192};
+	MUST(syscall(SYS_sigaltstack, stack, stack), "sigaltstack({ss_sp=%p, ss_flags=0, ss_size=8192}, {ss_sp=NULL, ss_flags=SS_DISABLE, ss_size=0}", edge - 8192);
 	*stack = (stack_t){0, SS_DISABLE, 0};
-	MUST(syscall(SYS_sigaltstack, stack, stack), "sigaltstack({ss_sp=NULL, ss_flags=SS_DISABLE, ss_size=0}, {ss_sp=%p, ss_flags=0, ss_size=4096}", edge - 8192);
+	MUST(syscall(SYS_sigaltstack, stack, stack), "sigaltstack({ss_sp=NULL, ss_flags=SS_DISABLE, ss_size=0}, {ss_sp=%p, ss_flags=0, ss_size=8192}", edge - 8192);
 	cap->version = 0x1234, cap->pid = 0;
 	MUST(syscall(SYS_capset, cap, none), "capset({version=0x1234 /* _LINUX_CAPABILITY_VERSION_??? */, pid=0}, {effective=0, permitted=0, inheritable=0}");
 	sock = socket(AF_INET, SOCK_DGRAM, 0);
