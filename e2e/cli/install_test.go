@@ -264,7 +264,7 @@ func TestHelm(t *testing.T) {
 	helm(append([]string{"upgrade", "flight", "../../deploy/chart", "--set", "memoryBudgetMiB=128"}, values...)...)
 	eventually(t, "another daemon", 30*time.Second, func() bool { return daemonPid(t) != old })
 	eventually(t, "the crash is listed after the upgrade", 30*time.Second, saved)
-	contains(t, "status after the upgrade", must(t, ctl("status", "--recorder-namespace", ns)), "128 MiB")
+	contains(t, "status after the upgrade", must(t, ctl("status", "--recorder-namespace", ns)), "128MiB")
 
 	uninstall()
 	installed = false
