@@ -68,7 +68,6 @@ type work struct {
 	rec    record.Record
 	lower  []byte
 	joined []byte
-	dots   []int
 	out    []byte
 	// A DNS message, one of its names, and where each byte of that stands in it.
 	message, dotted []byte
@@ -142,8 +141,7 @@ func (r *Rules) record(w *work, raw []byte) []byte {
 				continue
 			}
 			if it.Kind == layout.ItemData || it.Kind == layout.ItemIovdata {
-				r.message53(w, it.Data)
-				r.dns(w, it.Data) // names in answers to a question that stays, and in further messages
+				r.dns(w, it.Data)
 			}
 			r.bytes(w, it.Data)
 		case layout.BlankTail:
