@@ -1,6 +1,7 @@
 package program
 
 import (
+	"debug/elf"
 	"encoding/binary"
 	"os"
 	"path/filepath"
@@ -30,14 +31,18 @@ func elfFile(machine uint16, loader string) string {
 	return string(b)
 }
 
-const native, foreign = 62, 183 // x86-64, AArch64
+// native is the machine that this test runs on, foreign another.
+var native, foreign = uint16(elf.EM_X86_64), uint16(elf.EM_AARCH64)
+
+func init() {
+	if runtime.GOARCH == "arm64" {
+		native, foreign = foreign, native
+	}
+}
 
 // TestWhy catches a program that cannot be executed and of which it is not said why, and one that
 // opens or tells something outside of the container's root.
 func TestWhy(t *testing.T) {
-	if runtime.GOARCH != "amd64" {
-		t.Skip("the files are for x86-64")
-	}
 	dir := t.TempDir()
 	root := filepath.Join(dir, "root")
 	for _, d := range []string{"bin", "lib"} {
@@ -91,6 +96,10 @@ func TestWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	link("/volume/x", "into")
+	elsewhere := "for another architecture: for arm64, and this node is x86-64"
+	if runtime.GOARCH == "arm64" {
+		elsewhere = "for another architecture: for x86-64, and this node is arm64"
+	}
 	r := Container{Host: dir, Root: "/root", Binds: []Bind{{"/volume", "/volume"}, {"/entry", "/entry.sh"}, {"/gone", "/gone"}}}
 	for name, want := range map[string]string{
 		"/crlf": `its first line asks for the interpreter "/bin/sh\r": it ends with a carriage return, as lines do on Windows`,
@@ -100,7 +109,7 @@ func TestWhy(t *testing.T) {
 		"/long": "it has a first line that is too long", "/dos": "it is a program for Windows", "/plain": "it is not executable (mode 0644)",
 		"/evil": `its interpreter "/?[2J" is not in the container`, "/no/such": "it is not in the container", "/bin": "it is no regular file",
 		"/fifo": "it is no regular file", "/tofifo": `its interpreter "/fifo" is no regular file`, "/loop": "it is a link that leads nowhere",
-		"/arm": "it is for another architecture: for arm64, and this node is x86-64", "/armed": `its interpreter "/arm" is for another architecture: for arm64, and this node is x86-64`,
+		"/arm": "it is " + elsewhere, "/armed": `its interpreter "/arm" is ` + elsewhere,
 		"/musl": `it needs the loader "/lib/ld-musl.so", which is not in the container: it may be for another C library`,
 		"/cut":  "it is cut short", "/cutter": "it is cut short", "/selfish": `its interpreter "/selfish" has interpreters of interpreters`,
 		"/out": "", "/up": "", "/magic": "", "/into": "", // links: what they lead to may be mounted
