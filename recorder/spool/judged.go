@@ -2,8 +2,6 @@ package spool
 
 import (
 	"bytes"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -103,11 +101,8 @@ func (s *Store) writeJudged(name string, b []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	var random [8]byte
-	_, _ = rand.Read(random[:]) // never fails
-	tmp := tmpPrefix + hex.EncodeToString(random[:])
-	s.busy(tmp, true)
-	defer s.busy(tmp, false)
+	tmp, free := s.temporary()
+	defer free()
 	f, err := root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err

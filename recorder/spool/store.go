@@ -728,16 +728,23 @@ func (s *Store) free(id string, numbered bool) string {
 	}
 }
 
+// temporary makes the name of a file that is to get another when it is whole. It is left alone by
+// sweep until it is free.
+func (s *Store) temporary() (name string, free func()) {
+	var random [8]byte
+	_, _ = rand.Read(random[:]) // never fails
+	name = tmpPrefix + hex.EncodeToString(random[:])
+	s.busy(name, true)
+	return name, func() { s.busy(name, false) }
+}
+
 func (s *Store) write(ctx context.Context, meta *Meta, name string, write func(io.Writer) error) (size int64, err error) {
 	root, err := s.directory(false)
 	if err != nil {
 		return 0, err
 	}
-	var random [8]byte
-	_, _ = rand.Read(random[:]) // never fails
-	tmp := tmpPrefix + hex.EncodeToString(random[:])
-	s.busy(tmp, true)
-	defer s.busy(tmp, false)
+	tmp, free := s.temporary()
+	defer free()
 	const flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL
 	f, err := root.OpenFile(tmp, flags, 0o600)
 	if errors.Is(err, fs.ErrNotExist) { // the directory has vanished
