@@ -384,11 +384,7 @@ func (j *verdicts) count(how, cause string) {
 	if !postmortem.IsCause(cause) {
 		cause = postmortem.CauseUnjudged
 	}
-	switch postmortem.Outcome(how) {
-	case postmortem.Exited, postmortem.Killed, postmortem.OOM, postmortem.Ended:
-	case postmortem.Running:
-		how = string(postmortem.Ended)
-	default:
+	if !slices.Contains([]postmortem.Outcome{postmortem.Exited, postmortem.Killed, postmortem.OOM}, postmortem.Outcome(how)) {
 		how = string(postmortem.Ended)
 	}
 	j.ends[api.EndCount{How: how, Cause: cause}]++

@@ -9,10 +9,7 @@ import (
 // The causes that are no kind of a rule. They are labels of a metric: there are only so many, and
 // none is a container's choice.
 const (
-	causeRunning    = "running"
-	causeHanging    = "hanging"
 	causeUnseen     = "unseen"
-	causeUnjudged   = "unjudged"
 	causeCompleted  = "completed"
 	causeAsked      = "asked"
 	causeBackground = "background"
@@ -29,13 +26,20 @@ const (
 	causeStatus     = "status"
 )
 
+// Those of verdicts that are made without a dump, too.
+const (
+	CauseRunning  = "running"
+	CauseHanging  = "hanging"
+	CauseUnjudged = "unjudged"
+)
+
 // A cause is what a verdict says was the reason, in a word.
 type cause struct{ name, is string }
 
 // otherCauses stand behind the kinds of the rules.
 var otherCauses = []cause{
-	{causeRunning, "the container runs"},
-	{causeHanging, "it runs, and its threads have been in calls for long that do not wait by design"},
+	{CauseRunning, "the container runs"},
+	{CauseHanging, "it runs, and its threads have been in calls for long that do not wait by design"},
 	{causeCompleted, "it exited with 0 by itself"},
 	{causeAsked, "it exited after a signal asked it to"},
 	{causeBackground, "its first process exited with 0 and left a child behind, as daemons do"},
@@ -51,21 +55,14 @@ var otherCauses = []cause{
 	{causeWords, "it exited with an error, and only what it said tells why"},
 	{causeStatus, "it exited with an error, and nothing tells why"},
 	{causeUnseen, "nobody saw its end, or nothing of how it came to that"},
-	{causeUnjudged, "its recording was dropped before a verdict was made, or recording is off"},
+	{CauseUnjudged, "its recording was dropped before a verdict was made, or recording is off"},
 }
 
 // peaceful are the causes of what is no crash, unless Kubernetes starts the container again.
 var peaceful = map[string]bool{
-	causeRunning: true, causeHanging: true, causeUnseen: true, causeUnjudged: true,
+	CauseRunning: true, CauseHanging: true, causeUnseen: true, CauseUnjudged: true,
 	causeCompleted: true, causeInputEnded: true, causeBackground: true, causeDeliberate: true,
 }
-
-// The causes that are made without a dump.
-const (
-	CauseRunning  = causeRunning
-	CauseHanging  = causeHanging
-	CauseUnjudged = causeUnjudged
-)
 
 // Causes are all that a verdict can have: the kinds of the rules, and those of ends that no rule
 // is about.

@@ -1,6 +1,7 @@
 package postmortem
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"net/netip"
@@ -124,7 +125,7 @@ func (c *facts) why(signs []Sign) because {
 	}
 	uses := func(u use) string { return find(func(s *Sign) bool { return s.use&u != 0 }) }
 	if c.outcome == Running {
-		return because{cause: or(uses(doing), causeRunning)}
+		return because{cause: cmp.Or(uses(doing), CauseRunning)}
 	}
 	if c.main == nil || c.main.end == 0 || c.outcome == Ended && !c.noStart {
 		return because{cause: causeUnseen}
@@ -147,11 +148,11 @@ func (c *facts) why(signs []Sign) because {
 	case c.caught != nil && !byOthers:
 		w.cause, w.sig = causeFault, c.caught.sig
 	case c.cause() != nil && !byOthers && !faulted:
-		w.call, w.cause = c.cause().failure, or(kindOf(c.cause().failure, signs), causeFailedCall)
+		w.call, w.cause = c.cause().failure, cmp.Or(kindOf(c.cause().failure, signs), causeFailedCall)
 	case w.sig != 0:
 		w.cause = c.signalCause(find)
 	default:
-		w.cause = or(uses(reason), c.ownCause())
+		w.cause = cmp.Or(uses(reason), c.ownCause())
 	}
 	return w
 }
@@ -173,7 +174,7 @@ func (c *facts) wellCause() string {
 func (c *facts) signalCause(find func(func(*Sign) bool) string) string {
 	sig := int(c.proc.status & 0x7f)
 	if s := c.fatal; s != nil && s.code > 0 && codeSets[sig] != nil {
-		return or(find(func(s *Sign) bool { return faultKinds[s.Kind] }), causeFault)
+		return cmp.Or(find(func(s *Sign) bool { return faultKinds[s.Kind] }), causeFault)
 	}
 	switch {
 	case c.proc.OOM:
@@ -183,7 +184,7 @@ func (c *facts) signalCause(find func(func(*Sign) bool) string) string {
 	case c.self:
 		return causeOwnSignal
 	}
-	return or(find(func(s *Sign) bool { return s.Kind == ruleGracePeriod.kind }), causeSignal)
+	return cmp.Or(find(func(s *Sign) bool { return s.Kind == ruleGracePeriod.kind }), causeSignal)
 }
 
 // faultKinds are the signs that say more of a fault.
@@ -217,13 +218,6 @@ func kindOf(f *failure, signs []Sign) string {
 		}
 	}
 	return ""
-}
-
-func or(kind, other string) string {
-	if kind != "" {
-		return kind
-	}
-	return other
 }
 
 // fingerprint is what crashes of one cause have in common: what failed in which program, without

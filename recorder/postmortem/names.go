@@ -24,7 +24,7 @@ type lookup struct {
 
 const maxLookups = 64 // names that are remembered, the last ones
 
-// message is what a call has moved to or from a DNS server, as far as it was captured.
+// message53 is what a call has moved to or from a DNS server, as far as it was captured.
 func message53(ev *replay.Event) []byte {
 	const most = 512
 	var b []byte
