@@ -12,6 +12,7 @@ import (
 	"github.com/recorderd/recorderd/recorder/identity"
 	"github.com/recorderd/recorderd/recorder/kubernetes"
 	"github.com/recorderd/recorderd/recorder/layout"
+	"github.com/recorderd/recorderd/recorder/replay"
 	"github.com/recorderd/recorderd/recorder/strace"
 )
 
@@ -336,7 +337,7 @@ func savedNote(rec *api.Recording, alone bool) string {
 		}
 		b.WriteString(text + "; ")
 	}
-	fmt.Fprintf(&b, "saved %s system calls", thousands(rec.Coverage.Kept))
+	fmt.Fprintf(&b, "saved %s system calls", replay.Thousands(rec.Coverage.Kept))
 	switch x := rec.Exit; {
 	case x == nil || rec.Verdict != nil:
 	case x.OOMKilled:
@@ -352,13 +353,4 @@ func savedNote(rec *api.Recording, alone bool) string {
 	}
 	b.WriteString(" --previous")
 	return b.String()
-}
-
-// thousands writes a number with commas between its thousands.
-func thousands(n uint64) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }

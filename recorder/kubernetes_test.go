@@ -21,6 +21,7 @@ import (
 	"github.com/recorderd/recorderd/recorder/containerd"
 	"github.com/recorderd/recorderd/recorder/kubernetes"
 	"github.com/recorderd/recorderd/recorder/layout"
+	"github.com/recorderd/recorderd/recorder/replay"
 )
 
 // again is a recorder that can be ended and started again, over the same pins and
@@ -324,7 +325,7 @@ func TestSavedNote(t *testing.T) {
 		}
 	}
 	for n, want := range map[uint64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567"} {
-		if got := thousands(n); got != want {
+		if got := replay.Thousands(n); got != want {
 			t.Errorf("%d is written %s", n, got)
 		}
 	}

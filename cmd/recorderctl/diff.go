@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/api/target"
-	"github.com/recorderd/recorderd/cmd/recorderctl/internal/render"
 	"github.com/recorderd/recorderd/recorder/dump"
 	"github.com/recorderd/recorderd/recorder/postmortem"
 	"github.com/recorderd/recorderd/recorder/replay"
@@ -20,7 +18,8 @@ import (
 
 // diffFlags are the flags of the command diff.
 type diffFlags struct {
-	show  showFlags // its width, format, colour and selector
+	screenFlags
+	sel   target.Selector
 	files bool
 }
 
@@ -35,35 +34,33 @@ failed, files, peers, programs, signals, calls, the weightiest first. Numbers, i
 hashes and times are not compared; of an address only the port is.
 
 With --previous and one TARGET, which is B, A is the last instance of its container before
-that ended in another way: a good run before the one that crashed, also in a crash loop. With --files, A and B are what dump -o raw has saved or
-spooled files, as decode reads them. Where the two part is known only if both recordings
-have the beginning of their containers.`,
+that ended in another way: a good run before the one that crashed, also in a crash loop.
+With --files, A and B are what dump -o raw has saved or spooled files, as decode reads
+them. Where the two part is known only if both recordings have the beginning of their
+containers.`,
 		Example: `  recorderctl diff pod/web-0 -n shop -c app --previous
   recorderctl diff pod/web-0 pod/web-1 -n shop -c app
   recorderctl diff 82d935feeb59 366ed0c84781 -o json
   recorderctl diff --files good.rec bad.rec`,
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
-			case o.files && o.show.sel != (target.Selector{}):
+			case o.files && o.sel != (target.Selector{}):
 				return usagef("diff: -n, -c and --previous choose recordings, not files")
-			case o.show.sel.Previous && len(args) != 1:
+			case o.sel.Previous && len(args) != 1:
 				return usagef("diff: %d targets are given: with --previous one is expected", len(args))
-			case !o.show.sel.Previous && len(args) != 2:
+			case !o.sel.Previous && len(args) != 2:
 				return usagef("diff: %d are given: two are expected, or one with --previous", len(args))
 			}
 			return nil
 		},
 		ValidArgsFunction: a.completeTargets(2),
 	}
-	selectorFlags(cmd, &o.show.sel)
-	f := cmd.Flags()
-	f.BoolVar(&o.files, "files", false, "A and B are files instead of recordings")
-	f.IntVar(&o.show.width, "width", 0, "columns of text (default: the terminal's, else 120)")
-	o.show.format = outputFlag(cmd, "text", "json", "yaml")
-	o.show.color = colorFlag(cmd)
+	selectorFlags(cmd, &o.sel)
+	cmd.Flags().BoolVar(&o.files, "files", false, "A and B are files instead of recordings")
+	o.add(cmd, "120")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if o.show.width < 0 {
-			return usagef("diff: --width %d is negative", o.show.width)
+		if err := o.check(cmd); err != nil {
+			return err
 		}
 		if o.files {
 			return o.ofFiles(cmd, args)
@@ -83,10 +80,10 @@ func (o *diffFlags) ofRecordings(a *app, cmd *cobra.Command, args []string) erro
 		name string
 		sel  target.Selector
 	}
-	sel := o.show.sel
+	sel := o.sel
 	sel.Previous = false
 	both := []one{{args[0], sel}, {args[len(args)-1], sel}}
-	if o.show.sel.Previous {
+	if o.sel.Previous {
 		a, b, err := before(cmd.Context(), c, args[0], sel)
 		if err != nil {
 			return err
@@ -187,16 +184,7 @@ func (o *diffFlags) print(cmd *cobra.Command, dumps []*dump.Reader) error {
 	if err != nil {
 		return err
 	}
-	w, done := output(cmd)
-	switch o.show.format.value {
-	case "json":
-		err = render.JSON(w, diff)
-	case "yaml":
-		err = render.YAML(w, diff)
-	default:
-		err = postmortem.WriteDifference(w, diff, postmortem.TextOptions{
-			Width: o.show.columns(cmd), Colour: colored(cmd, o.show.color), Location: time.Local,
-		})
-	}
-	return done(err)
+	return o.write(cmd, diff, func(w io.Writer, t postmortem.TextOptions) error {
+		return postmortem.WriteDifference(w, diff, t)
+	})
 }

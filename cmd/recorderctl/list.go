@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -128,7 +127,7 @@ restarted before, its kind, and the workload. -o name prints ids, for use as TAR
 		found := len(list.Recordings)
 		list.Recordings = o.pick(list.Recordings, time.Now())
 		if len(list.Recordings) == 0 && found > 0 && (format.value == "table" || format.value == "wide") {
-			a.say("of %s none fits", counted(found))
+			a.say("of %s none fits", render.Number(found, "recording"))
 			return err
 		}
 		if len(list.Recordings) == 0 && (format.value == "table" || format.value == "wide") {
@@ -148,13 +147,6 @@ restarted before, its kind, and the workload. -o name prints ids, for use as TAR
 		return err
 	}
 	return cmd
-}
-
-func counted(n int) string {
-	if n == 1 {
-		return "1 recording"
-	}
-	return strconv.Itoa(n) + " recordings"
 }
 
 func noneText(f target.Filter) string {

@@ -2,10 +2,15 @@ package main
 
 import (
 	"bufio"
+	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/recorderd/recorderd/cmd/recorderctl/internal/render"
+	"github.com/recorderd/recorderd/recorder/postmortem"
 )
 
 // outputFlag adds -o with a choice of formats, the first of which is the default.
@@ -39,6 +44,43 @@ func (f *choiceFlag) Set(s string) error {
 
 func (f *choiceFlag) complete(cmd *cobra.Command, name string) {
 	_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(f.choice, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// screenFlags are the flags of commands that show something for one screen, or as data.
+type screenFlags struct {
+	width  int
+	format *choiceFlag
+	color  *choiceFlag
+}
+
+// add adds the flags. wide is how wide text is, for people, if it is not for a terminal.
+func (o *screenFlags) add(cmd *cobra.Command, wide string) {
+	cmd.Flags().IntVar(&o.width, "width", 0, "columns of text (default: the terminal's, else "+wide+")")
+	o.format = outputFlag(cmd, "text", "json", "yaml")
+	o.color = colorFlag(cmd)
+}
+
+func (o *screenFlags) check(cmd *cobra.Command) error {
+	if o.width < 0 {
+		return usagef("%s: --width %d is negative", cmd.Name(), o.width)
+	}
+	return nil
+}
+
+// write writes v as data, or lets text write it for people.
+func (o *screenFlags) write(cmd *cobra.Command, v any, text func(io.Writer, postmortem.TextOptions) error) error {
+	w, done := output(cmd)
+	switch o.format.value {
+	case "json":
+		return done(render.JSON(w, v))
+	case "yaml":
+		return done(render.YAML(w, v))
+	}
+	t := postmortem.TextOptions{Width: o.width, Colour: colored(cmd, o.color), Location: time.Local}
+	if t.Width == 0 {
+		t.Width = terminalWidth(cmd)
+	}
+	return done(text(w, t))
 }
 
 // output buffers what a command prints. The error of done is that of writing.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -25,11 +24,9 @@ import (
 
 // showFlags are the flags of the command show.
 type showFlags struct {
-	file   string
-	width  int
-	format *choiceFlag
-	color  *choiceFlag
-	sel    target.Selector
+	screenFlags
+	file string
+	sel  target.Selector
 }
 
 func (a *app) show() *cobra.Command {
@@ -69,14 +66,11 @@ damaged or cut short is shown as far as it can be read, and the exit status is 1
 		ValidArgsFunction: a.completeTargets(1),
 	}
 	selectorFlags(cmd, &o.sel)
-	f := cmd.Flags()
-	f.StringVar(&o.file, "file", "", "a dump in this `FILE` instead of a recording, - for standard input")
-	f.IntVar(&o.width, "width", 0, "columns of text (default: the terminal's, else no limit)")
-	o.format = outputFlag(cmd, "text", "json", "yaml")
-	o.color = colorFlag(cmd)
+	cmd.Flags().StringVar(&o.file, "file", "", "a dump in this `FILE` instead of a recording, - for standard input")
+	o.add(cmd, "no limit")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if o.width < 0 {
-			return usagef("show: --width %d is negative", o.width)
+		if err := o.check(cmd); err != nil {
+			return err
 		}
 		if o.file != "" {
 			return o.ofFile(cmd)
@@ -131,7 +125,7 @@ func (a *app) lastCrash(ctx context.Context, c recorders, sel target.Selector) (
 		}
 	}
 	if last == nil {
-		return "", api.Errorf(api.CodeNotFound, "of %s none is of a crash: recorderctl list shows what there is", counted(len(list.Recordings)))
+		return "", api.Errorf(api.CodeNotFound, "of %s none is of a crash: recorderctl list shows what there is", render.Number(len(list.Recordings), "recording"))
 	}
 	return last.ID, nil
 }
@@ -187,29 +181,14 @@ func (o *showFlags) print(cmd *cobra.Command, in io.Reader, since *api.Recording
 	}
 	spool.Judged(&d.Header().Recording, since)
 	report, readErr := postmortem.Build(d, postmortem.Options{})
-	w, done := output(cmd)
-	switch o.format.value {
-	case "json":
-		err = render.JSON(w, report)
-	case "yaml":
-		err = render.YAML(w, report)
-	default:
-		err = postmortem.WriteText(w, report, postmortem.TextOptions{
-			Width: o.columns(cmd), Colour: colored(cmd, o.color), Location: time.Local, Command: command,
-		})
-	}
-	if err = done(err); err != nil {
+	err = o.write(cmd, report, func(w io.Writer, t postmortem.TextOptions) error {
+		t.Command = command
+		return postmortem.WriteText(w, report, t)
+	})
+	if err != nil {
 		return err
 	}
 	return readErr
-}
-
-// columns is how wide text may be: 0 if it is not for a terminal.
-func (o *showFlags) columns(cmd *cobra.Command) int {
-	if o.width == 0 {
-		return terminalWidth(cmd)
-	}
-	return o.width
 }
 
 // dumpCommand is the command that dumps the same recording.

@@ -10,11 +10,7 @@ import (
 
 // WriteDifference writes a difference for one screen.
 func WriteDifference(w io.Writer, d *Difference, o TextOptions) error {
-	if o.Width <= 0 {
-		o.Width = 120
-	}
-	o.Width = max(o.Width, 40)
-	t := &screen{o: o}
+	t := newScreen(nil, o, 120)
 	t.side("A", &d.A)
 	t.side("B", &d.B)
 	if p := d.Part; p != nil {
@@ -81,6 +77,6 @@ func (t *screen) only(name string, list *List[Diff]) {
 		t.line(colour, text)
 	}
 	if more := list.More + uint64(max(0, len(list.Items)-most)); more > 0 {
-		t.line(dim, "         "+thousands(more)+" more: -o json has them")
+		t.line(dim, "         "+replay.Thousands(more)+" more: -o json has them")
 	}
 }

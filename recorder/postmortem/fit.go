@@ -5,21 +5,14 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/mattn/go-runewidth"
+	"github.com/recorderd/recorderd/internal/columns"
 )
-
-// columns is how many columns of a terminal a text takes: wide characters take two, combining
-// ones none.
-func columns(s string) int { return runewidth.StringWidth(s) }
-
-// fit cuts a text at its end.
-func fit(s string, width int) string { return runewidth.Truncate(s, width, "…") }
 
 // folded breaks a text into at most so many rows, and cuts what is more.
 func folded(s string, width, rows int) []string {
 	var out []string
-	for len(out) < rows-1 && columns(s) > width {
-		row := runewidth.Truncate(s, width, "")
+	for len(out) < rows-1 && columns.Width(s) > width {
+		row := columns.Head(s, width)
 		if i := strings.LastIndexByte(row, ' '); i > len(row)/2 {
 			row = row[:i+1]
 		}
@@ -28,29 +21,28 @@ func folded(s string, width, rows int) []string {
 		}
 		out, s = append(out, strings.TrimRight(row, " ")), s[len(row):]
 	}
-	return append(out, fit(s, width))
+	return append(out, columns.Cut(s, width))
 }
 
 // fitMiddle cuts a text in its middle, and keeps at least a third of the width of its beginning.
 func fitMiddle(s string, width int) string {
-	if columns(s) <= width {
+	if columns.Width(s) <= width {
 		return s
 	}
 	if width < 8 {
-		return fit(s, width)
+		return columns.Cut(s, width)
 	}
-	tail := runewidth.TruncateLeft(s, columns(s)-width*2/3, "")
-	return runewidth.Truncate(s, width-columns(tail)-1, "") + "…" + tail
+	return columns.CutMiddle(s, width, width*2/3)
 }
 
 // fitPath cuts a path, or a text that has one at its end, so that its last part stays.
 func fitPath(s string, width int) string {
-	if columns(s) <= width {
+	if columns.Width(s) <= width {
 		return s
 	}
 	last := s[strings.LastIndexByte(s, '/')+1:]
-	if room := width - columns(last) - 2; last != s && room >= 3 {
-		head := runewidth.Truncate(s, room, "")
+	if room := width - columns.Width(last) - 2; last != s && room >= 3 {
+		head := columns.Head(s, room)
 		if i := strings.LastIndexByte(head, '/'); i > len(head)/2 {
 			head = head[:i+1] // whole parts, if that is not much less
 		}
@@ -174,7 +166,7 @@ func fitCall(text string, width int) string {
 		return fitMiddle(text, width)
 	}
 	c.withoutCwd()
-	over := func() int { return columns(c.String()) - width }
+	over := func() int { return columns.Width(c.String()) - width }
 	if over() > 0 {
 		c.result = errorText.ReplaceAllString(c.result, "$1")
 	}
@@ -188,10 +180,10 @@ func fitCall(text string, width int) string {
 	for over() > 0 {
 		longest, second := -1, 12
 		for i, arg := range c.args {
-			switch n := columns(arg); {
-			case longest < 0 || n > columns(c.args[longest]):
+			switch n := columns.Width(arg); {
+			case longest < 0 || n > columns.Width(c.args[longest]):
 				if longest >= 0 {
-					second = max(second, columns(c.args[longest]))
+					second = max(second, columns.Width(c.args[longest]))
 				}
 				longest = i
 			default:
@@ -201,7 +193,7 @@ func fitCall(text string, width int) string {
 		if longest < 0 {
 			break
 		}
-		n := columns(c.args[longest])
+		n := columns.Width(c.args[longest])
 		to := max(n-over(), min(second, n-1), 12)
 		if to >= n {
 			break
@@ -226,13 +218,13 @@ func (c *callLine) leaveOut(width int) {
 				c.args = append(c.args, "…")
 			}
 		}
-		return columns(c.String()) <= width
+		return columns.Width(c.String()) <= width
 	}
 	var order []int
 	for _, constants := range []bool{false, true} {
 		for i := len(all) - 1; i >= 0; i-- {
 			// A descriptor takes no more than "…".
-			if arg := all[i]; !named(arg) && columns(arg) > 2 && constant.MatchString(arg) == constants {
+			if arg := all[i]; !named(arg) && columns.Width(arg) > 2 && constant.MatchString(arg) == constants {
 				order = append(order, i)
 			}
 		}
@@ -253,9 +245,9 @@ func (c *callLine) leaveOut(width int) {
 func fitArg(arg string, width int) string {
 	if strings.HasPrefix(arg, `"`) && !strings.Contains(arg, "/") {
 		if body, whole := strings.CutSuffix(arg, `"`); whole && width > 8 {
-			return runewidth.Truncate(body, width-2, "") + `…"`
+			return columns.Head(body, width-2) + `…"`
 		}
-		return fit(arg, width)
+		return columns.Cut(arg, width)
 	}
 	return fitPath(arg, width)
 }

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/recorderd/recorderd/internal/columns"
 )
 
 func TestFitCall(t *testing.T) {
@@ -35,7 +37,7 @@ func TestFitCall(t *testing.T) {
 		if c.want != "" && got != c.want {
 			t.Errorf("%s in %d columns:\n got %s\nwant %s", c.text, c.width, got, c.want)
 		}
-		if n := columns(got); n > c.width {
+		if n := columns.Width(got); n > c.width {
 			t.Errorf("%s takes %d columns of %d", got, n, c.width)
 		}
 	}
@@ -44,10 +46,10 @@ func TestFitCall(t *testing.T) {
 // TestFitWide has characters of two columns, and of none.
 func TestFitWide(t *testing.T) {
 	for _, s := range []string{strings.Repeat("日本", 40), strings.Repeat("e\u0301", 80), strings.Repeat("a", 79) + "界", "/" + strings.Repeat("目録/", 30) + "設定.conf"} {
-		for _, f := range []func(string, int) string{fit, fitMiddle, fitPath, fitCall} {
+		for _, f := range []func(string, int) string{columns.Cut, fitMiddle, fitPath, fitCall} {
 			for _, width := range []int{20, 41, 80} {
-				if got := f(s, width); columns(got) > width || !utf8.ValidString(got) {
-					t.Errorf("%q takes %d columns of %d", got, columns(got), width)
+				if got := f(s, width); columns.Width(got) > width || !utf8.ValidString(got) {
+					t.Errorf("%q takes %d columns of %d", got, columns.Width(got), width)
 				}
 			}
 		}
@@ -65,8 +67,8 @@ func FuzzFitCall(f *testing.F) {
 		if !utf8.ValidString(text) {
 			return
 		}
-		if got := fitCall(text, width); columns(got) > width {
-			t.Errorf("%q takes %d columns of %d", got, columns(got), width)
+		if got := fitCall(text, width); columns.Width(got) > width {
+			t.Errorf("%q takes %d columns of %d", got, columns.Width(got), width)
 		}
 	})
 }

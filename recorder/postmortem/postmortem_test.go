@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/internal/columns"
 	"github.com/recorderd/recorderd/recorder/dump"
 )
 
@@ -102,8 +103,8 @@ func TestScreens(t *testing.T) {
 			got := at(width)
 			golden(t, fmt.Sprintf("screens/%s.%d.text", name, width), got)
 			for line := range strings.Lines(got) {
-				if line = strings.TrimSuffix(line, "\n"); columns(line) > width && !commands.MatchString(line) {
-					t.Errorf("%s: %d columns of %d: %s", name, columns(line), width, line)
+				if line = strings.TrimSuffix(line, "\n"); columns.Width(line) > width && !commands.MatchString(line) {
+					t.Errorf("%s: %d columns of %d: %s", name, columns.Width(line), width, line)
 				}
 			}
 			narrow := sections(got)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/recorderd/recorderd/internal/columns"
 	"github.com/recorderd/recorderd/recorder/replay"
 )
 
@@ -47,14 +48,7 @@ const (
 // WriteText writes a report for one screen. Nothing that the container has made up can
 // reach the terminal as an escape sequence.
 func WriteText(w io.Writer, r *Report, o TextOptions) error {
-	if o.Width <= 0 {
-		o.Width = unlimited
-	}
-	o.Width = max(o.Width, 40)
-	if o.Location == nil {
-		o.Location = time.UTC
-	}
-	t := &screen{o: o, r: r}
+	t := newScreen(r, o, unlimited)
 	t.head()
 	t.signs()
 	t.chain()
@@ -76,8 +70,21 @@ type screen struct {
 	r *Report
 }
 
+// newScreen is a screen for a report, nil for none. wide is how many columns it has if o does not
+// say.
+func newScreen(r *Report, o TextOptions, wide int) *screen {
+	if o.Width <= 0 {
+		o.Width = wide
+	}
+	o.Width = max(o.Width, 40)
+	if o.Location == nil {
+		o.Location = time.UTC
+	}
+	return &screen{o: o, r: r}
+}
+
 // line writes a line, cut at the width, in a colour if that is wanted.
-func (t *screen) line(colour, text string) { t.write(colour, fit(clean(text), t.o.Width)) }
+func (t *screen) line(colour, text string) { t.write(colour, columns.Cut(clean(text), t.o.Width)) }
 
 // clean is a text as a terminal may have it.
 func clean(text string) string {
@@ -90,7 +97,7 @@ const least = 24
 // fitted writes a line whose middle is shortened so that its beginning and its end stay whole.
 func (t *screen) fitted(colour, before, text string, shorten func(string, int) string, after string) {
 	before, text, after = clean(before), clean(text), clean(after)
-	room := max(t.o.Width-columns(before)-columns(after), least)
+	room := max(t.o.Width-columns.Width(before)-columns.Width(after), least)
 	t.line(colour, before+shorten(text, room)+after)
 }
 
@@ -118,7 +125,7 @@ func (t *screen) more(n uint64, args string) {
 	if n == 0 {
 		return
 	}
-	text := "  and " + thousands(n) + " more"
+	text := "  and " + replay.Thousands(n) + " more"
 	if t.o.Command != "" {
 		text += ": " + t.o.Command
 		if args != "" {
@@ -207,7 +214,7 @@ func wrap(text string, width int) []string {
 	var lines []string
 	line, n := "", 0
 	for word := range strings.FieldsSeq(text) {
-		k := columns(word)
+		k := columns.Width(word)
 		if n > 0 && n+1+k > width {
 			lines = append(lines, line)
 			line, n = "", 0
@@ -311,10 +318,10 @@ func (t *screen) output() {
 			colour = yellow
 		}
 		head, text = clean(head), clean(text)
-		rows := folded(text, max(t.o.Width-columns(head)-2, least), screenRows)
+		rows := folded(text, max(t.o.Width-columns.Width(head)-2, least), screenRows)
 		for i, row := range rows {
 			if i > 0 {
-				head = strings.Repeat(" ", columns(head))
+				head = strings.Repeat(" ", columns.Width(head))
 			}
 			t.line(colour, head+"| "+row)
 		}
@@ -374,7 +381,7 @@ func (t *screen) failures() {
 	}
 	t.title("Failed calls, how often and when last")
 	for _, f := range grave[:min(len(grave), screenList)] {
-		t.call("", fmt.Sprintf("  %7s  %s  ", thousands(f.Count), t.clock(f.Last)), f.Example.Text, "")
+		t.call("", fmt.Sprintf("  %7s  %s  ", replay.Thousands(f.Count), t.clock(f.Last)), f.Example.Text, "")
 	}
 	if n := max(0, len(grave)-screenList); n > 0 {
 		t.more(uint64(n)+l.More, "--failed")
@@ -513,7 +520,7 @@ func (t *screen) processes() {
 		if p.Threads > 1 {
 			threads = ", " + counted(p.Threads, "thread")
 		}
-		t.fitted(colour, fmt.Sprintf("  %7d  %-10s ", p.Pid, state), clip(name, 80), fit, fmt.Sprintf("  (%s, %s failed%s)", counted(p.Calls, "call"), thousands(p.Failed), threads))
+		t.fitted(colour, fmt.Sprintf("  %7d  %-10s ", p.Pid, state), clip(name, 80), columns.Cut, fmt.Sprintf("  (%s, %s failed%s)", counted(p.Calls, "call"), replay.Thousands(p.Failed), threads))
 	}
 	t.more(l.More+uint64(max(0, len(l.Items)-screenList)), "-e %process")
 }

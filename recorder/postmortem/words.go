@@ -54,9 +54,6 @@ func pathOnly(about string) string {
 	if strings.HasPrefix(about, `"`) { // of a socket
 		return strings.Trim(about, `"`)
 	}
-	if strings.Contains(about, "/") {
-		return about
-	}
 	return about
 }
 
@@ -90,9 +87,9 @@ func counted(n uint64, noun string) string {
 		return "1 " + noun
 	}
 	if strings.HasSuffix(noun, "s") {
-		return thousands(n) + " " + noun + "es"
+		return replay.Thousands(n) + " " + noun + "es"
 	}
-	return thousands(n) + " " + noun + "s"
+	return replay.Thousands(n) + " " + noun + "s"
 }
 
 func times(n uint64) string {
@@ -102,15 +99,7 @@ func times(n uint64) string {
 	case 2:
 		return "twice"
 	}
-	return thousands(n) + " times"
-}
-
-func thousands(n uint64) string {
-	s := itoa(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
+	return replay.Thousands(n) + " times"
 }
 
 // sameEnd reports whether a status as wait(2) has it is this exit code or signal.

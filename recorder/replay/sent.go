@@ -158,7 +158,7 @@ func (s *Sent) append(b []byte, sig int) []byte {
 	}
 	if s.LeftOut > 0 {
 		b = append(b, ", "...)
-		b = append(b, thousands(s.LeftOut)...)
+		b = append(b, Thousands(s.LeftOut)...)
 		b = append(b, " before it are left out"...)
 	}
 	return append(b, " <<<"...)

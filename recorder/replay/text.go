@@ -182,7 +182,7 @@ func (t *textSink) remark(colour, format string, args ...any) {
 // again says what a later header adds: what was lost while following, and how it ended.
 func (t *textSink) again(h *dump.Header) error {
 	if lost := h.Recording.Coverage.Overwritten; lost > t.lost {
-		t.warn("… %s records were overwritten before they could be read …", thousands(lost-t.lost))
+		t.warn("… %s records were overwritten before they could be read …", Thousands(lost-t.lost))
 		t.lost = lost
 	}
 	if h.Recording.Ended != nil && !t.quiet {
@@ -203,11 +203,11 @@ func (t *textSink) end(s *Stats, err error) error {
 			t.comment("nothing fits")
 		}
 		if s.Invalid > 0 {
-			t.warn("%s records made no sense", thousands(s.Invalid))
+			t.warn("%s records made no sense", Thousands(s.Invalid))
 		}
 		if s.Unknown > 0 {
 			t.warn("%s records are of types that this version does not know: use a newer recorderctl",
-				thousands(s.Unknown))
+				Thousands(s.Unknown))
 		}
 		if err != nil {
 			t.warn("%s", safe(err.Error()))
@@ -394,7 +394,7 @@ func began(c *api.Coverage) string {
 
 func covered(c *api.Coverage, loc *time.Location) string {
 	if c.From == nil || c.To == nil {
-		return fmt.Sprintf("nothing: %s calls written", thousands(c.Written))
+		return fmt.Sprintf("nothing: %s calls written", Thousands(c.Written))
 	}
 	from, to := c.From.In(loc), c.To.In(loc)
 	end := to.Format("15:04:05.0")
@@ -402,7 +402,7 @@ func covered(c *api.Coverage, loc *time.Location) string {
 		end = to.Format("2006-01-02 15:04:05.0")
 	}
 	return fmt.Sprintf("%s to %s, %s of %s calls, %s overwritten", from.Format("2006-01-02 15:04:05.0"), end,
-		thousands(c.Kept), thousands(c.Written), thousands(c.Overwritten))
+		Thousands(c.Kept), Thousands(c.Written), Thousands(c.Overwritten))
 }
 
 // missing says what else a recording lacks.
@@ -410,14 +410,14 @@ func missing(r *api.Recording) string {
 	var parts []string
 	for _, c := range api.RecordingCounters {
 		if n := *c.Of(r); n > 0 {
-			parts = append(parts, thousands(n)+" "+c.Text)
+			parts = append(parts, Thousands(n)+" "+c.Text)
 		}
 	}
 	return strings.Join(parts, ", ")
 }
 
-// thousands groups digits: 2,000,113.
-func thousands(n uint64) string {
+// Thousands groups digits: 2,000,113.
+func Thousands(n uint64) string {
 	s := strconv.FormatUint(n, 10)
 	for i := len(s) - 3; i > 0; i -= 3 {
 		s = s[:i] + "," + s[i:]

@@ -98,9 +98,9 @@ func WriteGroups(w io.Writer, gs Groups, width int, now time.Time) error {
 }
 
 func (g *Group) title(now time.Time) string {
-	of := number(len(g.Of), "container")
+	of := Number(len(g.Of), "container")
 	if g.Pods == len(g.Of) {
-		of = number(g.Pods, "pod")
+		of = Number(g.Pods, "pod")
 	}
 	since := g.Since.In(now.Location())
 	at := since.Format("15:04")
@@ -110,10 +110,11 @@ func (g *Group) title(now time.Time) string {
 	if g.Crashes == 1 {
 		return fmt.Sprintf("1 crash of %s, at %s", of, at)
 	}
-	return fmt.Sprintf("%s of %s, one cause, since %s", number(g.Crashes, "crash"), of, at)
+	return fmt.Sprintf("%s of %s, one cause, since %s", Number(g.Crashes, "crash"), of, at)
 }
 
-func number(n int, noun string) string {
+// Number says how many there are of something: 1 crash, 14 crashes.
+func Number(n int, noun string) string {
 	switch {
 	case n == 1:
 		return "1 " + noun

@@ -15,9 +15,8 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/mattn/go-runewidth"
-
 	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/internal/columns"
 	"github.com/recorderd/recorderd/internal/jsontext"
 )
 
@@ -74,7 +73,7 @@ const leastVerdict, mostName = 32, 24
 
 // Recordings writes a table for people.
 func Recordings(w io.Writer, recs []api.Recording, t Table) error {
-	columns := []column{
+	cols := []column{
 		{"ID", 0, func(r *api.Recording) string { return r.ID }},
 		{"STATE", 4, state},
 		{"POD/NAME", 0, Name},
@@ -86,7 +85,7 @@ func Recordings(w io.Writer, recs []api.Recording, t Table) error {
 	}
 	if t.Wide {
 		more := func(title string, cell func(r *api.Recording) string) {
-			columns = append(columns, column{title, 0, cell})
+			cols = append(cols, column{title, 0, cell})
 		}
 		more("REASON", reason)
 		more("RESTARTS", restarts)
@@ -101,16 +100,16 @@ func Recordings(w io.Writer, recs []api.Recording, t Table) error {
 		more("NODE", func(r *api.Recording) string { return r.Node })
 		more("CGROUP", func(r *api.Recording) string { return r.Container.Cgroup })
 	}
-	columns = append(columns, column{"VERDICT", 0, verdict})
-	cells := make([][]string, len(columns))
-	for i, c := range columns {
+	cols = append(cols, column{"VERDICT", 0, verdict})
+	cells := make([][]string, len(cols))
+	for i, c := range cols {
 		cells[i] = append(cells[i], c.title)
 		for k := range recs {
 			cells[i] = append(cells[i], Clean(cmp.Or(c.cell(&recs[k]), "-")))
 		}
 	}
 	if t.Width > 0 && !t.Wide {
-		columns, cells = narrow(columns, cells, t.Width)
+		cols, cells = narrow(cols, cells, t.Width)
 	}
 	var rows [][]string
 	for k := range cells[0] {
@@ -128,7 +127,7 @@ func Recordings(w io.Writer, recs []api.Recording, t Table) error {
 
 // narrow makes room for the last column: it leaves out those that give way, and then cuts names in
 // their middle, since their ends tell replicas apart.
-func narrow(columns []column, cells [][]string, width int) ([]column, [][]string) {
+func narrow(cols []column, cells [][]string, width int) ([]column, [][]string) {
 	room := func() int {
 		n := width
 		for _, column := range cells[:len(cells)-1] {
@@ -137,28 +136,25 @@ func narrow(columns []column, cells [][]string, width int) ([]column, [][]string
 		return n
 	}
 	for gives := 1; gives <= 4 && room() < leastVerdict; gives++ {
-		if i := slices.IndexFunc(columns, func(c column) bool { return c.gives == gives }); i >= 0 {
-			columns, cells = slices.Delete(columns, i, i+1), slices.Delete(cells, i, i+1)
+		if i := slices.IndexFunc(cols, func(c column) bool { return c.gives == gives }); i >= 0 {
+			cols, cells = slices.Delete(cols, i, i+1), slices.Delete(cells, i, i+1)
 		}
 	}
-	for i, c := range columns {
+	for i, c := range cols {
 		if c.title != "POD/NAME" && c.title != "CONTAINER" || room() >= leastVerdict {
 			continue
 		}
 		for k, cell := range cells[i] {
-			if runewidth.StringWidth(cell) > mostName {
-				tail := runewidth.TruncateLeft(cell, runewidth.StringWidth(cell)-mostName/2, "")
-				cells[i][k] = runewidth.Truncate(cell, mostName-runewidth.StringWidth(tail)-1, "") + "…" + tail
-			}
+			cells[i][k] = columns.CutMiddle(cell, mostName, mostName/2)
 		}
 	}
-	return columns, cells
+	return cols, cells
 }
 
 func widest(cells []string) int {
 	n := 0
 	for _, c := range cells {
-		n = max(n, runewidth.StringWidth(c))
+		n = max(n, columns.Width(c))
 	}
 	return n
 }
@@ -175,7 +171,7 @@ func fit(line string, width int) string {
 	if width <= 0 {
 		return line
 	}
-	return runewidth.Truncate(line, width, "…")
+	return columns.Cut(line, width)
 }
 
 // table aligns columns and cuts lines at width, unless that is 0. An empty cell becomes "-", so
@@ -188,7 +184,7 @@ func table(w io.Writer, rows [][]string, width int) error {
 				widths = append(widths, 0)
 			}
 			row[i] = Clean(cmp.Or(cell, "-"))
-			widths[i] = max(widths[i], runewidth.StringWidth(row[i]))
+			widths[i] = max(widths[i], columns.Width(row[i]))
 		}
 	}
 	var b bytes.Buffer
@@ -196,7 +192,7 @@ func table(w io.Writer, rows [][]string, width int) error {
 		line := ""
 		for i, cell := range row {
 			if i < len(row)-1 {
-				cell = runewidth.FillRight(cell, widths[i]+2)
+				cell = columns.Pad(cell, widths[i]+2)
 			}
 			line += cell
 		}
