@@ -13,7 +13,10 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-enum { MAX_SLOTS = 4096, MAX_CLAIMS = 16384, MAX_ROOTS = 256, MAX_SUBPLANS = 2048, SCRATCH = 16384, MAX_IOVS = 32, MAX_MMSGS = 8, PIECE_FAULT = 0xffff, READY_MAX = 256 };
+enum {
+	MAX_SLOTS = 4096, MAX_CLAIMS = 16384, MAX_ROOTS = 256, MAX_SUBPLANS = 2048, SCRATCH = 16384,
+	MAX_IOVS = 32, MAX_MMSGS = 8, PIECE_FAULT = 0xffff, READY_MAX = 256,
+};
 enum { X32_CALLS = 548 }; /* one more than the highest number of an x32 call */
 
 /* Set by user space before loading; constants to the verifier. */
@@ -639,6 +642,17 @@ __noinline int widen(u32 user)
 	return 0;
 }
 
+/* How much of what is left is in an iovec, which is not left then. i: below MAX_IOVS. */
+static __always_inline u64 take_len(struct scratch *s, u32 i)
+{
+	u64 len = s->iovs[2 * i + 1];
+
+	if (len > s->left)
+		len = s->left;
+	s->left -= len;
+	return len;
+}
+
 /* How much of an iovec is wanted: its share at most. The contents can have s->left bytes more. */
 __noinline int need_iov(u32 user, u32 i)
 {
@@ -649,10 +663,7 @@ __noinline int need_iov(u32 user, u32 i)
 		return 1;
 	opaque(i);
 	i &= MAX_IOVS - 1;
-	len = s->iovs[2 * i + 1];
-	if (len > s->left)
-		len = s->left;
-	s->left -= len;
+	len = take_len(s, i);
 	s->all += len;
 	s->shares += len < s->share ? len : s->share;
 	return 0;
@@ -673,10 +684,7 @@ __noinline int take_iov(u32 user, u32 i)
 		return 1;
 	opaque(i);
 	i &= MAX_IOVS - 1;
-	len = s->iovs[2 * i + 1];
-	if (len > s->left)
-		len = s->left;
-	s->left -= len;
+	len = take_len(s, i);
 	s->shares -= len < s->share ? len : s->share;
 	off = s->off;
 	at = s->at;
