@@ -27,6 +27,10 @@ type sentTest struct {
 	cmd  *exec.Cmd
 }
 
+// waits lets a shell wait without a child: while it forks it blocks all signals, and the kernel
+// queues a signal that is blocked, also one that is ignored.
+const waits = "; while :; do read -r line; done"
+
 // newSent starts a shell script in a container, and waits for it to say "ready".
 func newSent(t *testing.T, script string) *sentTest {
 	t.Helper()
@@ -44,6 +48,9 @@ func newSentOn(t *testing.T, p preempt, script string) *sentTest {
 	s.cmd = inCgroup(t, s.cg, "/bin/sh", "-c", script)
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.cmd.StdinPipe(); err != nil { // which stays open, and empty
 		t.Fatal(err)
 	}
 	if err := s.cmd.Start(); err != nil {
@@ -91,7 +98,7 @@ func TestWhoSentASignal(t *testing.T) {
 }
 
 func whoSentASignal(t *testing.T, p preempt) {
-	s := newSentOn(t, p, "trap '' HUP; trap : TERM; echo ready; while :; do sleep 0.1; done")
+	s := newSentOn(t, p, "trap '' HUP; trap : TERM; echo ready"+waits)
 	s.send(syscall.SIGHUP)
 	s.send(syscall.SIGTERM)
 	s.send(syscall.SIGWINCH)
@@ -139,7 +146,7 @@ func whoSentASignal(t *testing.T, p preempt) {
 
 // A flood of signals is counted, and fills neither the ring nor the lanes of what is rare.
 func TestFloodOfSignals(t *testing.T) {
-	s := newSent(t, "trap '' USR1 HUP; echo ready; while :; do sleep 0.1; done")
+	s := newSent(t, "trap '' USR1 HUP; echo ready"+waits)
 	s.send(syscall.SIGHUP)
 	began := time.Now()
 	const sent = 20000
@@ -200,7 +207,7 @@ time.sleep(1000)'`)
 // A process that queues a signal writes its si_code, and cannot pass for a timer; a timer is no
 // process, and may run out ten thousand times a second.
 func TestSignalOfATimer(t *testing.T) {
-	s := newSent(t, "trap '' TERM; echo ready; while :; do sleep 0.1; done")
+	s := newSent(t, "trap '' TERM; echo ready"+waits)
 	const siTimer = -2
 	info := [32]int32{int32(unix.SIGTERM), 0, siTimer}
 	if _, _, e := unix.Syscall(unix.SYS_RT_SIGQUEUEINFO, uintptr(s.pid()), uintptr(unix.SIGTERM), uintptr(unsafe.Pointer(&info))); e != 0 {
