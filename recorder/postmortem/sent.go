@@ -135,7 +135,7 @@ func (c *facts) askedBefore(sig int) *asking {
 		switch {
 		case s.Outcome == replay.SentIgnored && s.Handler == replay.HandlerDefault:
 			a.fate = ", which " + who + " ignored because it has no handler"
-		case s.Outcome == replay.SentIgnored:
+		case s.Outcome == replay.SentIgnored, s.Handler == replay.HandlerIgnored:
 			a.fate = ", which " + who + " ignored"
 		case c.b.complete():
 			a.fate = ", which " + who + " never took"

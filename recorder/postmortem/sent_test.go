@@ -45,6 +45,12 @@ func TestSent(t *testing.T) {
 			s.sent(1001, 2999, 9, 0, 0, node, 4712, "runc")
 		}), "killed by SIGKILL, sent by runc, on the node, 2.0 s after SIGTERM, which process 1 (app) " +
 			"never took", "grace-period"},
+		// It was queued since it was blocked just then, as a shell does while it forks.
+		{"a signal that it ignores and blocks", killed(func(s *story) {
+			s.sent(1001, 1000, 15, 0, 1, node, 4711, "runc")
+			s.sent(1001, 2999, 9, 0, 0, node, 4712, "runc")
+		}), "killed by SIGKILL, sent by runc, on the node, 2.0 s after SIGTERM, which process 1 (app) " +
+			"ignored", "grace-period"},
 		{"a signal that it caught", killed(func(s *story) {
 			s.sent(1001, 1000, 15, 0, 0x4000, node, 4711, "runc", "containerd-shim")
 			s.signal(1001, 1000, 15, 0, 0, 0, 0x4000)

@@ -153,6 +153,9 @@ func (s *Sent) append(b []byte, sig int) []byte {
 		b = append(b, "ignored, there is no handler"...)
 	case s.Outcome == SentIgnored:
 		b = append(b, "ignored"...)
+	case s.Outcome == SentQueued && s.Handler == HandlerIgnored:
+		// The kernel does not drop what is blocked: a handler may be set before it is not.
+		b = append(b, "queued while blocked, and else ignored"...)
 	default:
 		b = append(b, outcomeTexts[s.Outcome]...)
 	}
