@@ -18,7 +18,25 @@ import (
 type Options struct {
 	Items int // of each list; 0: 20
 	Lines int // of output; 0: 40
+	// Also, if it is not nil, sees each event, too. What it is given is valid until it returns.
+	Also func(*Seen)
 }
+
+// Seen is an event of a dump, and what Build makes of it.
+type Seen struct {
+	*replay.Event
+	Call string // its name, "" if it is no call
+	Comm string // of its thread, safe to show
+	// Weight is how much a failed call says, see Event. 0: it has not failed, or that it
+	// has is how it waits.
+	Weight float64
+	Waits  string // what a call waits for: event, sleep, child, lock, or io
+
+	b *builder
+}
+
+// Text shows the event as dump does, cut at 600 bytes.
+func (s *Seen) Text() string { return s.b.text(s.Event) }
 
 // What is remembered while a dump is read. Beyond that, the oldest is forgotten, what says
 // least first.
@@ -42,7 +60,25 @@ const (
 // An error of the dump (see dump.Reader) comes with a report on all that could be read,
 // and so does one that wraps dump.ErrCorrupt if the dump says that parts of it are
 // missing; Lacks says so, too.
-func Build(r *dump.Reader, o Options) (*Report, error) { return buildAlso(r, o, nil) }
+func Build(r *dump.Reader, o Options) (*Report, error) {
+	if o.Also == nil {
+		return buildAlso(r, o, nil)
+	}
+	var s Seen
+	return buildAlso(r, o, func(b *builder, ev *replay.Event) {
+		s = Seen{Event: ev, Comm: b.commOf(ev), b: b}
+		switch ev.Kind {
+		case replay.KindCall, replay.KindExec:
+			s.Call = nameOf(ev)
+			s.Waits = waitKind(s.Call)
+			if ev.Failed() {
+				s.Weight = b.weighed
+			}
+		case replay.KindExit, replay.KindSignal, replay.KindOOM, replay.KindSent, replay.KindRename, replay.KindUnknown:
+		}
+		o.Also(&s)
+	})
+}
 
 // buildAlso is Build. also, if it is not nil, sees each event after the builder has.
 func buildAlso(r *dump.Reader, o Options, also func(*builder, *replay.Event)) (*Report, error) {
@@ -114,8 +150,9 @@ type builder struct {
 	comms      map[replay.Comm]string
 	comm       replay.Comm // the one that was looked up last
 	commText   string
-	unknown    uint64 // events of threads of which nothing is known but the host's id
-	busy       busy   // how many calls there were lately
+	unknown    uint64  // events of threads of which nothing is known but the host's id
+	weighed    float64 // what the event at hand weighs, if it is a failed call
+	busy       busy    // how many calls there were lately
 }
 
 func (b *builder) time(ns uint64) time.Time {
@@ -166,6 +203,7 @@ func (b *builder) commOf(ev *replay.Event) string {
 }
 
 func (b *builder) event(ev *replay.Event) {
+	b.weighed = 0
 	if b.first == 0 || ev.Time < b.first {
 		b.first = ev.Time
 	}

@@ -111,6 +111,7 @@ func (b *builder) failedFor(ev *replay.Event, p *proc, t *thread, name string, e
 	if (runtimes(b.commOf(ev)) || p.setsUp()) && name != "execve" && name != "execveat" {
 		w *= runtimeFactor
 	}
+	b.weighed = w
 	k := b.kind(kindKey{name, errno}, ev.Time)
 	if k != nil {
 		k.Count++
