@@ -67,6 +67,25 @@ check-generated: generate ## fails if what is in the repository is not what the 
 	@test -z "$$(git status --porcelain -- api/counters.go bpf deploy docs/vocabulary.md recorder/layout recorder/replay/kinds.go recorder/syscalls)" || \
 		{ git status --porcelain -- api/counters.go bpf deploy docs/vocabulary.md recorder/layout recorder/replay/kinds.go recorder/syscalls; echo "generated files are not current: run make generate"; exit 1; }
 
+.PHONY: web
+web: ## the pages of show -o html, from TypeScript (npm; building recorderctl needs none)
+	scripts/web $(GO)
+
+.PHONY: check-web
+check-web: web ## fails if the pages in the repository are not what the sources give
+	@test -z "$$(git status --porcelain -- cmd/recorderctl/internal/web)" || \
+		{ git status --porcelain -- cmd/recorderctl/internal/web; echo "the pages are not current: run make web"; exit 1; }
+
+.PHONY: test-web
+test-web: web ## the pages in a real Chromium (npm, root on Debian)
+	scripts/install-tools chromium
+	$(GO) test -count=1 -tags chromium ./cmd/recorderctl/internal/web
+
+.PHONY: screenshots
+screenshots: web ## the pictures of docs/images, from recordings of the tests (npm, root on Debian)
+	scripts/install-tools chromium
+	$(GO) test -count=1 -tags chromium ./cmd/recorderctl/internal/web -run InChromium -screenshots $(CURDIR)/docs/images
+
 # What grows: a switch over one of these has to name all of it.
 VOCABULARY := (.*/)?(layout\.(RecType|ItemKind|StatId|EventType|LaneKind)|replay\.(Kind|State)|dump\.FrameType|value\.Kind)
 

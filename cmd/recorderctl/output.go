@@ -53,10 +53,11 @@ type screenFlags struct {
 	color  *choiceFlag
 }
 
-// add adds the flags. wide is how wide text is, for people, if it is not for a terminal.
-func (o *screenFlags) add(cmd *cobra.Command, wide string) {
+// add adds the flags. wide is how wide text is, for people, if it is not for a terminal; more
+// are further formats.
+func (o *screenFlags) add(cmd *cobra.Command, wide string, more ...string) {
 	cmd.Flags().IntVar(&o.width, "width", 0, "columns of text (default: the terminal's, else "+wide+")")
-	o.format = outputFlag(cmd, "text", "json", "yaml")
+	o.format = outputFlag(cmd, append([]string{"text", "json", "yaml"}, more...)...)
 	o.color = colorFlag(cmd)
 }
 

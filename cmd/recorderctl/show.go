@@ -48,12 +48,15 @@ What is more than fits is counted, with the command that shows it. --file reads
 what dump -o raw has saved and spooled files, as decode does; - is standard input. A dump that is
 damaged or cut short is shown as far as it can be read, and the exit status is 1.
 
--o json has more of each list, with weights and evidence: see docs/show.md.`,
+-o json has more of each list, with weights and evidence: see docs/show.md.
+-o html is one page for a browser, with a timeline that counts back from the end. It asks no
+network, and can go into a ticket.`,
 		Example: `  recorderctl show
   recorderctl show web
   recorderctl show pod/web-0 -n shop -c app --previous
   recorderctl show --file web.rec
-  recorderctl show web -o json | jq -r .verdict`,
+  recorderctl show web -o json | jq -r .verdict
+  recorderctl show web -o html > web.html`,
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
 			case o.file != "" && len(args) > 0:
@@ -67,10 +70,13 @@ damaged or cut short is shown as far as it can be read, and the exit status is 1
 	}
 	selectorFlags(cmd, &o.sel)
 	cmd.Flags().StringVar(&o.file, "file", "", "a dump in this `FILE` instead of a recording, - for standard input")
-	o.add(cmd, "no limit")
+	o.add(cmd, "no limit", "html")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := o.check(cmd); err != nil {
 			return err
+		}
+		if o.format.value == "html" && isTerminal(cmd) {
+			return usagef("show: -o html is a page for a browser: send it to a file, as in recorderctl show ... -o html > report.html")
 		}
 		if o.file != "" {
 			return o.ofFile(cmd)
@@ -180,6 +186,9 @@ func (o *showFlags) print(cmd *cobra.Command, in io.Reader, since *api.Recording
 		return err
 	}
 	spool.Judged(&d.Header().Recording, since)
+	if o.format.value == "html" {
+		return page(cmd, d)
+	}
 	report, readErr := postmortem.Build(d, postmortem.Options{})
 	err = o.write(cmd, report, func(w io.Writer, t postmortem.TextOptions) error {
 		t.Command = command
