@@ -22,7 +22,8 @@ machine. FILE may be - for standard input. A file that is damaged or cut short i
 shown as far as it can be read, with a mark where something is missing, and the
 exit status is 1.
 
-` + queryHelp,
+` + queryHelp + `
+` + pagerHelp,
 		Example: `  recorderctl dump web -o raw >web.rec
   recorderctl decode web.rec --failed
   recorderctl decode web.rec -c
@@ -57,7 +58,7 @@ exit status is 1.
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		defer done()
-		if err := show(cmd.OutOrStdout(), raw, o); err != nil {
+		if err := a.page(cmd, flags.paged(&o), func() error { return show(cmd.OutOrStdout(), raw, o) }); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		return nil

@@ -37,7 +37,9 @@ With --previous and one TARGET, which is B, A is the last instance of its contai
 that ended in another way: a good run before the one that crashed, also in a crash loop.
 With --files, A and B are what dump -o raw has saved or spooled files, as decode reads
 them. Where the two part is known only if both recordings have the beginning of their
-containers.`,
+containers.
+
+` + pagerHelp,
 		Example: `  recorderctl diff pod/web-0 -n shop -c app --previous
   recorderctl diff pod/web-0 pod/web-1 -n shop -c app
   recorderctl diff 82d935feeb59 366ed0c84781 -o json
@@ -62,10 +64,12 @@ containers.`,
 		if err := o.check(cmd); err != nil {
 			return err
 		}
-		if o.files {
-			return o.ofFiles(cmd, args)
-		}
-		return o.ofRecordings(a, cmd, args)
+		return a.page(cmd, o.paged(), func() error {
+			if o.files {
+				return o.ofFiles(cmd, args)
+			}
+			return o.ofRecordings(a, cmd, args)
+		})
 	}
 	return cmd
 }
@@ -99,19 +103,13 @@ func (o *diffFlags) ofRecordings(a *app, cmd *cobra.Command, args []string) erro
 		defer body.Close()
 		// The second waits while the first is read, which its daemon would take for a client that
 		// does not read: each goes to a file first.
-		file, err := os.CreateTemp("", "recorderctl-")
+		file, broken, err := fetched(body)
 		if err != nil {
 			return err
 		}
 		defer file.Close()
-		if err := os.Remove(file.Name()); err != nil {
-			return err
-		}
-		if _, err := io.Copy(file, body); err != nil {
-			return fmt.Errorf("read the recording of %s: %w", t.name, err)
-		}
-		if _, err := file.Seek(0, io.SeekStart); err != nil {
-			return err
+		if broken != nil {
+			return fmt.Errorf("read the recording of %s: %w", t.name, broken)
 		}
 		d, err := dump.NewReader(file)
 		if err != nil {
@@ -121,6 +119,27 @@ func (o *diffFlags) ofRecordings(a *app, cmd *cobra.Command, args []string) erro
 	}
 	return o.print(cmd, dumps)
 }
+
+// fetched is a file without a name that has all of a body, or what came before it broke off.
+func fetched(body io.Reader) (file *os.File, broken, err error) {
+	if file, err = os.CreateTemp("", "recorderctl-"); err != nil {
+		return nil, nil, err
+	}
+	if err = os.Remove(file.Name()); err == nil {
+		_, broken = io.Copy(file, body)
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		file.Close()
+		return nil, nil, err
+	}
+	return file, broken, nil
+}
+
+// failing is a reader that has nothing but an error.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 // before returns the ids of a recording and of the last one of the same container before it that
 // ended in another way, else simply the last one: in a crash loop the one before has crashed alike.

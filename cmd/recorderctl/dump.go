@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -20,6 +22,8 @@ func (a *app) dump() *cobra.Command {
 nothing is taken out of the recording.
 
 ` + queryHelp + `
+` + pagerHelp + `
+
 With -o raw the dump goes to another machine, for recorderctl decode.`,
 		Example: `  recorderctl dump web --last 50
   recorderctl dump pod/web-0 -n shop -c app --previous --failed
@@ -48,7 +52,19 @@ With -o raw the dump goes to another machine, for recorderctl decode.`,
 			return err
 		}
 		defer body.Close()
-		err = show(cmd.OutOrStdout(), body, o)
+		err = a.page(cmd, flags.paged(&o), func() error {
+			var in io.Reader = body
+			if _, ok := cmd.OutOrStdout().(*pager); ok {
+				// A user who reads slowly is no client that does not read.
+				file, broken, err := fetched(body)
+				if err != nil {
+					return err
+				}
+				defer file.Close()
+				in = io.MultiReader(file, failing{cmp.Or(broken, io.EOF)})
+			}
+			return show(cmd.OutOrStdout(), in, o)
+		})
 		if errors.Is(err, dump.ErrTruncated) {
 			return fmt.Errorf("%w: recorderd has broken off, its log may say why", err)
 		}

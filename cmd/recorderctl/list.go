@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -175,7 +174,7 @@ func printGroups(w io.Writer, format string, groups render.Groups, width int) er
 
 // terminalWidth is how many columns standard output has, 0 if it is no terminal.
 func terminalWidth(cmd *cobra.Command) int {
-	if f, ok := cmd.OutOrStdout().(*os.File); ok {
+	if f := terminalOf(cmd); f != nil {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
 			return width
 		}

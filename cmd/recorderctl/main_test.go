@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -72,6 +73,10 @@ func setup(env *testscript.Env) error {
 	root := "/recorderctl-test-" + strconv.Itoa(os.Getpid()) + "-" + filepath.Base(env.WorkDir)
 	env.Setenv("ROOT", root)
 	env.Setenv("NO_COLOR", "")
+	env.Setenv("PAGER", "") // an empty one is none
+	if err := os.Chmod(filepath.Join(env.WorkDir, "bin", "less"), 0o755); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	env.Setenv("TZ", "UTC")
 	for _, kind := range []struct {
 		name string

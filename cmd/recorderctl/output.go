@@ -51,6 +51,7 @@ type screenFlags struct {
 	width  int
 	format *choiceFlag
 	color  *choiceFlag
+	plain  *bool // no pager
 }
 
 // add adds the flags. wide is how wide text is, for people, if it is not for a terminal; more
@@ -59,7 +60,11 @@ func (o *screenFlags) add(cmd *cobra.Command, wide string, more ...string) {
 	cmd.Flags().IntVar(&o.width, "width", 0, "columns of text (default: the terminal's, else "+wide+")")
 	o.format = outputFlag(cmd, append([]string{"text", "json", "yaml"}, more...)...)
 	o.color = colorFlag(cmd)
+	o.plain = noPagerFlag(cmd)
 }
+
+// paged reports whether the output is for a pager.
+func (o *screenFlags) paged() bool { return !*o.plain && o.format.value == "text" }
 
 func (o *screenFlags) check(cmd *cobra.Command) error {
 	if o.width < 0 {

@@ -26,6 +26,7 @@ type queryFlags struct {
 	color  *choiceFlag
 	time   *choiceFlag
 	by     *choiceFlag
+	plain  *bool // no pager
 }
 
 func newQueryFlags(cmd *cobra.Command, follow bool) *queryFlags {
@@ -67,7 +68,13 @@ func newQueryFlags(cmd *cobra.Command, follow bool) *queryFlags {
 	}
 	q.format = outputFlag(cmd, replay.FormatNames()...)
 	q.color = colorFlag(cmd)
+	q.plain = noPagerFlag(cmd)
 	return q
+}
+
+// paged reports whether what o asks for is for a pager: text that ends.
+func (q *queryFlags) paged(o *replay.Options) bool {
+	return !*q.plain && !o.Follow && (o.Format == replay.FormatText || o.Format == replay.FormatStrace)
 }
 
 // colorFlag adds --color.
@@ -148,9 +155,19 @@ func colored(cmd *cobra.Command, choice *choiceFlag) bool {
 	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(cmd)
 }
 
-func isTerminal(cmd *cobra.Command) bool {
+func isTerminal(cmd *cobra.Command) bool { return terminalOf(cmd) != nil }
+
+// terminalOf is the terminal on which standard output is, through a pager too; nil if it is not on
+// one.
+func terminalOf(cmd *cobra.Command) *os.File {
 	f, ok := cmd.OutOrStdout().(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	if p, paged := cmd.OutOrStdout().(*pager); paged {
+		return p.terminal
+	}
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return nil
+	}
+	return f
 }
 
 // momentFlag is a flag that takes a point in time.

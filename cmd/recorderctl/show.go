@@ -48,12 +48,15 @@ What is more than fits is counted, with the command that shows it. --file reads
 what dump -o raw has saved and spooled files, as decode does; - is standard input. A dump that is
 damaged or cut short is shown as far as it can be read, and the exit status is 1.
 
+` + pagerHelp + `
+
 -o json has more of each list, with weights and evidence: see docs/show.md.
 -o html is one page for a browser, with a timeline that counts back from the end. It asks no
 network, and can go into a ticket.`,
 		Example: `  recorderctl show
   recorderctl show web
   recorderctl show pod/web-0 -n shop -c app --previous
+  recorderctl show web --no-pager
   recorderctl show --file web.rec
   recorderctl show web -o json | jq -r .verdict
   recorderctl show web -o html > web.html`,
@@ -78,33 +81,38 @@ network, and can go into a ticket.`,
 		if o.format.value == "html" && isTerminal(cmd) {
 			return usagef("show: -o html is a page for a browser: send it to a file, as in recorderctl show ... -o html > report.html")
 		}
-		if o.file != "" {
-			return o.ofFile(cmd)
-		}
-		c, err := a.client()
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		if len(args) == 0 {
-			id, err := a.lastCrash(cmd.Context(), c, o.sel)
-			if err != nil {
-				return err
-			}
-			args, o.sel = []string{id}, target.Selector{}
-		}
-		body, err := c.Dump(cmd.Context(), args[0], o.sel, replay.Query{Format: replay.FormatRaw})
-		if err != nil {
-			return err
-		}
-		defer body.Close()
-		err = o.print(cmd, body, nil, a.dumpCommand(cmd, args[0], &o.sel))
-		if errors.Is(err, dump.ErrTruncated) {
-			return fmt.Errorf("%w: recorderd has broken off, its log may say why", err)
-		}
-		return err
+		return a.page(cmd, o.paged(), func() error { return o.run(a, cmd, args) })
 	}
 	return cmd
+}
+
+// run shows what was asked for.
+func (o *showFlags) run(a *app, cmd *cobra.Command, args []string) error {
+	if o.file != "" {
+		return o.ofFile(cmd)
+	}
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if len(args) == 0 {
+		id, err := a.lastCrash(cmd.Context(), c, o.sel)
+		if err != nil {
+			return err
+		}
+		args, o.sel = []string{id}, target.Selector{}
+	}
+	body, err := c.Dump(cmd.Context(), args[0], o.sel, replay.Query{Format: replay.FormatRaw})
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	err = o.print(cmd, body, nil, a.dumpCommand(cmd, args[0], &o.sel))
+	if errors.Is(err, dump.ErrTruncated) {
+		return fmt.Errorf("%w: recorderd has broken off, its log may say why", err)
+	}
+	return err
 }
 
 // lastCrash is the id of the recording whose container ended last as nobody wanted. In a cluster
