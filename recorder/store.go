@@ -259,10 +259,20 @@ func (r *Recorder) keptWriter(d *api.Recording) func(io.Writer) error {
 	return func(w io.Writer) error { return r.dumpKept(d, w) }
 }
 
-// Save puts a dump into the spool: of a live recording what its ring holds now.
-func (r *Recorder) Save(ctx context.Context, id string) error {
+// Save puts a dump into the spool: of a live recording what its ring holds now. It returns the
+// dump as it is listed.
+func (r *Recorder) Save(ctx context.Context, id string) (api.Recording, error) {
+	entry, err := r.save(ctx, id)
+	if err != nil {
+		return api.Recording{}, err
+	}
+	return entry.Describe(), nil
+}
+
+func (r *Recorder) save(ctx context.Context, id string) (spool.Entry, error) {
+	var none spool.Entry
 	if r.store.dir == "" {
-		return api.Errorf(api.CodeConflict, "this recorderd keeps nothing on disk: start it with --state-dir, or save with recorderctl dump -o raw")
+		return none, api.Errorf(api.CodeConflict, "this recorderd keeps nothing on disk: start it with --state-dir, or save with recorderctl dump -o raw")
 	}
 	sp := r.store.get()
 	if sp == nil {
@@ -272,17 +282,17 @@ func (r *Recorder) Save(ctx context.Context, id string) error {
 		if err == nil {
 			err = errNoSpool
 		}
-		return api.Errorf(api.CodeInternal, "nothing can be kept on disk now: %v", err)
+		return none, api.Errorf(api.CodeInternal, "nothing can be kept on disk now: %v", err)
 	}
 	rec, err := r.find(id)
 	if err != nil {
-		if _, there := sp.Get(id); there == nil {
-			return nil // it is on disk
+		if e, there := sp.Get(id); there == nil {
+			return e, nil // it is on disk
 		}
-		return err
+		return none, err
 	}
 	if err := r.refused(rec); err != nil {
-		return err
+		return none, err
 	}
 	why := spool.Reason{Kind: spool.KindSaved, Text: "somebody asked for it"}
 	var d api.Recording
@@ -293,7 +303,7 @@ func (r *Recorder) Save(ctx context.Context, id string) error {
 		// The copy waits for the disk, not the ring.
 		s, err := r.copies.of(r, rec, whole)
 		if err != nil {
-			return err
+			return none, err
 		}
 		defer r.copies.leave(s)
 		h := r.header(rec, &s.snapshot)
@@ -306,10 +316,10 @@ func (r *Recorder) Save(ctx context.Context, id string) error {
 		outer = rec.kept.outer
 	}
 	r.mu.Unlock()
-	_, err = sp.Save(ctx, *r.meta(&d, why, outer), fill)
+	entry, err := sp.Save(ctx, *r.meta(&d, why, outer), fill)
 	r.store.outcome(err)
 	if err != nil {
-		return api.Errorf(api.CodeInternal, "%v", err)
+		return none, api.Errorf(api.CodeInternal, "%v", err)
 	}
-	return nil
+	return entry, nil
 }

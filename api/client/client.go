@@ -208,23 +208,24 @@ func (c *Client) Report(ctx context.Context, name string, sel target.Selector) (
 	return report, c.call(ctx, http.MethodGet, path, sel.Values(), report)
 }
 
-// Freeze stops recording.
-func (c *Client) Freeze(ctx context.Context, name string, sel target.Selector) error {
+// Freeze stops recording. It returns the recording, as do those below; of an earlier daemon
+// an empty one.
+func (c *Client) Freeze(ctx context.Context, name string, sel target.Selector) (api.Recording, error) {
 	return c.act(ctx, http.MethodPost, name, "/freeze", sel)
 }
 
 // Resume goes on with recording.
-func (c *Client) Resume(ctx context.Context, name string, sel target.Selector) error {
+func (c *Client) Resume(ctx context.Context, name string, sel target.Selector) (api.Recording, error) {
 	return c.act(ctx, http.MethodPost, name, "/resume", sel)
 }
 
-// Save puts a dump into the spool.
-func (c *Client) Save(ctx context.Context, name string, sel target.Selector) error {
+// Save puts a dump into the spool, and returns it as it is listed there.
+func (c *Client) Save(ctx context.Context, name string, sel target.Selector) (api.Recording, error) {
 	return c.act(ctx, http.MethodPost, name, "/save", sel)
 }
 
 // Delete forgets a recording that has ended.
-func (c *Client) Delete(ctx context.Context, name string, sel target.Selector) error {
+func (c *Client) Delete(ctx context.Context, name string, sel target.Selector) (api.Recording, error) {
 	return c.act(ctx, http.MethodDelete, name, "", sel)
 }
 
@@ -259,15 +260,16 @@ func recordingPath(name, action string) (string, error) {
 	return "/v1/recordings/" + url.PathEscape(name) + action, nil
 }
 
-func (c *Client) act(ctx context.Context, method, name, action string, sel target.Selector) error {
+func (c *Client) act(ctx context.Context, method, name, action string, sel target.Selector) (api.Recording, error) {
+	var rec api.Recording
 	path, err := recordingPath(name, action)
-	if err != nil {
-		return err
+	if err == nil {
+		err = c.call(ctx, method, path, sel.Values(), &rec)
 	}
-	return c.call(ctx, method, path, sel.Values(), nil)
+	return rec, err
 }
 
-// call does a request and decodes its answer into out, if there is one.
+// call does a request and decodes its answer into out, if both are there.
 func (c *Client) call(ctx context.Context, method, path string, v url.Values, out any) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.opts.Timeout, fmt.Errorf("recorderd has not answered for %s", c.opts.Timeout))
 	defer cancel()
@@ -276,7 +278,7 @@ func (c *Client) call(ctx context.Context, method, path string, v url.Values, ou
 		return err
 	}
 	defer resp.Body.Close()
-	if out == nil {
+	if out == nil || resp.StatusCode == http.StatusNoContent {
 		return nil
 	}
 	if err := json.NewDecoder(&limited{resp.Body, maxAnswer}).Decode(out); err != nil {

@@ -73,10 +73,19 @@ func TestCalls(t *testing.T) {
 	if _, err := c.Get(ctx, "web-0", target.Selector{}); !errors.As(err, &e) || e.Code != api.CodeAmbiguous || len(e.Matches) != 3 {
 		t.Errorf("get one of several: %v", err)
 	}
-	if err := errors.Join(c.Save(ctx, "app", target.Selector{}), c.Freeze(ctx, "app", target.Selector{}), c.Resume(ctx, "app", target.Selector{}), c.Ready(ctx)); err != nil {
+	if rec, err := c.Save(ctx, "app", target.Selector{}); err != nil || rec.ID != servertest.Web+"-1" || rec.Spool == nil {
+		t.Errorf("save: %+v, %v", rec, err)
+	}
+	if rec, err := c.Freeze(ctx, "app", target.Selector{}); err != nil || rec.ID != servertest.Web || !rec.Frozen {
+		t.Errorf("freeze: %+v, %v", rec, err)
+	}
+	if rec, err := c.Resume(ctx, "app", target.Selector{}); err != nil || rec.ID != servertest.Web || rec.Frozen {
+		t.Errorf("resume: %+v, %v", rec, err)
+	}
+	if err := c.Ready(ctx); err != nil {
 		t.Error(err)
 	}
-	if err := c.Delete(ctx, "app", target.Selector{}); !errors.As(err, &e) || e.Code != api.CodeConflict {
+	if _, err := c.Delete(ctx, "app", target.Selector{}); !errors.As(err, &e) || e.Code != api.CodeConflict {
 		t.Errorf("delete: %v", err)
 	}
 	if st, err := c.Status(ctx); err != nil || st.Version != "v1.2.3" {
@@ -256,4 +265,18 @@ func (c *counted) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	c.n.Add(int64(n))
 	return n, err
+}
+
+// TestChangedWithoutAWord catches a change that passes for one that went wrong because an earlier
+// recorderd answers it with nothing.
+func TestChangedWithoutAWord(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	defer srv.Close()
+	c := client.New(func(ctx context.Context) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", srv.Listener.Addr().String())
+	}, client.Options{})
+	defer c.Close()
+	if rec, err := c.Save(t.Context(), "app", target.Selector{}); err != nil || rec.ID != "" {
+		t.Errorf("%+v, %v", rec, err)
+	}
 }

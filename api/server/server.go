@@ -41,8 +41,9 @@ type Backend interface {
 	Freeze(ctx context.Context, id string) error
 	// Resume goes on with recording.
 	Resume(ctx context.Context, id string) error
-	// Save puts a dump into the spool, of a live recording as it is now.
-	Save(ctx context.Context, id string) error
+	// Save puts a dump into the spool, of a live recording as it is now, and returns it as it is
+	// listed there.
+	Save(ctx context.Context, id string) (api.Recording, error)
 	// Delete forgets a recording that has ended, in memory and in the spool.
 	Delete(ctx context.Context, id string) error
 	// Status says what the recorder costs and what it lost.
@@ -147,11 +148,11 @@ func (s *server) routes() []route {
 	return []route{
 		{http.MethodGet, "/v1/recordings", s.list},
 		{http.MethodGet, one, s.get},
-		{http.MethodDelete, one, s.change("delete", s.backend.Delete)},
+		{http.MethodDelete, one, s.change("delete", s.delete)},
 		{http.MethodGet, one + "/dump", s.dump},
 		{http.MethodGet, one + "/report", s.report},
-		{http.MethodPost, one + "/freeze", s.change("freeze", s.backend.Freeze)},
-		{http.MethodPost, one + "/resume", s.change("resume", s.backend.Resume)},
+		{http.MethodPost, one + "/freeze", s.change("freeze", s.freeze)},
+		{http.MethodPost, one + "/resume", s.change("resume", s.resume)},
 		{http.MethodPost, one + "/save", s.save},
 		{http.MethodGet, "/v1/status", s.status},
 		{http.MethodGet, "/healthz", s.healthz},
@@ -219,22 +220,35 @@ func (s *server) get(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, rec)
 }
 
-// change is what does something to one recording and answers nothing.
-func (s *server) change(what string, do func(ctx context.Context, id string) error) handler {
+// change is what does something to one recording, and answers as which it is known since.
+func (s *server) change(what string, do func(ctx context.Context, rec *api.Recording) error) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		rec, err := s.only(r)
 		if err != nil {
 			return err
 		}
 		attrs := append(recordingAttrs(rec), peerAttr(r.Context()))
-		if err := do(r.Context(), rec.ID); err != nil {
+		if err := do(r.Context(), &rec); err != nil {
 			s.Log.LogAttrs(r.Context(), slog.LevelInfo, what, append(attrs, slog.Any("err", err))...)
 			return err
 		}
 		s.Log.LogAttrs(r.Context(), slog.LevelInfo, what, attrs...)
-		w.WriteHeader(http.StatusNoContent)
-		return nil
+		return writeJSON(w, http.StatusOK, rec)
 	}
+}
+
+func (s *server) freeze(ctx context.Context, rec *api.Recording) error {
+	rec.Frozen = true
+	return s.backend.Freeze(ctx, rec.ID)
+}
+
+func (s *server) resume(ctx context.Context, rec *api.Recording) error {
+	rec.Frozen = false
+	return s.backend.Resume(ctx, rec.ID)
+}
+
+func (s *server) delete(ctx context.Context, rec *api.Recording) error {
+	return s.backend.Delete(ctx, rec.ID)
 }
 
 // save is a change that takes a place among the dumps, whose memory it takes.
@@ -244,7 +258,10 @@ func (s *server) save(w http.ResponseWriter, r *http.Request) error {
 		return api.Errorf(api.CodeTooMany, "%d dumps are under way, which is as many as can be: wait for one to end", s.MaxDumps)
 	}
 	defer done()
-	return s.change("save", s.backend.Save)(w, r)
+	return s.change("save", func(ctx context.Context, rec *api.Recording) (err error) {
+		*rec, err = s.backend.Save(ctx, rec.ID)
+		return err
+	})(w, r)
 }
 
 // report answers what became of a container. It takes a place among the dumps, whose memory it

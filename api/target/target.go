@@ -195,6 +195,25 @@ func sameContainer(recs []*api.Recording) bool {
 	return true
 }
 
+// Current returns, of each container, the recording that is meant by its name: the live one, else
+// the newest. They stay in their order.
+func Current(recs []api.Recording) []api.Recording {
+	of := map[string][]*api.Recording{}
+	for i := range recs {
+		key := recs[i].ContainerKey()
+		of[key] = append(of[key], &recs[i])
+	}
+	var out []api.Recording
+	for i := range recs {
+		r := &recs[i]
+		same := of[r.ContainerKey()]
+		if rec := current(same); rec == r || rec == nil && r.State == api.StateLive {
+			out = append(out, *r)
+		}
+	}
+	return out
+}
+
 // current returns the live recording of one container, else the newest; nil if
 // several are live.
 func current(recs []*api.Recording) *api.Recording {

@@ -320,3 +320,22 @@ func TestDumpsOnDisk(t *testing.T) {
 		t.Errorf("the beginning of two ids: %v", err)
 	}
 }
+
+// TestCurrent catches a container that is missing or there twice among those that labels choose,
+// and another of its recordings than its name means.
+func TestCurrent(t *testing.T) {
+	at := func(id string, state api.State, pod string, started int) api.Recording {
+		return api.Recording{ID: id, State: state, Started: time.Unix(int64(started), 0), Pod: &api.Pod{Namespace: "n", Name: pod}, Container: api.Container{Name: "c", Cgroup: "/" + id}}
+	}
+	recs := []api.Recording{
+		at("a1", api.StateEnded, "a", 1), at("a2", api.StateLive, "a", 2), at("b1", api.StateEnded, "b", 1), at("b2", api.StateEnded, "b", 3), at("b2-1", api.StateSpooled, "b", 3),
+		at("c1", api.StateLive, "c", 1), at("c2", api.StateLive, "c", 2), at("c0", api.StateEnded, "c", 0),
+	}
+	var ids []string
+	for _, r := range Current(recs) {
+		ids = append(ids, r.ID)
+	}
+	if got := strings.Join(ids, " "); got != "a2 b2 c1 c2" {
+		t.Errorf("%s, want of each container the live one, or all live ones, else the newest", got)
+	}
+}

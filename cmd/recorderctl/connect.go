@@ -28,10 +28,10 @@ type recorders interface {
 	List(ctx context.Context, f target.Filter) (api.RecordingList, error)
 	Get(ctx context.Context, name string, sel target.Selector) (api.Recording, error)
 	Dump(ctx context.Context, name string, sel target.Selector, q replay.Query) (io.ReadCloser, error)
-	Freeze(ctx context.Context, name string, sel target.Selector) error
-	Resume(ctx context.Context, name string, sel target.Selector) error
-	Save(ctx context.Context, name string, sel target.Selector) error
-	Delete(ctx context.Context, name string, sel target.Selector) error
+	Freeze(ctx context.Context, name string, sel target.Selector) (api.Recording, error)
+	Resume(ctx context.Context, name string, sel target.Selector) (api.Recording, error)
+	Save(ctx context.Context, name string, sel target.Selector) (api.Recording, error)
+	Delete(ctx context.Context, name string, sel target.Selector) (api.Recording, error)
 	Close()
 }
 

@@ -348,7 +348,10 @@ func TestOneNodeAway(t *testing.T) {
 		a := newApp("recorderctl", io.Discard)
 		root := a.root()
 		asked := 0
-		root.AddCommand(a.action(&cobra.Command{Use: "try"}, func(recorders, context.Context, string, target.Selector) error { asked++; return tc.err }))
+		root.AddCommand(a.action(&cobra.Command{Use: "try"}, action{do: func(recorders, context.Context, string, target.Selector) (api.Recording, error) {
+			asked++
+			return api.Recording{}, tc.err
+		}}))
 		root.SetArgs([]string{"try", "--socket", "/nonexistent", "a", "b", "c"})
 		if err := root.ExecuteContext(t.Context()); !errors.Is(err, tc.err) || asked != tc.want {
 			t.Errorf("%v: %v, %d of 3 were asked, want %d", tc.err, err, asked, tc.want)

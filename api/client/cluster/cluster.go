@@ -415,29 +415,39 @@ func (c *Cluster) Dump(ctx context.Context, name string, sel target.Selector, q 
 }
 
 // Freeze is as that of client.Client.
-func (c *Cluster) Freeze(ctx context.Context, name string, sel target.Selector) error {
-	return c.change(ctx, name, sel, func(cl *client.Client, id string) error { return cl.Freeze(ctx, id, target.Selector{}) })
+func (c *Cluster) Freeze(ctx context.Context, name string, sel target.Selector) (api.Recording, error) {
+	return c.change(ctx, name, sel, func(cl *client.Client, id string) (api.Recording, error) {
+		return cl.Freeze(ctx, id, target.Selector{})
+	})
 }
 
 // Resume is as that of client.Client.
-func (c *Cluster) Resume(ctx context.Context, name string, sel target.Selector) error {
-	return c.change(ctx, name, sel, func(cl *client.Client, id string) error { return cl.Resume(ctx, id, target.Selector{}) })
+func (c *Cluster) Resume(ctx context.Context, name string, sel target.Selector) (api.Recording, error) {
+	return c.change(ctx, name, sel, func(cl *client.Client, id string) (api.Recording, error) {
+		return cl.Resume(ctx, id, target.Selector{})
+	})
 }
 
 // Save is as that of client.Client.
-func (c *Cluster) Save(ctx context.Context, name string, sel target.Selector) error {
-	return c.change(ctx, name, sel, func(cl *client.Client, id string) error { return cl.Save(ctx, id, target.Selector{}) })
+func (c *Cluster) Save(ctx context.Context, name string, sel target.Selector) (api.Recording, error) {
+	return c.change(ctx, name, sel, func(cl *client.Client, id string) (api.Recording, error) { return cl.Save(ctx, id, target.Selector{}) })
 }
 
 // Delete is as that of client.Client.
-func (c *Cluster) Delete(ctx context.Context, name string, sel target.Selector) error {
-	return c.change(ctx, name, sel, func(cl *client.Client, id string) error { return cl.Delete(ctx, id, target.Selector{}) })
+func (c *Cluster) Delete(ctx context.Context, name string, sel target.Selector) (api.Recording, error) {
+	return c.change(ctx, name, sel, func(cl *client.Client, id string) (api.Recording, error) {
+		return cl.Delete(ctx, id, target.Selector{})
+	})
 }
 
 // change does something to a recording that is named in full, at its node.
-func (c *Cluster) change(ctx context.Context, name string, sel target.Selector, do func(cl *client.Client, id string) error) error {
+func (c *Cluster) change(ctx context.Context, name string, sel target.Selector, do func(cl *client.Client, id string) (api.Recording, error)) (rec api.Recording, err error) {
 	sel.WholeName = true
-	return c.at(ctx, name, sel, do)
+	err = c.at(ctx, name, sel, func(cl *client.Client, id string) (err error) {
+		rec, err = do(cl, id)
+		return err
+	})
+	return rec, err
 }
 
 // at does something with a recording, at its node.

@@ -179,12 +179,16 @@ func (b *Backend) freeze(ctx context.Context, method, id string, frozen bool) er
 }
 
 // Save implements server.Backend.
-func (b *Backend) Save(ctx context.Context, id string) error {
+func (b *Backend) Save(ctx context.Context, id string) (api.Recording, error) {
 	if err := b.before(ctx, "Save", id); err != nil {
-		return err
+		return api.Recording{}, err
 	}
-	_, err := b.get(id)
-	return err
+	rec, err := b.get(id)
+	if rec.State == api.StateLive {
+		rec.ID += "-1"
+	}
+	rec.State, rec.Spool = api.StateSpooled, &api.SpoolInfo{Reason: "saved", SavedAt: Start, Bytes: 3 << 20}
+	return rec, err
 }
 
 // Costs implements server.Backend.

@@ -216,6 +216,15 @@ func Name(r *api.Recording) string {
 	return name
 }
 
+// Called is what people call a recording: its pod and container, or its name.
+func Called(r *api.Recording) string {
+	name, container := names(r)
+	if r.Nameless() || r.Pod != nil && r.Pod.Name != "" {
+		name = strings.TrimSpace(name + " " + container)
+	}
+	return Clean(name)
+}
+
 // names are the two columns that say whose recording it is. One inside a container that has
 // no name of its own stands behind that container's, as a file in a directory.
 func names(r *api.Recording) (name, container string) {
