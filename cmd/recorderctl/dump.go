@@ -28,6 +28,7 @@ With -o raw the dump goes to another machine, for recorderctl decode.`,
 		Example: `  recorderctl dump web --last 50
   recorderctl dump pod/web-0 -n shop -c app --previous --failed
   recorderctl dump 3fa4 --since 30s -e 'openat,%network,!recvfrom'
+  recorderctl dump web --tail 20 -f
   recorderctl dump web -y -P /etc/app.conf
   recorderctl dump web --summary
   recorderctl dump web -f -o json | jq .`,

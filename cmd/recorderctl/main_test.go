@@ -74,6 +74,11 @@ func setup(env *testscript.Env) error {
 	env.Setenv("ROOT", root)
 	env.Setenv("NO_COLOR", "")
 	env.Setenv("PAGER", "") // an empty one is none
+	real, err := filepath.Abs("../../recorder/replay/testdata/real.rec")
+	if err != nil {
+		return err
+	}
+	env.Setenv("REAL", real)
 	if err := os.Chmod(filepath.Join(env.WorkDir, "bin", "less"), 0o755); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

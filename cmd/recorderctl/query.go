@@ -34,7 +34,13 @@ func newQueryFlags(cmd *cobra.Command, follow bool) *queryFlags {
 	q := &queryFlags{flags: f}
 	f.String(replay.ParamSince, "", "only from this time on")
 	f.String(replay.ParamUntil, "", "only up to this time")
-	f.String(replay.ParamLast, "", "only the last `N` of what fits")
+	f.String(replay.ParamLast, "", "only the last `N` of what fits; --tail is the same")
+	f.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "tail" { // as kubectl logs has it
+			name = replay.ParamLast
+		}
+		return pflag.NormalizedName(name)
+	})
 	f.StringSlice(replay.ParamPid, nil, "only of these `processes`")
 	f.StringSlice(replay.ParamTid, nil, "only of these `threads`")
 	f.Bool(replay.ParamFailed, false, "only calls that failed")
@@ -49,7 +55,7 @@ func newQueryFlags(cmd *cobra.Command, follow bool) *queryFlags {
 	q.by = &choiceFlag{value: string(replay.SummaryByCall), choice: []string{string(replay.SummaryByCall), string(replay.SummaryByThread)}}
 	f.Var(q.by, "summary-by", "a summary with a line for each of these: call, thread")
 	q.by.complete(cmd, "summary-by")
-	f.BoolP(replay.ParamFds, "y", false, "descriptors with their paths and addresses, as far as the recording says them")
+	f.BoolP(replay.ParamFds, "y", false, "descriptors with their paths and addresses, as far as the recording says them; text on a terminal has them, and -y=false leaves them out")
 	f.StringP(replay.ParamStrings, "s", "", "text and strace: only so many `bytes` of a string, but of names of files; text shows all, strace 32")
 	f.Bool(replay.ParamBigInts, false, "json: integers beyond 2^53 as strings, for readers that have only doubles")
 	stamps := make([]string, len(replay.AllStamps))
@@ -110,6 +116,9 @@ func (q *queryFlags) options(cmd *cobra.Command) (replay.Options, error) {
 	}
 	if err := q.stamps(v); err != nil {
 		return replay.Options{}, err
+	}
+	if q.format.value == string(replay.FormatText) && !v.Has(replay.ParamSummary) && !q.flags.Changed(replay.ParamFds) && isTerminal(cmd) {
+		v.Set(replay.ParamFds, "true")
 	}
 	query, err := replay.ParseQuery(v)
 	if err != nil {
