@@ -164,16 +164,3 @@ func none(cmd *cobra.Command, args []string) error {
 	}
 	return nil
 }
-
-// targets wants at least one TARGET, and at most so many.
-func targets(most int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		switch {
-		case len(args) == 0:
-			return usagef("%s: no TARGET is given: recorderctl list shows what there is", cmd.Name())
-		case len(args) > most:
-			return usagef("%s: %d targets are given: one is possible", cmd.Name(), len(args))
-		}
-		return nil
-	}
-}

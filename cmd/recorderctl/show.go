@@ -25,14 +25,14 @@ import (
 // showFlags are the flags of the command show.
 type showFlags struct {
 	screenFlags
-	file string
-	sel  target.Selector
+	file   string
+	chosen choice
 }
 
 func (a *app) show() *cobra.Command {
 	var o showFlags
 	cmd := &cobra.Command{
-		Use:   "show [TARGET]",
+		Use:   "show [TARGET...]",
 		Short: "Show how a container ended, and why, on one screen",
 		Long: `Show the post-mortem of a container on one screen: a verdict in one line and the
 evidence for it. How and when it ended, what stands out, the failed calls before
@@ -43,6 +43,10 @@ are left out.
 
 Without TARGET it is the last container that ended as nobody wanted, on this node or in
 the namespace (list --crashed).
+
+` + severalHelp + ` With -l it is one
+recording of each container: the live one, else the newest. A line with its name stands
+before each of several; with -o json and yaml a document follows the other.
 
 What is more than fits is counted, with the command that shows it. --file reads
 what dump -o raw has saved and spooled files, as decode does; - is standard input. A dump that is
@@ -56,22 +60,14 @@ network, and can go into a ticket.`,
 		Example: `  recorderctl show
   recorderctl show web
   recorderctl show pod/web-0 -n shop -c app --previous
+  recorderctl show web-0 web-1
+  recorderctl show -l app=web -n shop
   recorderctl show web --no-pager
   recorderctl show --file web.rec
   recorderctl show web -o json | jq -r .verdict
   recorderctl show web -o html > web.html`,
-		Args: func(_ *cobra.Command, args []string) error {
-			switch {
-			case o.file != "" && len(args) > 0:
-				return usagef("show: TARGET and --file exclude each other")
-			case len(args) > 1:
-				return usagef("show: %d targets are given: one is expected, or none for the last crash", len(args))
-			}
-			return nil
-		},
-		ValidArgsFunction: a.completeTargets(1),
 	}
-	selectorFlags(cmd, &o.sel)
+	o.chosen.add(a, cmd, 0)
 	cmd.Flags().StringVar(&o.file, "file", "", "a dump in this `FILE` instead of a recording, - for standard input")
 	o.add(cmd, "no limit", "html")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -80,6 +76,9 @@ network, and can go into a ticket.`,
 		}
 		if o.format.value == "html" && isTerminal(cmd) {
 			return usagef("show: -o html is a page for a browser: send it to a file, as in recorderctl show ... -o html > report.html")
+		}
+		if o.file != "" && len(args) > 0 {
+			return usagef("show: TARGET and --file exclude each other")
 		}
 		return a.page(cmd, o.paged(), func() error { return o.run(a, cmd, args) })
 	}
@@ -96,23 +95,44 @@ func (o *showFlags) run(a *app, cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer c.Close()
-	if len(args) == 0 {
-		id, err := a.lastCrash(cmd.Context(), c, o.sel)
+	if len(args) == 0 && o.chosen.labels == "" {
+		id, err := a.lastCrash(cmd.Context(), c, o.chosen.sel)
 		if err != nil {
 			return err
 		}
-		args, o.sel = []string{id}, target.Selector{}
+		args, o.chosen.sel = []string{id}, target.Selector{}
 	}
-	body, err := c.Dump(cmd.Context(), args[0], o.sel, replay.Query{Format: replay.FormatRaw})
-	if err != nil {
+	all, err := o.chosen.all(cmd.Context(), c, args, target.Current)
+	h := headings{colour: colored(cmd, o.color)}
+	return eachOf(all, err, func(t *one) error {
+		body, err := c.Dump(cmd.Context(), t.name, t.sel, replay.Query{Format: replay.FormatRaw})
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+		if len(all) > 1 {
+			if err := o.between(cmd, &h, t.called); err != nil {
+				return err
+			}
+		}
+		err = o.print(cmd, body, nil, a.dumpCommand(cmd, t.name, &t.sel))
+		if errors.Is(err, dump.ErrTruncated) {
+			return fmt.Errorf("%w: recorderd has broken off, its log may say why", err)
+		}
+		return err
+	})
+}
+
+// between writes what stands before one of several.
+func (o *showFlags) between(cmd *cobra.Command, h *headings, name string) error {
+	switch o.format.value {
+	case "text":
+		return h.write(cmd.OutOrStdout(), name)
+	case "yaml":
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), "---")
 		return err
 	}
-	defer body.Close()
-	err = o.print(cmd, body, nil, a.dumpCommand(cmd, args[0], &o.sel))
-	if errors.Is(err, dump.ErrTruncated) {
-		return fmt.Errorf("%w: recorderd has broken off, its log may say why", err)
-	}
-	return err
+	return nil
 }
 
 // lastCrash is the id of the recording whose container ended last as nobody wanted. In a cluster
@@ -145,8 +165,8 @@ func (a *app) lastCrash(ctx context.Context, c recorders, sel target.Selector) (
 }
 
 func (o *showFlags) ofFile(cmd *cobra.Command) error {
-	if o.sel != (target.Selector{}) {
-		return usagef("show: -n, -c and --previous choose a recording, not a file")
+	if o.chosen != (choice{}) {
+		return usagef("show: -n, -c, -l and --previous choose a recording, not a file")
 	}
 	name, in, command := "standard input", cmd.InOrStdin(), ""
 	if o.file != "-" {

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"math"
 	"slices"
 	"strings"
@@ -95,6 +97,26 @@ func (t *choice) all(ctx context.Context, c recorders, args []string, which func
 	return chosen, err
 }
 
+// headings are the lines before each of several.
+type headings struct {
+	colour bool
+	some   bool
+}
+
+// write writes one, as head and tail do.
+func (h *headings) write(w io.Writer, name string) error {
+	line := "==> " + render.Clean(name) + " <=="
+	if h.colour {
+		line = "\x1b[1m" + line + "\x1b[0m"
+	}
+	if h.some {
+		line = "\n" + line
+	}
+	h.some = true
+	_, err := fmt.Fprintln(w, line)
+	return err
+}
+
 // inState picks recordings by their state.
 func inState(fits func(api.State) bool) func([]api.Recording) []api.Recording {
 	return func(recs []api.Recording) []api.Recording {
@@ -107,10 +129,14 @@ func eachOf(chosen []one, err error, do func(o *one) error) error {
 	errs := []error{err}
 	for i := range chosen {
 		err := do(&chosen[i])
-		errs = append(errs, err)
 		if everybodyAway(err) || nobodyReads(err) || errors.Is(err, context.Canceled) {
-			break // once is enough
+			return errors.Join(append(errs, err)...) // once is enough
 		}
+		var says *api.Error
+		if err != nil && len(chosen) > 1 && !errors.As(err, &says) { // those name what they are about
+			err = fmt.Errorf("%s: %w", chosen[i].called, err)
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
