@@ -24,6 +24,7 @@ type listFlags struct {
 	since            replay.Moment
 	sortBy           *choiceFlag
 	quiet, noHeaders bool
+	format           *choiceFlag
 }
 
 // pick leaves out what is not asked for, and sorts the rest.
@@ -69,7 +70,17 @@ they are of, and says how many there were and since when.
 
 CALLS counts all that were ever recorded; -o wide says how many of them are still
 there, and of pods what the kubelet says of the end, how often the container was
-restarted before, its kind, and the workload. -o name prints ids, for use as TARGET.`,
+restarted before, its kind, and the workload. -o name prints ids, for use as TARGET.
+-o jsonpath= and custom-columns= are kubectl's, over what -o json has; columns are of one
+recording.
+
+-w goes on until you end it: first come all, then a row for each recording that begins, is
+frozen or resumed, ends, or gets another verdict. With -o json, yaml and jsonpath= each is an object of its
+own. What is forgotten is not told.`,
+		Example: `  recorderctl list --crashed
+  recorderctl list -n shop -l app=web -w
+  recorderctl list -o custom-columns=ID:.id,POD:.pod.name,WHY:.verdict.cause
+  recorderctl list -o jsonpath='{range .recordings[?(@.exit.oomKilled)]}{.id} {.pod.name}{"\n"}{end}'`,
 		Args: none,
 	}
 	f := cmd.Flags()
@@ -89,19 +100,28 @@ restarted before, its kind, and the workload. -o name prints ids, for use as TAR
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "ids alone, as -o name")
 	f.BoolVar(&o.noHeaders, "no-headers", false, "rows of the table alone")
 	group := f.Bool("group", false, "crashes by their cause")
-	format := outputFlag(cmd, "table", "wide", "json", "yaml", "name")
+	watch := f.BoolP("watch", "w", false, "go on, with a row for each recording that begins, ends, or gets another verdict")
+	o.format = dataFlag(cmd, "table", "wide", "json", "yaml", "name")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if all && filter.Namespace != "" {
 			return usagef("list: -n %s and -A exclude each other", filter.Namespace)
 		}
 		if o.quiet {
-			if cmd.Flags().Changed("output") && format.value != "name" {
-				return usagef("list: -q and -o %s exclude each other", format.value)
+			if cmd.Flags().Changed("output") && o.format.value != "name" {
+				return usagef("list: -q and -o %s exclude each other", o.format.value)
 			}
-			format.value = "name"
+			o.format.value = "name"
 		}
-		if *group && format.value == "name" {
-			return usagef("list: --group and -o name exclude each other: -o json has the ids")
+		if *group {
+			switch o.format.value {
+			case "name":
+				return usagef("list: --group and -o name exclude each other: -o json has the ids")
+			case render.JSONPath, render.CustomColumns:
+				return usagef("list: --group and -o %s exclude each other", o.format.value)
+			}
+			if *watch {
+				return usagef("list: --group and --watch exclude each other")
+			}
 		}
 		for _, s := range states {
 			state, err := target.ParseState(s)
@@ -115,30 +135,33 @@ restarted before, its kind, and the workload. -o name prints ids, for use as TAR
 			return err
 		}
 		defer c.Close()
-		if cl, ok := c.(*cluster.Cluster); ok && !all && filter.Namespace == "" {
+		cl, remote := c.(*cluster.Cluster)
+		if remote && !all && filter.Namespace == "" {
 			filter.Namespace = cl.Namespace()
 		}
+		if *watch {
+			return o.watch(a, cmd, c, filter)
+		}
 		list, err := c.List(cmd.Context(), filter)
-		var partial *cluster.PartialError
-		if err != nil && (!errors.As(err, &partial) || partial.All()) {
+		if !someAnswered(err) {
 			return err
 		}
 		found := len(list.Recordings)
 		list.Recordings = o.pick(list.Recordings, time.Now())
-		if len(list.Recordings) == 0 && found > 0 && (format.value == "table" || format.value == "wide") {
-			a.say("of %s none fits", render.Number(found, "recording"))
-			return err
-		}
-		if len(list.Recordings) == 0 && (format.value == "table" || format.value == "wide") {
-			a.say("%s", noneText(filter))
+		if len(list.Recordings) == 0 && (o.format.value == "table" || o.format.value == "wide") {
+			if found > 0 {
+				a.say("of %s none fits", render.Number(found, "recording"))
+			} else {
+				a.say("%s", noneText(filter))
+			}
 			return err
 		}
 		w, done := output(cmd)
 		var werr error
 		if *group {
-			werr = printGroups(w, format.value, render.GroupsOf(list.Recordings), terminalWidth(cmd))
+			werr = printGroups(w, o.format.value, render.GroupsOf(list.Recordings), terminalWidth(cmd))
 		} else {
-			werr = printList(w, format.value, list, render.Table{Wide: format.value == "wide", Width: terminalWidth(cmd), NoHeader: o.noHeaders, Now: time.Now()})
+			werr = o.print(w, list, render.Table{Wide: o.format.value == "wide", Width: terminalWidth(cmd), NoHeader: o.noHeaders, Now: time.Now()})
 		}
 		if werr = done(werr); werr != nil {
 			return werr
@@ -146,6 +169,21 @@ restarted before, its kind, and the workload. -o name prints ids, for use as TAR
 		return err
 	}
 	return cmd
+}
+
+// someAnswered reports whether a list has what there is, or that of some of the nodes.
+func someAnswered(err error) bool {
+	var partial *cluster.PartialError
+	return err == nil || errors.As(err, &partial) && !partial.All()
+}
+
+// rows are what custom columns are of.
+func rows[T any](list []T) []any {
+	out := make([]any, len(list))
+	for i := range list {
+		out[i] = list[i]
+	}
+	return out
 }
 
 func noneText(f target.Filter) string {
@@ -182,14 +220,17 @@ func terminalWidth(cmd *cobra.Command) int {
 	return 0
 }
 
-func printList(w io.Writer, format string, list api.RecordingList, table render.Table) error {
-	switch format {
+func (o *listFlags) print(w io.Writer, list api.RecordingList, table render.Table) error {
+	switch o.format.value {
 	case "json":
 		return render.JSON(w, list)
 	case "yaml":
 		return render.YAML(w, list)
 	case "name":
 		return render.Names(w, list.Recordings)
+	case render.JSONPath, render.CustomColumns:
+		o.format.expr.NoHeader = o.noHeaders
+		return o.format.expr.Write(w, list, rows(list.Recordings))
 	}
 	return render.Recordings(w, list.Recordings, table)
 }

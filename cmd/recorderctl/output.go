@@ -21,10 +21,21 @@ func outputFlag(cmd *cobra.Command, choice ...string) *choiceFlag {
 	return f
 }
 
+// dataFlag is outputFlag for what can be picked from, too, as kubectl's -o jsonpath and
+// custom-columns do.
+func dataFlag(cmd *cobra.Command, choice ...string) *choiceFlag {
+	f := outputFlag(cmd, append(choice, render.JSONPath+"=EXPR", render.CustomColumns+"=NAME:.path,...")...)
+	f.picks = true
+	return f
+}
+
 // choiceFlag is a flag that takes one of a few words.
 type choiceFlag struct {
 	value  string
 	choice []string
+
+	picks bool               // jsonpath= and custom-columns= are possible
+	expr  *render.Expression // of these two
 }
 
 // String returns the word.
@@ -34,7 +45,15 @@ func (f *choiceFlag) String() string { return f.value }
 func (f *choiceFlag) Type() string { return "string" }
 
 // Set takes a word.
-func (f *choiceFlag) Set(s string) error {
+func (f *choiceFlag) Set(s string) (err error) {
+	if kind, text, _ := strings.Cut(s, "="); f.picks && (kind == render.JSONPath || kind == render.CustomColumns) {
+		if f.expr, err = render.ParseExpression(kind, text); err != nil {
+			return usageError{err}
+		}
+		f.value = kind
+		return nil
+	}
+	f.expr = nil
 	if !slices.Contains(f.choice, s) {
 		return usagef("it is one of %s", strings.Join(f.choice, ", "))
 	}
@@ -43,7 +62,15 @@ func (f *choiceFlag) Set(s string) error {
 }
 
 func (f *choiceFlag) complete(cmd *cobra.Command, name string) {
-	_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(f.choice, cobra.ShellCompDirectiveNoFileComp))
+	var words []string
+	for _, word := range f.choice {
+		before, _, expects := strings.Cut(word, "=")
+		if expects {
+			before += "="
+		}
+		words = append(words, before)
+	}
+	_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // screenFlags are the flags of commands that show something for one screen, or as data.
@@ -58,7 +85,7 @@ type screenFlags struct {
 // are further formats.
 func (o *screenFlags) add(cmd *cobra.Command, wide string, more ...string) {
 	cmd.Flags().IntVar(&o.width, "width", 0, "columns of text (default: the terminal's, else "+wide+")")
-	o.format = outputFlag(cmd, append([]string{"text", "json", "yaml"}, more...)...)
+	o.format = dataFlag(cmd, append([]string{"text", "json", "yaml"}, more...)...)
 	o.color = colorFlag(cmd)
 	o.plain = noPagerFlag(cmd)
 }
@@ -81,6 +108,8 @@ func (o *screenFlags) write(cmd *cobra.Command, v any, text func(io.Writer, post
 		return done(render.JSON(w, v))
 	case "yaml":
 		return done(render.YAML(w, v))
+	case render.JSONPath, render.CustomColumns:
+		return done(o.format.expr.Write(w, v, []any{v}))
 	}
 	t := postmortem.TextOptions{Width: o.width, Colour: colored(cmd, o.color), Location: time.Local}
 	if t.Width == 0 {

@@ -25,12 +25,17 @@ which are switched on for that time: they make each program some 20 to 100 ns sl
 That takes CAP_SYS_ADMIN, which recorderd does not keep: recorderctl does it, as root on
 the node. Through a cluster they must be on already (sysctl kernel.bpf_stats_enabled=1).
 
-In a cluster there is a line for each node, and with --node all of one.`,
+In a cluster there is a line for each node, and with --node all of one. -o jsonpath= takes
+an expression over what -o json has, and custom-columns= has a row for each node.`,
+		Example: `  recorderctl status
+  recorderctl status --cost 2s
+  recorderctl status -o jsonpath='{.rings.live} of {.rings.budget} bytes{"\n"}'
+  recorderctl status --context prod -o custom-columns=NODE:.node,VERSION:.version,SPARE:.rings.spare`,
 		Args: none,
 	}
 	var cost time.Duration
 	cmd.Flags().DurationVar(&cost, "cost", 0, "also count for so long what the programs cost (at most 20s)")
-	format := outputFlag(cmd, "table", "json", "yaml")
+	format := dataFlag(cmd, "table", "json", "yaml")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if cmd.Flags().Changed("cost") && cost <= 0 {
 			return usagef("status: --cost %s: want a duration such as 2s, at most 20s", cost)
@@ -40,7 +45,7 @@ In a cluster there is a line for each node, and with --node all of one.`,
 			return err
 		}
 		if remote {
-			return a.statuses(cmd, format.value, cost)
+			return a.statuses(cmd, format, cost)
 		}
 		c := a.local()
 		defer c.Close()
@@ -62,6 +67,8 @@ In a cluster there is a line for each node, and with --node all of one.`,
 			return done(render.JSON(w, st))
 		case "yaml":
 			return done(render.YAML(w, st))
+		case render.JSONPath, render.CustomColumns:
+			return done(format.expr.Write(w, st, []any{st}))
 		}
 		return done(render.Status(w, &st, time.Now()))
 	}
@@ -81,7 +88,7 @@ func enableStats() (int, error) {
 }
 
 // statuses shows the nodes of a cluster.
-func (a *app) statuses(cmd *cobra.Command, format string, cost time.Duration) error {
+func (a *app) statuses(cmd *cobra.Command, format *choiceFlag, cost time.Duration) error {
 	c, err := a.cluster()
 	if err != nil {
 		return err
@@ -95,10 +102,12 @@ func (a *app) statuses(cmd *cobra.Command, format string, cost time.Duration) er
 	w, done := output(cmd)
 	var werr error
 	switch {
-	case format == "json":
+	case format.value == "json":
 		werr = render.JSON(w, map[string]any{"nodes": sts})
-	case format == "yaml":
+	case format.value == "yaml":
 		werr = render.YAML(w, map[string]any{"nodes": sts})
+	case format.expr != nil:
+		werr = format.expr.Write(w, map[string]any{"nodes": sts}, rows(sts))
 	case a.kube.node != "" && len(sts) == 1:
 		werr = render.Status(w, &sts[0], time.Now())
 	default:

@@ -100,6 +100,13 @@ func (b *Backend) Add(r api.Recording) {
 	b.recs = append(b.recs, r)
 }
 
+// Set puts a recording in the place of that of the same id, or adds it.
+func (b *Backend) Set(r api.Recording) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.recs = append(slices.DeleteFunc(b.recs, func(old api.Recording) bool { return old.ID == r.ID }), r)
+}
+
 // Recordings returns a copy of what there is.
 func (b *Backend) Recordings() []api.Recording {
 	b.mu.Lock()

@@ -59,6 +59,14 @@ type Table struct {
 	Now      time.Time // ages count back from it
 }
 
+// Watched is a table that goes on: rows come behind those that were written, in the same columns.
+type Watched struct {
+	Table
+	kept   []string // titles of the columns
+	cut    bool     // names are
+	widths []int
+}
+
 // column is one of the list. On a terminal that has no room for the verdict, columns that give way
 // are left out, the lowest number first; 0: it stays.
 type column struct {
@@ -73,6 +81,46 @@ const leastVerdict, mostName = 32, 24
 
 // Recordings writes a table for people.
 func Recordings(w io.Writer, recs []api.Recording, t Table) error {
+	cols, cells := t.cells(recs, func(c column) string { return c.title })
+	if t.Width > 0 && !t.Wide {
+		cols, cells, _ = narrow(cols, cells, t.Width)
+	}
+	return table(w, rowsOf(cells, t.NoHeader), t.Width)
+}
+
+// leastWatched is how wide columns are whose cells grow longer while one watches.
+var leastWatched = map[string]int{"ID": 12, "STATE": 5, "AGE": 4, "CALLS": 6, "EXIT": len("SIGSEGV (0s ago)")}
+
+// Write writes rows for recordings, the first time below titles.
+func (t *Watched) Write(w io.Writer, recs []api.Recording) error {
+	first := t.kept == nil
+	cols, cells := t.cells(recs, func(c column) string { return columns.Pad(c.title, leastWatched[c.title]) })
+	switch {
+	case t.Width <= 0 || t.Wide:
+	case first:
+		cols, cells, t.cut = narrow(cols, cells, t.Width)
+	default:
+		for i := len(cols) - 1; i >= 0; i-- {
+			if !slices.Contains(t.kept, cols[i].title) {
+				cols, cells = slices.Delete(cols, i, i+1), slices.Delete(cells, i, i+1)
+			}
+		}
+		if t.cut {
+			cutNames(cols, cells)
+		}
+	}
+	if first {
+		for _, c := range cols {
+			t.kept = append(t.kept, c.title)
+		}
+	}
+	var err error
+	t.widths, err = align(w, rowsOf(cells, t.NoHeader || !first), t.Width, t.widths)
+	return err
+}
+
+// cells are the columns of a table, with a title as the first cell of each.
+func (t Table) cells(recs []api.Recording, title func(column) string) ([]column, [][]string) {
 	cols := []column{
 		{"ID", 0, func(r *api.Recording) string { return r.ID }},
 		{"STATE", 4, state},
@@ -103,17 +151,19 @@ func Recordings(w io.Writer, recs []api.Recording, t Table) error {
 	cols = append(cols, column{"VERDICT", 0, verdict})
 	cells := make([][]string, len(cols))
 	for i, c := range cols {
-		cells[i] = append(cells[i], c.title)
+		cells[i] = append(cells[i], title(c))
 		for k := range recs {
 			cells[i] = append(cells[i], Clean(cmp.Or(c.cell(&recs[k]), "-")))
 		}
 	}
-	if t.Width > 0 && !t.Wide {
-		cols, cells = narrow(cols, cells, t.Width)
-	}
+	return cols, cells
+}
+
+// rowsOf turns columns into rows.
+func rowsOf(cells [][]string, noHeader bool) [][]string {
 	var rows [][]string
 	for k := range cells[0] {
-		if k == 0 && t.NoHeader {
+		if k == 0 && noHeader {
 			continue
 		}
 		var row []string
@@ -122,12 +172,12 @@ func Recordings(w io.Writer, recs []api.Recording, t Table) error {
 		}
 		rows = append(rows, row)
 	}
-	return table(w, rows, t.Width)
+	return rows
 }
 
 // narrow makes room for the last column: it leaves out those that give way, and then cuts names in
 // their middle, since their ends tell replicas apart.
-func narrow(cols []column, cells [][]string, width int) ([]column, [][]string) {
+func narrow(cols []column, cells [][]string, width int) (_ []column, _ [][]string, cut bool) {
 	room := func() int {
 		n := width
 		for _, column := range cells[:len(cells)-1] {
@@ -141,14 +191,24 @@ func narrow(cols []column, cells [][]string, width int) ([]column, [][]string) {
 		}
 	}
 	for i, c := range cols {
-		if c.title != "POD/NAME" && c.title != "CONTAINER" || room() >= leastVerdict {
-			continue
-		}
-		for k, cell := range cells[i] {
-			cells[i][k] = columns.CutMiddle(cell, mostName, mostName/2)
+		if isName(c) && room() < leastVerdict {
+			cutNames(cols[i:i+1], cells[i:i+1])
+			cut = true
 		}
 	}
-	return cols, cells
+	return cols, cells, cut
+}
+
+func isName(c column) bool { return c.title == "POD/NAME" || c.title == "CONTAINER" }
+
+func cutNames(cols []column, cells [][]string) {
+	for i, c := range cols {
+		for k, cell := range cells[i] {
+			if isName(c) {
+				cells[i][k] = columns.CutMiddle(cell, mostName, mostName/2)
+			}
+		}
+	}
 }
 
 func widest(cells []string) int {
@@ -177,7 +237,13 @@ func fit(line string, width int) string {
 // table aligns columns and cuts lines at width, unless that is 0. An empty cell becomes "-", so
 // that columns can be counted.
 func table(w io.Writer, rows [][]string, width int) error {
-	var widths []int
+	_, err := align(w, rows, width, nil)
+	return err
+}
+
+// align is table, for rows that come behind others: columns are as wide as widths at least. It
+// returns how wide they are.
+func align(w io.Writer, rows [][]string, width int, widths []int) ([]int, error) {
 	for _, row := range rows {
 		for i, cell := range row {
 			if i == len(widths) {
@@ -199,7 +265,7 @@ func table(w io.Writer, rows [][]string, width int) error {
 		fmt.Fprintln(&b, fit(line, width))
 	}
 	_, err := w.Write(b.Bytes())
-	return err
+	return widths, err
 }
 
 // insideOf is the recording of the container around.
