@@ -26,6 +26,7 @@ type runOptions struct {
 	root    string
 	name    string
 	verbose bool
+	quiet   bool
 	printID bool
 	dump    bool
 	last    int
@@ -42,8 +43,13 @@ signal n has ended it, 127 if there is no such command, 126 if it cannot be
 started. recorderctl's own errors before that have the usual statuses.
 
 The cgroup is removed when the command has ended, with those above it that run made,
-and stays as long as processes are left in it. Its recording is kept as any other.`,
-		Example: `  recorderctl run --dump -- ./server --config /etc/server.conf
+and stays as long as processes are left in it. Its recording is kept as any other.
+
+At the end a line on standard error says what became of the command, and how to see more;
+-q leaves it out, and so does --print-id.`,
+		Example: `  recorderctl run -- ./server
+  recorderctl run --dump -- ./server --config /etc/server.conf
+  recorderctl run -q -- make check
   recorderctl run --name build --print-id -- make`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -57,6 +63,7 @@ and stays as long as processes are left in it. Its recording is kept as any othe
 	f.StringVar(&o.root, "root", api.RunRoot, "cgroup below which the command's is made; recorderd has to watch it")
 	f.StringVar(&o.name, "name", "", "name of the cgroup, and so of the recording (default: the command's and a number)")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "say on standard error what happens")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "say nothing of the recording at the end")
 	f.BoolVar(&o.printID, "print-id", false, "print the recording's id on standard error")
 	f.BoolVar(&o.dump, "dump", false, "if the command fails, show its last calls on standard error")
 	f.IntVar(&o.last, "last", 40, "how many --dump shows")
@@ -76,6 +83,9 @@ func (a *app) record(cmd *cobra.Command, o runOptions, args []string) error {
 	}
 	if strings.ContainsAny(o.name, "/\n") || strings.Trim(o.name, ".") == "" {
 		return usagef("run: --name %q is not the name of a cgroup: it has no slash and is not only dots", o.name)
+	}
+	if o.quiet && o.verbose {
+		return usagef("run: -q and -v exclude each other")
 	}
 	if o.last < 1 {
 		return usagef("run: --last is %d: at least 1 is expected", o.last)
@@ -106,10 +116,11 @@ func (a *app) record(cmd *cobra.Command, o runOptions, args []string) error {
 		a.say("run: %v", errors.Join(err, group.Remove()))
 		return exitStatus(cgroup.ExitStatus(err))
 	}
+	judged := !o.quiet && (!o.printID || o.verbose)
 	told := make(chan struct{})
 	go func() { // the command need not wait for it
 		defer close(told)
-		if o.verbose || o.printID || o.dump {
+		if judged || o.printID || o.dump {
 			a.announce(ctx, rec, o)
 		}
 	}()
@@ -120,6 +131,7 @@ func (a *app) record(cmd *cobra.Command, o runOptions, args []string) error {
 	<-told
 	if err := group.Remove(); errors.Is(err, cgroup.ErrInUse) {
 		a.say("the command has left processes behind: recording of %s goes on", rec.cgroup)
+		judged = false
 	} else if err != nil {
 		a.say("run: %v", err)
 	}
@@ -128,7 +140,31 @@ func (a *app) record(cmd *cobra.Command, o runOptions, args []string) error {
 			a.complain(err)
 		}
 	}
+	if judged && rec.id != "" {
+		a.verdict(ctx, cmd, rec)
+	}
 	return exitStatus(status)
+}
+
+// verdictTime is how long the verdict may take behind the end of a command. Mostly it is there
+// within 0.2 seconds.
+const verdictTime = 2 * time.Second
+
+// verdict says what became of the command, and how to see more.
+func (a *app) verdict(ctx context.Context, cmd *cobra.Command, rec *recorded) {
+	text := "recorded"
+	for deadline := time.Now().Add(verdictTime); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		now, err := rec.client.Get(ctx, rec.id, target.Selector{})
+		if err != nil {
+			a.complain(err)
+			return
+		}
+		if now.State != api.StateLive && now.Verdict != nil {
+			text = now.Verdict.Sentence()
+			break
+		}
+	}
+	a.say("%s; more: %s", text, a.commandFor(cmd, "show", rec.id, &target.Selector{}))
 }
 
 // watched returns where the cgroups of the tracked hierarchy are, if what is below

@@ -230,6 +230,11 @@ func (o *showFlags) print(cmd *cobra.Command, in io.Reader, since *api.Recording
 
 // dumpCommand is the command that dumps the same recording.
 func (a *app) dumpCommand(cmd *cobra.Command, name string, sel *target.Selector) string {
+	return a.commandFor(cmd, "dump", name, sel)
+}
+
+// commandFor is a command that does something else with the same recording.
+func (a *app) commandFor(cmd *cobra.Command, verb, name string, sel *target.Selector) string {
 	words := strings.Fields(a.name)
 	if cmd.Flags().Changed("socket") {
 		words = append(words, "--socket", a.socket)
@@ -247,7 +252,7 @@ func (a *app) dumpCommand(cmd *cobra.Command, name string, sel *target.Selector)
 			words = append(words, "--"+flag, v)
 		}
 	}
-	words = append(words, "dump", name)
+	words = append(words, verb, name)
 	if sel.Namespace != "" {
 		words = append(words, "-n", sel.Namespace)
 	}
