@@ -37,6 +37,7 @@ exit status is 1.
 		},
 	}
 	flags := newQueryFlags(cmd, false)
+	completeQuery(cmd, openFile)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		o, err := flags.options(cmd)
 		if err != nil {

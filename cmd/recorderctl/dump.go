@@ -40,6 +40,7 @@ With -o raw the dump goes to another machine, for recorderctl decode.`,
 	}
 	chosen.add(a, cmd, 1)
 	flags := newQueryFlags(cmd, true)
+	completeQuery(cmd, a.openRecording(&chosen.sel))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		o, err := flags.options(cmd)
 		if err != nil {
