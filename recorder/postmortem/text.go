@@ -294,7 +294,8 @@ func (t *screen) output() {
 		return
 	}
 	n := max(0, len(l.Items)-screenLines)
-	t.title("Output")
+	once, title := t.destinations(l.Items[n:])
+	t.title("Output%s", title)
 	several := slices.ContainsFunc(l.Items[n:], func(x Line) bool { return x.Pid != l.Items[n].Pid })
 	for _, line := range l.Items[n:] {
 		head := "  " + t.clock(line.Time) + " "
@@ -306,7 +307,7 @@ func (t *screen) output() {
 		} else {
 			head += "out"
 		}
-		if line.To != "" {
+		if line.To != "" && !once[line.Stream] {
 			head += " to " + fitPath(line.To, max(t.o.Width/4, least))
 		}
 		text := line.Text
@@ -327,6 +328,30 @@ func (t *screen) output() {
 		}
 	}
 	t.more(l.More+uint64(n), "-e write,writev")
+}
+
+// destinations are the streams of which all lines went to the same place, and what a title says of
+// these: a pipe or a file in each line would leave little room for the lines themselves.
+func (t *screen) destinations(lines []Line) (once map[string]bool, title string) {
+	once = make(map[string]bool)
+	to, count := make(map[string]string), make(map[string]int)
+	for _, line := range lines {
+		if count[line.Stream] == 0 {
+			to[line.Stream], once[line.Stream] = line.To, line.To != ""
+		}
+		once[line.Stream] = once[line.Stream] && line.To == to[line.Stream]
+		count[line.Stream]++
+	}
+	const out, err = "stdout", "stderr"
+	if once[out] && once[err] && to[out] == to[err] {
+		return once, ", all to " + fitPath(to[out], max(t.o.Width/2, least))
+	}
+	for _, stream := range []string{out, err} {
+		if once[stream] = once[stream] && count[stream] > 1; once[stream] {
+			title += ", " + stream + " to " + fitPath(to[stream], max(t.o.Width/4, least))
+		}
+	}
+	return once, title
 }
 
 func (t *screen) blocked() {
