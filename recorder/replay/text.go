@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/internal/columns"
 	"github.com/recorderd/recorderd/recorder/dump"
 )
 
@@ -139,7 +140,9 @@ func (t *textSink) who(ev *Event, at int) {
 	}
 	if name := ev.Comm.Bytes(); len(name) > 0 {
 		t.buf = append(t.buf, ' ')
+		from := len(t.buf)
 		t.buf = appendSafe(t.buf, name)
+		at += wider(t.buf[from:])
 	}
 	t.buf = append(t.buf, ']')
 	if width := len(t.buf) - at; width > t.width {
@@ -148,6 +151,16 @@ func (t *textSink) who(ev *Event, at int) {
 	for len(t.buf)-at <= t.width {
 		t.buf = append(t.buf, ' ')
 	}
+}
+
+// wider is how many bytes more than columns of a terminal a name takes.
+func wider(name []byte) int {
+	for _, c := range name {
+		if c >= utf8.RuneSelf {
+			return len(name) - columns.Width(string(name))
+		}
+	}
+	return 0
 }
 
 // appendSafe appends a name that may hold anything, without what a terminal would obey.
