@@ -22,9 +22,8 @@ func (a *app) dump() *cobra.Command {
 nothing is taken out of the recording.
 
 ` + queryHelp + `
-` + severalHelp + ` With -l it is one
-recording of each container: the live one, else the newest. A line with its name stands
-before each of several. -f and the formats chrome and raw take one.
+` + shownHelp + `. -f and
+the formats chrome and raw take one recording.
 
 ` + pagerHelp + `
 

@@ -74,9 +74,9 @@ restarted before, its kind, and the workload. -o name prints ids, for use as TAR
 -o jsonpath= and custom-columns= are kubectl's, over what -o json has; columns are of one
 recording.
 
--w goes on until you end it: first come all, then a row for each recording that begins, is
-frozen or resumed, ends, or gets another verdict. With -o json, yaml and jsonpath= each is an object of its
-own. What is forgotten is not told.`,
+-w goes on until you end it: first come all, then a row for each recording that begins,
+is frozen or resumed, ends, or gets another verdict. With -o json, yaml and jsonpath= each
+is an object of its own. What recorderd forgets is not told.`,
 		Example: `  recorderctl list --crashed
   recorderctl list -n shop -l app=web -w
   recorderctl list -o custom-columns=ID:.id,POD:.pod.name,WHY:.verdict.cause

@@ -107,6 +107,10 @@ func (p *pager) run() {
 			cmd.Env = append(cmd.Env, set)
 		}
 	}
+	if os.Getenv("SUDO_UID") != "" {
+		// Whoever may run this program by sudo may not run a shell by it, which less would start.
+		cmd.Env = append(cmd.Env, "LESSSECURE=1")
+	}
 	err = cmd.Start()
 	in.Close()
 	if err != nil {

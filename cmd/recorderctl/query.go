@@ -16,8 +16,8 @@ import (
 const queryHelp = `Times are durations that count back from the end (30s), times of day (15:04:05)
 or dates (2006-01-02T15:04:05, or RFC 3339). Process ids are those that the
 container sees. -e chooses calls as strace does: names, classes such as %file and
-%network, and those behind ! are left out. -P, -y, -t, -r and -T are strace's. The shell's completion knows calls and
-classes behind -e, and behind -P the files that the recording names.
+%network, and those behind ! are left out. -P, -y, -t, -r and -T are strace's. The shell
+completes calls and classes behind -e, and behind -P the files that the recording names.
 `
 
 // queryFlags are the flags of dump and decode.

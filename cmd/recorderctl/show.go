@@ -44,17 +44,17 @@ are left out.
 Without TARGET it is the last container that ended as nobody wanted, on this node or in
 the namespace (list --crashed).
 
-` + severalHelp + ` With -l it is one
-recording of each container: the live one, else the newest. A line with its name stands
-before each of several; with -o json and yaml a document follows the other.
+` + shownHelp + `; with -o json
+and yaml there is a document for each.
 
-What is more than fits is counted, with the command that shows it. --file reads
-what dump -o raw has saved and spooled files, as decode does; - is standard input. A dump that is
-damaged or cut short is shown as far as it can be read, and the exit status is 1.
+What is more than fits is counted, with the command that shows it. --file reads what
+dump -o raw has saved and spooled files, as decode does; - is standard input. A dump that
+is damaged or cut short is shown as far as it can be read, and the exit status is 1.
 
 ` + pagerHelp + `
 
--o json has more of each list, with weights and evidence: see docs/show.md.
+-o json has more of each list, with weights and evidence: see docs/show.md. -o jsonpath=
+and custom-columns= pick from it, as with kubectl.
 -o html is one page for a browser, with a timeline that counts back from the end. It asks no
 network, and can go into a ticket.`,
 		Example: `  recorderctl show
@@ -65,6 +65,7 @@ network, and can go into a ticket.`,
   recorderctl show web --no-pager
   recorderctl show --file web.rec
   recorderctl show web -o json | jq -r .verdict
+  recorderctl show web -o jsonpath={.verdict}
   recorderctl show web -o html > web.html`,
 	}
 	o.chosen.add(a, cmd, 0)

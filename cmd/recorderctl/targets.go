@@ -17,9 +17,13 @@ import (
 	"github.com/recorderd/recorderd/cmd/recorderctl/internal/render"
 )
 
-const severalHelp = `Several TARGETs can be given, or -l with a label selector in place of them. What goes
-wrong with one is told, and the others are done all the same; the exit status is then
-that of the first that went wrong.`
+const severalHelp = `Several TARGETs can be given, or -l with a label selector in place of them. An error
+with one of them is told, and the others are done all the same; the exit status is then
+that of the first error.`
+
+// shownHelp is severalHelp for what shows recordings.
+const shownHelp = severalHelp + ` With -l one recording of each container is shown: the live
+one, else the newest. A line with its name stands before each of several`
 
 // choice is what a command works on: TARGETs, or the recordings whose labels fit.
 type choice struct {
