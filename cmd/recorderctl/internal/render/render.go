@@ -83,7 +83,7 @@ const leastVerdict, mostName = 32, 24
 func Recordings(w io.Writer, recs []api.Recording, t Table) error {
 	cols, cells := t.cells(recs, func(c column) string { return c.title })
 	if t.Width > 0 && !t.Wide {
-		cols, cells, _ = narrow(cols, cells, t.Width)
+		_, cells, _ = narrow(cols, cells, t.Width)
 	}
 	return table(w, rowsOf(cells, t.NoHeader), t.Width)
 }
