@@ -145,13 +145,19 @@ func (r *Recorder) spooledLocked() []api.Recording {
 		if r.recs[d.ID] != nil {
 			continue
 		}
-		if is(r.policy.For(&d).Off) { // it may have been saved before that was said
-			d.Off, d.Container.Command, d.Verdict = true, nil, nil
-		}
+		r.hideLocked(&d)
 		list = append(list, d)
 	}
 	r.linkLocked(list)
 	return list
+}
+
+// hideLocked takes out of what is told of a dump on disk what a rule says nothing is told of: it may
+// have been saved before that was said. r.mu is held.
+func (r *Recorder) hideLocked(d *api.Recording) {
+	if is(r.policy.For(d).Off) {
+		d.Off, d.Container.Command, d.Verdict = true, nil, nil
+	}
 }
 
 // describe adds to a recording in memory that it is on disk too.
@@ -266,7 +272,11 @@ func (r *Recorder) Save(ctx context.Context, id string) (api.Recording, error) {
 	if err != nil {
 		return api.Recording{}, err
 	}
-	return entry.Describe(), nil
+	d := entry.Describe()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.hideLocked(&d)
+	return d, nil
 }
 
 func (r *Recorder) save(ctx context.Context, id string) (spool.Entry, error) {

@@ -55,6 +55,11 @@ func TestOffOnDisk(t *testing.T) {
 			t.Errorf("%s: off %v, command %q", d.Pod.Namespace, d.Off, d.Container.Command)
 		}
 	}
+	for id, off := range map[string]bool{"366ed0c84781": true, "566ed0c84782": false} { // they are on disk already
+		if d, err := r.Save(t.Context(), id); err != nil || d.ID != id || d.State != api.StateSpooled || d.Spool == nil || d.Off != off || (d.Container.Command == nil) != off {
+			t.Errorf("save: %v, off %v, command %q, %v", d.ID, d.Off, d.Container.Command, err)
+		}
+	}
 	if n := len(r.spooledLocked()); n != 2 {
 		t.Errorf("%d are listed", n)
 	}
