@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -10,8 +11,14 @@ import (
 	"github.com/recorderd/recorderd/recorder/syscalls"
 )
 
-// hangAfter is how long all threads of a container must have been in calls for it to hang.
-const hangAfter = time.Minute
+const (
+	// hangAfter is how long all threads of a container must have been in calls for it to hang.
+	hangAfter = time.Minute
+	// lockedAfter is how long all must have been in futex, where nobody can wake another. Idle
+	// runtimes wake one of theirs at least every minute (Go's sysmon), or have one that waits for
+	// something else.
+	lockedAfter = 2 * time.Minute
+)
 
 // stuckCalls are calls that do not wait by design: a thread that has been in one of them for long
 // waits for a disk, a server, or somebody else's lock.
@@ -31,6 +38,8 @@ func (r *Recorder) noteHangs(tasks []layout.TaskDump) {
 		free    bool // a thread is in no call, or not for long
 		longest uint64
 		call    string
+		futexes int    // threads that are in futex for long
+		locked  uint64 // ns: the shortest of these
 	}
 	now := monotonic()
 	states := map[uint32]*state{}
@@ -48,12 +57,25 @@ func (r *Recorder) noteHangs(tasks []layout.TaskDump) {
 			continue
 		}
 		call := syscalls.Lookup(r.native.ABI(layout.RecFlag(t.Flags)), t.Nr)
-		if call != nil && stuckCalls[call.Name] && since > s.longest {
+		switch {
+		case call == nil:
+		case stuckCalls[call.Name] && since > s.longest:
 			s.longest, s.call = since, call.Name
+		case call.Name == "futex" && since >= uint64(lockedAfter):
+			s.futexes++
+			s.locked = min(cmp.Or(s.locked, since), since)
 		}
 	}
 	hangs := map[uint32]string{}
 	for slot, s := range states {
+		if !s.free && s.futexes == s.threads {
+			text := fmt.Sprintf("hanging: in futex for %s", time.Duration(s.locked).Round(time.Second))
+			if s.threads > 1 {
+				text = fmt.Sprintf("hanging: all %d threads have been in futex for %s or longer", s.threads, time.Duration(s.locked).Round(time.Second))
+			}
+			hangs[slot] = text + ": none is left to wake another"
+			continue
+		}
 		if s.free || s.call == "" {
 			continue
 		}

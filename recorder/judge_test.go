@@ -288,7 +288,7 @@ func (panicking) Read([]byte) (int, error) { panic("no way") }
 func TestHangs(t *testing.T) {
 	r := &Recorder{native: nativeArch()}
 	now := monotonic()
-	long, soon := now-uint64(90*time.Second), now-uint64(time.Second)
+	long, longer, soon := now-uint64(90*time.Second), now-uint64(3*time.Minute), now-uint64(time.Second)
 	task := func(slot uint32, call string, enter uint64) layout.TaskDump {
 		d := layout.TaskDump{Slot: slot, Enter: enter}
 		if call != "" {
@@ -302,8 +302,15 @@ func TestHangs(t *testing.T) {
 		task(3, "fsync", long), task(3, "read", soon), // another thread works
 		task(4, "flock", soon),                      // not for long
 		task(5, "connect", long), task(5, "", long), // computes
+		task(6, "futex", longer), task(6, "futex", longer-uint64(time.Second)), // a deadlock
+		task(7, "futex", longer), task(7, "epoll_pwait", longer), // an idle server with workers
+		task(8, "futex", longer), task(8, "futex", soon), // an idle runtime, whose monitor wakes every minute
+		task(9, "futex", long), // not for long enough
+		task(10, "futex", longer),
 	})
-	if len(r.hangs) != 1 || r.hangs[1] != "hanging: in openat for 1m30s; all 2 threads have been in calls for 1m0s or longer" {
+	if len(r.hangs) != 3 || r.hangs[6] != "hanging: all 2 threads have been in futex for 3m0s or longer: none is left to wake another" ||
+		r.hangs[10] != "hanging: in futex for 3m0s: none is left to wake another" ||
+		r.hangs[1] != "hanging: in openat for 1m30s; all 2 threads have been in calls for 1m0s or longer" {
 		t.Errorf("%v", r.hangs)
 	}
 	rec := &recording{slot: 1}

@@ -39,7 +39,7 @@ type cause struct{ name, is string }
 // otherCauses stand behind the kinds of the rules.
 var otherCauses = []cause{
 	{CauseRunning, "the container runs"},
-	{CauseHanging, "it runs, and its threads have been in calls for long that do not wait by design"},
+	{CauseHanging, "it runs, and its threads have been in calls for long that do not wait by design, or wait for each other"},
 	{causeCompleted, "it exited with 0 by itself"},
 	{causeAsked, "it exited after a signal asked it to"},
 	{causeBackground, "its first process exited with 0 and left a child behind, as daemons do"},
