@@ -104,6 +104,9 @@ func (o *showFlags) run(a *app, cmd *cobra.Command, args []string) error {
 		args, o.chosen.sel = []string{id}, target.Selector{}
 	}
 	all, err := o.chosen.all(cmd.Context(), c, args, target.Current)
+	if len(all) > 1 && o.format.value == "html" {
+		return usagef("show: %d recordings are meant: with -o html one is possible", len(all))
+	}
 	h := headings{colour: colored(cmd, o.color)}
 	return eachOf(all, err, func(t *one) error {
 		body, err := c.Dump(cmd.Context(), t.name, t.sel, replay.Query{Format: replay.FormatRaw})

@@ -299,3 +299,23 @@ func BenchmarkBuild(b *testing.B) {
 		build(b, "forks", Options{})
 	}
 }
+
+// A spark has all calls of the ring, whatever span of time they cover.
+func TestSpark(t *testing.T) {
+	for _, name := range names(t) {
+		sp, _ := BuildSpark(open(t, name))
+		var calls, failed, want uint64
+		for i := range sp.Calls {
+			calls += sp.Calls[i]
+			failed += sp.Failed[i]
+		}
+		_, _ = postmortem.Build(open(t, name), postmortem.Options{Also: func(s *postmortem.Seen) {
+			if s.Call != "" && !s.Guard && s.State == replay.Finished {
+				want++
+			}
+		}})
+		if calls != want || failed > calls || len(sp.Calls) > sparkSpans || calls > 0 && !sp.From.Before(sp.To) {
+			t.Errorf("%s: %d calls of %d, %d failed, %d spans from %s to %s", name, calls, want, failed, len(sp.Calls), sp.From, sp.To)
+		}
+	}
+}

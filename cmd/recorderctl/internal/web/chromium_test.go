@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"flag"
 	"io"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -155,7 +156,7 @@ func TestInChromium(t *testing.T) {
 	for _, name := range []string{"abort", "deadlock", "dns", "forks", "traceback", "blocked", "closed"} {
 		write(t, dir, name, load(t, filepath.Join(recordings, name+".rec.gz")))
 	}
-	args := []string{"--test", "--test-reporter=spec", "test/page.test.mjs"}
+	args := []string{"--test", "--test-reporter=spec", "--test-concurrency=1", "test/page.test.mjs", "test/ui.test.mjs"}
 	if *screenshots != "" {
 		args = []string{"test/screenshots.mjs", *screenshots}
 	} else {
@@ -167,8 +168,13 @@ func TestInChromium(t *testing.T) {
 			t.Logf("a page of %d calls has %d bytes", calls, n)
 		}
 	}
+	ui := httptest.NewUnstartedServer(nil)
+	server := NewServer(ui.Listener.Addr(), newFake(t, recordings))
+	ui.Config.Handler = server.Handler()
+	ui.Start()
+	defer ui.Close()
 	cmd := exec.Command("node", args...)
-	cmd.Env = append(os.Environ(), "PAGES="+dir)
+	cmd.Env = append(os.Environ(), "PAGES="+dir, "UI="+server.URL())
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {

@@ -12,7 +12,7 @@ export function badgeOf(outcome: string, signal?: string, code?: number, oom?: b
 }
 
 export function badge(r: Report): Badge {
-  const hanging = r.signs.items?.some((s) => hangs.has(s.kind) && s.certainty !== "possible");
+  const hanging = r.recording.verdict?.text.startsWith("hanging") || r.signs.items?.some((s) => hangs.has(s.kind) && s.certainty !== "possible");
   return badgeOf(r.outcome, r.recording.exit?.signal, r.recording.exit?.code, r.recording.exit?.oomKilled, hanging);
 }
 

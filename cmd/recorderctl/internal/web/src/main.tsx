@@ -1,6 +1,7 @@
 import { render } from "preact";
 import { Model, unpack } from "./data";
 import { Report } from "./report";
+import { UI } from "./ui";
 
 async function main(): Promise<void> {
   const root = document.getElementById("app")!;
@@ -8,6 +9,8 @@ async function main(): Promise<void> {
   if (data) {
     render(<Report model={new Model(await unpack(data.textContent ?? ""))} />, root);
     performance.mark("shown");
+  } else {
+    render(<UI />, root);
   }
 }
 

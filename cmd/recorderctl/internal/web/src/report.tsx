@@ -8,7 +8,7 @@ import { bytes, clock, count, duration, plural, utc } from "./format";
 import { markdown } from "./markdown";
 import { TimelineView } from "./timeline";
 
-export function Report({ model }: { model: Model }) {
+export function Report({ model, nav }: { model: Model; nav?: ComponentChildren }) {
   const [query, setQuery] = useState("");
   const [selected, setSelected] = useState(-1);
   const [hovered, setHovered] = useState(-1);
@@ -25,10 +25,12 @@ export function Report({ model }: { model: Model }) {
   const r = model.t.report, rec = r.recording;
   const headline = useMemo(() => parts(model, r.verdict), [model]);
   const b = badge(r);
-  useEffect(() => { document.title = `${b.text}: ${nameOf(rec)}`; }, []);
+  useEffect(() => { document.title = `${b.text}: ${nameOf(rec)}`; }, [b.text]);
+  useEffect(() => { setSelected(-1); setHovered(-1); }, [model]); // of another moment
   const find = (text: string) => { const i = eventOf(model, text); if (i >= 0) select(i); else setQuery(JSON.stringify(text)); };
   return (
     <main>
+      {nav}
       <header class="top">
         <span class={`badge is-${b.kind}`}>{b.text}</span>
         <b class="name">{nameOf(rec)}</b>

@@ -10,8 +10,15 @@ export async function launch() {
   });
 }
 
-// open opens a page, and collects errors, breaches of its policy, and requests.
+// open opens a page of a file.
 export async function open(browser, name, options = {}) {
+  const opened = await openURL(browser, `file://${pages}/${name}.html`, options);
+  await opened.page.waitForFunction(() => performance.getEntriesByName("redraw").length > 0);
+  return opened;
+}
+
+// openURL opens a page, and collects errors, breaches of its policy, and requests elsewhere.
+export async function openURL(browser, url, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   const page = await context.newPage();
   const faults = [], requests = [];
@@ -24,13 +31,11 @@ export async function open(browser, name, options = {}) {
     globalThis.copied = undefined;
     Object.defineProperty(navigator, "clipboard", { value: { writeText: async (t) => { globalThis.copied = t; } } });
   });
-  const url = `file://${pages}/${name}.html`;
   await page.goto(url);
   await page.waitForSelector("main");
-  await page.waitForFunction(() => performance.getEntriesByName("redraw").length > 0);
   const clean = async () => {
     faults.push(...await page.evaluate(() => globalThis.breaches.map((b) => `policy: ${b}`)));
-    const strange = requests.filter((r) => r !== url && !r.startsWith("blob:null") && !r.startsWith("data:"));
+    const strange = requests.filter((r) => r !== url && !(url.startsWith("http") && new URL(r).origin === new URL(url).origin) && !r.startsWith("blob:null") && !r.startsWith("data:"));
     return [...faults, ...strange.map((r) => `request: ${r}`)];
   };
   return { page, clean, close: () => context.close() };

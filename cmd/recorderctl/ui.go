@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/api/client/cluster"
+	"github.com/recorderd/recorderd/api/target"
+	"github.com/recorderd/recorderd/cmd/recorderctl/internal/web"
+	"github.com/recorderd/recorderd/recorder/replay"
+)
+
+func (a *app) ui() *cobra.Command {
+	var filter target.Filter
+	var addr string
+	var all, noBrowser bool
+	cmd := &cobra.Command{
+		Use:   "ui",
+		Short: "Show recordings in a browser",
+		Long: `Show recordings in a browser: all that there are, with badge, verdict and how many
+calls there were when; crashes of one cause together; and of each its report, with a
+timeline, as show -o html has it. What lives is followed. Two can be compared.
+
+It serves on 127.0.0.1 of the machine that it runs on, to whoever has the address that it
+prints, which has a random token; no port is opened on any node. It reads recordings as the
+other commands do, through recorderd's socket or with the rights of the kubeconfig, when a page
+asks for them. On a node without a browser, forward the port:
+
+  ssh -L 7070:127.0.0.1:7070 NODE sudo recorderctl ui --http 127.0.0.1:7070 --no-browser
+
+It ends with Ctrl-C.`,
+		Example: `  recorderctl ui
+  recorderctl ui -n shop
+  recorderctl ui --http 127.0.0.1:7070 --no-browser`,
+		Args: none,
+	}
+	f := cmd.Flags()
+	f.StringVar(&addr, "http", "127.0.0.1:0", "loopback `ADDRESS` to serve on; port 0 is any")
+	f.BoolVar(&noBrowser, "no-browser", false, "print the address, and open no browser")
+	f.StringVarP(&filter.Namespace, "namespace", "n", "", "only of pods in this namespace")
+	f.BoolVarP(&all, "all-namespaces", "A", false, "of all namespaces, and of no pod (the default on one machine)")
+	f.StringVarP(&filter.Labels, "selector", "l", "", "only those whose labels fit, such as app=web,tier!=db")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if all && filter.Namespace != "" {
+			return usagef("ui: -n %s and -A exclude each other", filter.Namespace)
+		}
+		if err := loopback(addr); err != nil {
+			return err
+		}
+		c, err := a.client()
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		if cl, ok := c.(*cluster.Cluster); ok && !all && filter.Namespace == "" {
+			filter.Namespace = cl.Namespace()
+		}
+		return serve(cmd, addr, &webSource{c, filter}, !noBrowser)
+	}
+	return cmd
+}
+
+// loopback refuses addresses that others can reach.
+func loopback(addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return usagef("ui: --http %s: %w", addr, err)
+	}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		return usagef("ui: --http %s: it serves on a loopback address only, such as 127.0.0.1:7070", addr)
+	}
+	return nil
+}
+
+func serve(cmd *cobra.Command, addr string, source web.Source, browse bool) error {
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, unix.SIGTERM)
+	defer stop()
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("ui: %w", err)
+	}
+	s := web.NewServer(l.Addr(), source)
+	h := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	fmt.Fprintln(cmd.OutOrStdout(), s.URL())
+	if browse {
+		if err := openBrowser(s.URL()); err != nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "%v: open the address above\n", err)
+		}
+	}
+	done := make(chan error, 1)
+	go func() { done <- h.Serve(l) }()
+	select {
+	case err := <-done:
+		return fmt.Errorf("ui: %w", err)
+	case <-ctx.Done():
+		return h.Close()
+	}
+}
+
+// openBrowser opens an address in the user's browser, as go tool pprof -http does.
+func openBrowser(url string) error {
+	var tries [][]string
+	if b := os.Getenv("BROWSER"); b != "" {
+		tries = append(tries, []string{b})
+	}
+	switch {
+	case runtime.GOOS == "darwin":
+		tries = append(tries, []string{"/usr/bin/open"})
+	case os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND_DISPLAY") != "":
+		tries = append(tries, []string{"xdg-open"}, []string{"chromium"}, []string{"google-chrome"}, []string{"firefox"})
+	}
+	for _, words := range tries {
+		c := exec.Command(words[0], append(words[1:], url)...)
+		if c.Start() == nil {
+			go c.Wait() //nolint:errcheck // it may have handed it to one that runs
+			return nil
+		}
+	}
+	return errors.New("there is no browser here")
+}
+
+// webSource is where the pages have recordings from.
+type webSource struct {
+	c      recorders
+	filter target.Filter
+}
+
+func (s *webSource) List(ctx context.Context) (api.RecordingList, error) {
+	list, err := s.c.List(ctx, s.filter)
+	var partial *cluster.PartialError
+	if errors.As(err, &partial) && !partial.All() {
+		return list, &web.Partial{Err: partial}
+	}
+	return list, err
+}
+
+func (s *webSource) Dump(ctx context.Context, id string) (io.ReadCloser, error) {
+	return s.c.Dump(ctx, id, target.Selector{}, replay.Query{Format: replay.FormatRaw})
+}
