@@ -80,44 +80,53 @@ func (o *diffFlags) ofRecordings(a *app, cmd *cobra.Command, args []string) erro
 		return err
 	}
 	defer c.Close()
-	type one struct {
-		name string
-		sel  target.Selector
-	}
-	sel := o.sel
+	names, sel := [2]string{args[0], args[len(args)-1]}, o.sel
 	sel.Previous = false
-	both := []one{{args[0], sel}, {args[len(args)-1], sel}}
 	if o.sel.Previous {
-		a, b, err := before(cmd.Context(), c, args[0], sel)
-		if err != nil {
+		if names[0], names[1], err = before(cmd.Context(), c, args[0], sel); err != nil {
 			return err
 		}
-		both = []one{{a, target.Selector{}}, {b, target.Selector{}}}
+		sel = target.Selector{}
 	}
-	var dumps []*dump.Reader
-	for _, t := range both {
-		body, err := c.Dump(cmd.Context(), t.name, t.sel, replay.Query{Format: replay.FormatRaw})
-		if err != nil {
-			return err
+	dumps, done, err := both(cmd.Context(), c, names, sel)
+	defer done()
+	if err != nil {
+		return err
+	}
+	return o.print(cmd, dumps)
+}
+
+// both reads two recordings. done is called when they are no longer needed, also with an error.
+func both(ctx context.Context, c recorders, names [2]string, sel target.Selector) (dumps []*dump.Reader, done func(), err error) {
+	var files []*os.File
+	done = func() {
+		for _, f := range files {
+			f.Close()
 		}
-		defer body.Close()
+	}
+	for _, name := range names {
 		// The second waits while the first is read, which its daemon would take for a client that
 		// does not read: each goes to a file first.
-		file, broken, err := fetched(body)
+		body, err := c.Dump(ctx, name, sel, replay.Query{Format: replay.FormatRaw})
 		if err != nil {
-			return err
+			return nil, done, err
 		}
-		defer file.Close()
+		file, broken, err := fetched(body)
+		body.Close()
+		if err != nil {
+			return nil, done, err
+		}
+		files = append(files, file)
 		if broken != nil {
-			return fmt.Errorf("read the recording of %s: %w", t.name, broken)
+			return nil, done, fmt.Errorf("read the recording of %s: %w", name, broken)
 		}
 		d, err := dump.NewReader(file)
 		if err != nil {
-			return err
+			return nil, done, err
 		}
 		dumps = append(dumps, d)
 	}
-	return o.print(cmd, dumps)
+	return dumps, done, nil
 }
 
 // fetched is a file without a name that has all of a body, or what came before it broke off.

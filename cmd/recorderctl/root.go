@@ -72,7 +72,7 @@ func (a *app) root() *cobra.Command {
 	})
 	cmd.PersistentFlags().StringVar(&a.socket, "socket", os.Getenv("RECORDER_SOCKET"), "recorderd's socket, also RECORDER_SOCKET (default "+client.DefaultSocket+")")
 	a.kube.add(cmd)
-	cmd.AddCommand(a.dialStdio(), a.health(), a.deploy(), a.undeploy(), a.list(), a.show(), a.diff(), a.ui(), a.dump(), a.decode(), a.run(), a.status(), a.freeze(), a.resume(), a.save(), a.delete(), a.version())
+	cmd.AddCommand(a.dialStdio(), a.health(), a.deploy(), a.undeploy(), a.list(), a.show(), a.diff(), a.ui(), a.dump(), a.decode(), a.run(), a.status(), a.freeze(), a.resume(), a.save(), a.delete(), a.mcp(), a.version())
 	for _, c := range cmd.Commands() {
 		a.completeFlags(c)
 	}
