@@ -119,3 +119,45 @@ help:
 kernels: ## the tests on other kernels, in qemu: KERNELS="6.1 6.12-rt 7", ARCH=arm64 (root, Debian)
 	scripts/install-tools gcc libc6-dev debian-archive-keyring
 	scripts/kernels $(KERNELS)
+
+PREFIX  ?= /usr/local
+BINDIR  ?= $(PREFIX)/bin
+MANDIR  ?= $(PREFIX)/share/man
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+# Where shells look for the completions of programs.
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR  ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
+
+# What the programs say of themselves goes by these.
+RUN := env -u RECORDER_SOCKET -u NODE_NAME
+
+.PHONY: man
+man: build ## manual pages and shell completions, into bin/share/
+	rm -rf $(BIN)/share
+	$(RUN) $(BIN)/recorderctl man $(BIN)/share/man1
+	$(RUN) $(BIN)/recorderd man $(BIN)/share/man8
+	for program in recorderctl recorderd; do for shell in bash zsh fish; do \
+		mkdir -p $(BIN)/share/$$shell && $(RUN) $(BIN)/$$program completion $$shell >$(BIN)/share/$$shell/$$program || exit; \
+	done; done
+
+.PHONY: install
+install: man ## programs, manual pages, completions and the systemd unit, below PREFIX (default /usr/local); DESTDIR for packages
+	install -d $(addprefix $(DESTDIR),$(BINDIR) $(MANDIR)/man1 $(MANDIR)/man8 $(UNITDIR) $(BASHDIR) $(ZSHDIR) $(FISHDIR))
+	install -m 755 $(BIN)/recorderctl $(BIN)/recorderd $(DESTDIR)$(BINDIR)
+	install -m 644 $(BIN)/share/man1/*.1 $(DESTDIR)$(MANDIR)/man1
+	install -m 644 $(BIN)/share/man8/*.8 $(DESTDIR)$(MANDIR)/man8
+	sed 's|^ExecStart=[^ ]*|ExecStart=$(BINDIR)/recorderd|' deploy/recorderd.service >$(DESTDIR)$(UNITDIR)/recorderd.service
+	for program in recorderctl recorderd; do \
+		install -m 644 $(BIN)/share/bash/$$program $(DESTDIR)$(BASHDIR)/$$program && \
+		install -m 644 $(BIN)/share/zsh/$$program $(DESTDIR)$(ZSHDIR)/_$$program && \
+		install -m 644 $(BIN)/share/fish/$$program $(DESTDIR)$(FISHDIR)/$$program.fish || exit; \
+	done
+
+.PHONY: uninstall
+uninstall: ## what install has put there; recorderd uninstall takes programs and recordings out of the kernel
+	rm -f $(addprefix $(DESTDIR)$(BINDIR)/,recorderctl recorderd) $(DESTDIR)$(UNITDIR)/recorderd.service \
+		$(DESTDIR)$(MANDIR)/man1/recorderctl.1 $(DESTDIR)$(MANDIR)/man1/recorderctl-*.1 \
+		$(DESTDIR)$(MANDIR)/man8/recorderd.8 $(DESTDIR)$(MANDIR)/man8/recorderd-*.8 \
+		$(addprefix $(DESTDIR)$(BASHDIR)/,recorderctl recorderd) $(addprefix $(DESTDIR)$(ZSHDIR)/,_recorderctl _recorderd) \
+		$(addprefix $(DESTDIR)$(FISHDIR)/,recorderctl.fish recorderd.fish)

@@ -78,6 +78,8 @@ recording.
 is frozen or resumed, ends, or gets another verdict. With -o json, yaml and jsonpath= each
 is an object of its own. What recorderd forgets is not told.`,
 		Example: `  recorderctl list --crashed
+  recorderctl list -A --hanging
+  recorderctl list --group
   recorderctl list -n shop -l app=web -w
   recorderctl list -o custom-columns=ID:.id,POD:.pod.name,WHY:.verdict.cause
   recorderctl list -o jsonpath='{range .recordings[?(@.exit.oomKilled)]}{.id} {.pod.name}{"\n"}{end}'`,

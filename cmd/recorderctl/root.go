@@ -10,6 +10,7 @@ import (
 
 	"github.com/recorderd/recorderd/api/client"
 	"github.com/recorderd/recorderd/api/target"
+	"github.com/recorderd/recorderd/internal/manpages"
 	"github.com/recorderd/recorderd/internal/version"
 )
 
@@ -72,11 +73,48 @@ func (a *app) root() *cobra.Command {
 	})
 	cmd.PersistentFlags().StringVar(&a.socket, "socket", os.Getenv("RECORDER_SOCKET"), "recorderd's socket, also RECORDER_SOCKET (default "+client.DefaultSocket+")")
 	a.kube.add(cmd)
-	cmd.AddCommand(a.dialStdio(), a.health(), a.deploy(), a.undeploy(), a.list(), a.show(), a.diff(), a.ui(), a.dump(), a.decode(), a.run(), a.status(), a.freeze(), a.resume(), a.save(), a.delete(), a.mcp(), a.version())
+	for _, g := range a.groups() {
+		cmd.AddGroup(&cobra.Group{ID: g.id, Title: g.title + ":"})
+		for _, c := range g.commands {
+			c.GroupID = g.id
+			cmd.AddCommand(c)
+		}
+	}
+	cmd.AddCommand(a.dialStdio(), a.health(), manpages.Command("1")) // hidden
+	cmd.SetHelpCommandGroupID(groupOther)
+	cmd.SetCompletionCommandGroupID(groupOther)
+	cmd.InitDefaultHelpCmd()
+	cmd.InitDefaultCompletionCmd()
+	for _, c := range cmd.Commands() { // cobra's own
+		switch c.Name() {
+		case "help":
+			c.Example = "  recorderctl help dump"
+		case "completion":
+			c.Example = "  source <(recorderctl completion bash)\n  recorderctl completion zsh >~/.zfunc/_recorderctl"
+		}
+	}
 	for _, c := range cmd.Commands() {
 		a.completeFlags(c)
 	}
 	return cmd
+}
+
+const groupOther = "other"
+
+// group is a part of the list of commands in the help.
+type group struct {
+	id, title string
+	commands  []*cobra.Command
+}
+
+// groups are the commands, by what people want of them.
+func (a *app) groups() []group {
+	return []group{
+		{"see", "See what happened", []*cobra.Command{a.list(), a.show(), a.dump(), a.diff(), a.ui(), a.decode(), a.mcp()}},
+		{"keep", "Keep and manage recordings", []*cobra.Command{a.save(), a.freeze(), a.resume(), a.delete()}},
+		{"set-up", "Run and set up", []*cobra.Command{a.run(), a.status(), a.deploy(), a.undeploy()}},
+		{groupOther, "Other commands", []*cobra.Command{a.version()}},
+	}
 }
 
 func (a *app) localSocket() string { return cmp.Or(a.socket, client.DefaultSocket) }

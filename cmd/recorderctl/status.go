@@ -29,7 +29,7 @@ In a cluster there is a line for each node, and with --node all of one. -o jsonp
 an expression over what -o json has, and custom-columns= has a row for each node.`,
 		Example: `  recorderctl status
   recorderctl status --cost 2s
-  recorderctl status -o jsonpath='{.rings.live} of {.rings.budget} bytes{"\n"}'
+  recorderctl status -o jsonpath='{.rings.bytes} of {.rings.budget} bytes{"\n"}'
   recorderctl status --context prod -o custom-columns=NODE:.node,VERSION:.version,SPARE:.rings.spare`,
 		Args: none,
 	}

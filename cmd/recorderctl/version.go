@@ -14,7 +14,9 @@ func (a *app) version() *cobra.Command {
 		Use:   "version",
 		Short: "Print the version of recorderctl",
 		Long:  "Print the version of recorderctl. That of the daemon is in recorderctl status.",
-		Args:  none,
+		Example: `  recorderctl version
+  recorderctl status -o json | jq -r .version   # the daemon's`,
+		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "recorderctl %s (%s, %s/%s)\n", version.String(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err

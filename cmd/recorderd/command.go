@@ -24,6 +24,7 @@ import (
 	"github.com/recorderd/recorderd/api/server"
 	"github.com/recorderd/recorderd/bpf"
 	"github.com/recorderd/recorderd/internal/calmlog"
+	"github.com/recorderd/recorderd/internal/manpages"
 	"github.com/recorderd/recorderd/internal/size"
 	"github.com/recorderd/recorderd/internal/version"
 	"github.com/recorderd/recorderd/recorder"
@@ -110,10 +111,11 @@ record, 4 another recorderd has the pin directory or the socket.`,
 			return o.runOrLastGood(cmd.Context(), given)
 		},
 	}
-	cmd.AddCommand(uninstallCommand())
+	cmd.AddCommand(uninstallCommand(), manpages.Command("8"))
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	cmd.Flags().SortFlags = false
 	o.flags(cmd.Flags())
+	cmd.Flags().Lookup("node").DefValue = "" // not the machine's where the manual is made
 	return cmd
 }
 
