@@ -212,8 +212,8 @@ func New(cfg Config) (*Recorder, error) {
 	}
 	r.findSelf()
 	for _, path := range cfg.Watch {
-		if !strings.HasPrefix(path, "/") || len(path) > 255 {
-			return nil, fmt.Errorf("watch %q: want the path of a cgroup below %s, beginning with /", path, r.hierarchy.Mount)
+		if err := CheckWatch(path); err != nil {
+			return nil, fmt.Errorf("watch %w", err)
 		}
 	}
 	var uts unix.Utsname
@@ -226,8 +226,8 @@ func New(cfg Config) (*Recorder, error) {
 	}
 	r.ringBytes = uint64(kcfg.RingBytes())
 	r.plans, r.subPlans = kcfg.Plans, kcfg.SubPlans
-	if want := 2 * r.ringBytes; cfg.MemoryBudget < want {
-		return nil, fmt.Errorf("memory budget of %d bytes: want at least %d, room for two rings", cfg.MemoryBudget, want)
+	if err := cfg.CheckBudget(); err != nil {
+		return nil, fmt.Errorf("memory budget of %w", err)
 	}
 	if r.pods, err = r.askKubernetes(cfg.Kubernetes); err != nil {
 		return nil, err
@@ -253,6 +253,22 @@ func New(cfg Config) (*Recorder, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// CheckWatch returns an error if a path is none that can be watched.
+func CheckWatch(path string) error {
+	if !strings.HasPrefix(path, "/") || len(path) > 255 {
+		return fmt.Errorf("%q: want the path of a cgroup in the tracked hierarchy, beginning with /", path)
+	}
+	return nil
+}
+
+// CheckBudget returns an error if the memory budget is too small for the rings.
+func (c *Config) CheckBudget() error {
+	if want := 2 * uint64(c.geometry().Bytes()); c.MemoryBudget < want {
+		return fmt.Errorf("%d bytes: want at least %d, room for two rings", c.MemoryBudget, want)
+	}
+	return nil
 }
 
 func nativeArch() record.Arch {

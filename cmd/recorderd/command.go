@@ -72,18 +72,21 @@ type options struct {
 	rules        []policy.Rule     // the file's
 	values       map[string]string // of the flags, with what the file says
 	bytes        []byte            // the file's
-	ignored      []string          // keys of the file that the command line overrides
-	broken       error             // why the file is not in force, but a copy of the last good one
-	refused      []byte            // the file's then, if it could be read
-	flagState    string            // the state directory by the flags alone
+	where        func(*flagError) error
+	ignored      []string // keys of the file that the command line overrides
+	broken       error    // why the file is not in force, but a copy of the last good one
+	refused      []byte   // the file's then, if it could be read
+	flagState    string   // the state directory by the flags alone
 
 	kubernetes string // auto, on or off
 	kubeconfig string
 	pod        string // NAMESPACE/NAME of the pod that this is
 }
 
-func command() *cobra.Command {
+// command is the whole command line, of which these are the arguments.
+func command(args []string) *cobra.Command {
 	o := defaults()
+	checkOnly := false
 	cmd := &cobra.Command{
 		Use:   "recorderd",
 		Short: "Record the system calls of every container on this node",
@@ -96,6 +99,10 @@ Containers of Kubernetes, containerd, Docker, CRI-O and Podman are found by
 themselves. The programs and rings are pinned below --pin-dir and go on recording
 when recorderd ends; the next recorderd takes them over. --clean takes them away.
 
+--check-config says all that is wrong with the flags and the configuration file, a line
+for each, and ends with status 1, or 0 if there is nothing. It needs no rights, and looks
+at no kernel.
+
 Exit status: 0 ended by a signal, 1 error, 2 usage, 3 this kernel or process cannot
 record, 4 another recorderd has the pin directory or the socket.`,
 		Args:          noArgs,
@@ -104,6 +111,9 @@ record, 4 another recorderd has the pin directory or the socket.`,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			given := cmd.Flags()
+			if checkOnly {
+				return checkConfig(cmd.OutOrStdout(), args)
+			}
 			o, err := load(given)
 			if err != nil {
 				return usageError{err}
@@ -111,10 +121,23 @@ record, 4 another recorderd has the pin directory or the socket.`,
 			return o.runOrLastGood(cmd.Context(), given)
 		},
 	}
-	cmd.AddCommand(uninstallCommand(), manpages.Command("8"))
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	cmd.AddCommand(uninstallCommand(), versionCommand(), manpages.Command("8"))
+	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		if c != cmd {
+			return usageError{err}
+		}
+		m := mistakesOf(args)
+		if all := errors.Join(m.errs...); m.checkOnly {
+			return all
+		} else if all != nil {
+			err = all
+		}
+		return usageError{err}
+	})
+	cmd.SetArgs(args)
 	cmd.Flags().SortFlags = false
 	o.flags(cmd.Flags())
+	cmd.Flags().BoolVar(&checkOnly, checkFlag, false, "say what is wrong with the flags and the configuration file, and end")
 	cmd.Flags().Lookup("node").DefValue = "" // not the machine's where the manual is made
 	return cmd
 }
@@ -180,55 +203,72 @@ type flagError struct {
 func (e *flagError) Error() string { return "--" + e.name + " " + e.err.Error() }
 func (e *flagError) Unwrap() error { return e.err }
 
+// check returns all that is wrong with the values of flags, and where it stands.
 func (o *options) check() error {
-	n := uint64(o.ringSize)
-	if n < 64<<10 || n > 64<<20 || n&(n-1) != 0 {
-		return &flagError{"ring-size", fmt.Errorf("%s: want a power of two from 64KiB to 64MiB", o.ringSize)}
+	var errs []error
+	fail := func(name, format string, args ...any) {
+		errs = append(errs, o.at(&flagError{name, fmt.Errorf(format, args...)}))
+	}
+	if n := uint64(o.ringSize); n < 64<<10 || n > 64<<20 || n&(n-1) != 0 {
+		fail("ring-size", "%s: want a power of two from 64KiB to 64MiB", o.ringSize)
 	}
 	for _, kind := range o.config.SpoolOn {
 		if !slices.Contains(recorder.SpoolKinds, kind) && (kind != "none" || len(o.config.SpoolOn) > 1) {
-			return &flagError{"spool-on", fmt.Errorf("%s: want some of %s, or none", kind, strings.Join(recorder.SpoolKinds, ", "))}
+			fail("spool-on", "%s: want some of %s, or none", kind, strings.Join(recorder.SpoolKinds, ", "))
 		}
 	}
 	for _, name := range o.forbidden {
 		if !slices.Contains(policy.Names(), name) {
-			return &flagError{"forbid-annotations", fmt.Errorf("%s: want some of %s", name, strings.Join(policy.Names(), ", "))}
+			fail("forbid-annotations", "%s: want some of %s", name, strings.Join(policy.Names(), ", "))
 		}
 	}
 	s := &o.config.Spool
-	for name, bad := range map[string]bool{
-		"keep-min": o.config.KeepMin < 0, "keep-last": o.config.KeepLast < 0, "spool-age": s.MaxAge < 0,
-		"spool-first": s.KeepFirst < 0, "spool-interval": s.Interval < 0, "spool-burst": s.Burst < 0,
+	for _, f := range []struct {
+		name string
+		bad  bool
+	}{
+		{"keep-min", o.config.KeepMin < 0}, {"keep-last", o.config.KeepLast < 0}, {"spool-age", s.MaxAge < 0},
+		{"spool-first", s.KeepFirst < 0}, {"spool-interval", s.Interval < 0}, {"spool-burst", s.Burst < 0},
 	} {
-		if bad {
-			return &flagError{name, errors.New("is below 0")}
+		if f.bad {
+			fail(f.name, "is below 0: want 0 or more")
 		}
 	}
 	if o.spoolSize < 1<<20 {
-		return &flagError{"spool-size", fmt.Errorf("%s: want at least 1MiB", o.spoolSize)}
+		fail("spool-size", "%s: want at least 1MiB", o.spoolSize)
 	}
 	for _, f := range []struct {
 		name string
 		v    size.Bytes
 	}{{"capture-stdio", o.stdio}, {"capture-data", o.data}} {
 		if f.v > policy.CaptureMax {
-			return &flagError{f.name, fmt.Errorf("%s: want at most 4KiB", f.v)}
+			fail(f.name, "%s: want at most 4KiB", f.v)
 		}
 	}
 	if o.kubernetes != "auto" && o.kubernetes != "on" && o.kubernetes != "off" {
-		return &flagError{"kubernetes", fmt.Errorf("%s: want auto, on or off", o.kubernetes)}
+		fail("kubernetes", "%s: want auto, on or off", o.kubernetes)
 	}
 	if ns, name, ok := strings.Cut(o.pod, "/"); o.pod != "" && (!ok || ns == "" || name == "" || strings.Contains(name, "/")) {
-		return &flagError{"pod", fmt.Errorf("%s: want NAMESPACE/NAME", o.pod)}
+		fail("pod", "%s: want NAMESPACE/NAME", o.pod)
 	}
-	_, err := o.level()
-	return err
+	if _, err := o.level(); err != nil {
+		fail("log-level", "%s: want debug, info, warn or error", o.logLevel)
+	}
+	return errors.Join(errs...)
+}
+
+// at says where a flag's value stands, if that is in the file.
+func (o *options) at(e *flagError) error {
+	if o.where == nil {
+		return e
+	}
+	return o.where(e)
 }
 
 func (o *options) level() (slog.Level, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
-		return level, &flagError{"log-level", fmt.Errorf("%s: want debug, info, warn or error", o.logLevel)}
+		return level, fmt.Errorf("log level %q: %w", o.logLevel, err)
 	}
 	return level, nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/recorderd/recorderd/api/server"
@@ -25,11 +26,13 @@ const (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	err := command().ExecuteContext(ctx)
+	err := command(os.Args[1:]).ExecuteContext(ctx)
 	if err == nil {
 		return
 	}
-	fmt.Fprintf(os.Stderr, "recorderd: %v\n", err)
+	for line := range strings.SplitSeq(err.Error(), "\n") { // joined errors
+		fmt.Fprintf(os.Stderr, "recorderd: %s\n", line)
+	}
 	os.Exit(status(err))
 }
 

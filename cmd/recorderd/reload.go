@@ -67,24 +67,18 @@ func fromFlags(given *pflag.FlagSet) (*options, *pflag.FlagSet, error) {
 	return o, fs, err
 }
 
-// addFile adds what a file's bytes say, and checks all.
+// addFile adds what a file's bytes say, and checks all. All that is wrong is in the error.
 func (o *options) addFile(fs, given *pflag.FlagSet, b []byte) error {
 	f, err := config.Parse(o.file, b)
-	if err != nil {
+	if f == nil {
 		return err
 	}
-	if err := f.Apply(fs, given.Changed); err != nil {
-		return err
-	}
+	errs := []error{err, f.Apply(fs, given.Changed)}
 	o.rules, o.ignored, o.bytes = f.Rules, f.Ignored, b
 	o.values = map[string]string{}
 	fs.VisitAll(func(f *pflag.Flag) { o.values[f.Name] = f.Value.String() })
-	err = o.check()
-	var bad *flagError
-	if errors.As(err, &bad) {
-		return f.Wrap(bad.name, given.Changed, err)
-	}
-	return err
+	o.where = func(e *flagError) error { return f.Wrap(e.name, given.Changed, e) }
+	return errors.Join(append(errs, o.check())...)
 }
 
 // live are the keys that change without a restart.

@@ -53,7 +53,8 @@ func Read(name string) ([]byte, error) {
 }
 
 // Parse reads a file's bytes. What is not understood is an error that names the file
-// and the line, "recorderd.yaml:7: …"; there may be several, joined.
+// and the line, "recorderd.yaml:7: …"; there may be several, joined. The rest is returned with it;
+// nil: the file is no YAML.
 func Parse(name string, b []byte) (*File, error) {
 	p := parser{file: &File{name: name}}
 	var doc yaml.Node
@@ -75,12 +76,12 @@ func Parse(name string, b []byte) (*File, error) {
 			p.rules(v)
 			return
 		}
-		p.file.values = append(p.file.values, value{key.Value, key.Line, p.scalars(v)})
+		wrong := len(p.errs)
+		if list := p.scalars(v); len(p.errs) == wrong {
+			p.file.values = append(p.file.values, value{key.Value, key.Line, list})
+		}
 	})
-	if err := errors.Join(p.errs...); err != nil {
-		return nil, err
-	}
-	return p.file, nil
+	return p.file, errors.Join(p.errs...)
 }
 
 var yamlLine = regexp.MustCompile(`^yaml: line (\d+): `)
@@ -224,7 +225,7 @@ func (f *File) Apply(fs *pflag.FlagSet, given func(name string) bool) error {
 			if len(v.list) != 1 {
 				return errors.New("want one value")
 			}
-			return flag.Value.Set(v.list[0])
+			return Wanted(flag, v.list[0], flag.Value.Set(v.list[0]))
 		}
 		// Also what the command line overrides must be right: it may not always.
 		old := flag.Value.String()
@@ -254,6 +255,25 @@ func (f *File) Apply(fs *pflag.FlagSet, given func(name string) bool) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Wanted returns the error of setting a flag, if there is one, with what is allowed.
+func Wanted(flag *pflag.Flag, s string, err error) error {
+	if err == nil {
+		return nil
+	}
+	switch flag.Value.Type() {
+	case "bool":
+		return fmt.Errorf("%q: want true or false", s)
+	case "duration":
+		return fmt.Errorf("%q: want a duration such as 90s, 10m or 24h", s)
+	case "int":
+		return fmt.Errorf("%q: want a whole number", s)
+	}
+	if !strings.Contains(err.Error(), s) {
+		return fmt.Errorf("%s: %w", s, err)
+	}
+	return err
 }
 
 // Wrap says where the file has a key whose value an error is about; one that it does

@@ -89,7 +89,7 @@ func TestWhichLine(t *testing.T) {
 	}
 	for _, tc := range []struct{ text, want string }{
 		{"\nring-sise: 1\n", "f.yaml:2: ring-sise: there is no such key: there are clean, ring-size, rules, watch"},
-		{"ring-size: much\n", "f.yaml:1: ring-size: want an amount of memory"},
+		{"ring-size: much\n", "f.yaml:1: ring-size: much: want an amount of memory"},
 		{"ring-size: [1, 2]\n", "f.yaml:1: ring-size: want one value"},
 		{"config: other.yaml\n", "f.yaml:1: config: one configuration file"},
 	} {
