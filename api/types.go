@@ -38,6 +38,8 @@ type Recording struct {
 	Coverage  Coverage   `json:"coverage"`
 	Ring      Ring       `json:"ring"`
 	Spool     *SpoolInfo `json:"spool,omitempty"` // of its dump on disk, if there is one
+	// Activity is what a container that lives is doing. In lists only.
+	Activity *Activity `json:"activity,omitempty"`
 	// Verdict says what became of the container. Nil: it has not been made yet.
 	Verdict *Verdict `json:"verdict,omitempty"`
 
@@ -133,6 +135,16 @@ type Tasks struct {
 	// MovedOut left the container's cgroup while they ran: what they did afterwards is not
 	// in this recording.
 	MovedOut uint64 `json:"movedOut,omitempty"`
+}
+
+// Activity is what the daemon knows of a live container without reading its calls.
+type Activity struct {
+	// Failed counts calls that ever failed, but for EAGAIN, EINTR, ETIMEDOUT, EINPROGRESS and
+	// ERESTART…; a thread that is renamed may count as well.
+	Failed uint64 `json:"failed"`
+	// Blocked threads had been for a second or longer in a call that does not wait by design
+	// (openat, fsync, connect …), at the last pass over all tasks: one is made every ten seconds.
+	Blocked uint64 `json:"blocked"`
 }
 
 // Coverage says what a recording has and what it lacks. Counts are of records:

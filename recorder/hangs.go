@@ -20,6 +20,9 @@ const (
 	lockedAfter = 2 * time.Minute
 )
 
+// blockedAfter is how long a thread must have been in such a call for it to be blocked.
+const blockedAfter = time.Second
+
 // stuckCalls are calls that do not wait by design: a thread that has been in one of them for long
 // waits for a disk, a server, or somebody else's lock.
 var stuckCalls = map[string]bool{
@@ -31,10 +34,12 @@ var stuckCalls = map[string]bool{
 	"mount": true, "umount2": true, "flock": true, "connect": true, "close": true, "exit_group": true, "chdir": true, "munmap": true,
 }
 
-// noteHangs notes which live containers hang, by a pass over all tasks. No ring is read for that.
+// noteHangs notes which live containers hang, and how many of their threads are blocked, by a
+// pass over all tasks. No ring is read for that.
 func (r *Recorder) noteHangs(tasks []layout.TaskDump) {
 	type state struct {
 		threads int
+		blocked uint64
 		free    bool // a thread is in no call, or not for long
 		longest uint64
 		call    string
@@ -52,22 +57,30 @@ func (r *Recorder) noteHangs(tasks []layout.TaskDump) {
 		}
 		s.threads++
 		since := now - min(t.Enter, now)
-		if t.InCall == 0 || t.Enter == 0 || since < uint64(hangAfter) {
+		if t.InCall == 0 || t.Enter == 0 || since < uint64(blockedAfter) {
 			s.free = true
 			continue
 		}
 		call := syscalls.Lookup(r.native.ABI(layout.RecFlag(t.Flags)), t.Nr)
+		stuck := call != nil && stuckCalls[call.Name]
+		if stuck {
+			s.blocked++
+		}
 		switch {
-		case call == nil:
-		case stuckCalls[call.Name] && since > s.longest:
+		case since < uint64(hangAfter):
+			s.free = true
+		case stuck && since > s.longest:
 			s.longest, s.call = since, call.Name
-		case call.Name == "futex" && since >= uint64(lockedAfter):
+		case call != nil && call.Name == "futex" && since >= uint64(lockedAfter):
 			s.futexes++
 			s.locked = min(cmp.Or(s.locked, since), since)
 		}
 	}
-	hangs := map[uint32]string{}
+	hangs, blocked := map[uint32]string{}, map[uint32]uint64{}
 	for slot, s := range states {
+		if s.blocked > 0 {
+			blocked[slot] = s.blocked
+		}
 		if !s.free && s.futexes == s.threads {
 			text := fmt.Sprintf("hanging: in futex for %s", time.Duration(s.locked).Round(time.Second))
 			if s.threads > 1 {
@@ -86,7 +99,7 @@ func (r *Recorder) noteHangs(tasks []layout.TaskDump) {
 		hangs[slot] = text
 	}
 	r.mu.Lock()
-	r.hangs = hangs
+	r.hangs, r.blocked = hangs, blocked
 	r.mu.Unlock()
 }
 

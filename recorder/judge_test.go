@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -312,6 +313,10 @@ func TestHangs(t *testing.T) {
 		r.hangs[10] != "hanging: in futex for 3m0s: none is left to wake another" ||
 		r.hangs[1] != "hanging: in openat for 1m30s; all 2 threads have been in calls for 1m0s or longer" {
 		t.Errorf("%v", r.hangs)
+	}
+	// Of slot 4 for a second. What waits by design is not blocked.
+	if want := map[uint32]uint64{1: 1, 3: 1, 4: 1, 5: 1}; !maps.Equal(r.blocked, want) {
+		t.Errorf("blocked are %v, want %v", r.blocked, want)
 	}
 	rec := &recording{slot: 1}
 	if v := r.verdictLocked(rec); v.Cause != postmortem.CauseHanging || v.How != "running" {

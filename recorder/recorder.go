@@ -133,6 +133,7 @@ type Recorder struct {
 	copies   copies
 	judge    verdicts          // its last and ends are guarded by mu
 	hangs    map[uint32]string // by slot, what a live container hangs in, by the last pass
+	blocked  map[uint32]uint64 // threads, by slot, at that pass
 
 	// Of look alone.
 	passed  time.Time // when all tasks were looked at last
@@ -911,7 +912,9 @@ func (r *Recorder) List(context.Context) ([]api.Recording, error) {
 	defer r.mu.Unlock()
 	list := make([]api.Recording, 0, len(r.recs))
 	for _, rec := range r.recs {
-		list = append(list, r.describeLocked(rec))
+		one := r.describeLocked(rec)
+		one.Activity = r.activityLocked(rec)
+		list = append(list, one)
 	}
 	list = append(list, r.spooledLocked()...)
 	sort.Slice(list, func(i, j int) bool { return list[i].Started.Before(list[j].Started) })
@@ -929,6 +932,16 @@ func (r *Recorder) describeLocked(rec *recording) api.Recording {
 		out.Container.Command, out.Verdict = nil, nil
 	}
 	return out
+}
+
+// activityLocked is what a live container is doing, nil for others.
+func (r *Recorder) activityLocked(rec *recording) *api.Activity {
+	rec.ringMu.RLock()
+	defer rec.ringMu.RUnlock()
+	if rec.ended || rec.ring == nil {
+		return nil
+	}
+	return &api.Activity{Failed: rec.view.Failed(), Blocked: r.blocked[rec.slot]}
 }
 
 // subject is what is known of a recording beside its ring.

@@ -110,7 +110,7 @@ type group struct {
 // groups are the commands, by what people want of them.
 func (a *app) groups() []group {
 	return []group{
-		{"see", "See what happened", []*cobra.Command{a.list(), a.show(), a.dump(), a.diff(), a.ui(), a.decode(), a.mcp()}},
+		{"see", "See what happened", []*cobra.Command{a.list(), a.show(), a.dump(), a.diff(), a.ui(), a.decode(), a.top(), a.mcp()}},
 		{"keep", "Keep and manage recordings", []*cobra.Command{a.save(), a.freeze(), a.resume(), a.delete()}},
 		{"set-up", "Run and set up", []*cobra.Command{a.run(), a.status(), a.deploy(), a.undeploy()}},
 		{groupOther, "Other commands", []*cobra.Command{a.version()}},

@@ -308,3 +308,32 @@ func FuzzGeometry(f *testing.F) {
 		r.Guarded()
 	})
 }
+
+// TestFailed catches failed calls that are not counted because they were among the first of their
+// kind, those that are counted twice, and others that pass for failed ones.
+func TestFailed(t *testing.T) {
+	s := newSim(t)
+	if n := s.ring.Failed(); n != 0 {
+		t.Errorf("%d calls of an empty ring failed", n)
+	}
+	call := func(ret int64, size int) []byte {
+		return Append(nil, &Record{Type: layout.RecCall, Ret: ret, Tid: 1, Items: []Item{{Kind: layout.ItemMem, Data: make([]byte, size)}}})
+	}
+	for range 3 {
+		s.keepIn(layout.LaneFirst, call(-2, 20))
+		s.keepIn(layout.LaneFirst, call(7, 20))           // words on stdout
+		s.keepIn(layout.LaneFirst, call(-0x7f000000, 20)) // an address
+		s.keepIn(layout.LaneFirst, Append(nil, &Record{Type: layout.RecExit, Ret: -2, Tid: 1}))
+	}
+	for range 10_000 { // turns of the lanes
+		for _, kind := range []layout.LaneKind{layout.LaneRecent, layout.LaneFail} {
+			s.keepIn(kind, call(-13, 20))
+		}
+	}
+	for _, kind := range []layout.LaneKind{layout.LaneRecent, layout.LaneLong} {
+		s.keepIn(kind, call(-13, 3000))
+	}
+	if n := s.ring.Failed(); n != 3+10_000+1 {
+		t.Errorf("%d calls failed, want %d", n, 3+10_000+1)
+	}
+}

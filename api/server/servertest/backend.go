@@ -71,6 +71,7 @@ func New() *Backend {
 	crashed.Container = api.Container{ID: "aaaa1111", Name: "app", Runtime: "containerd", Namespace: "k8s.io", Image: "shop/web:1", Cgroup: "/kubepods/podx/aaaa1111"}
 	web.Pod = pod("web-0")
 	web.Container = api.Container{ID: "bbbb2222", Name: "app", Runtime: "containerd", Namespace: "k8s.io", Image: "shop/web:1", Cgroup: "/kubepods/podx/bbbb2222", Labels: map[string]string{"io.kubernetes.container.name": "app"}}
+	web.Activity = &api.Activity{Failed: 2, Blocked: 1}
 	sidecar.Pod = pod("web-0")
 	sidecar.Container = api.Container{ID: "cccc3333", Name: "proxy", Runtime: "containerd", Namespace: "k8s.io", Image: "envoy:\x1b[31m2", Cgroup: "/kubepods/podx/cccc3333"}
 	worker.State, worker.Ended = api.StateEnded, &ended2

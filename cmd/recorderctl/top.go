@@ -1,0 +1,223 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/api/client/cluster"
+	"github.com/recorderd/recorderd/api/target"
+	"github.com/recorderd/recorderd/cmd/recorderctl/internal/render"
+	"github.com/recorderd/recorderd/internal/jsontext"
+)
+
+// leastInterval bounds what top costs the nodes.
+const leastInterval = 500 * time.Millisecond
+
+// topFlags are the flags of the command top.
+type topFlags struct {
+	filter   target.Filter
+	all      bool
+	once     bool
+	interval time.Duration
+	sortBy   *choiceFlag
+	format   *choiceFlag
+}
+
+func (a *app) top() *cobra.Command {
+	o := topFlags{filter: target.Filter{States: []api.State{api.StateLive}}}
+	cmd := &cobra.Command{
+		Use:   "top",
+		Short: "Show what containers are doing, live",
+		Long: `Show what containers that live are doing, anew each --interval. On a terminal q or
+Ctrl-C ends it; elsewhere there is a table for each interval, and with --once only one.
+
+CALLS/S are records a second: calls, and the few others, such as signals. FAILED/S
+leaves out EAGAIN, EINTR, ETIMEDOUT and EINPROGRESS, which programs get all day long; a
+thread that is renamed may count as well. BLOCKED are threads that had been for a second
+or longer in a call that does not wait by design, such as openat, fsync or connect, as
+recorderd last saw it: it looks every ten seconds. BACK is how far back the recording of
+all calls reaches. - is not known.
+
+It reads counters of the recorders, and no calls: see docs/output.md for what that costs.
+-o json has an object a line for each interval.`,
+		Example: `  recorderctl top
+  recorderctl top --once --sort-by failed
+  recorderctl top -n shop -l app=web --interval 5s
+  recorderctl top -A -o json | jq -c '.recordings[] | select(.blocked > 0)'`,
+		Args: none,
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.filter.Namespace, "namespace", "n", "", "only of pods in this namespace")
+	f.BoolVarP(&o.all, "all-namespaces", "A", false, "of all namespaces, and of no pod (the default on one machine)")
+	f.StringVarP(&o.filter.Labels, "selector", "l", "", "only those whose labels fit, such as app=web,tier!=db")
+	f.StringVar(&o.filter.Pod, "pod", "", "only of the pod of this name")
+	f.StringVarP(&o.filter.Container, "container", "c", "", "only of the container of this name")
+	f.BoolVar(&o.once, "once", false, "one table, of one interval")
+	f.DurationVar(&o.interval, "interval", 2*time.Second, "time between two looks, at least 500ms")
+	o.sortBy = &choiceFlag{value: "calls", choice: render.TopKeys}
+	f.Var(o.sortBy, "sort-by", strings.Join(render.TopKeys, ", ")+": the most first, names by the alphabet")
+	o.sortBy.complete(cmd, "sort-by")
+	o.format = outputFlag(cmd, "table", "json")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		switch {
+		case o.all && o.filter.Namespace != "":
+			return usagef("top: -n %s and -A exclude each other", o.filter.Namespace)
+		case o.interval < leastInterval:
+			return usagef("top: --interval %s: want at least %s", o.interval, leastInterval)
+		}
+		c, err := a.client()
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		cl, remote := c.(*cluster.Cluster)
+		if remote && !o.all && o.filter.Namespace == "" {
+			o.filter.Namespace = cl.Namespace()
+		}
+		// The first look comes before the screen: what is wrong is said where it stays.
+		old, note, err := o.look(cmd.Context(), c)
+		if err != nil {
+			return err
+		}
+		show := o.plain(cmd, a, remote)
+		ctx := cmd.Context()
+		if o.format.value == "table" && !o.once && isTerminal(cmd) {
+			s, stop, err := newScreen(ctx, cmd)
+			if err != nil {
+				return err
+			}
+			defer stop()
+			ctx, show = s.ctx, func(t *render.Top, note string) error { return s.show(t, remote, note) }
+			show(&render.Top{At: old.at}, "q ends; the first look takes "+o.interval.String()) //nolint:errcheck // the next one says so
+		}
+		return o.loop(ctx, c, old, note, show)
+	}
+	return cmd
+}
+
+// looked is what a list had, and when.
+type looked struct {
+	recs []api.Recording
+	at   time.Time
+}
+
+// look asks the recorders. note says who did not answer.
+func (o *topFlags) look(ctx context.Context, c recorders) (l looked, note string, err error) {
+	list, err := c.List(ctx, o.filter)
+	var partial *cluster.PartialError
+	if errors.As(err, &partial) && !partial.All() {
+		note, err = strings.ReplaceAll(partial.Error(), "\n", "; "), nil
+	}
+	return looked{list.Recordings, time.Now()}, note, err
+}
+
+// loop looks again and again, until the context ends.
+func (o *topFlags) loop(ctx context.Context, c recorders, old looked, note string, show func(*render.Top, string) error) error {
+	tick := time.NewTicker(o.interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		now, note, err := o.look(ctx, c)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		t := render.TopOf(old.recs, now.recs, old.at, now.at)
+		t.Sort(o.sortBy.value)
+		if err := show(&t, note); err != nil || o.once {
+			return err
+		}
+		old = now
+	}
+}
+
+// plain returns what writes a table, or an object on one line, for each interval.
+func (o *topFlags) plain(cmd *cobra.Command, a *app, nodes bool) func(*render.Top, string) error {
+	first := true
+	return func(t *render.Top, note string) error {
+		if note != "" {
+			a.say("%s", note)
+		}
+		w, done := output(cmd)
+		if o.format.value == "json" {
+			b, err := json.Marshal(t)
+			if err != nil {
+				return err
+			}
+			_, err = w.Write(append(jsontext.Escape(b), '\n'))
+			return done(err)
+		}
+		if !first {
+			io.WriteString(w, "\n") //nolint:errcheck // done says so
+		}
+		first = false
+		if !o.once {
+			io.WriteString(w, t.Summary()+"\n") //nolint:errcheck // done says so
+		}
+		return done(t.Table(w, terminalWidth(cmd), 0, nodes))
+	}
+}
+
+// screen is the terminal while top has it.
+type screen struct {
+	ctx context.Context // until a key or a signal ends it
+	out *os.File
+}
+
+// newScreen takes the terminal. stop gives it back as it was.
+func newScreen(ctx context.Context, cmd *cobra.Command) (s *screen, stop func(), err error) {
+	ctx, end := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	s = &screen{ctx, cmd.OutOrStdout().(*os.File)}
+	restore := func() {}
+	if in, ok := cmd.InOrStdin().(*os.File); ok && term.IsTerminal(int(in.Fd())) {
+		old, err := term.MakeRaw(int(in.Fd()))
+		if err != nil {
+			end()
+			return nil, nil, err
+		}
+		restore = func() { term.Restore(int(in.Fd()), old) } //nolint:errcheck // nothing can be done
+		go func() {                                          // ends with the program: a read cannot be broken off
+			var key [16]byte
+			for {
+				n, err := in.Read(key[:])
+				if err != nil || bytes.ContainsAny(key[:n], "qQ\x03\x04") {
+					end()
+					return
+				}
+			}
+		}()
+	}
+	io.WriteString(s.out, "\x1b[?1049h\x1b[?25l") //nolint:errcheck // the next write says so
+	return s, func() {
+		io.WriteString(s.out, "\x1b[?25h\x1b[?1049l") //nolint:errcheck // nothing can be done
+		restore()
+		end()
+	}, nil
+}
+
+func (s *screen) show(t *render.Top, nodes bool, note string) error {
+	width, height, err := term.GetSize(int(s.out.Fd()))
+	if err != nil {
+		return err
+	}
+	_, err = s.out.Write(t.Screen(width, height, nodes, note))
+	return err
+}

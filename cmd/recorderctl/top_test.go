@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/recorderd/recorderd/api/server"
+	"github.com/recorderd/recorderd/api/server/servertest"
+)
+
+// pty returns both ends of a terminal of 100 columns and 20 lines.
+func pty(t *testing.T) (master, terminal *os.File) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { master.Close() })
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Skip(err)
+	}
+	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Skip(err)
+	}
+	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { terminal.Close() })
+	if err := unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 20, Col: 100}); err != nil {
+		t.Fatal(err)
+	}
+	return master, terminal
+}
+
+// TestTopOnATerminal catches a top that q or Ctrl-C does not end, or that leaves the terminal in
+// another state than it found it.
+func TestTopOnATerminal(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	ln, err := server.Listen(socket, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	srv := server.HTTP(server.New(servertest.New(), server.Options{Version: "v1", Log: log}), log)
+	defer srv.Close()
+	go srv.Serve(ln)
+	for _, key := range []string{"q", "\x03"} {
+		master, terminal := pty(t)
+		before, err := unix.IoctlGetTermios(int(terminal.Fd()), unix.TCGETS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		var said bytes.Buffer
+		go func() {
+			b := make([]byte, 4096)
+			for {
+				n, err := master.Read(b)
+				mu.Lock()
+				said.Write(b[:n])
+				mu.Unlock()
+				if err != nil {
+					return
+				}
+			}
+		}()
+		shown := func() string { mu.Lock(); defer mu.Unlock(); return said.String() }
+		var stderr bytes.Buffer
+		status := make(chan int, 1)
+		go func() {
+			status <- run(t.Context(), []string{"recorderctl", "top", "--socket", socket, "--interval", "500ms"}, terminal, terminal, &stderr)
+		}()
+		for end := time.Now().Add(20 * time.Second); !strings.Contains(shown(), "CALLS/S") || !strings.Contains(shown(), "2 live recordings"); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("it shows %q", shown())
+			}
+		}
+		io.WriteString(master, "x"+key)
+		select {
+		case s := <-status:
+			if s != statusOK || stderr.Len() > 0 {
+				t.Errorf("%q: status %d, %s", key, s, stderr.String())
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%q does not end it", key)
+		}
+		for end := time.Now().Add(10 * time.Second); !strings.HasSuffix(shown(), "\x1b[?25h\x1b[?1049l"); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%q: it ends with %q", key, shown()[max(0, len(shown())-100):])
+			}
+		}
+		if !strings.Contains(shown(), "\x1b[?1049h") || strings.Contains(shown(), "envoy:") {
+			t.Errorf("%q", shown())
+		}
+		after, err := unix.IoctlGetTermios(int(terminal.Fd()), unix.TCGETS)
+		if err != nil || *after != *before {
+			t.Errorf("%q: the terminal is not as it was: %v", key, err)
+		}
+	}
+}
