@@ -3,6 +3,7 @@ package replay
 import (
 	"encoding/json"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/recorderd/recorderd/internal/jsontext"
 	"github.com/recorderd/recorderd/recorder/dump"
@@ -11,9 +12,9 @@ import (
 	"github.com/recorderd/recorderd/recorder/value"
 )
 
-// chromeSink writes Chrome's trace event format, for ui.perfetto.dev and
-// chrome://tracing: threads are tracks, calls slices on them, signals and exits
-// instants. Times are microseconds on CLOCK_MONOTONIC.
+// chromeSink writes Chrome's trace event format, for Perfetto (ui.perfetto.dev): threads are
+// tracks, calls slices on them, signals and exits instants; arrows lead from what caused to what
+// was caused. Times are microseconds on CLOCK_MONOTONIC.
 type chromeSink struct {
 	*lines
 	header  *dump.Header
@@ -28,6 +29,11 @@ type chromeSink struct {
 	decode  strace.Decoder
 	values  value.JSON
 	events  uint64
+	flows   flows
+	outputs map[uint32]bool // processes whose output has a track
+	order   int64           // of processes and threads: as they are seen
+	space   bool            // the container has process ids of its own
+	main    uint32          // its first process, once that was seen
 }
 
 // chromeThread is a track. Threads of which the container's ids are not known are
@@ -37,7 +43,7 @@ type chromeThread struct{ pid, tid uint32 }
 func newChrome(out *lines, h *dump.Header, o *Options) *chromeSink {
 	c := &chromeSink{
 		lines: out, header: h, format: newFormatter(h), clock: newWallClock(h, o.Location), taken: h.Clock.Monotonic(h.Taken), host: o.HostPids,
-		special: specialCalls(), names: make(map[chromeThread]Comm), procs: make(map[uint32]bool),
+		special: specialCalls(), names: make(map[chromeThread]Comm), procs: make(map[uint32]bool), flows: newFlows(), outputs: make(map[uint32]bool),
 	}
 	if o.Fds {
 		c.format.decodeFds()
@@ -93,28 +99,98 @@ func (c *chromeSink) name(at chromeThread, comm Comm) error {
 	if len(c.names) >= maxThreads { // what is written again says the same
 		c.names, c.procs = make(map[chromeThread]Comm), make(map[uint32]bool)
 	}
+	_, again := c.names[at]
 	c.names[at] = comm
 	name := safe(string(comm.Bytes()))
-	meta := func(what, name string) error {
-		c.begin(what, "", "M", at, 0)
-		c.buf = append(c.buf, `,"args":{"name":`...)
-		c.quote([]byte(name))
-		c.buf = append(c.buf, '}')
-		return c.finish()
-	}
+	known := c.procs[at.pid]
 	switch {
-	case at.pid == 0 && !c.procs[0]:
+	case at.pid == 0 && !known:
 		c.procs[0] = true
-		if err := meta("process_name", "unknown"); err != nil {
+		if err := c.meta("process_name", at, "name", "unknown"); err != nil {
 			return err
 		}
-	case at.pid == at.tid || !c.procs[at.pid]:
+		if err := c.sortIndex("process_sort_index", at, 1<<30); err != nil {
+			return err
+		}
+	case at.pid == at.tid || !known:
 		c.procs[at.pid] = true
-		if err := meta("process_name", name); err != nil {
+		if err := c.meta("process_name", at, "name", name); err != nil {
 			return err
 		}
 	}
-	return meta("thread_name", name)
+	if !again {
+		c.order++
+		if !known && at.pid != 0 {
+			if err := c.process(at); err != nil {
+				return err
+			}
+		}
+		index := c.order
+		if at.pid == at.tid {
+			index = 0
+		}
+		if err := c.sortIndex("thread_sort_index", at, index); err != nil {
+			return err
+		}
+	}
+	return c.meta("thread_name", at, "name", name)
+}
+
+// process writes where a process stands, and what of the recording is about the first of a
+// container.
+func (c *chromeSink) process(at chromeThread) error {
+	index := c.order
+	if at.pid == 1 && !c.host || c.main == 0 && (c.host || !c.space) {
+		index, c.main = 0, at.pid
+		r := &c.header.Recording
+		var labels []string
+		if len(r.Container.Command) > 0 {
+			labels = append(labels, labelOf(Command(r.Container.Command), mostLabel))
+		}
+		if r.Verdict != nil {
+			labels = append(labels, labelOf(r.Verdict.Sentence(), 2*mostLabel))
+		}
+		if len(labels) > 0 {
+			if err := c.meta("process_labels", at, "labels", strings.Join(labels, "; ")); err != nil {
+				return err
+			}
+		}
+	}
+	return c.sortIndex("process_sort_index", at, index)
+}
+
+// mostLabel is how many bytes of a command line a label has.
+const mostLabel = 200
+
+// labelOf is a text on one line that fits a label.
+func labelOf(text string, most int) string {
+	text = safe(strings.ToValidUTF8(strings.Join(strings.Fields(text), " "), "?"))
+	if len(text) > most {
+		end := most
+		for end > 0 && !utf8.RuneStart(text[end]) {
+			end--
+		}
+		text = text[:end] + "…"
+	}
+	if text == "" {
+		return "(blanks)"
+	}
+	return text
+}
+
+// meta writes a text about a track or its process.
+func (c *chromeSink) meta(what string, at chromeThread, key, text string) error {
+	c.begin(what, "", "M", at, 0)
+	c.buf = append(append(append(c.buf, `,"args":{"`...), key...), `":`...)
+	c.quote([]byte(text))
+	c.buf = append(c.buf, '}')
+	return c.finish()
+}
+
+func (c *chromeSink) sortIndex(what string, at chromeThread, index int64) error {
+	c.begin(what, "", "M", at, 0)
+	c.buf = append(appendInt(append(c.buf, `,"args":{"sort_index":`...), index), '}')
+	return c.finish()
 }
 
 func (c *chromeSink) event(ev *Event) error {
@@ -126,6 +202,7 @@ func (c *chromeSink) event(ev *Event) error {
 	if ev.Was != nil {
 		at = c.track(ev.Was) // this thread called it
 	}
+	c.space = c.space || ev.Task.InContainer() && ev.Task.Info.NsTid != ev.Task.Info.Tid
 	if err := c.name(at, ev.Comm); err != nil {
 		return err
 	}
@@ -133,6 +210,11 @@ func (c *chromeSink) event(ev *Event) error {
 		return c.call(ev, at)
 	}
 	c.text = shown.text(&c.format, c.text[:0], ev)
+	if ev.Kind == KindSignal {
+		if err := c.flowSignal(ev, at); err != nil {
+			return err
+		}
+	}
 	name, scope := shown.mark(ev)
 	return c.instant(name, ev.Kind.String(), scope, at, ev)
 }
@@ -160,12 +242,21 @@ func (c *chromeSink) call(ev *Event, at chromeThread) error {
 	case ev.State == Blocked && !ev.NoDur():
 		dur, slice = max(c.taken, ev.Start)-ev.Start, true
 	}
-	category := "syscall"
-	if ev.Failed() {
-		category = "syscall,failed"
-	}
 	t := c.decode.Call(ev.abi, &ev.Rec, ev.State != Finished, ev.netlink)
-	name := string(c.decode.AppendName(nil))
+	name, errno := string(c.decode.AppendName(nil)), ""
+	category := "syscall"
+	switch {
+	case ev.Failed():
+		category = "syscall,failed"
+		if errno, _ = syscalls.Errno(int(-ev.Rec.Ret)); errno != "" {
+			name += " " + errno
+		}
+	case ev.State == Blocked:
+		category = "syscall,blocked"
+		name += " (blocked)"
+	case waits(ev):
+		category = "syscall,waiting"
+	}
 	if slice {
 		c.begin(name, category, "X", at, ev.Start)
 		c.buf = appendChromeTime(jsonKey(c.buf, "dur"), dur)
@@ -180,8 +271,8 @@ func (c *chromeSink) call(ev *Event, at chromeThread) error {
 	case ev.State != Finished:
 		c.buf = jsonString(c.buf, "state", []byte(ev.State.String()))
 	case ev.Failed():
-		if name, _ := syscalls.Errno(int(-ev.Rec.Ret)); name != "" {
-			c.buf = jsonString(c.buf, "error", []byte(name))
+		if errno != "" {
+			c.buf = jsonString(c.buf, "error", []byte(errno))
 		}
 		c.buf = jsonInt(c.buf, "ret", -1)
 	default:
@@ -191,7 +282,24 @@ func (c *chromeSink) call(ev *Event, at chromeThread) error {
 		c.buf = c.values.Values(append(c.buf, `,"arguments":`...), t)
 	}
 	c.buf = append(c.buf, '}')
-	return c.finish()
+	if err := c.finish(); err != nil {
+		return err
+	}
+	if p, ok := ev.Program(); ok && len(p.Argv) > 0 && ev.Task.Known && at.pid != c.main {
+		of := c.track(ev.Task)
+		if err := c.name(of, ev.Comm); err != nil {
+			return err
+		}
+		if err := c.meta("process_labels", of, "labels", labelOf(Command(p.Argv), mostLabel)); err != nil {
+			return err
+		}
+	}
+	if slice {
+		if err := c.flow(ev, at, ev.Start+dur); err != nil {
+			return err
+		}
+	}
+	return c.written(ev, at)
 }
 
 func (c *chromeSink) quote(text []byte) {
