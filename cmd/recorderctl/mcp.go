@@ -144,6 +144,7 @@ func (c *mcpCall) result(err error) *sdk.CallToolResult {
 	failed := err != nil && c.Empty()
 	switch {
 	case failed:
+		c.Failed = true
 		for _, e := range each(err) {
 			fmt.Fprintf(c, "error: %s\n", strings.ReplaceAll(e.Error(), "\n", "; "))
 		}

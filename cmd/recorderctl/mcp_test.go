@@ -216,6 +216,9 @@ func TestMCPErrors(t *testing.T) {
 		{"diff", in{"b": "worker", "previous": true}, "no earlier recording"},
 	} {
 		text, failed := a.call(tc.tool, tc.args)
+		if strings.Contains(text, "<recorded-data-") != strings.HasPrefix(text, "The call failed") {
+			t.Errorf("%s %v: it does not begin with what it is: %s", tc.tool, tc.args, text)
+		}
 		if !failed || !strings.Contains(text, tc.want) || len(text) > 1000 {
 			t.Errorf("%s %v: error is %v, want %q in %s", tc.tool, tc.args, failed, tc.want, text)
 		}

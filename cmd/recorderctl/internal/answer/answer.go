@@ -42,6 +42,8 @@ type Answer struct {
 	keep  Keep
 	// Hint says how to get less, or the rest. It is shown if something was left out.
 	Hint string
+	// Failed: the lines are errors.
+	Failed bool
 
 	lines   []string
 	size    int // of lines
@@ -130,6 +132,9 @@ func (a *Answer) String() string {
 	}
 	if b.Len() > 0 {
 		b.WriteString(cut(a.Hint, frame/2) + "\n")
+	}
+	if a.Failed {
+		b.WriteString("The call failed, and the data is why. ")
 	}
 	// The mark is made after the data: nobody who wrote any of it can know it.
 	mark := "recorded-data-" + rand.Text()
