@@ -45,7 +45,7 @@ race: test-tools ## the tests again, under the race detector (root)
 
 .PHONY: test-tools
 test-tools:
-	scripts/install-tools containerd runc crun strace gcc git busybox-static redis-server python3 perl make gzip tar findutils gawk g++ gcc-multilib curl nginx-light sqlite3 nodejs iproute2 procps openssh-server openssh-client tmux xz-utils bzip2 rsync openssl patch diffutils util-linux mount e2fsprogs bsdextrautils systemd zstd lz4 jq wget zip unzip gdb php-cli ruby lua5.4 ed bc vim gnupg busybox-static binutils
+	scripts/install-tools containerd runc crun strace gcc git busybox-static redis-server python3 perl make gzip tar findutils gawk g++ gcc-multilib curl nginx-light sqlite3 nodejs iproute2 procps openssh-server openssh-client tmux xz-utils bzip2 rsync openssl patch diffutils util-linux mount e2fsprogs bsdextrautils systemd zstd lz4 jq wget zip unzip gdb php-cli ruby lua5.4 ed bc vim gnupg binutils groff-base
 
 .PHONY: e2e
 e2e: ## on a real Kubernetes node, which it builds the first time (root, Debian): E2EFLAGS="-test.run TestPods"

@@ -89,26 +89,50 @@ func parses(words []string) (name string, err error) {
 	return cmd.Name(), nil
 }
 
-// commandsIn returns the words of each recorderctl of a line for a shell.
+// commandsIn returns the words of each recorderctl of a line for a shell, as far as examples need
+// one: blanks, single quotes, comments, and what separates commands.
 func commandsIn(t *testing.T, line string) [][]string {
 	t.Helper()
-	line, _, _ = strings.Cut(line, "   #")
+	line, _, _ = strings.Cut(strings.TrimRight(line, "\n"), "   #")
 	var all [][]string
-	for _, part := range strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune("|;&()", r) }) {
-		part, _, _ = strings.Cut(part, " >")
-		_, args, ok := strings.Cut(" "+strings.TrimSpace(part)+" ", " recorderctl ")
-		if !ok {
-			continue
+	var words []string
+	var word strings.Builder
+	quoted, begun, redirected := false, false, false
+	endWord := func() {
+		if begun && !redirected {
+			words = append(words, word.String())
 		}
-		words := []string{"recorderctl"}
-		for i, piece := range strings.Split(args, "'") {
-			if i%2 == 1 {
-				words = append(words, piece)
-			} else {
-				words = append(words, strings.Fields(piece)...)
-			}
+		word.Reset()
+		begun = false
+	}
+	endCommand := func() {
+		endWord()
+		if i := slices.Index(words, "recorderctl"); i >= 0 {
+			all = append(all, words[i:])
 		}
-		all = append(all, words)
+		words, redirected = nil, false
+	}
+	for _, r := range line {
+		switch {
+		case r == '\'':
+			quoted, begun = !quoted, true
+		case quoted:
+			word.WriteRune(r)
+		case r == ' ':
+			endWord()
+		case r == '>' || r == '<': // a file, behind which nothing comes
+			endWord()
+			redirected = true
+		case strings.ContainsRune("|;&()", r):
+			endCommand()
+		default:
+			word.WriteRune(r)
+			begun = true
+		}
+	}
+	endCommand()
+	if quoted {
+		t.Errorf("a quote is open in %q", line)
 	}
 	return all
 }
@@ -117,7 +141,7 @@ func commandsIn(t *testing.T, line string) [][]string {
 // others that it takes along.
 func TestInstall(t *testing.T) {
 	if _, err := exec.LookPath("make"); err != nil {
-		t.Skip("no make")
+		t.Fatal("make is needed: apt-get install make")
 	}
 	bin, dest := t.TempDir(), t.TempDir()
 	build := exec.Command("go", "build", "-trimpath", "-o", bin+"/", "../recorderd", ".")
@@ -189,11 +213,9 @@ func TestInstall(t *testing.T) {
 			continue
 		}
 		// groff warns of what it does not understand.
-		if man, err := exec.LookPath("groff"); err == nil {
-			out, err := exec.Command(man, "-Kutf8", "-man", "-Tutf8", "-ww", "-z", filepath.Join(dest, "opt/rec", f)).CombinedOutput()
-			if err != nil || len(out) > 0 {
-				t.Errorf("groff %s: %v\n%s", f, err, out)
-			}
+		out, err := exec.Command("groff", "-Kutf8", "-man", "-Tutf8", "-ww", "-z", filepath.Join(dest, "opt/rec", f)).CombinedOutput()
+		if err != nil || len(out) > 0 {
+			t.Errorf("groff %s: %v\n%s", f, err, out)
 		}
 	}
 	run("uninstall")

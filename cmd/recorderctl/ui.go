@@ -148,5 +148,18 @@ func (s *webSource) List(ctx context.Context) (api.RecordingList, error) {
 }
 
 func (s *webSource) Dump(ctx context.Context, id string) (io.ReadCloser, error) {
-	return s.c.Dump(ctx, id, target.Selector{}, replay.Query{Format: replay.FormatRaw})
+	body, err := s.c.Dump(ctx, id, target.Selector{}, replay.Query{Format: replay.FormatRaw})
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	file, broken, err := fetched(body)
+	if err != nil {
+		return nil, err
+	}
+	if broken != nil {
+		file.Close()
+		return nil, fmt.Errorf("read recording %s: %w", id, broken)
+	}
+	return file, nil
 }

@@ -12,7 +12,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -27,7 +26,8 @@ import (
 type Source interface {
 	// List returns what there is. With some of it missing, it returns the rest and a Partial error.
 	List(ctx context.Context) (api.RecordingList, error)
-	// Dump opens a raw dump, by a recording's id.
+	// Dump opens a raw dump, by a recording's id. It has been fetched: a daemon does not wait for
+	// who reads slowly.
 	Dump(ctx context.Context, id string) (io.ReadCloser, error)
 }
 
@@ -239,8 +239,7 @@ func (s *Server) listNow(ctx context.Context) (api.RecordingList, error) {
 	}
 }
 
-// open opens a dump, and holds a place for it until done is called. It goes to a file first: a
-// daemon does not wait for who reads slowly.
+// open opens a dump, and holds a place for it until done is called.
 func (s *Server) open(ctx context.Context, id string) (d *dump.Reader, done func(), err error) {
 	select {
 	case s.busy <- struct{}{}:
@@ -248,11 +247,11 @@ func (s *Server) open(ctx context.Context, id string) (d *dump.Reader, done func
 		return nil, nil, ctx.Err()
 	}
 	ctx, cancel := context.WithTimeout(ctx, perDump)
-	d, file, err := s.fetch(ctx, id)
+	d, body, err := s.fetch(ctx, id)
 	done = func() {
 		cancel()
-		if file != nil {
-			file.Close()
+		if body != nil {
+			body.Close()
 		}
 		<-s.busy
 	}
@@ -263,7 +262,7 @@ func (s *Server) open(ctx context.Context, id string) (d *dump.Reader, done func
 	return d, done, nil
 }
 
-func (s *Server) fetch(ctx context.Context, id string) (*dump.Reader, *os.File, error) {
+func (s *Server) fetch(ctx context.Context, id string) (*dump.Reader, io.Closer, error) {
 	if strings.Trim(id, "0123456789abcdef-") != "" { // a name might be of several
 		return nil, nil, api.Errorf(api.CodeNotFound, "%q is no id of a recording", id)
 	}
@@ -271,22 +270,8 @@ func (s *Server) fetch(ctx context.Context, id string) (*dump.Reader, *os.File, 
 	if err != nil {
 		return nil, nil, err
 	}
-	defer body.Close()
-	file, err := os.CreateTemp("", "recorderctl-")
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := os.Remove(file.Name()); err != nil {
-		return nil, file, err
-	}
-	if _, err := io.Copy(file, body); err != nil {
-		return nil, file, fmt.Errorf("read recording %s: %w", id, err)
-	}
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return nil, file, err
-	}
-	d, err := dump.NewReader(file)
-	return d, file, err
+	d, err := dump.NewReader(body)
+	return d, body, err
 }
 
 // readable reports whether an error of a dump comes with all that could be read, which says so.
@@ -380,9 +365,9 @@ func (s *Server) diff(w http.ResponseWriter, r *http.Request) {
 	defer done()
 	ctx, cancel := context.WithTimeout(r.Context(), perDump)
 	defer cancel()
-	b, file, err := s.fetch(ctx, r.PathValue("other"))
-	if file != nil {
-		defer file.Close()
+	b, body, err := s.fetch(ctx, r.PathValue("other"))
+	if body != nil {
+		defer body.Close()
 	}
 	if err != nil {
 		failed(w, err)
