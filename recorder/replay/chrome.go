@@ -29,7 +29,8 @@ type chromeSink struct {
 	decode  strace.Decoder
 	values  value.JSON
 	events  uint64
-	flows   flows
+	linker  *Linker
+	arrows  uint64          // so far: their ids
 	outputs map[uint32]bool // processes whose output has a track
 	order   int64           // of processes and threads: as they are seen
 	space   bool            // the container has process ids of its own
@@ -43,7 +44,7 @@ type chromeThread struct{ pid, tid uint32 }
 func newChrome(out *lines, h *dump.Header, o *Options) *chromeSink {
 	c := &chromeSink{
 		lines: out, header: h, format: newFormatter(h), clock: newWallClock(h, o.Location), taken: h.Clock.Monotonic(h.Taken), host: o.HostPids,
-		special: specialCalls(), names: make(map[chromeThread]Comm), procs: make(map[uint32]bool), flows: newFlows(), outputs: make(map[uint32]bool),
+		special: specialCalls(), names: make(map[chromeThread]Comm), procs: make(map[uint32]bool), linker: NewLinker(), outputs: make(map[uint32]bool),
 	}
 	if o.Fds {
 		c.format.decodeFds()
@@ -211,7 +212,7 @@ func (c *chromeSink) event(ev *Event) error {
 	}
 	c.text = shown.text(&c.format, c.text[:0], ev)
 	if ev.Kind == KindSignal {
-		if err := c.flowSignal(ev, at); err != nil {
+		if err := c.links(ev, ev.Time); err != nil {
 			return err
 		}
 	}
@@ -295,7 +296,7 @@ func (c *chromeSink) call(ev *Event, at chromeThread) error {
 		}
 	}
 	if slice {
-		if err := c.flow(ev, at, ev.Start+dur); err != nil {
+		if err := c.links(ev, ev.Start+dur); err != nil {
 			return err
 		}
 	}

@@ -191,14 +191,13 @@ type item struct {
 	guard     bool
 	noDur     bool
 	serial    uint64
-	link      mark
+	links     bool // it makes a thread, or sends a signal
 }
 
 // telling reports whether an event is kept longer than others.
 func (it *item) telling() bool {
 	const grave, long = .1, uint64(50 * time.Millisecond)
-	return it.state != Returned && it.state != Failed || it.weight >= grave || it.stream != 0 ||
-		it.link.op != noLink && it.link.op != futexWait && it.link.op != futexWake || it.at-it.start >= long
+	return it.state != Returned && it.state != Failed || it.weight >= grave || it.stream != 0 || it.links || it.at-it.start >= long
 }
 
 // ring keeps the last of what is put into it.
@@ -238,6 +237,9 @@ type maker struct {
 	serial     uint64
 	sums       map[string]*Summary
 	threads    map[*replay.Task]*counts
+	linker     *replay.Linker
+	found      []replay.Link // a ring once it is full
+	foundAt    int
 }
 
 type counts struct {
@@ -254,7 +256,7 @@ type span struct {
 func Build(r *dump.Reader, o Options) (*Timeline, error) {
 	m := &maker{
 		most: cmp.Or(max(o.Events, 0), 28_000), names: make(map[string]int), errors: make(map[string]int),
-		t: &Timeline{}, wide: uint64(time.Millisecond), sums: make(map[string]*Summary), threads: make(map[*replay.Task]*counts),
+		t: &Timeline{}, wide: uint64(time.Millisecond), sums: make(map[string]*Summary), threads: make(map[*replay.Task]*counts), linker: replay.NewLinker(),
 	}
 	const items, lines = 200, 250 // of the report's lists
 	report, err := postmortem.Build(r, postmortem.Options{Items: items, Lines: lines, Also: m.see})
@@ -274,6 +276,7 @@ func (m *maker) see(s *postmortem.Seen) {
 		m.end = max(m.end, s.Time)
 	}
 	it := item{at: s.Time, start: s.Start, task: s.Task, comm: s.Comm, guard: s.Guard, noDur: s.NoDur(), serial: m.serial, weight: s.Weight}
+	m.link(s)
 	m.serial++
 	name := s.Call
 	switch s.Kind {
@@ -293,7 +296,6 @@ func (m *maker) see(s *postmortem.Seen) {
 		it.state, name = Unknown, "unknown"
 	}
 	it.name = m.name(name, s)
-	it.link = markOf(s)
 	m.count(s, &it)
 	it.text = s.Text()
 	m.keep(it)
@@ -317,6 +319,8 @@ func (m *maker) call(s *postmortem.Seen, it *item) {
 		it.state = Blocked
 	}
 	switch s.Call {
+	case "fork", "vfork", "clone", "clone3", "kill", "tkill", "tgkill":
+		it.links = it.state == Returned
 	case "write", "writev", "pwrite64", "pwritev":
 		if fd := s.Rec.Args[0]; !s.NoArgs && (fd == 1 || fd == 2) && it.state == Returned {
 			it.stream = int(fd)
