@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/recorderd/recorderd/recorder/dump"
 	"github.com/recorderd/recorderd/recorder/replay"
 )
@@ -298,7 +300,7 @@ func (b *builder) call(ev *replay.Event, p *proc, t *thread) {
 		}
 	}
 	if ev.Failed() {
-		if !waits(ev, name, int(-ev.Rec.Ret)) {
+		if !ev.Waits() {
 			p.Failed++
 		}
 		b.failed(ev, p, t, name)
@@ -389,7 +391,7 @@ func (b *builder) succeeded(ev *replay.Event, p *proc, t *thread, name string) {
 			p.ignoresChildren = ignores(ev)
 		}
 	case "getsockopt":
-		if errno, ok := socketError(ev); ok && errno > 0 && !transient("connect", errno) {
+		if errno, ok := socketError(ev); ok && errno > 0 && !replay.Transient("connect", unix.Errno(errno)) {
 			b.failedFor(ev, p, t, "connect", errno)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/recorderd/recorderd/recorder/layout"
 	"github.com/recorderd/recorderd/recorder/replay"
 )
@@ -288,7 +290,7 @@ func (b *builder) hears(ev *replay.Event, p *proc, t *thread, num int32, errno i
 		b.peerFailed(ev, p, t, c, 0, closedBy(c))
 	case errno == eAGAIN && ev.Rec.Dur >= patience && !ev.NoDur():
 		b.noReply(ev, p, t, c, ev.Rec.Dur) // SO_RCVTIMEO
-	case errno != 0 && !transient(name, errno):
+	case errno != 0 && !replay.Transient(name, unix.Errno(errno)):
 		c.failed(b, ev, errno)
 	}
 }
@@ -332,7 +334,7 @@ func (b *builder) asks(ev *replay.Event, p *proc, t *thread, num int32, errno in
 			b.asksName(ev, p, c)
 		}
 		c.ev.set(b, ev)
-	case errno != 0 && !transient(name, errno):
+	case errno != 0 && !replay.Transient(name, unix.Errno(errno)):
 		c.failed(b, ev, errno)
 	}
 }
@@ -519,7 +521,7 @@ func cloneFlags(ev *replay.Event, name string) (uint64, bool) {
 // failedBefore takes a connect that only the guard lane has.
 func (b *builder) failedBefore(ev *replay.Event, name string) {
 	errno := int(-ev.Rec.Ret)
-	if name != "connect" || !ev.Failed() || waits(ev, name, errno) {
+	if name != "connect" || !ev.Failed() || ev.Waits() {
 		return
 	}
 	if to := b.peerAt(ev.Address(), ev.Time); to != nil {

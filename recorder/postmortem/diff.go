@@ -231,7 +231,7 @@ func (b *builder) compare(s *Side, ev *replay.Event, p *proc) {
 	on := subject(ev, name)
 	if ev.Failed() {
 		errno := int(-ev.Rec.Ret)
-		if waits(ev, name, errno) {
+		if ev.Waits() {
 			return
 		}
 		of := b.about(ev, name)

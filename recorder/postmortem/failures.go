@@ -88,7 +88,7 @@ func (a about) short(name string) string {
 // failed takes a failed call.
 func (b *builder) failed(ev *replay.Event, p *proc, t *thread, name string) {
 	errno := int(-ev.Rec.Ret)
-	if waits(ev, name, errno) {
+	if ev.Waits() {
 		return
 	}
 	if p.tail.sign == 0 {

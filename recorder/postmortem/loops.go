@@ -3,6 +3,8 @@ package postmortem
 import (
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/recorderd/recorderd/recorder/replay"
 )
 
@@ -75,7 +77,7 @@ func (b *builder) repeat(ev *replay.Event, t *thread, name string) {
 	}
 	again := t.prev == k
 	t.prev = k
-	if ev.Guard || (k.errno == 0 || transient(name, int(k.errno))) && !again {
+	if ev.Guard || (k.errno == 0 || replay.Transient(name, unix.Errno(int(k.errno)))) && !again {
 		return
 	}
 	oldest := &t.runs[0]

@@ -63,8 +63,7 @@ func (f *failure) meaning(ev *replay.Event) string {
 	if what := f.limit(); what != "" {
 		return failed + ": " + what
 	}
-	name := nameOf(ev)
-	if locking(ev, name) && (f.errno == eAGAIN || f.errno == eACCES) {
+	if ev.AsksForLock() && (f.errno == eAGAIN || f.errno == eACCES) {
 		return failed + ": " + heldElsewhere
 	}
 	if f.call != "connect" && !ofSocket(f.file) || f.file == "" || strings.HasPrefix(f.file, `"`) &&
@@ -98,30 +97,6 @@ func (f *failure) meaning(ev *replay.Event) string {
 // ofSocket reports whether what a descriptor is open on is the address of a peer.
 func ofSocket(about string) bool {
 	return about != "" && !strings.HasPrefix(about, "/") && strings.Contains(about, ":")
-}
-
-// locking reports whether a call asks for a lock without waiting for it.
-func locking(ev *replay.Event, name string) bool {
-	const setLk, setLk64, ofdSetLk = 6, 13, 37
-	switch name {
-	case "flock":
-		return true
-	case "fcntl", "fcntl64":
-		cmd := ev.Rec.Args[1] & 0xffffffff
-		return cmd == setLk || cmd == setLk64 || cmd == ofdSetLk
-	}
-	return false
-}
-
-// waits reports whether an error is how programs wait, rather than a failure.
-func waits(ev *replay.Event, name string, errno int) bool {
-	if errno != eAGAIN {
-		return transient(name, errno)
-	}
-	if name == "connect" {
-		return !strings.HasPrefix(ev.Address(), `"`) // of a Unix socket whose backlog is full
-	}
-	return !locking(ev, name) && limits[name][errno] == ""
 }
 
 // writes reports whether a call wants to change a file or a directory.
@@ -161,7 +136,7 @@ func (b *builder) tried(ev *replay.Event, p *proc, name string) {
 		case "mmap", "mmap2", "mremap", "shmget":
 			again = rec.Args[1] >= f.size/2
 		case "flock", "fcntl", "fcntl64":
-			again = f.arg == rec.Args[0] && (name == "flock" || locking(ev, name))
+			again = f.arg == rec.Args[0] && ev.AsksForLock()
 		case "mkdir", "mkdirat", "rename", "renameat", "unlink", "unlinkat", "open", "openat",
 			"openat2", "creat":
 			again = f.errno != eNOENT && f.file == ev.Path()

@@ -41,23 +41,6 @@ var probes = map[string]float64{
 	"rt_sigprocmask": .1, "arch_prctl": .05,
 }
 
-// transient reports whether an error is how programs wait, rather than a failure.
-func transient(call string, errno int) bool {
-	switch {
-	case errno == eAGAIN, errno == eINTR, errno == eINPROGRESS, errno == eALREADY,
-		errno >= eRESTARTSYS && errno <= eRESTARTBLOCK:
-		return true
-	case errno == eTIMEDOUT:
-		return !socketCalls[call]
-	}
-	return false
-}
-
-var socketCalls = map[string]bool{
-	"connect": true, "read": true, "write": true, "readv": true, "writev": true, "recvfrom": true, "recvmsg": true, "sendto": true, "sendmsg": true,
-	"sendmmsg": true, "recvmmsg": true, "recv": true, "send": true,
-}
-
 // weigh says how much a failed call says about an end, from what is known of it alone.
 func weigh(call string, errno int, file string, writes bool) float64 {
 	w, ok := byErrno[errno]

@@ -246,10 +246,13 @@ func (c *chromeSink) call(ev *Event, at chromeThread) error {
 	t := c.decode.Call(ev.abi, &ev.Rec, ev.State != Finished, ev.netlink)
 	name, errno := string(c.decode.AppendName(nil)), ""
 	category := "syscall"
+	if ev.Failed() {
+		errno, _ = syscalls.Errno(int(-ev.Rec.Ret))
+	}
 	switch {
-	case ev.Failed():
+	case ev.Failure():
 		category = "syscall,failed"
-		if errno, _ = syscalls.Errno(int(-ev.Rec.Ret)); errno != "" {
+		if errno != "" {
 			name += " " + errno
 		}
 	case ev.State == Blocked:

@@ -47,7 +47,11 @@ func (t *textSink) paintCall(start int, ev *Event) {
 	if ev.Failed() {
 		at := bytes.LastIndex(text, []byte(" = "))
 		t.buf = append(t.buf, text[:at+1]...) // the blank is no part of it
-		t.span(red, text[at+1:])
+		if ev.Failure() {
+			t.span(red, text[at+1:])
+		} else {
+			t.span(dim, text[at+1:])
+		}
 		return
 	}
 	var end []byte

@@ -156,7 +156,7 @@ func TestColours(t *testing.T) {
 	want := []string{
 		"{cyan getpid}() = 1{dim  <0.000001>}",
 		`{cyan openat}(AT_FDCWD, "/a = -1 b(", O_RDONLY) {red = -1 ENOENT (No such file or directory)}{dim  <0.000001>}`,
-		"{cyan pause}() {red = ? ERESTARTNOHAND (To be restarted if no handler)}{dim  <0.000001>}",
+		"{cyan pause}() {dim = ? ERESTARTNOHAND (To be restarted if no handler)}{dim  <0.000001>}",
 		"{signalled --- SIGTERM {si_signo=SIGTERM, si_code=SI_USER} ---}",
 		"{yellow # … a hole …}",
 		"{green +++ exited with 0 +++}",

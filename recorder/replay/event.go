@@ -58,11 +58,6 @@ type Event struct {
 	netlink int  // of a call: protocol of the netlink socket in its first argument plus 1; 0: not known
 }
 
-// Failed reports whether the event is a system call that returned an error.
-func (ev *Event) Failed() bool {
-	return ev.State == Finished && ev.Kind <= KindExec && ev.Rec.Ret < 0 && ev.Rec.Ret >= -4095
-}
-
 // NoDur reports whether the time that a call took is not known.
 func (ev *Event) NoDur() bool { return ev.Rec.Flags&layout.RecfNodur != 0 }
 

@@ -456,7 +456,7 @@ func (f *filter) wants(ev *Event) bool {
 		return true
 	}
 	switch {
-	case f.successful && (ev.State != Finished || ev.Failed()):
+	case f.successful && (ev.State != Finished || ev.Failure()):
 		return false
 	case len(f.paths) > 0 && !ev.concerns(f.paths):
 		return false
@@ -468,7 +468,7 @@ func (f *filter) wants(ev *Event) bool {
 func (ev *Event) shownAsFailed() bool {
 	switch kinds[ev.Kind].failed {
 	case failedError:
-		return ev.Failed()
+		return ev.Failure()
 	case failedStatus:
 		return ev.Rec.Ret != 0
 	case failedAlways:

@@ -51,7 +51,7 @@ type SummaryRow struct {
 
 func (r *SummaryRow) add(ev *Event) {
 	r.Calls++
-	if ev.Failed() {
+	if ev.Failure() {
 		r.Errors++
 	}
 	if !ev.NoDur() {
