@@ -63,7 +63,7 @@ type Inside struct {
 
 // SpoolInfo says why and when a recording was written to disk.
 type SpoolInfo struct {
-	Reason  string    `json:"reason"`         // "exit", "signal", "oom", "vanished", "completed", "saved", "upgrade", "resized", "unknown"; others may come
+	Reason  string    `json:"reason"`         // "exit", "signal", "oom", "vanished", "completed", "child-oom", "hang", "saved", "upgrade", "resized", "unknown"; others may come
 	Text    string    `json:"text,omitempty"` // for people: "killed by SIGSEGV"
 	SavedAt time.Time `json:"savedAt"`
 	Bytes   uint64    `json:"bytes"`             // of the file, compressed

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// hangAfter is how long all threads of a container must have been in calls for it to hang.
-	hangAfter = time.Minute
+	// HangAfter is how long all threads of a container must have been in calls for it to hang.
+	HangAfter = time.Minute
 	// lockedAfter is how long all must have been in futex, where nobody can wake another. Idle
 	// runtimes wake one of theirs at least every minute (Go's sysmon), or have one that waits for
 	// something else.
@@ -22,6 +22,12 @@ const (
 
 // blockedAfter is how long a thread must have been in such a call for it to be blocked.
 const blockedAfter = time.Second
+
+// hang is what a live container hangs in.
+type hang struct {
+	text  string
+	since time.Duration // for so long at least
+}
 
 // stuckCalls are calls that do not wait by design: a thread that has been in one of them for long
 // waits for a disk, a server, or somebody else's lock.
@@ -67,7 +73,7 @@ func (r *Recorder) noteHangs(tasks []layout.TaskDump) {
 			s.blocked++
 		}
 		switch {
-		case since < uint64(hangAfter):
+		case since < uint64(HangAfter):
 			s.free = true
 		case stuck && since > s.longest:
 			s.longest, s.call = since, call.Name
@@ -76,7 +82,7 @@ func (r *Recorder) noteHangs(tasks []layout.TaskDump) {
 			s.locked = min(cmp.Or(s.locked, since), since)
 		}
 	}
-	hangs, blocked := map[uint32]string{}, map[uint32]uint64{}
+	hangs, blocked := map[uint32]hang{}, map[uint32]uint64{}
 	for slot, s := range states {
 		if s.blocked > 0 {
 			blocked[slot] = s.blocked
@@ -86,7 +92,7 @@ func (r *Recorder) noteHangs(tasks []layout.TaskDump) {
 			if s.threads > 1 {
 				text = fmt.Sprintf("hanging: all %d threads have been in futex for %s or longer", s.threads, time.Duration(s.locked).Round(time.Second))
 			}
-			hangs[slot] = text + ": none is left to wake another"
+			hangs[slot] = hang{text + ": none is left to wake another", time.Duration(s.locked)}
 			continue
 		}
 		if s.free || s.call == "" {
@@ -94,9 +100,9 @@ func (r *Recorder) noteHangs(tasks []layout.TaskDump) {
 		}
 		text := fmt.Sprintf("hanging: in %s for %s", s.call, time.Duration(s.longest).Round(time.Second))
 		if s.threads > 1 {
-			text += fmt.Sprintf("; all %d threads have been in calls for %s or longer", s.threads, hangAfter)
+			text += fmt.Sprintf("; all %d threads have been in calls for %s or longer", s.threads, HangAfter)
 		}
-		hangs[slot] = text
+		hangs[slot] = hang{text, time.Duration(s.longest)}
 	}
 	r.mu.Lock()
 	r.hangs, r.blocked = hangs, blocked
@@ -109,8 +115,8 @@ func (r *Recorder) verdictLocked(rec *recording) *api.Verdict {
 		return rec.judged.verdict
 	}
 	v := &api.Verdict{Text: "running", How: string(postmortem.Running), Cause: postmortem.CauseRunning, Rules: postmortem.RulesVersion}
-	if text := r.hangs[rec.slot]; text != "" {
-		v.Text, v.Cause = text, postmortem.CauseHanging
+	if hang, ok := r.hangs[rec.slot]; ok {
+		v.Text, v.Cause = hang.text, postmortem.CauseHanging
 	}
 	return v
 }

@@ -309,9 +309,9 @@ func TestHangs(t *testing.T) {
 		task(9, "futex", long), // not for long enough
 		task(10, "futex", longer),
 	})
-	if len(r.hangs) != 3 || r.hangs[6] != "hanging: all 2 threads have been in futex for 3m0s or longer: none is left to wake another" ||
-		r.hangs[10] != "hanging: in futex for 3m0s: none is left to wake another" ||
-		r.hangs[1] != "hanging: in openat for 1m30s; all 2 threads have been in calls for 1m0s or longer" {
+	if len(r.hangs) != 3 || r.hangs[6].text != "hanging: all 2 threads have been in futex for 3m0s or longer: none is left to wake another" ||
+		r.hangs[10].text != "hanging: in futex for 3m0s: none is left to wake another" ||
+		r.hangs[1].text != "hanging: in openat for 1m30s; all 2 threads have been in calls for 1m0s or longer" {
 		t.Errorf("%v", r.hangs)
 	}
 	// Of slot 4 for a second. What waits by design is not blocked.

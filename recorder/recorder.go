@@ -66,10 +66,13 @@ type Config struct {
 	// ago, and the last KeepLast of each container.
 	KeepMin  time.Duration
 	KeepLast int
-	SpoolOn  []string     // which ends are written to StateDir: kinds of spool.Reason
-	Spool    spool.Limits // of what is kept on disk
-	Clean    bool         // take programs and recordings off the node at the end
-	Log      *slog.Logger
+	SpoolOn  []string // which ends are written to StateDir: kinds of spool.Reason
+	// Hang is how long a container must hang for its ring to be written to StateDir while it
+	// lives; 0: none is.
+	Hang  time.Duration
+	Spool spool.Limits // of what is kept on disk
+	Clean bool         // take programs and recordings off the node at the end
+	Log   *slog.Logger
 }
 
 const (
@@ -132,7 +135,7 @@ type Recorder struct {
 	names    names
 	copies   copies
 	judge    verdicts          // its last and ends are guarded by mu
-	hangs    map[uint32]string // by slot, what a live container hangs in, by the last pass
+	hangs    map[uint32]hang   // by slot, what a live container hangs in, by the last pass
 	blocked  map[uint32]uint64 // threads, by slot, at that pass
 
 	// Of look alone.
@@ -189,6 +192,7 @@ type recording struct {
 	admission  admission
 	kept       *kept // instead of a ring
 	judged     judged
+	trigger    trigger
 	looking    chan struct{} // closed: its program was looked at; nil: it was executed, or lives
 	lookedAt   uint64        // when the last task had ended that was looked for then
 	notStarted string        // what is wrong with its program
@@ -607,6 +611,7 @@ func (r *Recorder) look(ctx context.Context, scan bool) {
 		r.noteHangs(tasks)
 		r.readOpened(tasks)
 	}
+	r.noteTriggers(time.Now())
 	r.rate.sample(r.writtenAll())
 	late := r.born.Swap(false) // the pass may have missed these
 	r.newborn = r.newborn || late

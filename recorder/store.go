@@ -15,9 +15,11 @@ import (
 	"github.com/recorderd/recorderd/recorder/spool"
 )
 
-// SpoolKinds are the ends that can be written to disk by themselves, and are unless
-// Config.SpoolOn says otherwise.
-var SpoolKinds = []string{string(spool.KindExit), string(spool.KindSignal), string(spool.KindOOM), string(spool.KindVanished), string(spool.KindCompleted)}
+// SpoolKinds are the ends, and what happens to containers that live on, for which dumps can be
+// written to disk by themselves, and are unless Config.SpoolOn says otherwise.
+var SpoolKinds = []string{
+	string(spool.KindExit), string(spool.KindSignal), string(spool.KindOOM), string(spool.KindVanished), string(spool.KindCompleted), string(spool.KindChildOOM),
+}
 
 // refreshEvery is the time after which files that somebody put into the spool or
 // took out of it are noticed, and dumps that have become too old go.
@@ -226,6 +228,7 @@ func (r *Recorder) spooling(ctx context.Context) {
 	for {
 		for ctx.Err() == nil && r.spoolNext(ctx) {
 		}
+		r.saveTriggered(ctx, time.Now())
 		sp := r.store.get()
 		if sp != nil {
 			r.judgeDisk(sp)
@@ -304,7 +307,17 @@ func (r *Recorder) save(ctx context.Context, id string) (spool.Entry, error) {
 	if err := r.refused(rec); err != nil {
 		return none, err
 	}
-	why := spool.Reason{Kind: spool.KindSaved, Text: "somebody asked for it"}
+	entry, _, err := r.saveLive(ctx, sp, rec, spool.Reason{Kind: spool.KindSaved, Text: "somebody asked for it"}, false)
+	if err != nil {
+		return none, err
+	}
+	return entry, nil
+}
+
+// saveLive writes a recording to disk: of one that lives what its ring holds now. If admitted, the
+// limits of what is written by itself hold for it, and one of them may be why it is refused.
+func (r *Recorder) saveLive(ctx context.Context, sp *spool.Store, rec *recording, why spool.Reason, admitted bool) (spool.Entry, spool.Refused, error) {
+	var none spool.Entry
 	var d api.Recording
 	fill := func(w io.Writer) error { return r.dumpKept(&d, w) } // from pinned memory
 	if kept, ok := r.isKept(rec); ok {
@@ -313,10 +326,13 @@ func (r *Recorder) save(ctx context.Context, id string) (spool.Entry, error) {
 		// The copy waits for the disk, not the ring.
 		s, err := r.copies.of(r, rec, whole)
 		if err != nil {
-			return none, err
+			return none, "", err
 		}
 		defer r.copies.leave(s)
 		h := r.header(rec, &s.snapshot)
+		if admitted { // for the verdict
+			h.Recording.Spool = &api.SpoolInfo{Reason: string(why.Kind), Text: why.Text, SavedAt: time.Now().UTC()}
+		}
 		d = h.Recording
 		fill = func(w io.Writer) error { return writeDump(w, h, &s.snapshot) }
 	}
@@ -326,10 +342,19 @@ func (r *Recorder) save(ctx context.Context, id string) (spool.Entry, error) {
 		outer = rec.kept.outer
 	}
 	r.mu.Unlock()
-	entry, err := sp.Save(ctx, *r.meta(&d, why, outer), fill)
+	meta := r.meta(&d, why, outer)
+	if admitted {
+		meta.Lesser = true                 // the dump of an end says more
+		meta.Key += "/" + string(why.Kind) // and is counted apart
+		if ok, refused := sp.Admit(meta); !ok {
+			sp.GiveUp(refused)
+			return none, refused, nil
+		}
+	}
+	entry, err := sp.Save(ctx, *meta, fill)
 	r.store.outcome(err)
 	if err != nil {
-		return none, api.Errorf(api.CodeInternal, "%v", err)
+		return none, "", api.Errorf(api.CodeInternal, "%v", err)
 	}
-	return entry, nil
+	return entry, "", nil
 }

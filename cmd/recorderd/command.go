@@ -161,7 +161,8 @@ func (o *options) flags(f *pflag.FlagSet) {
 	f.StringVar(&o.group, "socket-group", "", "group that may use the socket besides root")
 	f.StringVar(&o.config.PinDir, "pin-dir", "/sys/fs/bpf/recorderd", "directory on a BPF file system for programs and rings")
 	f.StringVar(&o.config.StateDir, "state-dir", "/var/lib/recorderd", "directory for dumps of crashes and names of recordings; empty keeps nothing on disk")
-	f.StringSliceVar(&o.config.SpoolOn, "spool-on", recorder.SpoolKinds, "ends of containers that write a dump: exit (status not 0), signal, oom, vanished (not seen to end), completed (status 0, and Kubernetes or a rule says that it matters); none")
+	f.StringSliceVar(&o.config.SpoolOn, "spool-on", recorder.SpoolKinds, "ends of containers that write a dump: exit (status not 0), signal, oom, vanished (not seen to end), completed (status 0, and Kubernetes or a rule says that it matters), and child-oom (the OOM killer took a process of one that lives on); none")
+	f.DurationVar(&o.config.Hang, "hang", 0, "write a dump of a container that lives when all its threads have hung for so long, at least a minute; 0: none")
 	f.Var(&o.spoolSize, "spool-size", "size of all dumps on disk; the oldest goes first, the first crash of a loop last")
 	f.Var(&o.spoolFree, "spool-free", "space that stays free on the disk")
 	f.DurationVar(&o.config.Spool.MaxAge, "spool-age", o.config.Spool.MaxAge, "time that the node runs until a dump on disk is removed")
@@ -216,6 +217,9 @@ func (o *options) check() error {
 		if !slices.Contains(recorder.SpoolKinds, kind) && (kind != "none" || len(o.config.SpoolOn) > 1) {
 			fail("spool-on", "%s: want some of %s, or none", kind, strings.Join(recorder.SpoolKinds, ", "))
 		}
+	}
+	if h := o.config.Hang; h != 0 && h < recorder.HangAfter {
+		fail("hang", "%s: want 0, or at least %s: a container hangs when its threads have been in calls for so long", h, recorder.HangAfter)
 	}
 	for _, name := range o.forbidden {
 		if !slices.Contains(policy.Names(), name) {

@@ -84,6 +84,14 @@ func (c *facts) lastly() string {
 }
 
 func (c *facts) runningVerdict(signs []Sign) string {
+	v := c.runs(signs)
+	if s := c.b.h.Recording.Spool; s != nil && s.Text != "" { // of a dump that was written by itself
+		v += "; written to disk as " + replay.Safe(strings.ToValidUTF8(clip(s.Text, 200), "?"))
+	}
+	return v
+}
+
+func (c *facts) runs(signs []Sign) string {
 	v := "still running"
 	if c.b.h.Recording.Frozen {
 		v += " (recording is frozen)"

@@ -83,6 +83,8 @@ const (
 	KindOOM       Kind = "oom"       // the kernel was out of memory
 	KindCompleted Kind = "completed" // it ended with 0, and was not to
 	KindVanished  Kind = "vanished"  // it is gone and nobody saw it end
+	KindChildOOM  Kind = "child-oom" // the OOM killer took a process of it, and it lives on
+	KindHang      Kind = "hang"      // all of its threads wait for what does not come
 	KindSaved     Kind = "saved"     // somebody asked for it
 	KindUpgrade   Kind = "upgrade"   // recorderd could not take the recording over
 	KindResized   Kind = "resized"   // recorderd was given another ring size; the container goes on in another recording

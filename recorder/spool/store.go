@@ -705,9 +705,13 @@ func (s *Store) reserve(meta *Meta) (*Entry, string) {
 	}
 }
 
-// early reports whether somebody saved a dump while its container lived.
+// early reports whether a dump was saved while its container lived, and goes on in its ring.
 func early(meta *Meta) bool {
-	return meta.Reason.Kind == KindSaved && meta.Recording.State == api.StateLive
+	switch meta.Reason.Kind {
+	case KindSaved, KindChildOOM, KindHang:
+		return meta.Recording.State == api.StateLive
+	}
+	return false
 }
 
 // free returns an id that no entry has: id, unless it is to have a number, or the next
