@@ -26,9 +26,9 @@ const rootHelp = `recorderctl shows what containers did: every system call with 
 result and duration, signals, and how they ended, as recorderd has recorded it.
 
 TARGET is the id of a recording or the beginning of it; the id of a container or
-at least 4 characters of it; the name of a container or of a pod, or the beginning of
-one; pod/NAME; or the path of a cgroup. Of several recordings of one container the live one is meant,
-else the newest.
+at least 4 characters of it; the name of a container or of a pod, or the beginning
+of one; pod/NAME; or the path of a cgroup. Of several recordings of one container
+the live one is meant, else the newest.
 
 It talks to recorderd's socket if that is on this machine, or --socket is given;
 else, or with one of the flags --context, --kubeconfig, --cluster, --user, --as,
