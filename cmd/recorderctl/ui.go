@@ -34,8 +34,8 @@ func (a *app) ui() *cobra.Command {
 calls there were when; crashes of one cause together; and of each its report, with a
 timeline, as show -o html has it. What lives is followed. Two can be compared.
 
-It serves on 127.0.0.1 of the machine that it runs on, to whoever has the address that it
-prints, which has a random token; no port is opened on any node. It reads recordings as the
+It serves on 127.0.0.1 of the machine that it runs on. What is shown goes to whoever has the
+address that it prints, which has a random token; no port is opened on any node. It reads recordings as the
 other commands do, through recorderd's socket or with the rights of the kubeconfig, when a page
 asks for them. On a node without a browser, forward the port:
 
@@ -96,7 +96,9 @@ func serve(cmd *cobra.Command, addr string, source web.Source, browse bool) erro
 	h := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
 	fmt.Fprintln(cmd.OutOrStdout(), s.URL())
 	if browse {
-		if err := openBrowser(s.URL()); err != nil {
+		tidy, err := openBrowser(s.URL())
+		defer tidy()
+		if err != nil {
 			fmt.Fprintf(cmd.ErrOrStderr(), "%v: open the address above\n", err)
 		}
 	}
@@ -110,8 +112,11 @@ func serve(cmd *cobra.Command, addr string, source web.Source, browse bool) erro
 	}
 }
 
-// openBrowser opens an address in the user's browser, as go tool pprof -http does.
-func openBrowser(url string) error {
+// openBrowser opens an address in the user's browser, as go tool pprof -http does. The browser gets
+// a file that leads there: the words of a command are for all users of a machine to read. tidy
+// removes the file.
+func openBrowser(url string) (tidy func(), err error) {
+	tidy = func() {}
 	var tries [][]string
 	if b := os.Getenv("BROWSER"); b != "" {
 		tries = append(tries, []string{b})
@@ -122,15 +127,33 @@ func openBrowser(url string) error {
 	case os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND_DISPLAY") != "":
 		tries = append(tries, []string{"xdg-open"}, []string{"chromium"}, []string{"google-chrome"}, []string{"firefox"})
 	}
+	if len(tries) == 0 {
+		return tidy, errNoBrowser
+	}
+	file, err := os.CreateTemp("", "recorderctl-*.html") // of mode 0600
+	if err != nil {
+		return tidy, err
+	}
+	tidy = func() { os.Remove(file.Name()) }
+	_, err = fmt.Fprintf(file, "<!doctype html><meta charset=utf-8><meta http-equiv=refresh content=\"0;url=%s\"><a href=\"%s\">recordings</a>\n", url, url)
+	if cerr := file.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return tidy, err
+	}
 	for _, words := range tries {
-		c := exec.Command(words[0], append(words[1:], url)...)
+		c := exec.Command(words[0], append(words[1:], file.Name())...)
+		c.SysProcAttr = &unix.SysProcAttr{Setsid: true} // Ctrl-C here does not close it
 		if c.Start() == nil {
 			go c.Wait() //nolint:errcheck // it may have handed it to one that runs
-			return nil
+			return tidy, nil
 		}
 	}
-	return errors.New("there is no browser here")
+	return tidy, errNoBrowser
 }
+
+var errNoBrowser = errors.New("there is no browser here")
 
 // webSource is where the pages have recordings from.
 type webSource struct {

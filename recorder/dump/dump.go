@@ -107,6 +107,15 @@ func (c Clock) Time(monotonic uint64) time.Time {
 	return c.Realtime.Add(time.Duration(monotonic - c.MonotonicNs))
 }
 
+// UTC is Time for JSON: the zero time where JSON has no such year, as of a clock in a damaged dump.
+func (c Clock) UTC(monotonic uint64) time.Time {
+	t := c.Time(monotonic).UTC()
+	if y := t.Year(); y < 1 || y > 9999 {
+		return time.Time{}
+	}
+	return t
+}
+
 // Monotonic returns the moment of t on CLOCK_MONOTONIC, in ns; 0 if t is earlier than that.
 func (c Clock) Monotonic(t time.Time) uint64 {
 	d := t.Sub(c.Realtime)

@@ -157,13 +157,7 @@ type builder struct {
 	busy       busy    // how many calls there were lately
 }
 
-func (b *builder) time(ns uint64) time.Time {
-	t := b.h.Clock.Time(ns).UTC()
-	if y := t.Year(); y < 1 || y > 9999 {
-		return time.Time{} // JSON has no such year
-	}
-	return t
-}
+func (b *builder) time(ns uint64) time.Time { return b.h.Clock.UTC(ns) }
 
 func (b *builder) text(ev *replay.Event) string {
 	b.buf = b.format.Append(b.buf[:0], ev)

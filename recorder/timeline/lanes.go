@@ -48,6 +48,8 @@ func (m *maker) lanes(all []item, index map[*replay.Task]int) {
 	t := m.t
 	byHost := make(map[uint32]*process)
 	var procs []*process
+	seen := make([]bool, len(t.Threads))
+	st := standing{make(map[*process]int), make([]float64, len(t.Threads))}
 	for i := range all {
 		k := index[all[i].task]
 		if k < 0 {
@@ -61,7 +63,13 @@ func (m *maker) lanes(all []item, index map[*replay.Task]int) {
 			byHost[host] = p
 			procs = append(procs, p)
 		}
-		if !slices.Contains(p.threads, k) {
+		it := &all[i]
+		if it.state == NoReturn && t.Names[it.name].Name == "exit_group" || it.state == Signalled && t.Names[it.name].Name == t.Threads[k].Status {
+			st.ended[p] = k
+		}
+		st.grave[k] = max(st.grave[k], it.weight)
+		if !seen[k] {
+			seen[k] = true
 			p.threads = append(p.threads, k)
 			th := &t.Threads[k]
 			p.calls += th.Calls
@@ -82,7 +90,7 @@ func (m *maker) lanes(all []item, index map[*replay.Task]int) {
 				p.ended = -1
 			}
 		}
-		m.sortThreads(p, all, index)
+		m.sortThreads(p, &st)
 	}
 	procs = m.pack(procs)
 	slices.SortStableFunc(procs, func(x, y *process) int {
@@ -112,31 +120,26 @@ func (m *maker) lanes(all []item, index map[*replay.Task]int) {
 	}
 }
 
+// standing is what the order of threads goes by.
+type standing struct {
+	ended map[*process]int // the thread that ended it
+	grave []float64        // of threads: the weight of what failed most
+}
+
 // sortThreads puts that thread first that ended the process, then its first thread, those in
 // which something went wrong, those that were in a call at the end, the others.
-func (m *maker) sortThreads(p *process, all []item, index map[*replay.Task]int) {
+func (m *maker) sortThreads(p *process, st *standing) {
 	t := m.t
-	ender, grave := -1, make(map[int]float64)
-	for i := range all {
-		it := &all[i]
-		k := index[it.task]
-		if k < 0 || !slices.Contains(p.threads, k) {
-			continue
-		}
-		if it.state == NoReturn && t.Names[it.name].Name == "exit_group" || it.state == Signalled && t.Names[it.name].Name == t.Threads[k].Status {
-			ender = k
-		}
-		grave[k] = max(grave[k], it.weight)
-	}
+	ender, ended := st.ended[p]
 	const worth = .3
 	rank := func(k int) int {
 		th := &t.Threads[k]
 		switch {
-		case k == ender:
+		case ended && k == ender:
 			return 0
 		case th.Tid == th.Pid:
 			return 1
-		case grave[k] >= worth:
+		case st.grave[k] >= worth:
 			return 2
 		case th.Blocked:
 			return 3
@@ -144,7 +147,7 @@ func (m *maker) sortThreads(p *process, all []item, index map[*replay.Task]int) 
 		return 4
 	}
 	slices.SortStableFunc(p.threads, func(x, y int) int {
-		return cmp.Or(cmp.Compare(rank(x), rank(y)), cmp.Compare(grave[y], grave[x]), cmp.Compare(t.Threads[y].Calls, t.Threads[x].Calls))
+		return cmp.Or(cmp.Compare(rank(x), rank(y)), cmp.Compare(st.grave[y], st.grave[x]), cmp.Compare(t.Threads[y].Calls, t.Threads[x].Calls))
 	})
 }
 

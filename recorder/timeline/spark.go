@@ -54,7 +54,7 @@ func BuildSpark(r *dump.Reader) (*Spark, error) {
 		n := min(last/wide+1, sparkSpans)
 		sp.Calls, sp.Failed = calls[:n], failed[:n]
 		h := r.Header()
-		sp.From, sp.To = h.Clock.Time(first).UTC(), h.Clock.Time(first+n*wide).UTC()
+		sp.From, sp.To = h.Clock.UTC(first), h.Clock.UTC(first+n*wide)
 	}
 	return sp, err
 }

@@ -344,7 +344,13 @@ func (m *maker) name(name string, s *postmortem.Seen) int {
 		return i
 	}
 	if len(m.names) >= maxNames { // numbers that are no calls
-		return 0
+		const other = "other"
+		if i, ok = m.names[other]; !ok {
+			i = len(m.names)
+			m.names[other] = i
+			m.t.Names = append(m.t.Names, Name{other, Other})
+		}
+		return i
 	}
 	i = len(m.names)
 	m.names[name] = i
@@ -392,7 +398,7 @@ func (m *maker) count(s *postmortem.Seen, it *item) {
 		c.blocked = true
 	case Returned, Failed:
 		c.calls++
-		if it.state == Failed && s.Weight > 0 {
+		if s.Failure() {
 			c.failed++
 		}
 		sum := m.sums[s.Call]
@@ -404,7 +410,7 @@ func (m *maker) count(s *postmortem.Seen, it *item) {
 			m.sums[s.Call] = sum
 		}
 		sum.Calls++
-		if it.state == Failed {
+		if s.Failure() {
 			sum.Failed++
 		}
 		if !s.NoDur() {
@@ -496,7 +502,7 @@ func (m *maker) finish(h *dump.Header) {
 	case rec.Exit != nil:
 		m.end = max(m.end, h.Clock.Monotonic(rec.Exit.At))
 	}
-	t.End = h.Clock.Time(m.end).UTC()
+	t.End = h.Clock.UTC(m.end)
 	for i := range all {
 		if all[i].state == Blocked { // it lasts until the end
 			all[i].at = m.end

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"compress/gzip"
 	"context"
 	"crypto/rand"
@@ -80,14 +81,9 @@ func NewServer(addr net.Addr, source Source) *Server {
 	}
 }
 
-// URL is what a browser opens.
-func (s *Server) URL() string { return "http://" + s.host + "/?token=" + s.token }
-
-// cookie is the name of the cookie that has the token. Cookies are not told apart by port.
-func (s *Server) cookie() string {
-	_, port, _ := net.SplitHostPort(s.host)
-	return "recorder-" + port
-}
+// URL is what a browser opens. The token is behind the #, which no server ever gets and no other
+// page sees.
+func (s *Server) URL() string { return "http://" + s.host + "/#token=" + s.token }
 
 // Handler serves the pages and what they ask for.
 func (s *Server) Handler() http.Handler {
@@ -101,8 +97,8 @@ func (s *Server) Handler() http.Handler {
 	return s.guard(r)
 }
 
-// guard lets nobody in who has not the token, and no page of another site, whatever name it has
-// given to this address.
+// guard lets nobody have data who has not the token, and no page of another site have anything,
+// whatever name it has given to this address. The page itself has no data.
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -110,8 +106,9 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
-		if r.Host != s.host {
+		if r.Host != s.host && r.Host+":80" != s.host { // browsers leave that port out
 			fail(w, http.StatusMisdirectedRequest, fmt.Errorf("this is %s", s.host))
 			return
 		}
@@ -119,16 +116,17 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			fail(w, http.StatusMethodNotAllowed, errors.New("there is nothing but GET: the pages change nothing"))
 			return
 		}
-		if site := r.Header.Get("Sec-Fetch-Site"); r.URL.Path != "/" && site != "" && site != "same-origin" {
+		if r.URL.Path == "/" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" {
 			fail(w, http.StatusForbidden, errors.New("a page of another site asks"))
 			return
 		}
-		if token := r.URL.Query().Get("token"); token != "" && r.URL.Path == "/" && s.is(token) {
-			http.SetCookie(w, &http.Cookie{Name: s.cookie(), Value: token, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode})
-			http.Redirect(w, r, "/", http.StatusSeeOther) // the address bar and the history have no token
-			return
-		}
-		if c, err := r.Cookie(s.cookie()); err != nil || !s.is(c.Value) {
+		// A header, and no cookie: those go to all ports of an address.
+		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if !ok || !s.is(token) {
 			fail(w, http.StatusForbidden, errors.New("open the address that recorderctl ui has printed: it has the token that this needs"))
 			return
 		}
@@ -156,18 +154,24 @@ func failed(w http.ResponseWriter, err error) {
 	fail(w, status, err)
 }
 
-// answer writes JSON, compressed.
-func answer(w http.ResponseWriter, r *http.Request, v any) {
+// answer writes JSON, compressed: all of it, or an error.
+func answer(w http.ResponseWriter, v any) {
+	var b bytes.Buffer
+	zip, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
+	if err == nil {
+		err = json.NewEncoder(zip).Encode(v)
+	}
+	if err == nil {
+		err = zip.Close()
+	}
+	if err != nil {
+		fail(w, http.StatusInternalServerError, err)
+		return
+	}
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Encoding", "gzip")
-	zip, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
-	if err != nil {
-		return
-	}
-	if json.NewEncoder(zip).Encode(v) == nil {
-		_ = zip.Close() // a browser that has gone
-	}
+	_, _ = w.Write(b.Bytes()) // a browser that has gone
 }
 
 func (s *Server) root(w http.ResponseWriter, _ *http.Request) {
@@ -202,7 +206,7 @@ func (s *Server) recordings(w http.ResponseWriter, r *http.Request) {
 		rec := &list.Recordings[i]
 		out.Recordings = append(out.Recordings, Item{rec, rec.Crashed(), rec.Hanging(), rec.Last()})
 	}
-	answer(w, r, out)
+	answer(w, out)
 }
 
 // listNow returns a list that is at most a second old: however many pages are open, the nodes are
@@ -298,7 +302,7 @@ func (s *Server) timeline(w http.ResponseWriter, r *http.Request) {
 		failed(w, err)
 		return
 	}
-	answer(w, r, t)
+	answer(w, t)
 }
 
 // download is the report as a file.
@@ -332,7 +336,7 @@ func (s *Server) spark(w http.ResponseWriter, r *http.Request) {
 	old := s.sparks[id]
 	s.mu.Unlock()
 	if old.spark != nil && old.written == written {
-		answer(w, r, old.spark)
+		answer(w, old.spark)
 		return
 	}
 	d, done, err := s.open(r.Context(), id)
@@ -352,7 +356,7 @@ func (s *Server) spark(w http.ResponseWriter, r *http.Request) {
 	}
 	s.sparks[id] = sparked{written, sp}
 	s.mu.Unlock()
-	answer(w, r, sp)
+	answer(w, sp)
 }
 
 func (s *Server) diff(w http.ResponseWriter, r *http.Request) {
@@ -378,5 +382,5 @@ func (s *Server) diff(w http.ResponseWriter, r *http.Request) {
 		failed(w, err)
 		return
 	}
-	answer(w, r, diff)
+	answer(w, diff)
 }

@@ -9,8 +9,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -87,7 +87,16 @@ func (f *fake) Dump(_ context.Context, id string) (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(raw)), nil
 }
 
-// uiTest is a server, and a client with its cookie.
+// bearer gives each request of a client the token.
+type bearer string
+
+func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+string(b))
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// uiTest is a server, and a client with its token.
 func uiTest(t *testing.T, f *fake) (*Server, *httptest.Server, *http.Client) {
 	t.Helper()
 	ui := httptest.NewUnstartedServer(nil)
@@ -95,20 +104,7 @@ func uiTest(t *testing.T, f *fake) (*Server, *httptest.Server, *http.Client) {
 	ui.Config.Handler = s.Handler()
 	ui.Start()
 	t.Cleanup(ui.Close)
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &http.Client{Jar: jar, Timeout: time.Minute}
-	r, err := c.Get(s.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Body.Close()
-	if r.StatusCode != http.StatusOK || r.Request.URL.RawQuery != "" {
-		t.Fatalf("%s, at %s", r.Status, r.Request.URL)
-	}
-	return s, ui, c
+	return s, ui, &http.Client{Transport: bearer(s.token), Timeout: time.Minute}
 }
 
 func get[T any](t *testing.T, c *http.Client, url string, want int) (v T) {
@@ -134,10 +130,6 @@ func get[T any](t *testing.T, c *http.Client, url string, want int) (v T) {
 // Nobody without the token gets anything, by whatever way they ask.
 func TestGuard(t *testing.T) {
 	s, ui, with := uiTest(t, newFake(t, recordings))
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	ask := func(c *http.Client, path string, change func(*http.Request)) int {
 		r, err := http.NewRequest(http.MethodGet, ui.URL+path, nil)
 		if err != nil {
@@ -150,14 +142,30 @@ func TestGuard(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a.Body.Close()
+		defer a.Body.Close()
+		if b, _ := io.ReadAll(a.Body); path == "/" && bytes.Contains(b, []byte(s.token)) {
+			t.Error("the page has the token")
+		}
 		return a.StatusCode
 	}
-	without := &http.Client{Jar: jar}
-	for _, path := range []string{"/", "/api/recordings", "/api/recordings/000000000001/timeline", "/?token=", "/?token=x", "/api/recordings?token=" + s.token, "/none"} {
-		if got := ask(without, path, nil); got != http.StatusForbidden {
-			t.Errorf("%s without the token: %d", path, got)
+	without := &http.Client{}
+	if got := ask(without, "/", nil); got != http.StatusOK {
+		t.Errorf("the page, which has no data: %d", got)
+	}
+	for _, path := range []string{"/api/recordings", "/api/recordings/000000000001/timeline", "/api/recordings?token=" + s.token, "/none"} {
+		for name, change := range map[string]func(*http.Request){
+			"without a token": nil,
+			"with another":    func(r *http.Request) { r.Header.Set("Authorization", "Bearer x") },
+			"with none":       func(r *http.Request) { r.Header.Set("Authorization", "Bearer ") },
+			"as a cookie":     func(r *http.Request) { r.AddCookie(&http.Cookie{Name: "token", Value: s.token}) },
+		} {
+			if got := ask(without, path, change); got != http.StatusForbidden {
+				t.Errorf("%s %s: %d", path, name, got)
+			}
 		}
+	}
+	if u, err := url.Parse(s.URL()); err != nil || strings.Contains(u.RequestURI(), s.token) {
+		t.Errorf("a server would get the token of %s", s.URL())
 	}
 	for name, change := range map[string]func(*http.Request){
 		"another name of the address": func(r *http.Request) { r.Host = "evil.example:80" },

@@ -43,7 +43,7 @@ export function Calls(p: Props) {
   const [, redraw] = useState(0);
   const list = useRef<Virtualizer<HTMLDivElement, Element>>();
   const options = {
-    count: p.rows.length, getScrollElement: () => box.current, estimateSize: () => tall, overscan: 12,
+    count: p.rows.length, scrollMargin: 0, scrollPaddingStart: tall, getScrollElement: () => box.current, estimateSize: () => tall, overscan: 12,
     scrollToFn: elementScroll, observeElementRect, observeElementOffset, onChange: () => redraw((n) => n + 1),
   };
   list.current ??= new Virtualizer<HTMLDivElement, Element>(options);
@@ -78,20 +78,21 @@ export function Calls(p: Props) {
         <span class="space" />
         <span class="count" role="status">{p.error ? <b class="bad">{p.error}</b> : <>{count(p.rows.length)} of {count(m.count)}</>}</span>
       </div>
-      <div class="rows head" aria-hidden="true"><span>{m.back ? "before last" : "before end"}</span><span>thread</span><span>call</span><span>took</span></div>
-      <div class="scroll" ref={box} tabIndex={0} role="table" aria-label="calls, newest first" aria-rowcount={p.rows.length} onKeyDown={key}
-        onPointerLeave={() => p.onHover(-1)}>
+      <div class="scroll" ref={box} tabIndex={0} role="grid" aria-label="calls, newest first" aria-rowcount={p.rows.length + 1} onKeyDown={key}
+        aria-activedescendant={p.selected >= 0 ? `call-${p.selected}` : undefined} onPointerLeave={() => p.onHover(-1)}>
+        <div class="rows head" role="row" aria-rowindex={1}><span role="columnheader">{m.back ? "before last" : "before end"}</span>
+          <span role="columnheader">thread</span><span role="columnheader">call</span><span role="columnheader">took</span></div>
         <div role="rowgroup" style={{ height: list.current.getTotalSize(), position: "relative" }}>
           {items.map((row) => {
             const i = p.rows[row.index];
             return (
-              <div key={i} role="row" aria-rowindex={row.index + 1} aria-selected={i === p.selected}
+              <div key={i} id={`call-${i}`} role="row" aria-rowindex={row.index + 2} aria-selected={i === p.selected}
                 class={`rows ${classOf(m, i)}${i === p.selected ? " selected" : ""}${i === p.hovered ? " hovered" : ""}`}
                 style={{ transform: `translateY(${row.start}px)` }} onClick={() => p.onSelect(i)} onPointerEnter={() => p.onHover(i)}>
-                <span role="cell">{m.before(i)}</span>
-                <span role="cell" title={m.who(i)}>{m.who(i)}</span>
-                <span role="cell" class="text" title={cut(m.text(i), 2000)}><i aria-hidden="true">{m.failed(i) && !m.telling(i) ? "" : marks[m.state[i]] ?? ""}</i>{cut(m.text(i), 600)}</span>
-                <span role="cell">{m.took[i] >= 0 ? duration(m.took[i]) : ""}</span>
+                <span role="gridcell">{m.before(i)}</span>
+                <span role="gridcell" title={m.who(i)}>{m.who(i)}</span>
+                <span role="gridcell" class="text" title={cut(m.text(i), 2000)}><i aria-hidden="true">{m.failed(i) && !m.telling(i) ? "" : marks[m.state[i]] ?? ""}</i>{cut(m.text(i), 600)}</span>
+                <span role="gridcell">{m.took[i] >= 0 ? duration(m.took[i]) : ""}</span>
               </div>
             );
           })}

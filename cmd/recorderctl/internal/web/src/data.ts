@@ -112,6 +112,18 @@ export class Model {
   }
 }
 
+// same finds an event of one model in a later one of the same recording; -1: it is not there.
+export function same(old: Model, i: number, m: Model): number {
+  if (i < 0 || i >= old.count) return -1;
+  const th = old.t.threads[old.thread[i]], text = old.text(i), state = old.state[i];
+  const at = old.endMs - old.startAge(i) / 1e6, near = 5; // ms: of two clocks
+  for (let k = m.count - 1; k >= 0; k--) {
+    const other = m.t.threads[m.thread[k]];
+    if (other?.tid === th?.tid && m.state[k] === state && m.text(k) === text && Math.abs(m.endMs - m.startAge(k) / 1e6 - at) < near) return k;
+  }
+  return -1;
+}
+
 const everyday = new Set(["SIGCHLD", "SIGURG", "SIGWINCH", "SIGCONT"]);
 
 export function threadName(th: Thread): string {

@@ -164,8 +164,8 @@ function density(ctx: CanvasRenderingContext2D, s: Scene, axis: Axis): void {
   if (!s.mask) {
     for (const o of m.t.omitted) {
       const a = Math.floor((axis.x(o.from) - axis.left) / 3), b = Math.floor((axis.x(o.to) - axis.left) / 3);
-      const n = Math.min(b - a + 1, 4096);
-      for (let k = 0; k < n; k++) add(axis.left + (a + k) * 3, o.calls / n, o.failed / n);
+      const n = b - a + 1;
+      for (let k = Math.max(a, 0); k <= Math.min(b, wide - 1); k++) add(axis.left + k * 3, o.calls / n, o.failed / n);
     }
   }
   let most = 1;

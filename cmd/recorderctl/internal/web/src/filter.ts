@@ -55,8 +55,9 @@ export function parse(query: string): Filter {
       } catch (e) {
         return { test: () => true, error: String((e as Error).message), empty: false };
       }
-    } else if ((m = /^"([^"]+)"/.exec(rest))) {
-      const text = m[1].toLowerCase();
+    } else if ((m = /^"(?:[^"\\]|\\.)+"/.exec(rest))) { // with JSON's escapes
+      let text: string;
+      try { text = JSON.parse(m[0]).toLowerCase(); } catch { return { test: () => true, error: `${m[0]}: an escape is not JSON's`, empty: false }; }
       tests.push((model, i) => model.lowerText(i).includes(text));
     } else {
       m = /^\S+/.exec(rest)!;

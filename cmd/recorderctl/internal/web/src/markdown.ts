@@ -4,21 +4,23 @@ import { Report } from "./data";
 import { clock, utc } from "./format";
 import { badge, nameOf } from "./about";
 
+const ends = /[\r\n\u2028\u2029]+/g; // what Markdown takes for the end of a line, or may
+
 function fenced(text: string): string {
   const longest = Math.max(2, ...(text.match(/`+/g) ?? []).map((s) => s.length));
   const fence = "`".repeat(longest + 1);
-  return `${fence}\n${text}\n${fence}\n`;
+  return `${fence}\n${text.replace(/[\r\u2028\u2029]+/g, " ")}\n${fence}\n`;
 }
 
 function code(text: string): string {
   const longest = Math.max(0, ...(text.match(/`+/g) ?? []).map((s) => s.length));
   const fence = "`".repeat(longest + 1), pad = /^`|`$/.test(text) ? " " : "";
-  return `${fence}${pad}${text.replace(/\n/g, " ")}${pad}${fence}`;
+  return `${fence}${pad}${text.replace(ends, " ")}${pad}${fence}`;
 }
 
 export function markdown(r: Report): string {
   const rec = r.recording;
-  let s = `### ${badge(r).text}: ${code(nameOf(rec))}\n\n${code(r.verdict)}\n\n`;
+  let s = `### ${code(badge(r).text)}: ${code(nameOf(rec))}\n\n${code(r.verdict)}\n\n`;
   const rows: [string, string | undefined][] = [
     ["image", rec.container.image], ["node", r.node], ["started", utc(rec.started)],
     ["ended", utc(rec.exit?.at ?? rec.ended)], ["recording", rec.id],

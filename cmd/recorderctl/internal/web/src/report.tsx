@@ -2,7 +2,7 @@ import { ComponentChildren } from "preact";
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { badge, eventOf, nameOf, Part, parts } from "./about";
 import { Calls } from "./calls";
-import { Line, Model, Process, Report as Data } from "./data";
+import { Line, Model, Process, Report as Data, same } from "./data";
 import { parse } from "./filter";
 import { bytes, clock, count, duration, plural, utc } from "./format";
 import { markdown } from "./markdown";
@@ -10,13 +10,18 @@ import { TimelineView } from "./timeline";
 
 export function Report({ model, nav }: { model: Model; nav?: ComponentChildren }) {
   const [query, setQuery] = useState("");
-  const [selected, setSelected] = useState(-1);
-  const [hovered, setHovered] = useState(-1);
+  const [selection, setSelection] = useState({ model, i: -1 });
+  const [pointed, setPointed] = useState({ model, i: -1 });
+  // What lives is another model every few seconds: what was selected is found again in it.
+  const selected = useMemo(() => selection.model === model ? selection.i : same(selection.model, selection.i, model), [selection, model]);
+  const hovered = pointed.model === model ? pointed.i : -1;
+  useEffect(() => { if (selection.model !== model) setSelection({ model, i: selected }); }, [model, selected]);
+  const setHovered = useCallback((i: number) => setPointed({ model, i }), [model]);
   const [theme, setTheme] = useTheme();
   const filter = useMemo(() => parse(query), [query]);
   const [mask, rows] = useMemo(() => apply(model, filter), [model, filter]);
   const select = useCallback((i: number) => {
-    setSelected(i);
+    setSelection({ model, i });
     setQuery((q) => { // what is selected is never hidden
       const f = parse(q);
       return i >= 0 && !f.empty && !f.error && !f.test(model, i) ? "" : q;
@@ -26,8 +31,23 @@ export function Report({ model, nav }: { model: Model; nav?: ComponentChildren }
   const headline = useMemo(() => parts(model, r.verdict), [model]);
   const b = badge(r);
   useEffect(() => { document.title = `${b.text}: ${nameOf(rec)}`; }, [b.text]);
-  useEffect(() => { setSelected(-1); setHovered(-1); }, [model]); // of another moment
-  const find = (text: string) => { const i = eventOf(model, text); if (i >= 0) select(i); else setQuery(JSON.stringify(text)); };
+  const find = useCallback((text: string) => {
+    const i = eventOf(model, text);
+    if (i >= 0) select(i); else setQuery(JSON.stringify(text));
+  }, [model, select]);
+  // These depend on the recording alone, and not on where the pointer is.
+  const signs = useMemo(() => <Signs model={model} onSelect={select} />, [model, select]);
+  const below = useMemo(() => <><Failures r={r} onFind={find} /><Summary model={model} onQuery={setQuery} /></>, [model, find]);
+  const aside = useMemo(() => <>
+    <LastWords model={model} onFind={find} />
+    <Chain model={model} onSelect={select} />
+    <Waiting r={r} onFind={find} />
+    <Files r={r} onFind={find} />
+    <Peers r={r} onFind={find} />
+    <Processes r={r} onQuery={setQuery} />
+    <Limits r={r} />
+    <Covers model={model} />
+  </>, [model, find, select]);
   return (
     <main>
       {nav}
@@ -43,26 +63,16 @@ export function Report({ model, nav }: { model: Model; nav?: ComponentChildren }
         <button onClick={() => setTheme(theme === "dark" ? "light" : "dark")} aria-label="light or dark" title="light or dark">◐</button>
       </header>
       <h1><Parts parts={headline} onSelect={select} /></h1>
-      <Signs model={model} onSelect={select} />
+      {signs}
       <TimelineView model={model} mask={filter.empty || filter.error ? null : mask} selected={selected} hovered={hovered} theme={theme}
         onSelect={select} onHover={setHovered} />
       <div class="grid">
         <div class="column">
           <Calls model={model} rows={rows} query={query} error={filter.error} selected={selected} hovered={hovered}
             onQuery={setQuery} onSelect={select} onHover={setHovered} />
-          <Failures r={r} onFind={find} />
-          <Summary model={model} onQuery={setQuery} />
+          {below}
         </div>
-        <div class="column">
-          <LastWords model={model} onFind={find} />
-          <Chain model={model} onSelect={select} />
-          <Waiting r={r} onFind={find} />
-          <Files r={r} onFind={find} />
-          <Peers r={r} onFind={find} />
-          <Processes r={r} onQuery={setQuery} />
-          <Limits r={r} />
-          <Covers model={model} />
-        </div>
+        <div class="column">{aside}</div>
       </div>
       <footer>recording {rec.id}{r.kernel && ` · Linux ${r.kernel}`} · this page is one file and asks no network.
         What containers chose is shown as text, blanked as recorderctl dump blanks it.</footer>
@@ -176,7 +186,7 @@ function Words({ model, onFind }: { model: Model; onFind: (t: string) => void })
   const { output } = model.t.report;
   const box = useRef<HTMLDivElement>(null);
   useEffect(() => { box.current!.scrollTop = box.current!.scrollHeight; }, []); // the last ones
-  const failed = new Set(model.t.report.files.items?.filter((f) => f.failed).map((f) => f.path).filter((p) => p.length > 3));
+  const split = useMemo(() => splitter(model.t.report.files.items?.filter((f) => f.failed).map((f) => f.path) ?? []), [model]);
   return (
     <Card title="Last words">
       <div class="scroll words" tabIndex={0} ref={box}>
@@ -184,7 +194,7 @@ function Words({ model, onFind }: { model: Model; onFind: (t: string) => void })
           <div key={i} class={l.stream}>
             <time title={l.time}>{clock(l.time)}</time>{" "}
             <span class="stream">{l.stream === "stderr" ? "err" : "out"}</span>{" "}
-            {pieces(l.text, failed).map((p, k) => failed.has(p) ? <Find key={k} text={p} onFind={onFind} /> : p)}{l.cut && "…"}
+            {split(l.text).map((p, k) => k % 2 ? <Find key={k} text={p} onFind={onFind} /> : p)}{l.cut && "…"}
             {l.to && <span class="note"> to {l.to}</span>}
           </div>
         ))}
@@ -193,15 +203,12 @@ function Words({ model, onFind }: { model: Model; onFind: (t: string) => void })
   );
 }
 
-// pieces cuts a text at what it has of some words.
-function pieces(text: string, words: Set<string>): string[] {
-  let found = [text];
-  for (const w of words) {
-    const whole = new RegExp(`(?<![\\w./-])${w.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}(?![\\w/-])`);
-    found = found.flatMap((p) => words.has(p) ? [p] : p.split(whole).flatMap((x, i) => i === 0 ? [x] : [w, x]));
-    if (found.length > 50) break;
-  }
-  return found.filter(Boolean);
+// splitter cuts texts at whole paths: every second piece is one.
+function splitter(paths: string[]): (text: string) => string[] {
+  const words = [...new Set(paths.filter((p) => p.length > 3 && p.length < 300))].sort((a, b) => b.length - a.length).slice(0, 200);
+  if (words.length === 0) return (text) => [text];
+  const whole = new RegExp(`(?<![\\w./-])(${words.map((w) => w.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|")})(?![\\w/-])`);
+  return (text) => text.split(whole);
 }
 
 function Waiting({ r, onFind }: { r: Data; onFind: (t: string) => void }) {

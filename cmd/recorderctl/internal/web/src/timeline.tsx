@@ -29,7 +29,9 @@ export function TimelineView(p: Props) {
   const [brush, setBrush] = useState<[number, number] | null>(null);
 
   const folded = p.model.t.lanes.filter((l) => l.folded).length;
-  const lanes = useMemo<Lane[]>(() => p.model.t.lanes.filter((l) => all || !l.folded), [p.model, all]);
+  const most = 400; // lanes: browsers draw no higher picture
+  const lanes = useMemo<Lane[]>(() => p.model.t.lanes.filter((l) => all || !l.folded).slice(0, most), [p.model, all]);
+  useEffect(() => setTip(null), [p.model]);
   const byLane = useMemo(() => eventsByLane(p.model, lanes), [p.model, lanes]);
   const palette = useMemo(() => colours(), [p.theme, dark]);
   const scene: Scene = {
@@ -146,16 +148,17 @@ export function TimelineView(p: Props) {
         </span>
       </div>
       <div class="canvas">
-        <canvas ref={canvas} tabIndex={0} role="img" onPointerDown={down} onPointerMove={move} onPointerUp={up} onKeyDown={key}
+        <canvas ref={canvas} tabIndex={0} role="application" aria-roledescription="timeline" onPointerDown={down} onPointerMove={move} onPointerUp={up} onKeyDown={key}
           onPointerLeave={() => { setTip(null); p.onHover(-1); }} onDblClick={() => setView([0, 1])}
           aria-label={`${plural(m.t.lanes.length, "lane")} of ${plural(m.t.threads.length, "thread")} and ${plural(m.count, "event")}, ` +
             `counted back from the end. The tables below have the same. Arrow keys move, plus and minus zoom, 0 shows all.`} />
         {brush && <i class="brush" style={{ left: brush[0], width: brush[1] - brush[0] }} />}
       </div>
+      {all && p.model.t.lanes.length > most && <p class="note">{plural(p.model.t.lanes.length - most, "lane")} more are not drawn: the calls below have theirs.</p>}
       {folded > 0 && <button class="link" onClick={() => setAll(!all)}>{all ? "fewer lanes" : `and ${plural(folded, "lane")} more`}</button>}
       {m.t.left > 0 && <p class="note">{count(m.t.left)} of {count(m.t.left + m.count)} events are left out of this page, between the first and the last
         ones: of those what says most is here. The grey columns count all.</p>}
-      {tip && <Tip model={m} {...tip} />}
+      {tip && tip.i < m.count && <Tip model={m} {...tip} />}
     </section>
   );
 }

@@ -11,12 +11,20 @@ interface Item extends Recording {
 }
 interface Answer { recordings: Item[]; warning?: string; now: string }
 
-async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
-  const r = await fetch(path, { signal, credentials: "same-origin" });
-  const v = await r.json().catch(() => ({ error: `${r.status} ${r.statusText}` }));
-  if (!r.ok) throw new Error(v.error);
-  return v;
+// The token is behind the # of the address that was printed. It stays with this origin and tab.
+const given = /^#token=([\w-]+)$/.exec(location.hash);
+if (given) {
+  sessionStorage.setItem("token", given[1]);
+  history.replaceState(null, "", "#/");
 }
+
+async function ask(path: string, signal?: AbortSignal): Promise<Response> {
+  const r = await fetch(path, { signal, headers: { Authorization: `Bearer ${sessionStorage.getItem("token") ?? ""}` } });
+  if (!r.ok) throw new Error((await r.json().catch(() => null))?.error ?? `${r.status} ${r.statusText}`);
+  return r;
+}
+
+async function get<T>(path: string, signal?: AbortSignal): Promise<T> { return (await ask(path, signal)).json(); }
 
 function useHash(): string {
   const [hash, set] = useState(location.hash);
@@ -36,25 +44,29 @@ export function UI() {
   return <ListPage />;
 }
 
-// usePoll asks again every few seconds while the page is seen. How an answer came is told with it.
+// usePoll asks again every few seconds while the page is seen.
 function usePoll<T>(path: string, every: number, on = true): [T | null, string] {
   const [value, setValue] = useState<T | null>(null), [error, setError] = useState("");
+  const has = useRef(""); // the path of which there is an answer
   useEffect(() => {
     const abort = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const ask = async () => {
-      try {
-        if (!document.hidden) {
-          setValue(await get<T>(path, abort.signal));
+    const again = async () => {
+      if (!document.hidden || has.current !== path) {
+        try {
+          const v = await get<T>(path, abort.signal);
+          if (abort.signal.aborted) return;
+          has.current = path;
+          setValue(v);
           setError("");
+        } catch (e) {
+          if (abort.signal.aborted) return;
+          setError((e as Error).message);
         }
-      } catch (e) {
-        if (abort.signal.aborted) return;
-        setError((e as Error).message);
       }
-      if (on && !abort.signal.aborted) timer = setTimeout(ask, every);
+      if (on) timer = setTimeout(again, every);
     };
-    ask();
+    if (on || has.current !== path) again();
     return () => { abort.abort(); clearTimeout(timer); };
   }, [path, every, on]);
   return [value, error];
@@ -86,7 +98,7 @@ function ListPage() {
   const set = (c: Partial<Choice>) => setChoice({ ...choice, ...c });
   const all = answer?.recordings ?? [];
   const spaces = useMemo(() => [...new Set(all.map((r) => r.pod?.namespace).filter(Boolean) as string[])].sort(), [answer]);
-  const rows = useMemo(() => all.filter((r) => fits(r, choice)).sort((a, b) => b.last < a.last ? -1 : b.last > a.last ? 1 : 0), [answer, choice]);
+  const rows = useMemo(() => all.filter((r) => fits(r, choice)).sort((a, b) => Date.parse(b.last) - Date.parse(a.last)), [answer, choice]);
   const groups = useMemo(() => grouped(rows, choice.group), [rows, choice.group]);
   const now = answer ? Date.parse(answer.now) : Date.now();
   const pick = (id: string) => setPicked(picked.includes(id) ? picked.filter((p) => p !== id) : [...picked, id].slice(-2));
@@ -114,7 +126,7 @@ function ListPage() {
       </div>
       <table class="recordings">
         <thead><tr><th /><th>ended as</th><th>container</th><th>verdict</th><th>calls, <span class="bad">failed</span></th><th class="n">age</th></tr></thead>
-        <tbody>{groups.map((g) => <Group key={g[0].id} items={g} now={now} picked={picked} onPick={pick} />)}</tbody>
+        <tbody>{groups.map((g) => <Group key={choice.group && g[0].verdict?.fingerprint || g[0].id} items={g} now={now} picked={picked} onPick={pick} />)}</tbody>
       </table>
       {answer && rows.length === 0 && <p class="note">{all.length ? "No recording fits." : "Nothing has been recorded yet."}</p>}
     </main>
@@ -164,18 +176,18 @@ interface SparkData { calls: number[]; failed: number[]; from: string; to: strin
 function Spark({ id, written, live }: { id: string; written: number; live: boolean }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const [data, setData] = useState<SparkData | null>(null);
-  const asked = useRef({ at: 0, written: -1 });
+  const asked = useRef({ at: 0, written: -1 }), gone = useRef(new AbortController());
+  useEffect(() => () => gone.current.abort(), []); // what is left waits for no picture
   useEffect(() => {
     if (asked.current.written === written || live && Date.now() - asked.current.at < 30_000) return;
-    const abort = new AbortController();
     const seen = new IntersectionObserver((e) => {
       if (!e.some((x) => x.isIntersecting)) return;
       seen.disconnect();
       asked.current = { at: Date.now(), written };
-      get<SparkData>(`/api/recordings/${id}/spark`).then(setData, () => {});
+      get<SparkData>(`/api/recordings/${id}/spark`, gone.current.signal).then(setData, () => { asked.current = { at: Date.now(), written: -1 }; });
     });
     seen.observe(canvas.current!);
-    return () => { seen.disconnect(); abort.abort(); };
+    return () => seen.disconnect();
   }, [id, written]);
   useEffect(() => {
     const c = canvas.current!, ratio = devicePixelRatio || 1, w = 140, h = 26;
@@ -201,6 +213,16 @@ function Spark({ id, written, live }: { id: string; written: number; live: boole
     title={data?.calls.length ? `${plural(sum(data.calls), "call")} kept, ${count(sum(data.failed))} failed tellingly, from ${utc(data.from)} on` : ""} />;
 }
 
+// save fetches the report as a file of its own.
+async function save(id: string): Promise<void> {
+  const url = URL.createObjectURL(await (await ask(`/api/recordings/${id}/page`)).blob());
+  const a = document.createElement("a");
+  a.href = url;
+  a.download = `report-${id}.html`;
+  a.click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
 function ReportPage({ id }: { id: string }) {
   const [follow, setFollow] = useState(true);
   const [live, setLive] = useState(true);
@@ -211,7 +233,7 @@ function ReportPage({ id }: { id: string }) {
     <nav class="bar">
       <a href="#/">← all recordings</a><span class="space" />
       {live && model && <button aria-pressed={follow} onClick={() => setFollow(!follow)}>follow</button>}
-      <a class="button" href={`/api/recordings/${id}/page`} download>save as a file</a>
+      <button onClick={() => save(id).catch((e) => alert(e.message))}>save as a file</button>
     </nav>
   );
   return <>
