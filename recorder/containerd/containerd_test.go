@@ -247,10 +247,12 @@ func TestExitWithoutEvents(t *testing.T) {
 	refresh(t, src)
 	exits.Wait(t)
 	killed.DeleteTask(t)
-	refresh(t, src)
-	if i := lookup(t, src, exits.ID); i.State != StateStopped || i.ExitCode == nil || *i.ExitCode != 7 {
-		t.Errorf("exited with 7: %+v", i)
-	}
+	// containerd says that the process is gone before its task is stopped.
+	eventually(t, "the exit with 7", func() bool {
+		refresh(t, src)
+		i := lookup(t, src, exits.ID)
+		return i.State == StateStopped && i.ExitCode != nil && *i.ExitCode == 7
+	})
 	if i := lookup(t, src, killed.ID); i.State != StateStopped || i.ExitCode != nil {
 		t.Errorf("its task was deleted: %+v", i)
 	}
