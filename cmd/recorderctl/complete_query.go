@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/recorderd/recorderd/api/target"
-	"github.com/recorderd/recorderd/cmd/recorderctl/internal/render"
 	"github.com/recorderd/recorderd/recorder/dump"
 	"github.com/recorderd/recorderd/recorder/record"
 	"github.com/recorderd/recorderd/recorder/replay"
@@ -88,7 +87,7 @@ func pathsFor(word string, in io.Reader) []cobra.Completion {
 	return slices.Compact(out)
 }
 
-// paths takes JSON, an object a line, and keeps the names of files.
+// paths takes JSON, an object a line, and keeps the names of files that can be offered.
 type paths struct {
 	word  string
 	part  []byte // of a line
@@ -120,7 +119,7 @@ func (p *paths) line(line []byte) {
 	}
 	for _, arg := range call.Args {
 		name, ok := arg.Value.(string)
-		if !ok || arg.Type != "path" || arg.Cut || name == "" || !strings.HasPrefix(name, p.word) || render.Clean(name) != name {
+		if !ok || arg.Type != "path" || arg.Cut || !strings.HasPrefix(name, p.word) || !offered(name) {
 			continue
 		}
 		if i := slices.Index(p.names, name); i >= 0 {

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -48,7 +49,7 @@ func (a *app) completeTargets(most int) cobra.CompletionFunc {
 		}
 		var out []cobra.Completion
 		add := func(word, about string) {
-			if word != "" && render.Clean(word) == word && !slices.Contains(args, word) {
+			if offered(word) && !slices.Contains(args, word) {
 				out = append(out, cobra.CompletionWithDesc(word, render.Clean(about)))
 			}
 		}
@@ -70,6 +71,14 @@ func (a *app) completeTargets(most int) cobra.CompletionFunc {
 		return slices.CompactFunc(out, sameWord), how
 	}
 }
+
+// offered reports whether completion offers a name that a container chose: its characters are ones
+// that no shell treats specially. The shells' scripts do not quote what they put on the command
+// line, and bash's evaluates the line at the next key.
+func offered(name string) bool { return plainName.MatchString(name) }
+
+// plainName does not begin with -, which is a flag, or =, which zsh expands.
+var plainName = regexp.MustCompile(`^[\p{L}\p{N}_./@%+,:][\p{L}\p{N}_./@%+,:=-]*$`)
 
 // completionTime is how long a user who has pressed a key waits.
 const completionTime = 1500 * time.Millisecond
