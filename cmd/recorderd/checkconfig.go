@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/pflag"
 
@@ -46,7 +48,7 @@ type mistakes struct {
 
 // mistakesOf reads arguments to their end: a flag that is wrong keeps its default.
 func mistakesOf(args []string) mistakes {
-	var unknown []string // names of flags, so far
+	var unknown []unknownFlag // so far
 	for {
 		var m mistakes
 		fs := pflag.NewFlagSet("", pflag.ContinueOnError)
@@ -57,23 +59,17 @@ func mistakesOf(args []string) mistakes {
 		fs.BoolP("help", "h", false, "")
 		fs.BoolP("version", "v", false, "")
 		fs.VisitAll(func(f *pflag.Flag) { f.Value = &collector{f.Value, f, &m.errs} })
-		for _, name := range unknown {
-			m.errs = append(m.errs, fmt.Errorf("there is no flag %s: recorderd --help lists them", name))
-			short := ""
-			if len(name) == 2 {
-				short = name[1:]
-			}
-			fs.VarPF(anything{}, strings.TrimLeft(name, "-")+short, short, "").NoOptDefVal = "true"
+		for _, u := range unknown {
+			m.errs = append(m.errs, fmt.Errorf("there is no flag %s: recorderd --help lists them", u))
+			u.add(fs)
 		}
 		err := fs.Parse(args)
 		var no *pflag.NotExistError
 		if errors.As(err, &no) {
-			name := "--" + no.GetSpecifiedName()
-			if no.GetSpecifiedShortnames() != "" {
-				name = "-" + no.GetSpecifiedName()
+			if u := unknownOf(no); !slices.Contains(unknown, u) {
+				unknown = append(unknown, u)
+				continue
 			}
-			unknown = append(unknown, name)
-			continue
 		}
 		if err != nil && !errors.Is(err, pflag.ErrHelp) {
 			m.errs = append(m.errs, err)
@@ -160,6 +156,43 @@ func (c *collector) Set(s string) error {
 		*c.errs = append(*c.errs, &flagError{c.flag.Name, config.Wanted(&plain, s, err)})
 	}
 	return nil
+}
+
+// unknownFlag is a flag that does not exist: either a name or a letter.
+type unknownFlag struct{ name, letter string }
+
+// unknownOf returns the flag that pflag does not know. pflag takes each byte for a letter.
+func unknownOf(no *pflag.NotExistError) unknownFlag {
+	if letters := no.GetSpecifiedShortnames(); letters != "" {
+		letter, _ := utf8.DecodeRuneInString(letters)
+		return unknownFlag{letter: string(letter)}
+	}
+	return unknownFlag{name: no.GetSpecifiedName()}
+}
+
+// String returns the flag as it stands on the command line.
+func (u unknownFlag) String() string {
+	if u.letter != "" {
+		return "-" + u.letter
+	}
+	return "--" + u.name
+}
+
+// add makes the flag exist, so that parsing goes on behind it. Letters are named with a hyphen
+// before them, which no name on a command line begins with. No flag of ours has a letter outside
+// ASCII: the first of these adds all their bytes, so that later ones are not told.
+func (u unknownFlag) add(fs *pflag.FlagSet) {
+	switch {
+	case u.letter == "":
+		fs.VarPF(anything{}, u.name, "", "").NoOptDefVal = "true"
+	case len(u.letter) == 1:
+		fs.VarPF(anything{}, "-"+u.letter, u.letter, "").NoOptDefVal = "true"
+	default:
+		for b := utf8.RuneSelf; b <= 0xff; b++ {
+			letter := string([]byte{byte(b)})
+			fs.VarPF(anything{}, "-"+letter, letter, "").NoOptDefVal = "true"
+		}
+	}
 }
 
 // anything is the value of a flag that does not exist.

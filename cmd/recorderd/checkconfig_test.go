@@ -1,12 +1,15 @@
 package main
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // checked runs recorderd --check-config as nobody, and returns its status and what it says.
@@ -88,6 +91,9 @@ rules:
 			"--ring-size 1TB: want |64KiB", `--clean "perhaps": want true or false`, `--keep-last "few": want a whole number`, "there is no flag --colour: recorderd --help", "there is no flag -x",
 			"--capture-data 1MiB: want at most 4KiB", `--watch "a"|beginning with /`, "--kubernetes maybe: want auto, on or off", "--pod x: want NAMESPACE/NAME", "--keep-min|argument",
 		}},
+		{"letters that are none", []string{"-é", "-ö", "-\xff", "--é", "--xx", "-x", "-é", "--keep-last", "few"}, []string{
+			"there is no flag -é", "there is no flag --é", "there is no flag --xx", "there is no flag -x", `--keep-last "few"`,
+		}},
 		{"flags and file", []string{"--keep-last", "few", "--config", configFile(t, "ring-size: 1\n")}, []string{`--keep-last "few"`, "r.yaml:1: --ring-size 1: want"}},
 		{"budget", []string{"--ring-size", "64MiB", "--memory-budget", "1MiB"}, []string{"--memory-budget |room for two rings"}},
 		{"YAML", []string{"--config", configFile(t, "a: [1\nb: 2\n")}, []string{"r.yaml:"}},
@@ -130,6 +136,32 @@ rules:
 		if status, stdout, stderr := checked(t, tc.args...); status != 0 || stderr != "" || !strings.Contains(stdout, tc.want) {
 			t.Errorf("%v: status %d, %q, %q", tc.args, status, stdout, stderr)
 		}
+	}
+}
+
+// TestRandomArguments catches arguments by which looking for mistakes panics or does not end.
+func TestRandomArguments(t *testing.T) {
+	pieces := []string{"-", "-", "-", "-", "=", "x", "x", "n", "é", "ö", "\xff", "\x00", "h", "v", "test.v", "help", "node", "ring-size", "watch", `"`, "1", " "}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 5000 {
+		args := []string{"--" + checkFlag}[random.IntN(2):]
+		for range random.IntN(6) {
+			var arg strings.Builder
+			for range random.IntN(6) {
+				arg.WriteString(pieces[random.IntN(len(pieces))])
+			}
+			args = append(args, arg.String())
+		}
+		over := time.AfterFunc(time.Minute, func() { panic(fmt.Sprintf("%q: it does not end", args)) })
+		func() {
+			defer func() {
+				if v := recover(); v != nil {
+					t.Fatalf("%q: %v", args, v)
+				}
+			}()
+			_ = mistakesOf(args)
+		}()
+		over.Stop()
 	}
 }
 
