@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -42,6 +44,7 @@ func (a *app) top() *cobra.Command {
 		Short: "Show what containers are doing, live",
 		Long: `Show what containers that live are doing, anew each --interval. On a terminal q or
 Ctrl-C ends it; elsewhere there is a table for each interval, and with --once only one.
+Nodes that do not answer are named; with --once the exit status is then 5.
 
 CALLS/S are records a second: calls, and the few others, such as signals. FAILED/S
 leaves out EAGAIN, EINTR, ETIMEDOUT and EINPROGRESS, which programs get all day long; a
@@ -86,45 +89,71 @@ It reads counters of the recorders, and no calls: see docs/output.md for what th
 		if remote && !o.all && o.filter.Namespace == "" {
 			o.filter.Namespace = cl.Namespace()
 		}
-		// The first look comes before the screen: what is wrong is said where it stays.
-		old, note, err := o.look(cmd.Context(), c)
+		return o.run(a, cmd, c, remote)
+	}
+	return cmd
+}
+
+// run looks twice, and without --once until the user ends it.
+func (o *topFlags) run(a *app, cmd *cobra.Command, c recorders, nodes bool) error {
+	ctx := cmd.Context()
+	// The first look comes before the screen: what is wrong is said where it stays.
+	old, err := o.look(ctx, c)
+	if err != nil {
+		return err
+	}
+	show := o.plain(cmd, a, nodes)
+	if o.format.value == "table" && !o.once && isTerminal(cmd) {
+		s, stop, err := newScreen(ctx, cmd)
 		if err != nil {
 			return err
 		}
-		show := o.plain(cmd, a, remote)
-		ctx := cmd.Context()
-		if o.format.value == "table" && !o.once && isTerminal(cmd) {
-			s, stop, err := newScreen(ctx, cmd)
-			if err != nil {
-				return err
-			}
-			defer stop()
-			ctx, show = s.ctx, func(t *render.Top, note string) error { return s.show(t, remote, note) }
-			show(&render.Top{At: old.at}, "q ends; the first look takes "+o.interval.String()) //nolint:errcheck // the next one says so
-		}
-		return o.loop(ctx, c, old, note, show)
+		defer stop()
+		ctx, show = s.ctx, func(t *render.Top, note string) error { return s.show(t, nodes, note) }
+		show(&render.Top{At: old.at}, "q ends; the first look takes "+o.interval.String()) //nolint:errcheck // the next one says so
 	}
-	return cmd
+	return o.loop(ctx, c, old, show)
 }
 
 // looked is what a list had, and when.
 type looked struct {
 	recs []api.Recording
 	at   time.Time
+	away *cluster.PartialError // nil: all nodes answered
 }
 
-// look asks the recorders. note says who did not answer.
-func (o *topFlags) look(ctx context.Context, c recorders) (l looked, note string, err error) {
+// look asks the recorders.
+func (o *topFlags) look(ctx context.Context, c recorders) (looked, error) {
 	list, err := c.List(ctx, o.filter)
-	var partial *cluster.PartialError
-	if errors.As(err, &partial) && !partial.All() {
-		note, err = strings.ReplaceAll(partial.Error(), "\n", "; "), nil
+	var away *cluster.PartialError
+	if errors.As(err, &away) && !away.All() {
+		err = nil
 	}
-	return looked{list.Recordings, time.Now()}, note, err
+	return looked{list.Recordings, time.Now(), away}, err
 }
 
-// loop looks again and again, until the context ends.
-func (o *topFlags) loop(ctx context.Context, c recorders, old looked, note string, show func(*render.Top, string) error) error {
+// missing names the nodes that did not answer one of two looks: of what they record no rate is
+// known. A node that answered neither is named once.
+func missing(old, now looked) error {
+	var errs []error
+	if old.away != nil && !(now.away != nil && covers(now.away, old.away)) {
+		errs = append(errs, old.away)
+	}
+	if now.away != nil {
+		errs = append(errs, now.away)
+	}
+	return errors.Join(errs...)
+}
+
+// covers reports whether all nodes of b are among those of a.
+func covers(a, b *cluster.PartialError) bool {
+	return !slices.ContainsFunc(b.Nodes, func(n *cluster.NodeError) bool {
+		return !slices.ContainsFunc(a.Nodes, func(o *cluster.NodeError) bool { return o.Node == n.Node })
+	})
+}
+
+// loop looks again and again, until the context ends. With --once what is missing is the error.
+func (o *topFlags) loop(ctx context.Context, c recorders, old looked, show func(*render.Top, string) error) error {
 	tick := time.NewTicker(o.interval)
 	defer tick.Stop()
 	for {
@@ -133,7 +162,7 @@ func (o *topFlags) loop(ctx context.Context, c recorders, old looked, note strin
 			return nil
 		case <-tick.C:
 		}
-		now, note, err := o.look(ctx, c)
+		now, err := o.look(ctx, c)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -142,7 +171,15 @@ func (o *topFlags) loop(ctx context.Context, c recorders, old looked, note strin
 		}
 		t := render.TopOf(old.recs, now.recs, old.at, now.at)
 		t.Sort(o.sortBy.value)
-		if err := show(&t, note); err != nil || o.once {
+		away := missing(old, now)
+		if o.once {
+			return cmp.Or(show(&t, ""), away)
+		}
+		var note string
+		if away != nil {
+			note = strings.ReplaceAll(away.Error(), "\n", "; ")
+		}
+		if err := show(&t, note); err != nil {
 			return err
 		}
 		old = now

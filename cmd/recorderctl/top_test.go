@@ -2,11 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,8 +17,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/recorderd/recorderd/api"
+	"github.com/recorderd/recorderd/api/client/cluster"
 	"github.com/recorderd/recorderd/api/server"
 	"github.com/recorderd/recorderd/api/server/servertest"
+	"github.com/recorderd/recorderd/api/target"
+	"github.com/recorderd/recorderd/cmd/recorderctl/internal/render"
 )
 
 // pty returns both ends of a terminal of 100 columns and 20 lines.
@@ -107,6 +114,84 @@ func TestTopOnATerminal(t *testing.T) {
 		after, err := unix.IoctlGetTermios(int(terminal.Fd()), unix.TCGETS)
 		if err != nil || *after != *before {
 			t.Errorf("%q: the terminal is not as it was: %v", key, err)
+		}
+	}
+}
+
+// nodesAway are recorders of whose nodes some do not answer, in one look after the other.
+type nodesAway struct {
+	recorders
+	looks [][]string
+}
+
+func (n *nodesAway) List(context.Context, target.Filter) (api.RecordingList, error) {
+	list := api.RecordingList{Recordings: servertest.New().Recordings()}
+	away := n.looks[0]
+	n.looks = n.looks[1:]
+	if len(away) == 0 {
+		return list, nil
+	}
+	p := &cluster.PartialError{Asked: 3}
+	for _, node := range away {
+		p.Nodes = append(p.Nodes, &cluster.NodeError{Node: node, Err: errors.New("no answer")})
+	}
+	return list, p
+}
+
+// TestTopOfSomeNodes catches a table of some nodes that passes for one of all: status 0, or a node
+// that is not named since it answered the second look.
+func TestTopOfSomeNodes(t *testing.T) {
+	for _, tc := range []struct {
+		looks  [][]string
+		status int
+		want   []string // on standard error
+	}{
+		{[][]string{nil, nil}, statusOK, nil},
+		{[][]string{nil, {"n1"}}, statusPartial, []string{"node n1: no answer", "1 of 3 nodes did not answer"}},
+		{[][]string{{"n1"}, nil}, statusPartial, []string{"node n1: no answer", "1 of 3 nodes did not answer"}},
+		{[][]string{{"n1"}, {"n2", "n1"}}, statusPartial, []string{"node n2: no answer", "node n1: no answer", "2 of 3 nodes did not answer"}},
+	} {
+		for _, once := range []bool{true, false} {
+			var stdout, stderr bytes.Buffer
+			a := newApp("recorderctl", &stderr)
+			cmd := a.top()
+			cmd.SetOut(&stdout)
+			cmd.SetContext(t.Context())
+			o := topFlags{once: once, interval: time.Millisecond, sortBy: &choiceFlag{value: "calls"}, format: &choiceFlag{value: "table"}}
+			c := &nodesAway{looks: slices.Clone(tc.looks)}
+			var err error
+			if once {
+				err = o.run(a, cmd, c, true)
+			} else {
+				stop := errors.New("it has looked twice")
+				old, lerr := o.look(t.Context(), c)
+				if lerr != nil {
+					t.Fatal(lerr)
+				}
+				show := o.plain(cmd, a, true)
+				if err = o.loop(t.Context(), c, old, func(top *render.Top, note string) error { return errors.Join(show(top, note), stop) }); errors.Is(err, stop) {
+					err = nil
+				}
+			}
+			status := statusOK
+			if err != nil {
+				status = statusOf(err)
+				for _, e := range each(err) {
+					a.complain(e)
+				}
+			}
+			want := tc.status
+			if !once {
+				want = statusOK
+			}
+			if status != want || !strings.Contains(stdout.String(), "CALLS/S") {
+				t.Errorf("%v, --once=%t: status %d, want %d:\n%s", tc.looks, once, status, want, stdout.String())
+			}
+			said := strings.NewReplacer("recorderctl: ", "", "\n", "; ").Replace(stderr.String())
+			wanted := strings.Join(tc.want, "; ")
+			if strings.TrimSuffix(said, "; ") != wanted {
+				t.Errorf("%v, --once=%t: it says %q, want %q", tc.looks, once, said, wanted)
+			}
 		}
 	}
 }
