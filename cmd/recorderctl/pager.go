@@ -9,11 +9,14 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/recorderd/recorderd/api/client/cluster"
 )
 
 const pagerHelp = `On a terminal, what is longer than the screen is shown by a pager: $RECORDERCTL_PAGER,
@@ -60,10 +63,35 @@ func (a *app) page(cmd *cobra.Command, wanted bool, run func() error) error {
 	defer cmd.SetOut(terminal)
 	err := run()
 	status := p.close()
-	if p.in != nil && (errors.Is(err, context.Canceled) || nobodyReads(err)) {
-		err = nil // the user has read enough
+	if p.in != nil {
+		err = unlessQuit(err)
 	}
 	return errors.Join(err, status)
+}
+
+// unlessQuit leaves out the errors that say that the user has read enough. Others that came
+// before, as of a node that did not answer, stay.
+func unlessQuit(err error) error {
+	switch e := err.(type) {
+	case *cluster.PartialError:
+		nodes := slices.DeleteFunc(slices.Clone(e.Nodes), func(n *cluster.NodeError) bool { return unlessQuit(n.Err) == nil })
+		if len(nodes) == 0 {
+			return nil
+		}
+		return &cluster.PartialError{Nodes: nodes, Asked: e.Asked}
+	case *cluster.MissingError:
+		// It stays whole, for its exit status.
+	case interface{ Unwrap() []error }:
+		var rest []error
+		for _, one := range e.Unwrap() {
+			rest = append(rest, unlessQuit(one))
+		}
+		return errors.Join(rest...)
+	}
+	if errors.Is(err, context.Canceled) || nobodyReads(err) {
+		return nil
+	}
+	return err
 }
 
 // pagerCommand is the pager of the environment, nil for none.
