@@ -11,8 +11,8 @@ import (
 	"github.com/recorderd/recorderd/api"
 )
 
-// TestActivity catches a list that counts other failed calls than a program has made, or does not
-// see that one of its threads is blocked.
+// TestActivity catches failed calls that are counted otherwise than a program has made them, or a
+// thread that is blocked and not seen.
 func TestActivity(t *testing.T) {
 	root := testRoot(t)
 	r := testRecorder(t, Config{RingSize: 256 << 10, Watch: []string{"/" + filepath.Base(root)}, OnlyWatched: true, Hierarchy: "v2"})
@@ -29,14 +29,27 @@ func TestActivity(t *testing.T) {
 		}
 		t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 		const own = 20 // what a shell and its loader look for in vain
-		rec := recordingOf(t, r, name, "all calls that fail, and a thread that is blocked", func(rec *api.Recording) bool {
-			return rec.Activity != nil && rec.Activity.Failed >= n && rec.Activity.Blocked == 1
+		activity := func(id string) (api.Activity, bool) {
+			all, err := r.Activity(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, ok := all[id]
+			return a, ok
+		}
+		var a api.Activity
+		recordingOf(t, r, name, "all calls that fail, and a thread that is blocked", func(rec *api.Recording) bool {
+			a, _ = activity(rec.ID)
+			return a.Failed >= n && a.Blocked == 1
 		})
-		if rec.Activity.Failed > n+own {
-			t.Errorf("%d calls failed, want %d and at most %d of the shell", rec.Activity.Failed, n, own)
+		if a.Failed > n+own {
+			t.Errorf("%d calls failed, want %d and at most %d of the shell", a.Failed, n, own)
 		}
 		cmd.Process.Kill()
 		cmd.Wait()
-		recordingOf(t, r, name, "its end, without activity", func(rec *api.Recording) bool { return rec.State == api.StateEnded && rec.Activity == nil })
+		recordingOf(t, r, name, "its end, without activity", func(rec *api.Recording) bool {
+			_, ok := activity(rec.ID)
+			return rec.State == api.StateEnded && !ok
+		})
 	}
 }

@@ -909,7 +909,7 @@ func (r *Recorder) find(id string) (*recording, error) {
 	return nil, errNone(id)
 }
 
-// List returns all recordings, oldest first.
+// List returns all recordings, oldest first, without their Activity.
 func (r *Recorder) List(context.Context) ([]api.Recording, error) {
 	r.collect()
 	r.settle(false)
@@ -917,9 +917,7 @@ func (r *Recorder) List(context.Context) ([]api.Recording, error) {
 	defer r.mu.Unlock()
 	list := make([]api.Recording, 0, len(r.recs))
 	for _, rec := range r.recs {
-		one := r.describeLocked(rec)
-		one.Activity = r.activityLocked(rec)
-		list = append(list, one)
+		list = append(list, r.describeLocked(rec))
 	}
 	list = append(list, r.spooledLocked()...)
 	sort.Slice(list, func(i, j int) bool { return list[i].Started.Before(list[j].Started) })
@@ -939,14 +937,27 @@ func (r *Recorder) describeLocked(rec *recording) api.Recording {
 	return out
 }
 
-// activityLocked is what a live container is doing, nil for others.
-func (r *Recorder) activityLocked(rec *recording) *api.Activity {
-	rec.ringMu.RLock()
-	defer rec.ringMu.RUnlock()
-	if rec.ended || rec.ring == nil {
-		return nil
+// Activity says what the containers that live are doing, by the ids of their recordings. Failed
+// calls are counted in the rings, without r.mu.
+func (r *Recorder) Activity(context.Context) (map[string]api.Activity, error) {
+	r.mu.Lock()
+	live := make(map[*recording]api.Activity, len(r.recs))
+	for _, rec := range r.recs {
+		if !rec.ended {
+			live[rec] = api.Activity{Blocked: r.blocked[rec.slot]}
+		}
 	}
-	return &api.Activity{Failed: rec.view.Failed(), Blocked: r.blocked[rec.slot]}
+	r.mu.Unlock()
+	out := make(map[string]api.Activity, len(live))
+	for rec, a := range live {
+		rec.ringMu.RLock()
+		if rec.ring != nil {
+			a.Failed = rec.view.Failed()
+			out[rec.id] = a
+		}
+		rec.ringMu.RUnlock()
+	}
+	return out, nil
 }
 
 // subject is what is known of a recording beside its ring.

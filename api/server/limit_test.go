@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -179,6 +180,9 @@ func TestListIsShared(t *testing.T) {
 	if n := b.lists.Load(); n > 10 {
 		t.Errorf("users had %d lists made", n)
 	}
+	if n := b.activities.Load(); n > 10 {
+		t.Errorf("users had activity looked at %d times", n)
+	}
 	before := b.lists.Load()
 	for range 5 {
 		list(0, "/v1/recordings")
@@ -188,10 +192,50 @@ func TestListIsShared(t *testing.T) {
 	}
 }
 
+// TestActivityIsForLists catches a request about one recording, or about those that have ended,
+// for which all rings are looked into.
+func TestActivityIsForLists(t *testing.T) {
+	const has = `"activity":{"failed":2,"blocked":1}`
+	b := &counting{Backend: servertest.New()}
+	h := New(b, Options{Log: quiet()})
+	one := "/v1/recordings/" + servertest.Web
+	for _, tc := range []struct {
+		method, path string
+		asked        int64
+	}{
+		{http.MethodGet, "/v1/recordings", 1}, {http.MethodGet, "/v1/recordings?container=app&state=live", 1}, {http.MethodGet, "/v1/recordings?state=ended", 0},
+		{http.MethodGet, one, 0}, {http.MethodPost, one + "/freeze", 0}, {http.MethodPost, one + "/resume", 0}, {http.MethodPost, one + "/save", 0},
+		{http.MethodGet, one + "/report", 0}, {http.MethodGet, one + "/dump", 0}, {http.MethodDelete, "/v1/recordings/" + servertest.Worker, 0},
+	} {
+		for _, uid := range []uint32{0, 1000} {
+			if tc.method == http.MethodDelete && uid != 0 {
+				continue // it is gone
+			}
+			before := b.activities.Load()
+			r := asks(uid, tc.path)
+			r.Method = tc.method
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			asked := b.activities.Load() - before
+			if w.Code != http.StatusOK || strings.Contains(w.Body.String(), has) != (tc.asked > 0) {
+				t.Errorf("%s %s of user %d: %d %s", tc.method, tc.path, uid, w.Code, w.Body)
+			}
+			if asked > tc.asked || uid == 0 && asked != tc.asked {
+				t.Errorf("%s %s of user %d: activity was asked for %d times, want %d", tc.method, tc.path, uid, asked, tc.asked)
+			}
+		}
+	}
+}
+
 // counting counts what is asked of a backend.
 type counting struct {
 	*servertest.Backend
-	lists atomic.Int64
+	lists, activities atomic.Int64
+}
+
+func (c *counting) Activity(ctx context.Context) (map[string]api.Activity, error) {
+	c.activities.Add(1)
+	return c.Backend.Activity(ctx)
 }
 
 func (c *counting) List(ctx context.Context) ([]api.Recording, error) {

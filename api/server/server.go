@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,8 +29,11 @@ import (
 // goroutines at a time. An *api.Error among what an error wraps is told to the
 // client; any other error is logged, and told as internal.
 type Backend interface {
-	// List returns all recordings, oldest first.
+	// List returns all recordings, oldest first, without their Activity.
 	List(ctx context.Context) ([]api.Recording, error)
+	// Activity says what the containers that live are doing, by the ids of their recordings. It
+	// looks into each ring, which nobody but the list of recordings needs.
+	Activity(ctx context.Context) (map[string]api.Activity, error)
 	// Dump writes a recording as a raw dump (package dump). What does not fit q may
 	// be left out, but need not be. With q.Follow it goes on until ctx is done or the
 	// container ends, in writes that each end with a whole frame. It returns when
@@ -83,8 +87,9 @@ type server struct {
 	dumps   *places // of dumps under way
 	follows *places // of those that go on
 
-	lists    shared[[]api.Recording]
-	statuses shared[api.Status]
+	lists      shared[[]api.Recording]
+	activities shared[map[string]api.Activity]
+	statuses   shared[api.Status]
 
 	requests requests
 }
@@ -123,7 +128,7 @@ func New(b Backend, o Options) *Handler {
 		Options: o, backend: b,
 		dumps: newPlaces(o.MaxDumps, max(o.MaxDumps*3/8, 1)), follows: newPlaces(o.MaxFollows, max(o.MaxFollows*3/8, 1)),
 	}
-	s.lists.ask, s.statuses.ask = b.List, b.Status
+	s.lists.ask, s.activities.ask, s.statuses.ask = b.List, b.Activity, b.Status
 	s.metrics = newMetrics(s.statuses.get)
 	s.requests.init()
 	s.router = mux.NewRouter().UseEncodedPath().SkipClean(true)
@@ -209,7 +214,27 @@ func (s *server) list(w http.ResponseWriter, r *http.Request) error {
 	if out.Recordings, bad = filter.Select(recs); bad != nil {
 		return bad
 	}
+	if err := s.addActivity(r, out.Recordings); err != nil {
+		return err
+	}
 	return writeJSON(w, http.StatusOK, out)
+}
+
+// addActivity adds what the containers that live are doing.
+func (s *server) addActivity(r *http.Request, recs []api.Recording) error {
+	if !slices.ContainsFunc(recs, func(rec api.Recording) bool { return rec.State == api.StateLive }) {
+		return nil
+	}
+	activities, err := s.activity(r)
+	if err != nil {
+		return err
+	}
+	for i := range recs {
+		if a, ok := activities[recs[i].ID]; ok && recs[i].State == api.StateLive {
+			recs[i].Activity = &a
+		}
+	}
+	return nil
 }
 
 func (s *server) get(w http.ResponseWriter, r *http.Request) error {

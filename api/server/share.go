@@ -86,6 +86,14 @@ func (s *server) recordings(r *http.Request) ([]api.Recording, error) {
 	return slices.Clone(recs), err
 }
 
+// activity is the same for the activity. The map is not the caller's.
+func (s *server) activity(r *http.Request) (map[string]api.Activity, error) {
+	if p, known := PeerFrom(r.Context()); !known || p.root() {
+		return s.backend.Activity(r.Context())
+	}
+	return s.activities.get(r.Context())
+}
+
 // backendStatus is the same for the status.
 func (s *server) backendStatus(r *http.Request) (api.Status, error) {
 	if p, known := PeerFrom(r.Context()); !known || p.root() {

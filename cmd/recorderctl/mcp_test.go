@@ -105,7 +105,7 @@ func TestMCP(t *testing.T) {
 	b := servertest.New()
 	changed := ""
 	b.Before = func(_ context.Context, method, _ string) error {
-		if !slices.Contains([]string{"List", "Dump", "Status", "Report"}, method) {
+		if !slices.Contains([]string{"List", "Activity", "Dump", "Status", "Report"}, method) {
 			changed = method
 		}
 		return nil

@@ -71,7 +71,6 @@ func New() *Backend {
 	crashed.Container = api.Container{ID: "aaaa1111", Name: "app", Runtime: "containerd", Namespace: "k8s.io", Image: "shop/web:1", Cgroup: "/kubepods/podx/aaaa1111"}
 	web.Pod = pod("web-0")
 	web.Container = api.Container{ID: "bbbb2222", Name: "app", Runtime: "containerd", Namespace: "k8s.io", Image: "shop/web:1", Cgroup: "/kubepods/podx/bbbb2222", Labels: map[string]string{"io.kubernetes.container.name": "app"}}
-	web.Activity = &api.Activity{Failed: 2, Blocked: 1}
 	sidecar.Pod = pod("web-0")
 	sidecar.Container = api.Container{ID: "cccc3333", Name: "proxy", Runtime: "containerd", Namespace: "k8s.io", Image: "envoy:\x1b[31m2", Cgroup: "/kubepods/podx/cccc3333"}
 	worker.State, worker.Ended = api.StateEnded, &ended2
@@ -125,6 +124,11 @@ func (b *Backend) before(ctx context.Context, method, id string) error {
 // List implements server.Backend.
 func (b *Backend) List(ctx context.Context) ([]api.Recording, error) {
 	return b.Recordings(), b.before(ctx, "List", "")
+}
+
+// Activity implements server.Backend.
+func (b *Backend) Activity(ctx context.Context) (map[string]api.Activity, error) {
+	return map[string]api.Activity{Web: {Failed: 2, Blocked: 1}}, b.before(ctx, "Activity", "")
 }
 
 // Dump implements server.Backend.
