@@ -55,12 +55,12 @@ func TestChildKilledForMemory(t *testing.T) {
 		cmd.Process.Kill() //nolint:errcheck // it may have ended
 		cmd.Wait()         //nolint:errcheck // killed
 	})
+	rec := c.recording(r, "a")
 	var found []api.Recording
 	eventually(t, "a dump for the child", func() bool {
 		found = onDisk(t, r, spool.KindChildOOM)
 		return len(found) > 0
 	})
-	rec := c.recording(r, "a")
 	if len(found) != 1 || found[0].ID != rec.ID+"-1" || !strings.Contains(found[0].Spool.Text, "killed for want of memory; it lives on") {
 		t.Fatalf("%+v", found)
 	}
