@@ -15,8 +15,6 @@ const (
 	eCONNABORTED, eCONNRESET, eISCONN, eNOTCONN, eTIMEDOUT, eCONNREFUSED = 103, 104, 106, 107,
 		110, 111
 	eHOSTUNREACH, eALREADY, eINPROGRESS, eDQUOT = 113, 114, 115, 122
-	// The kernel's own, by which it starts a call again after a signal.
-	eRESTARTSYS, eRESTARTBLOCK = 512, 516
 )
 
 // Signals, which are the same on x86 and arm64.
