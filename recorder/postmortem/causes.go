@@ -194,7 +194,7 @@ func (c *facts) has(f *failure) bool {
 	}
 	if f.peer {
 		hints := closing
-		if f.errno == eTIMEDOUT || strings.Contains(f.said, " answer") {
+		if f.errno == eTIMEDOUT || strings.Contains(f.said, " answer") && !strings.Contains(f.said, closedIt) {
 			hints = waiting4
 		}
 		said := strings.ToLower(c.said)

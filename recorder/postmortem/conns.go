@@ -295,8 +295,10 @@ func (b *builder) hears(ev *replay.Event, p *proc, t *thread, num int32, errno i
 	}
 }
 
+const closedIt = " closed the connection"
+
 func closedBy(c *conn) string {
-	text := c.address + " closed the connection"
+	text := c.address + closedIt
 	if c.asked > 0 {
 		text += " without an answer to " + counted(c.asked, "byte")
 	}

@@ -63,6 +63,14 @@ func TestPeersTellTheTruth(t *testing.T) {
 		}), `exited with 1 by itself, probably because 10.0.0.3:5432 closed the connection ` +
 			`without an answer to 7 bytes, 10 ms before; ` +
 			`its last words on stderr: "query failed"`, ""},
+		{"closed without an answer, and the words say so", ends(timedOut, func(s *story) { // as Node.js does
+			s.connects(1001, 100, 5, 0)
+			s.call(1001, "sendto", 200, 0, 7, 5, 0x7000, 7, 0, 0, 0)
+			s.call(1001, "recvfrom", 2980, 0, 0, 5, 0x7000, 100, 0, 0, 0)
+			s.says(1001, 2990, "Error: socket hang up\n")
+			s.end(1001, 3000, 1)
+		}), `exited with 1 by itself 20 ms after 10.0.0.3:5432 closed the connection ` +
+			`without an answer to 7 bytes; its last words on stderr: "Error: socket hang up"`, ""},
 		{"closed when all was said", ends(timedOut, func(s *story) { // as HTTP/1.0 does
 			s.connects(1001, 100, 5, 0)
 			s.call(1001, "sendto", 200, 0, 7, 5, 0x7000, 7, 0, 0, 0)
