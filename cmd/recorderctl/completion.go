@@ -38,9 +38,7 @@ func (a *app) completeTargets(most int) cobra.CompletionFunc {
 		}
 		var names <-chan []string
 		if remote {
-			if filter.Namespace == "" {
-				filter.Namespace = cl.Namespace()
-			}
+			inNamespace(c, &filter)
 			names = a.clusterNames(ctx, cl, filter.Namespace, word)
 		}
 		list, err := c.List(ctx, filter) // in a cluster: what answers in time

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -12,7 +11,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/recorderd/recorderd/api"
-	"github.com/recorderd/recorderd/api/client/cluster"
 	"github.com/recorderd/recorderd/api/target"
 	"github.com/recorderd/recorderd/cmd/recorderctl/internal/render"
 	"github.com/recorderd/recorderd/recorder/replay"
@@ -47,10 +45,9 @@ func (o *listFlags) pick(recs []api.Recording, now time.Time) []api.Recording {
 }
 
 func (a *app) list() *cobra.Command {
-	var filter target.Filter
+	var filter scope
 	var o listFlags
 	var states []string
-	var all bool
 	cmd := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
@@ -86,9 +83,7 @@ is an object of its own. What recorderd forgets is not told.`,
 		Args: none,
 	}
 	f := cmd.Flags()
-	f.StringVarP(&filter.Namespace, "namespace", "n", "", "only of pods in this namespace")
-	f.BoolVarP(&all, "all-namespaces", "A", false, "of all namespaces, and of no pod (the default on one machine)")
-	f.StringVarP(&filter.Labels, "selector", "l", "", "only those whose labels fit, such as app=web,tier!=db")
+	filter.add(cmd)
 	f.StringVar(&filter.Pod, "pod", "", "only of the pod of this name")
 	f.StringVarP(&filter.Container, "container", "c", "", "only of the container of this name")
 	f.StringSliceVar(&states, "state", nil, "only in these states: live, ended, spooled")
@@ -105,8 +100,8 @@ is an object of its own. What recorderd forgets is not told.`,
 	watch := f.BoolP("watch", "w", false, "go on, with a row for each recording that begins, ends, or gets another verdict")
 	o.format = dataFlag(cmd, "table", "wide", "json", "yaml", "name")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if all && filter.Namespace != "" {
-			return usagef("list: -n %s and -A exclude each other", filter.Namespace)
+		if err := filter.check(cmd); err != nil {
+			return err
 		}
 		if o.quiet {
 			if cmd.Flags().Changed("output") && o.format.value != "name" {
@@ -137,14 +132,11 @@ is an object of its own. What recorderd forgets is not told.`,
 			return err
 		}
 		defer c.Close()
-		cl, remote := c.(*cluster.Cluster)
-		if remote && !all && filter.Namespace == "" {
-			filter.Namespace = cl.Namespace()
-		}
+		filter.in(c)
 		if *watch {
-			return o.watch(a, cmd, c, filter)
+			return o.watch(a, cmd, c, filter.Filter)
 		}
-		list, err := c.List(cmd.Context(), filter)
+		list, err := c.List(cmd.Context(), filter.Filter)
 		if !someAnswered(err) {
 			return err
 		}
@@ -154,7 +146,7 @@ is an object of its own. What recorderd forgets is not told.`,
 			if found > 0 {
 				a.say("of %s none fits", render.Number(found, "recording"))
 			} else {
-				a.say("%s", noneText(filter))
+				a.say("%s", noneText(filter.Filter))
 			}
 			return err
 		}
@@ -171,12 +163,6 @@ is an object of its own. What recorderd forgets is not told.`,
 		return err
 	}
 	return cmd
-}
-
-// someAnswered reports whether a list has what there is, or that of some of the nodes.
-func someAnswered(err error) bool {
-	var partial *cluster.PartialError
-	return err == nil || errors.As(err, &partial) && !partial.All()
 }
 
 // rows are what custom columns are of.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/recorderd/recorderd/api"
-	"github.com/recorderd/recorderd/api/client/cluster"
 	"github.com/recorderd/recorderd/api/target"
 	"github.com/recorderd/recorderd/cmd/recorderctl/internal/answer"
 	"github.com/recorderd/recorderd/cmd/recorderctl/internal/render"
@@ -76,12 +75,11 @@ func (c *mcpCall) list(ctx context.Context, in mcpList) error {
 		return err
 	}
 	defer cl.Close()
-	if remote, ok := cl.(*cluster.Cluster); ok && !in.AllNamespaces && filter.Namespace == "" {
-		filter.Namespace = remote.Namespace()
+	if !in.AllNamespaces {
+		inNamespace(cl, &filter)
 	}
 	list, err := cl.List(ctx, filter)
-	var partial *cluster.PartialError
-	if err != nil && (!errors.As(err, &partial) || partial.All()) {
+	if !someAnswered(err) {
 		return err
 	}
 	found := len(list.Recordings)
@@ -295,8 +293,7 @@ func (c *mcpCall) status(ctx context.Context, _ mcpStatus) error {
 	defer cl.Close()
 	var sts []api.Status
 	sts, err = cl.Statuses(ctx, 0)
-	var partial *cluster.PartialError
-	if err != nil && (!errors.As(err, &partial) || partial.All()) {
+	if !someAnswered(err) {
 		return err
 	}
 	return errors.Join(render.Statuses(c, sts, time.Now()), err)

@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/recorderd/recorderd/api"
-	"github.com/recorderd/recorderd/api/client/cluster"
 	"github.com/recorderd/recorderd/api/target"
 	"github.com/recorderd/recorderd/cmd/recorderctl/internal/render"
 	"github.com/recorderd/recorderd/recorder/dump"
@@ -146,15 +145,13 @@ func (a *app) lastCrash(ctx context.Context, c recorders, sel target.Selector) (
 		return "", usagef("show: --previous needs a TARGET")
 	}
 	filter := target.Filter{Namespace: sel.Namespace, Container: sel.Container}
-	if cl, ok := c.(*cluster.Cluster); ok && filter.Namespace == "" {
-		filter.Namespace = cl.Namespace()
-	}
+	inNamespace(c, &filter)
 	list, err := c.List(ctx, filter)
-	var partial *cluster.PartialError
-	if errors.As(err, &partial) && !partial.All() {
-		a.warn(partial.Error()) // one that did not answer may have a later one
-	} else if err != nil {
+	if !someAnswered(err) {
 		return "", err
+	}
+	if err != nil {
+		a.warn(err.Error()) // one that did not answer may have a later one
 	}
 	var last *api.Recording
 	for i := range list.Recordings {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"time"
 	"unsafe"
 
@@ -9,7 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/recorderd/recorderd/api"
-	"github.com/recorderd/recorderd/api/client/cluster"
 	"github.com/recorderd/recorderd/cmd/recorderctl/internal/render"
 )
 
@@ -95,8 +93,7 @@ func (a *app) statuses(cmd *cobra.Command, format *choiceFlag, cost time.Duratio
 	}
 	defer c.Close()
 	sts, err := c.Statuses(cmd.Context(), cost)
-	var partial *cluster.PartialError
-	if err != nil && (!errors.As(err, &partial) || partial.All()) {
+	if !someAnswered(err) {
 		return err
 	}
 	w, done := output(cmd)

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/recorderd/recorderd/api"
-	"github.com/recorderd/recorderd/api/client/cluster"
 	"github.com/recorderd/recorderd/api/target"
 	"github.com/recorderd/recorderd/cmd/recorderctl/internal/render"
 )
@@ -79,12 +78,9 @@ func (t *choice) all(ctx context.Context, c recorders, args []string, which func
 		return chosen, nil
 	}
 	filter := target.Filter{Namespace: t.sel.Namespace, Container: t.sel.Container, Labels: t.labels}
-	if cl, ok := c.(*cluster.Cluster); ok && filter.Namespace == "" {
-		filter.Namespace = cl.Namespace()
-	}
+	inNamespace(c, &filter)
 	list, err := c.List(ctx, filter)
-	var partial *cluster.PartialError
-	if err != nil && (!errors.As(err, &partial) || partial.All()) {
+	if !someAnswered(err) {
 		return nil, err
 	}
 	recs := which(list.Recordings)

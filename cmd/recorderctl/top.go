@@ -29,8 +29,7 @@ const leastInterval = 500 * time.Millisecond
 
 // topFlags are the flags of the command top.
 type topFlags struct {
-	filter   target.Filter
-	all      bool
+	filter   scope
 	once     bool
 	interval time.Duration
 	sortBy   *choiceFlag
@@ -38,7 +37,7 @@ type topFlags struct {
 }
 
 func (a *app) top() *cobra.Command {
-	o := topFlags{filter: target.Filter{States: []api.State{api.StateLive}}}
+	o := topFlags{filter: scope{Filter: target.Filter{States: []api.State{api.StateLive}}}}
 	cmd := &cobra.Command{
 		Use:   "top",
 		Short: "Show what containers are doing, live",
@@ -62,9 +61,7 @@ It reads counters of the recorders, and no calls: see docs/output.md for what th
 		Args: none,
 	}
 	f := cmd.Flags()
-	f.StringVarP(&o.filter.Namespace, "namespace", "n", "", "only of pods in this namespace")
-	f.BoolVarP(&o.all, "all-namespaces", "A", false, "of all namespaces, and of no pod (the default on one machine)")
-	f.StringVarP(&o.filter.Labels, "selector", "l", "", "only those whose labels fit, such as app=web,tier!=db")
+	o.filter.add(cmd)
 	f.StringVar(&o.filter.Pod, "pod", "", "only of the pod of this name")
 	f.StringVarP(&o.filter.Container, "container", "c", "", "only of the container of this name")
 	f.BoolVar(&o.once, "once", false, "one table, of one interval")
@@ -74,10 +71,10 @@ It reads counters of the recorders, and no calls: see docs/output.md for what th
 	o.sortBy.complete(cmd, "sort-by")
 	o.format = outputFlag(cmd, "table", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		switch {
-		case o.all && o.filter.Namespace != "":
-			return usagef("top: -n %s and -A exclude each other", o.filter.Namespace)
-		case o.interval < leastInterval:
+		if err := o.filter.check(cmd); err != nil {
+			return err
+		}
+		if o.interval < leastInterval {
 			return usagef("top: --interval %s: want at least %s", o.interval, leastInterval)
 		}
 		c, err := a.client()
@@ -85,10 +82,8 @@ It reads counters of the recorders, and no calls: see docs/output.md for what th
 			return err
 		}
 		defer c.Close()
-		cl, remote := c.(*cluster.Cluster)
-		if remote && !o.all && o.filter.Namespace == "" {
-			o.filter.Namespace = cl.Namespace()
-		}
+		o.filter.in(c)
+		_, remote := c.(*cluster.Cluster)
 		return o.run(a, cmd, c, remote)
 	}
 	return cmd
@@ -124,7 +119,7 @@ type looked struct {
 
 // look asks the recorders.
 func (o *topFlags) look(ctx context.Context, c recorders) (looked, error) {
-	list, err := c.List(ctx, o.filter)
+	list, err := c.List(ctx, o.filter.Filter)
 	var away *cluster.PartialError
 	if errors.As(err, &away) && !away.All() {
 		err = nil

@@ -17,16 +17,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/recorderd/recorderd/api"
-	"github.com/recorderd/recorderd/api/client/cluster"
 	"github.com/recorderd/recorderd/api/target"
 	"github.com/recorderd/recorderd/cmd/recorderctl/internal/web"
 	"github.com/recorderd/recorderd/recorder/replay"
 )
 
 func (a *app) ui() *cobra.Command {
-	var filter target.Filter
+	var filter scope
 	var addr string
-	var all, noBrowser bool
+	var noBrowser bool
 	cmd := &cobra.Command{
 		Use:   "ui",
 		Short: "Show recordings in a browser",
@@ -35,9 +34,9 @@ calls there were when; crashes of one cause together; and of each its report, wi
 timeline, as show -o html has it. What lives is followed. Two can be compared.
 
 It serves on 127.0.0.1 of the machine that it runs on. What is shown goes to whoever has the
-address that it prints, which has a random token; no port is opened on any node. It reads recordings as the
-other commands do, through recorderd's socket or with the rights of the kubeconfig, when a page
-asks for them. On a node without a browser, forward the port:
+address that it prints, which has a random token; no port is opened on any node. It reads
+recordings as the other commands do, through recorderd's socket or with the rights of the
+kubeconfig, when a page asks for them. On a node without a browser, forward the port:
 
   ssh -L 7070:127.0.0.1:7070 NODE sudo recorderctl ui --http 127.0.0.1:7070 --no-browser
 
@@ -50,12 +49,10 @@ It ends with Ctrl-C.`,
 	f := cmd.Flags()
 	f.StringVar(&addr, "http", "127.0.0.1:0", "loopback `ADDRESS` to serve on; port 0 is any")
 	f.BoolVar(&noBrowser, "no-browser", false, "print the address, and open no browser")
-	f.StringVarP(&filter.Namespace, "namespace", "n", "", "only of pods in this namespace")
-	f.BoolVarP(&all, "all-namespaces", "A", false, "of all namespaces, and of no pod (the default on one machine)")
-	f.StringVarP(&filter.Labels, "selector", "l", "", "only those whose labels fit, such as app=web,tier!=db")
+	filter.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if all && filter.Namespace != "" {
-			return usagef("ui: -n %s and -A exclude each other", filter.Namespace)
+		if err := filter.check(cmd); err != nil {
+			return err
 		}
 		if err := loopback(addr); err != nil {
 			return err
@@ -65,10 +62,8 @@ It ends with Ctrl-C.`,
 			return err
 		}
 		defer c.Close()
-		if cl, ok := c.(*cluster.Cluster); ok && !all && filter.Namespace == "" {
-			filter.Namespace = cl.Namespace()
-		}
-		return serve(cmd, addr, &webSource{c, filter}, !noBrowser)
+		filter.in(c)
+		return serve(cmd, addr, &webSource{c, filter.Filter}, !noBrowser)
 	}
 	return cmd
 }
@@ -163,9 +158,8 @@ type webSource struct {
 
 func (s *webSource) List(ctx context.Context) (api.RecordingList, error) {
 	list, err := s.c.List(ctx, s.filter)
-	var partial *cluster.PartialError
-	if errors.As(err, &partial) && !partial.All() {
-		return list, &web.Partial{Err: partial}
+	if err != nil && someAnswered(err) {
+		err = &web.Partial{Err: err}
 	}
 	return list, err
 }
