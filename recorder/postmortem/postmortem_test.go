@@ -2,11 +2,9 @@ package postmortem
 
 import (
 	"bytes"
-	"compress/gzip"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"regexp"
 	"slices"
@@ -20,6 +18,7 @@ import (
 
 	"github.com/recorderd/recorderd/api"
 	"github.com/recorderd/recorderd/internal/columns"
+	"github.com/recorderd/recorderd/internal/testrecording"
 	"github.com/recorderd/recorderd/recorder/dump"
 )
 
@@ -28,19 +27,7 @@ var update = flag.Bool("update", false, "write the files in testdata anew")
 // recording returns a dump that testdata/record has made.
 func recording(t testing.TB, name string) []byte {
 	t.Helper()
-	packed, err := os.ReadFile("testdata/" + name + ".rec.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	z, err := gzip.NewReader(bytes.NewReader(packed))
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw
+	return testrecording.Raw(t, "testdata/"+name+".rec.gz")
 }
 
 func build(t testing.TB, in []byte, o Options) *Report {

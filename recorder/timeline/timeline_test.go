@@ -1,18 +1,16 @@
 package timeline
 
 import (
-	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/recorderd/recorderd/internal/testrecording"
 	"github.com/recorderd/recorderd/recorder/dump"
 	"github.com/recorderd/recorderd/recorder/postmortem"
 	"github.com/recorderd/recorderd/recorder/replay"
@@ -24,25 +22,10 @@ const recordings = "../postmortem/testdata"
 
 func open(t testing.TB, name string) *dump.Reader {
 	t.Helper()
-	f, err := os.Open(filepath.Join(recordings, name+".rec.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	zip, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := io.ReadAll(zip)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := dump.NewReader(bytes.NewReader(raw))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
+	return testrecording.Reader(t, testrecording.Raw(t, file(name)))
 }
+
+func file(name string) string { return filepath.Join(recordings, name+".rec.gz") }
 
 func build(t testing.TB, name string, o Options) *Timeline {
 	t.Helper()
@@ -243,23 +226,8 @@ func TestLanes(t *testing.T) {
 
 // What a dump has lost is said, and the rest is there.
 func TestCutShort(t *testing.T) {
-	f, err := os.Open(recordings + "/forks.rec.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	zip, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := io.ReadAll(zip)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := dump.NewReader(bytes.NewReader(raw[:len(raw)*2/3]))
-	if err != nil {
-		t.Fatal(err)
-	}
+	raw := testrecording.Raw(t, file("forks"))
+	r := testrecording.Reader(t, raw[:len(raw)*2/3])
 	tl, err := Build(r, Options{})
 	if !errors.Is(err, dump.ErrTruncated) {
 		t.Errorf("error %v, want %v", err, dump.ErrTruncated)

@@ -4,10 +4,8 @@ package web
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"flag"
-	"io"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -15,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/recorderd/recorderd/recorder/dump"
+	"github.com/recorderd/recorderd/internal/testrecording"
 	"github.com/recorderd/recorderd/recorder/timeline"
 )
 
@@ -23,24 +21,7 @@ var screenshots = flag.String("screenshots", "", "write pictures of five stories
 
 func load(t *testing.T, file string) *timeline.Timeline {
 	t.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	zip, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := io.ReadAll(zip)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := dump.NewReader(bytes.NewReader(raw))
-	if err != nil {
-		t.Fatal(err)
-	}
-	tl, _ := timeline.Build(r, timeline.Options{}) // some of the recordings are damaged
+	tl, _ := timeline.Build(testrecording.Reader(t, testrecording.Raw(t, file)), timeline.Options{}) // some of the recordings are damaged
 	return tl
 }
 
@@ -151,7 +132,6 @@ func large(t *testing.T, dir string, calls int) *timeline.Timeline {
 
 // TestInChromium opens pages in a browser and uses them.
 func TestInChromium(t *testing.T) {
-	const recordings = "../../../../recorder/postmortem/testdata"
 	dir := t.TempDir()
 	for _, name := range []string{"abort", "deadlock", "dns", "forks", "traceback", "blocked", "closed"} {
 		write(t, dir, name, load(t, filepath.Join(recordings, name+".rec.gz")))

@@ -2,7 +2,6 @@ package web
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -19,7 +17,7 @@ import (
 	"time"
 
 	"github.com/recorderd/recorderd/api"
-	"github.com/recorderd/recorderd/recorder/dump"
+	"github.com/recorderd/recorderd/internal/testrecording"
 	"github.com/recorderd/recorderd/recorder/postmortem"
 	"github.com/recorderd/recorderd/recorder/timeline"
 )
@@ -42,22 +40,8 @@ func newFake(t *testing.T, dir string) *fake {
 		t.Fatal("no recordings", err)
 	}
 	for i, file := range all {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		zip, err := gzip.NewReader(bytes.NewReader(b))
-		if err != nil {
-			t.Fatal(err)
-		}
-		raw, err := io.ReadAll(zip)
-		if err != nil {
-			t.Fatal(err)
-		}
-		d, err := dump.NewReader(bytes.NewReader(raw))
-		if err != nil {
-			t.Fatal(err)
-		}
+		raw := testrecording.Raw(t, file)
+		d := testrecording.Reader(t, raw)
 		rec := d.Header().Recording
 		report, _ := postmortem.Build(d, postmortem.Options{})
 		rec.ID = fmt.Sprintf("%012x", i+1)
