@@ -32,7 +32,7 @@ func (r *Recorder) noteTriggers(now time.Time) {
 	defer r.mu.Unlock()
 	due := false
 	for _, rec := range r.bySlot {
-		if rec.ended || rec.kept != nil {
+		if rec.ended {
 			continue
 		}
 		t := &rec.trigger
@@ -80,7 +80,7 @@ func (r *Recorder) saveTriggered(ctx context.Context, now time.Time) {
 			continue
 		}
 		t.due, t.last = time.Time{}, now
-		if !rec.ended && rec.kept == nil {
+		if !rec.ended {
 			all = append(all, one{rec, t.why})
 		}
 	}

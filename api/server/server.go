@@ -32,7 +32,7 @@ type Backend interface {
 	// List returns all recordings, oldest first, without their Activity.
 	List(ctx context.Context) ([]api.Recording, error)
 	// Activity says what the containers that live are doing, by the ids of their recordings. It
-	// looks into each ring, which nobody but the list of recordings needs.
+	// looks into each ring, so it is asked for lists alone.
 	Activity(ctx context.Context) (map[string]api.Activity, error)
 	// Dump writes a recording as a raw dump (package dump). What does not fit q may
 	// be left out, but need not be. With q.Follow it goes on until ctx is done or the

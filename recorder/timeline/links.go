@@ -13,12 +13,7 @@ const maxLinks = 4000
 // link takes the links that an event completes. Their marks are the serial numbers of events.
 func (m *maker) link(s *postmortem.Seen) {
 	_ = m.linker.See(s.Event, s.Time, m.serial, func(l *replay.Link) error {
-		if len(m.found) < maxLinks {
-			m.found = append(m.found, *l)
-			return nil
-		}
-		m.found[m.foundAt] = *l
-		m.foundAt = (m.foundAt + 1) % maxLinks
+		m.found.put(*l, maxLinks)
 		return nil
 	})
 }
@@ -33,7 +28,7 @@ func (m *maker) links(all []item, index map[*replay.Task]int) {
 		bySerial[all[i].serial] = i
 	}
 	m.t.Links = []Link{}
-	for _, l := range slices.Concat(m.found[m.foundAt:], m.found[:m.foundAt]) {
+	for _, l := range slices.Concat(m.found.items[m.found.at:], m.found.items[:m.found.at]) {
 		from, ok := bySerial[l.From.Mark]
 		thread, known := index[l.To.Task]
 		if !ok || !known || thread < 0 {

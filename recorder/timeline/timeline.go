@@ -201,19 +201,19 @@ func (it *item) telling() bool {
 }
 
 // ring keeps the last of what is put into it.
-type ring struct {
-	items []item
-	at    int
+type ring[T any] struct {
+	items []T
+	at    int // of the oldest, once it is full
 }
 
 // put returns what it had to drop, and whether it had to.
-func (r *ring) put(it item, most int) (item, bool) {
+func (r *ring[T]) put(it T, most int) (dropped T, full bool) {
 	if most <= 0 {
 		return it, true
 	}
 	if len(r.items) < most {
 		r.items = append(r.items, it)
-		return item{}, false
+		return dropped, false
 	}
 	old := r.items[r.at]
 	r.items[r.at] = it
@@ -224,8 +224,8 @@ func (r *ring) put(it item, most int) (item, bool) {
 }
 
 type maker struct {
-	head, last []item // of the beginning; calls that threads are in at the end
-	told, tail ring   // what says most of what came between; the end
+	head, last []item     // of the beginning; calls that threads are in at the end
+	told, tail ring[item] // what says most of what came between; the end
 	most       int
 	names      map[string]int
 	errors     map[string]int
@@ -238,8 +238,7 @@ type maker struct {
 	sums       map[string]*Summary
 	threads    map[*replay.Task]*counts
 	linker     *replay.Linker
-	found      []replay.Link // a ring once it is full
-	foundAt    int
+	found      ring[replay.Link]
 }
 
 type counts struct {
@@ -397,8 +396,9 @@ func (m *maker) count(s *postmortem.Seen, it *item) {
 	case Blocked, Killed:
 		c.blocked = true
 	case Returned, Failed:
+		failure := s.Failure()
 		c.calls++
-		if s.Failure() {
+		if failure {
 			c.failed++
 		}
 		sum := m.sums[s.Call]
@@ -410,7 +410,7 @@ func (m *maker) count(s *postmortem.Seen, it *item) {
 			m.sums[s.Call] = sum
 		}
 		sum.Calls++
-		if s.Failure() {
+		if failure {
 			sum.Failed++
 		}
 		if !s.NoDur() {

@@ -20,7 +20,7 @@ func parse(t *testing.T, text string) (head, data string) {
 	return m[1], m[3]
 }
 
-// TestBounded catches answers beyond their limit, cuts without a word, and the wrong end left out.
+// An answer keeps to its limit. It says what it leaves out, and leaves out the right end.
 func TestBounded(t *testing.T) {
 	for _, keep := range []Keep{Beginning, End} {
 		for _, lines := range []int{0, 1, 10, 100, 10_000} {
